@@ -1,0 +1,144 @@
+"""Sessions of the workspace: `nox -l` lists them, `nox -s tests` runs one.
+
+One environment (`workspace`) holds every package, editable, with the tools; most sessions run in it.
+Versions come from constraints.txt, which `nox -s lock` exports from poetry.lock.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests"]
+
+ROOT = Path(__file__).parent
+CONSTRAINTS = ROOT / "constraints.txt"
+WORKSPACE = ROOT / ".nox" / "workspace"
+
+# In the order of their imports: a package stands behind those it needs.
+SIBLINGS: dict[str, tuple[str, ...]] = {
+    "morphable": (),
+    "render": ("morphable",),
+    "detector_head": ("morphable",),
+    "regressors": ("morphable",),
+    "losses": (),
+    "synth": ("morphable", "render"),
+    "train": ("morphable", "render", "detector_head", "losses", "regressors", "synth"),
+    "reconstruct": ("morphable", "render", "detector_head"),
+    "evalkit": (),
+}
+# What the tests of a package use beyond its run-time dependencies.
+TEST_EXTRAS = {
+    "morphable": "build,convert",
+    "detector_head": "onnx,openvino",
+    "losses": "perception",
+}
+TEST_TOOLS = ("beartype", "hypothesis", "pytest", "scikit-image")
+TOOLS = (*TEST_TOOLS, "build", "deptry", "import-linter", "mypy", "ruff")
+
+
+def package_dir(package: str) -> Path:
+    """Return the folder of a package."""
+    return ROOT / "packages" / package
+
+
+def import_name(package: str) -> str:
+    """Return what the package is imported as."""
+    return package if package == "morphable" else f"morphable_{package}"
+
+
+def editable(package: str, *, extras: bool) -> tuple[str, str]:
+    """Return pip's two arguments that install a package as it stands in the tree."""
+    suffix = f"[{TEST_EXTRAS[package]}]" if extras and package in TEST_EXTRAS else ""
+    return "-e", f"{package_dir(package)}{suffix}"
+
+
+def tool(name: str) -> str:
+    """Return the path of a program in the workspace environment."""
+    folder = WORKSPACE / ("Scripts" if sys.platform == "win32" else "bin")
+    return str(folder / name)
+
+
+@nox.session
+def workspace(session: nox.Session) -> None:
+    """Install every package, editable, and the tools into one environment."""
+    packages = [argument for package in SIBLINGS for argument in editable(package, extras=True)]
+    session.install("-c", str(CONSTRAINTS), *packages, *TOOLS)
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
+def lint(session: nox.Session) -> None:
+    """Check style, import borders and declared dependencies."""
+    session.run(tool("ruff"), "check", ".", external=True)
+    session.run(tool("ruff"), "format", "--check", ".", external=True)
+    session.run(tool("lint-imports"), external=True)
+    for package in SIBLINGS:
+        session.chdir(package_dir(package))
+        session.run(tool("deptry"), "src", "--config", "pyproject.toml", external=True)
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
+def types(session: nox.Session) -> None:
+    """Run mypy, strict, once for each package."""
+    for package in session.posargs or SIBLINGS:
+        session.chdir(package_dir(package))
+        config = str(ROOT / "pyproject.toml")
+        session.run(tool("mypy"), "--config-file", config, "-p", import_name(package), external=True)
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
+def tests(session: nox.Session) -> None:
+    """Run the fast tests of every package in the shared environment."""
+    session.run(tool("pytest"), *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
+def slow(session: nox.Session) -> None:
+    """Run the tests that take minutes."""
+    session.run(tool("pytest"), "-m", "slow", *session.posargs, external=True)
+
+
+def isolated_tests(package: str) -> None:
+    """Register `tests(<package>)`: only the package and its declared siblings are installed."""
+
+    @nox.session(name=f"tests({package})")
+    def session_of_package(session: nox.Session) -> None:
+        """Run the tests of one package, alone with its declared siblings."""
+        siblings = [argument for name in SIBLINGS[package] for argument in editable(name, extras=False)]
+        own = editable(package, extras=True)
+        session.install("-c", str(CONSTRAINTS), *siblings, *own, *TEST_TOOLS)
+        session.run("pytest", str(package_dir(package)), *session.posargs)
+
+
+for _package in SIBLINGS:
+    isolated_tests(_package)
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
+def build_wheels(session: nox.Session) -> None:
+    """Build the wheel of every package into dist/."""
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    for package in SIBLINGS:
+        source = str(package_dir(package))
+        session.run(tool("python"), "-m", "build", "--wheel", "--outdir", "dist", source, external=True)
+
+
+@nox.session(requires=["build_wheels"])
+def wheels(session: nox.Session) -> None:
+    """Install the wheels alone in a fresh environment and import each package."""
+    built = sorted(str(path) for path in (ROOT / "dist").glob("*.whl"))
+    session.install("-c", str(CONSTRAINTS), *built)
+    session.chdir(session.create_tmp())
+    for package in SIBLINGS:
+        session.run("python", "-c", f"import {import_name(package)} as package; print(package.__file__)")
+
+
+@nox.session(venv_backend="none")
+def lock(session: nox.Session) -> None:
+    """Resolve poetry.lock anew and export constraints.txt (needs poetry and poetry-plugin-export)."""
+    session.run("poetry", "lock", external=True)
+    export = ("export", "--all-groups", "--all-extras", "--without-hashes", "--format", "constraints.txt")
+    session.run("poetry", *export, "--output", str(CONSTRAINTS), external=True)
