@@ -37,7 +37,7 @@ TEST_EXTRAS = {
     "losses": "perception",
 }
 TEST_TOOLS = ("beartype", "hypothesis", "pytest", "scikit-image")
-TOOLS = (*TEST_TOOLS, "build", "deptry", "import-linter", "mypy", "ruff")
+TOOLS = (*TEST_TOOLS, "build", "deptry", "import-linter", "mypy", "packaging", "poetry-core", "ruff")
 
 
 def package_dir(package: str) -> Path:
