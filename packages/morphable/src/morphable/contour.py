@@ -1,0 +1,74 @@
+"""Contour landmarks: jaw points that slide along the surface to the outline a camera sees (`ibug68_contour`)."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from morphable.landmarks import NUM_JAW
+
+MIN_DEPTH_M = 1e-3
+"""Depth floor of the projection, so that points at or behind the camera give finite extents."""
+
+
+def jaw_outward(landmarks: Float[Tensor, "68 3"]) -> Float[Tensor, "17 2"]:
+    """Return which way is out of the face at each jaw point, seen from the front.
+
+    Args:
+        landmarks: Static 68 points of the mean face in the model frame.
+
+    Returns:
+        Unit vectors (toward the person's left, up), perpendicular to the jaw line.
+    """
+    jaw = landmarks[:NUM_JAW, :2]
+    ahead = torch.cat([jaw[1:], jaw[-1:]]) - torch.cat([jaw[:1], jaw[:-1]])
+    return F.normalize(torch.stack([ahead[:, 1], -ahead[:, 0]], dim=-1), dim=-1)
+
+
+def up_weights(landmarks: Float[Tensor, "68 3"]) -> Float[Tensor, " 68"]:
+    """Return the weights by which posed landmarks give the head's up axis.
+
+    The sum of posed points by these weights is the second row of the affine map that best takes the mean landmarks to
+    the posed ones (least squares): the direction in which the model's +y points there.
+    """
+    centred = (landmarks - landmarks.mean(0)).double()
+    return torch.linalg.pinv(centred)[1].to(landmarks.dtype)
+
+
+def outward_in_image(
+    landmarks_cam: Float[Tensor, "*batch 68 3"],
+    outward: Float[Tensor, "17 2"],
+    weights: Float[Tensor, " 68"],
+) -> Float[Tensor, "*batch 17 2"]:
+    """Return the image direction pointing out of the visible face for each jaw point.
+
+    Out of the face sideways is perpendicular to the head's projected up axis, whatever the yaw: in a profile view the
+    far side's outline is the face's front and the near side's is toward the ear, one in front of the other in the image.
+
+    Args:
+        landmarks_cam: Static 68 points in the camera frame, metres.
+        outward: From `jaw_outward`.
+        weights: From `up_weights`.
+    """
+    center = landmarks_cam.mean(-2)
+    up_cam = (landmarks_cam * weights[:, None]).sum(-2)
+    center_xy = center[..., :2] / center[..., 2:].clamp(min=MIN_DEPTH_M)
+    up = F.normalize(up_cam[..., :2] - center_xy * up_cam[..., 2:], dim=-1)
+    left = torch.stack([-up[..., 1], up[..., 0]], dim=-1)
+    return outward[:, :1] * left[..., None, :] + outward[:, 1:] * up[..., None, :]
+
+
+def outermost(
+    candidates_cam: Float[Tensor, "*batch 17 candidates 3"], direction: Float[Tensor, "*batch 17 2"]
+) -> Int[Tensor, "*batch 17"]:
+    """Return for each line the candidate that reaches farthest in a direction of the image.
+
+    Where a line on a closed surface reaches farthest out, the surface turns away from the camera: the candidate is on
+    the line's visible outline, and nothing of the line hides it.
+
+    Args:
+        candidates_cam: Candidates in the camera frame (camera at the origin, +z forward), metres.
+        direction: Image direction (x right, y down) pointing out of the face.
+    """
+    rays = candidates_cam[..., :2] / candidates_cam[..., 2:].clamp(min=MIN_DEPTH_M)
+    return (rays * direction[..., None, :]).sum(-1).argmax(-1)

@@ -1,0 +1,120 @@
+"""Mesh geometry: surface points, sparse vertex sums, normals, mirroring and UV unwrapping."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+MIN_NORM = 1e-12
+"""Squared metres below which a normal counts as degenerate; a double-area of that size is far below one nanometre squared."""
+
+
+@dataclass(frozen=True)
+class SurfacePoints:
+    """Points on the surface of a triangle mesh, fixed to it while it deforms."""
+
+    triangle: Int[Tensor, "*points"]
+    """Index of the triangle each point lies on."""
+    barycentric: Float[Tensor, "*points 3"]
+    """Weights of that triangle's three corners; they sum to one."""
+
+    def on(
+        self, vertices: Float[Tensor, "*batch verts 3"], triangles: Int[Tensor, "tris 3"]
+    ) -> Float[Tensor, "... 3"]:
+        """Return where the points are on a mesh, in the frame and unit of `vertices`."""
+        corners = vertices[..., triangles[self.triangle], :]
+        return (corners * self.barycentric.to(vertices.dtype)[..., None]).sum(-2)
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """A sparse matrix by rows (CSR), applied to vertices."""
+
+    crow: Int[Tensor, " rows_plus_one"]
+    """Where each row's entries start in `col`; the last entry is their number."""
+    col: Int[Tensor, " entries"]
+    """Column of each entry."""
+    value: Float[Tensor, " entries"]
+    """Value of each entry."""
+
+
+def apply_rows(rows: SparseRows, dense: Float[Tensor, "cols channels"]) -> Float[Tensor, "rows channels"]:
+    """Multiply a sparse matrix with a dense one; gradients flow to the dense one.
+
+    An embedding bag does this without torch's sparse layouts: measured twice as fast as CSR and four times as fast as
+    COO at the open model's size, and the same result on every run on CUDA.
+    """
+    return F.embedding_bag(
+        rows.col, dense, rows.crow, mode="sum", per_sample_weights=rows.value, include_last_offset=True
+    )
+
+
+def triangles_of_vertices(triangles: Int[Tensor, "tris 3"], num_vertices: int) -> SparseRows:
+    """Return the matrix that sums a value per triangle over the triangles around each vertex."""
+    corner_vertex = triangles.reshape(-1)
+    order = torch.argsort(corner_vertex, stable=True)
+    count = torch.bincount(corner_vertex, minlength=num_vertices)
+    crow = torch.cat([count.new_zeros(1), count.cumsum(0)])
+    col = torch.div(order, 3, rounding_mode="floor")
+    return SparseRows(crow, col, torch.ones(col.shape[0], device=col.device))
+
+
+def triangle_normals(
+    vertices: Float[Tensor, "*batch verts 3"], triangles: Int[Tensor, "tris 3"]
+) -> Float[Tensor, "*batch tris 3"]:
+    """Return each triangle's outward normal, as long as twice its area (counter-clockwise corners seen from outside)."""
+    first, second, third = (vertices.index_select(-2, triangles[:, corner]) for corner in range(3))
+    return torch.linalg.cross(second - first, third - first)
+
+
+def vertex_normals(
+    vertices: Float[Tensor, "*batch verts 3"], triangles: Int[Tensor, "tris 3"], around: SparseRows
+) -> Float[Tensor, "*batch verts 3"]:
+    """Return unit vertex normals: triangle normals summed with their areas as weights.
+
+    Args:
+        vertices: Positions in any right-handed frame.
+        triangles: Corners, counter-clockwise seen from outside.
+        around: `triangles_of_vertices(triangles, verts)`, computed once per topology.
+
+    Returns:
+        Unit normals; zero where a vertex has no triangle or only degenerate ones.
+    """
+    batch, (num_vertices, _) = vertices.shape[:-2], vertices.shape[-2:]
+    per_triangle = triangle_normals(vertices, triangles).reshape(-1, triangles.shape[0], 3)
+    columns = per_triangle.permute(1, 0, 2).reshape(triangles.shape[0], -1)
+    rows = SparseRows(around.crow, around.col, around.value.to(vertices.dtype))
+    summed = apply_rows(rows, columns).reshape(num_vertices, -1, 3).permute(1, 0, 2)
+    return F.normalize(summed, dim=-1, eps=MIN_NORM).reshape(*batch, num_vertices, 3)
+
+
+def mirror_points(
+    points: Float[Tensor, "*batch points 3"], permutation: Int[Tensor, " points"]
+) -> Float[Tensor, "*batch points 3"]:
+    """Mirror points in the model's plane of symmetry (x = 0) and put each in the place of its counterpart.
+
+    Args:
+        points: Model-frame positions.
+        permutation: For each point the index of its mirrored counterpart.
+    """
+    return points[..., permutation, :] * points.new_tensor([-1.0, 1.0, 1.0])
+
+
+def cylindrical_uv(mean: Float[Tensor, "verts 3"]) -> Float[Tensor, "verts 2"]:
+    """Unwrap a face on a cylinder around the vertical axis, for models that bring no texture coordinates.
+
+    Args:
+        mean: Model-frame positions: +y up, +z out of the face.
+
+    Returns:
+        (u, v) in [0, 1], u to the viewer's right, v down; the cut is at the back of the head. The axis stands behind the
+        foremost point by as much as the face is wide to one side, so a face without the back of its head still unwraps.
+    """
+    x, y, z = mean.unbind(-1)
+    axis_z = z.max() - (x.max() - x.min()) / 2
+    u = torch.atan2(x, z - axis_z) / (2 * math.pi) + 0.5
+    v = (y.max() - y) / (y.max() - y.min()).clamp(min=MIN_NORM)
+    return torch.stack([u, v], dim=-1)

@@ -1,0 +1,57 @@
+"""Landmark schemes: what the 68 points mean, their mirror image, and the schemes that follow from them."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+NUM_IBUG68 = 68
+NUM_JAW = 17
+"""The jaw line comes first among the 68: from the person's right ear over the chin (point 8) to the left ear."""
+RIGHT_EYE = range(36, 42)
+LEFT_EYE = range(42, 48)
+OUTER_LIPS = range(48, 60)
+INNER_LIPS = range(60, 68)
+
+_FLIPPED_RUNS = (
+    *range(16, -1, -1),  # jaw
+    *range(26, 16, -1),  # brows
+    *range(27, 31),  # nose ridge
+    *range(35, 30, -1),  # nostrils
+    *(45, 44, 43, 42, 47, 46),  # the right eye's places hold the left eye's points ...
+    *(39, 38, 37, 36, 41, 40),  # ... and the other way round
+    *range(54, 47, -1),  # upper edge of the outer lips
+    *range(59, 54, -1),  # lower edge
+    *range(64, 59, -1),  # upper edge of the inner lips
+    *range(67, 64, -1),  # lower edge
+)
+IBUG68_FLIP: Int[Tensor, "68"] = torch.tensor(_FLIPPED_RUNS)
+"""For each of the 68 iBUG points the index of its counterpart on the mirrored face."""
+
+_AFLW21 = (
+    *((i,) for i in (17, 19, 21, 22, 24, 26)),  # brows
+    *((36,), tuple(RIGHT_EYE), (39,), (42,), tuple(LEFT_EYE), (45,)),  # eye corners and centres
+    *((2,), (31,), (30,), (35,), (14,)),  # right ear, nose, left ear
+    *((48,), tuple(INNER_LIPS), (54,), (8,)),  # mouth, chin
+)
+_FIVE = (tuple(RIGHT_EYE), tuple(LEFT_EYE), (30,), (48,), (54,))
+DERIVED_SCHEMES: dict[str, tuple[tuple[int, ...], ...]] = {"aflw21": _AFLW21, "five": _FIVE}
+"""Schemes whose points are means of some of the 68. `aflw21` follows 3DDFA's benchmark_aflw.py (docs/landmarks in
+protocols: the 21 points of AFLW); `five` holds eye centres, nose tip and mouth corners, the person's right first."""
+
+
+def derive_landmarks(
+    landmarks68: Float[Tensor, "*batch 68 dims"], scheme: str
+) -> Float[Tensor, "*batch lmk dims"]:
+    """Reduce the 68 iBUG points, in 2D or 3D, to a scheme made of them.
+
+    Args:
+        landmarks68: The points in iBUG's order.
+        scheme: `aflw21` or `five`.
+
+    Raises:
+        ValueError: If the scheme is not one of those.
+    """
+    if scheme not in DERIVED_SCHEMES:
+        raise ValueError(f"scheme must be one of {', '.join(sorted(DERIVED_SCHEMES))}, got {scheme!r}")
+    groups = DERIVED_SCHEMES[scheme]
+    return torch.stack([landmarks68[..., list(group), :].mean(-2) for group in groups], dim=-2)

@@ -1,0 +1,31 @@
+"""Loading models by name or from a file."""
+
+from importlib.resources import as_file, files
+from os import PathLike
+
+from morphable.files import read_model_file
+from morphable.model import MorphableModel
+
+BUILT_IN = ("open",)
+
+
+def load(model: str | PathLike[str]) -> MorphableModel:
+    """Load a morphable model.
+
+    Args:
+        model: `open` for the model that comes with this package, or the path of a model file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, of another kind or of a newer format version.
+    """
+    if model not in BUILT_IN:
+        return MorphableModel(read_model_file(model))
+    stored = files("morphable") / "data" / f"{model}.safetensors"
+    if not stored.is_file():
+        raise FileNotFoundError(
+            f"the built-in model {model!r} is missing from this installation; reinstall morphable, or build it with "
+            "packages/morphable/tools/build_open_model.py"
+        )
+    with as_file(stored) as path:
+        return MorphableModel(read_model_file(path))

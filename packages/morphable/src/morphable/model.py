@@ -1,0 +1,295 @@
+"""`MorphableModel`: faces from coefficients."""
+
+from os import PathLike
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from morphable import contour
+from morphable.files import write_model_file
+from morphable.geometry import (
+    SparseRows,
+    SurfacePoints,
+    apply_rows,
+    cylindrical_uv,
+    mirror_points,
+    triangles_of_vertices,
+    vertex_normals,
+)
+from morphable.landmarks import DERIVED_SCHEMES, NUM_JAW, derive_landmarks
+from morphable.model_data import PLAIN_TENSORS, SUBDIVISION_PARTS, ExpressionPrior, ModelData
+
+STATIC68 = "ibug68_3d"
+CONTOUR68 = "ibug68_contour"
+OPTIONAL_TENSORS = ("mirror_vertices", "identity_flip", "albedo_flip", "expression_flip")
+
+
+class MorphableModel(nn.Module):
+    """A linear model of face shape and albedo: mean + identity + expression (WM3DR, eq. 3).
+
+    Coefficients have one entry per mode. Identity and albedo are standard normal a priori; `expression_prior` says what
+    expression coefficients are. Shapes are in metres in the model frame (docs/conventions.md), colours sRGB-encoded.
+
+    Buffers follow `.to()`; decoding runs in their dtype (float32 unless cast), under autocast too. They are not part of
+    `state_dict()`: a network's checkpoint holds no face model, the model file does.
+    """
+
+    mean: Float[Tensor, "base 3"]
+    identity_basis: Float[Tensor, "id base 3"]
+    expression_basis: Float[Tensor, "expr base 3"]
+    mean_albedo: Float[Tensor, "base 3"]
+    albedo_basis: Float[Tensor, "alb base 3"]
+    triangles: Int[Tensor, "tris 3"]
+    uv: Float[Tensor, "uv_verts 2"]
+    """(u right, v down) in [0, 1]."""
+    uv_triangles: Int[Tensor, "tris 3"]
+    part_labels: Int[Tensor, " tris"]
+    """Index into `part_names`."""
+    mirror_vertices: Int[Tensor, " verts"] | None
+    """For each vertex its counterpart on the other side; None where the topology has no symmetry on file."""
+    identity_flip: Float[Tensor, " id"] | None
+    albedo_flip: Float[Tensor, " alb"] | None
+    expression_flip: Int[Tensor, " expr"] | None
+
+    def __init__(self, data: ModelData) -> None:
+        super().__init__()
+        self.name, self.license, self.source = data.name, data.license, data.source
+        self.expression_prior: ExpressionPrior = data.expression_prior
+        unnamed = tuple(f"expression_{i:03d}" for i in range(data.expression_basis.shape[0]))
+        self.expression_names = data.expression_names or unnamed
+        self.part_names, self.region_names = data.part_names, tuple(data.regions)
+        self.num_vertices = data.num_vertices
+        self._stored_schemes, self._has_contour = tuple(data.landmarks), data.contour is not None
+        self._subdivided, self._has_uv = data.subdivision is not None, data.uv is not None
+        tensors: dict[str, Tensor | None] = dict.fromkeys(OPTIONAL_TENSORS)
+        for name, tensor in (tensors | data.tensors()).items():
+            self._keep(name.replace(".", "_"), tensor)
+        self._derive(data.part_labels is None)
+
+    def _keep(self, name: str, tensor: Tensor | None) -> None:
+        """Register a buffer as float32 (float64 stays), int64 or bool."""
+        if tensor is not None and tensor.is_floating_point():
+            tensor = tensor.to(torch.float64 if tensor.dtype == torch.float64 else torch.float32)
+        elif tensor is not None and tensor.dtype != torch.bool:
+            tensor = tensor.long()
+        self.register_buffer(name, tensor, persistent=False)
+
+    def _derive(self, one_part: bool) -> None:
+        """Register what follows from the stored buffers."""
+        mean = self._full_resolution(self.mean[None])[0]
+        if one_part:
+            self._keep("part_labels", self.triangles.new_zeros(self.triangles.shape[0]))
+        if not self._has_uv:
+            self._keep("uv", cylindrical_uv(mean))
+            self._keep("uv_triangles", self.triangles)
+        around = triangles_of_vertices(self.triangles, self.num_vertices)
+        self._keep("_around_crow", around.crow)
+        self._keep("_around_col", around.col)
+        self._keep("_around_value", around.value)
+        if self._has_contour and STATIC68 in self._stored_schemes:
+            static = self.landmarks(mean, STATIC68)
+            self._keep("_jaw_outward", contour.jaw_outward(static))
+            self._keep("_up_weights", contour.up_weights(static))
+
+    @property
+    def num_identity(self) -> int:
+        """Number of identity coefficients."""
+        return self.identity_basis.shape[0]
+
+    @property
+    def num_expression(self) -> int:
+        """Number of expression coefficients."""
+        return self.expression_basis.shape[0]
+
+    @property
+    def num_albedo(self) -> int:
+        """Number of albedo coefficients."""
+        return self.albedo_basis.shape[0]
+
+    @property
+    def landmark_schemes(self) -> tuple[str, ...]:
+        """Names that `landmarks` accepts."""
+        derived = sorted(DERIVED_SCHEMES) if STATIC68 in self._stored_schemes else []
+        return tuple(dict.fromkeys([*self._stored_schemes, *derived]))
+
+    def decode_shape(
+        self, identity: Float[Tensor, "*#batch id"], expression: Float[Tensor, "*#batch expr"]
+    ) -> Float[Tensor, "*batch verts 3"]:
+        """Return vertices in metres, model frame; leading axes broadcast."""
+        _check_count("identity", identity, self.num_identity)
+        _check_count("expression", expression, self.num_expression)
+        batch = torch.broadcast_shapes(identity.shape[:-1], expression.shape[:-1])
+        with torch.autocast(self.mean.device.type, enabled=False):
+            neutral = _combine(identity, self.identity_basis, self.mean.reshape(1, -1))
+            offset = _combine(expression, self.expression_basis, torch.zeros_like(self.mean).reshape(1, -1))
+            base = (neutral + offset).expand(*batch, -1).reshape(-1, *self.mean.shape)
+            return self._full_resolution(base).reshape(*batch, self.num_vertices, 3)
+
+    def decode_albedo(self, albedo: Float[Tensor, "*batch alb"]) -> Float[Tensor, "*batch verts 3"]:
+        """Return sRGB-encoded vertex colours, 0 to 1 but not clamped (clamping would kill gradients)."""
+        _check_count("albedo", albedo, self.num_albedo)
+        with torch.autocast(self.mean.device.type, enabled=False):
+            base = _combine(albedo, self.albedo_basis, self.mean_albedo.reshape(1, -1))
+            full = self._full_resolution(base.reshape(-1, *self.mean.shape))
+            return full.reshape(*albedo.shape[:-1], self.num_vertices, 3)
+
+    def forward(
+        self,
+        identity: Float[Tensor, "*#batch id"],
+        expression: Float[Tensor, "*#batch expr"],
+        albedo: Float[Tensor, "*batch_albedo alb"],
+    ) -> tuple[Float[Tensor, "*batch verts 3"], Float[Tensor, "*batch_albedo verts 3"]]:
+        """Return `decode_shape` and `decode_albedo`."""
+        return self.decode_shape(identity, expression), self.decode_albedo(albedo)
+
+    def _full_resolution(self, base: Float[Tensor, "n base 3"]) -> Float[Tensor, "n verts 3"]:
+        """Subdivide values given at base vertices."""
+        if not self._subdivided:
+            return base
+        rows = SparseRows(self.subdivision_crow, self.subdivision_col, self.subdivision_value)
+        columns = base.permute(1, 0, 2).reshape(base.shape[1], -1)
+        return apply_rows(rows, columns).reshape(-1, base.shape[0], 3).permute(1, 0, 2).contiguous()
+
+    def surface_points(self, scheme: str) -> SurfacePoints:
+        """Return where a stored landmark scheme lies on the surface; `landmarks` also knows derived schemes."""
+        if scheme not in self._stored_schemes:
+            known = ", ".join(self._stored_schemes) or "none"
+            raise ValueError(f"scheme must be one stored in model {self.name!r} ({known}), got {scheme!r}")
+        return SurfacePoints(
+            getattr(self, f"landmarks_{scheme}_triangle"), getattr(self, f"landmarks_{scheme}_barycentric")
+        )
+
+    def landmarks(
+        self, vertices: Float[Tensor, "*batch verts 3"], scheme: str = STATIC68
+    ) -> Float[Tensor, "*batch lmk 3"]:
+        """Return static landmarks in the frame of `vertices`; points on the hidden side stay where they are.
+
+        Args:
+            vertices: From `decode_shape`, in any frame.
+            scheme: One of `landmark_schemes`. Jaw points on the visible outline come from `contour_landmarks`.
+        """
+        if scheme == CONTOUR68:
+            raise ValueError(
+                f"scheme must be static, got {scheme!r}; call contour_landmarks with camera-frame vertices"
+            )
+        if scheme not in self._stored_schemes and scheme in self.landmark_schemes:
+            return derive_landmarks(self.surface_points(STATIC68).on(vertices, self.triangles), scheme)
+        return self.surface_points(scheme).on(vertices, self.triangles)
+
+    def contour_landmarks(
+        self, vertices_cam: Float[Tensor, "*batch verts 3"]
+    ) -> Float[Tensor, "*batch 68 3"]:
+        """Return the 68 points with the jaw line on the visible outline (`ibug68_contour`).
+
+        Each of the 17 jaw points slides along its line of candidates on the surface to the one that reaches farthest out
+        of the face in the image; the other 51 are the static points. Which candidate is chosen is piecewise constant and
+        carries no gradient; the positions are differentiable.
+
+        Args:
+            vertices_cam: Vertices in the camera frame (camera at the origin, +x right, +y down, +z forward), metres.
+        """
+        if not self._has_contour or STATIC68 not in self._stored_schemes:
+            raise ValueError(
+                f"model must hold contour lines and {STATIC68} landmarks, got {self.name!r} without"
+            )
+        static = self.landmarks(vertices_cam, STATIC68)
+        lines = SurfacePoints(self.contour_triangle, self.contour_barycentric).on(
+            vertices_cam, self.triangles
+        )
+        direction = contour.outward_in_image(static.detach(), self._jaw_outward, self._up_weights)
+        chosen = contour.outermost(lines.detach(), direction)
+        jaw = lines.gather(-2, chosen[..., None, None].expand(*chosen.shape, 1, 3)).squeeze(-2)
+        return torch.cat([jaw, static[..., NUM_JAW:, :]], dim=-2)
+
+    def normals(self, vertices: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch verts 3"]:
+        """Return unit vertex normals (area-weighted), outward, in the frame of `vertices`."""
+        around = SparseRows(self._around_crow, self._around_col, self._around_value)
+        return vertex_normals(vertices, self.triangles, around)
+
+    def region(self, name: str) -> Bool[Tensor, " verts"]:
+        """Return which vertices belong to a named region, or touch a triangle of a named part."""
+        if name in self.region_names:
+            return getattr(self, f"regions_{name}").bool()
+        if name not in self.part_names:
+            known = ", ".join(dict.fromkeys([*self.region_names, *self.part_names]))
+            raise ValueError(f"name must be a region or part of model {self.name!r} ({known}), got {name!r}")
+        inside = torch.zeros(self.num_vertices, dtype=torch.bool, device=self.triangles.device)
+        inside[self.triangles[self.part_labels == self.part_names.index(name)].reshape(-1)] = True
+        return inside
+
+    def mirror(self, vertices: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch verts 3"]:
+        """Return the mirrored mesh (model frame), each vertex in its counterpart's place."""
+        return mirror_points(vertices, self._symmetry("mirror_vertices"))
+
+    def flip_identity(self, identity: Float[Tensor, "*batch id"]) -> Float[Tensor, "*batch id"]:
+        """Return the identity coefficients of the mirrored face."""
+        return identity * self._symmetry("identity_flip").to(identity.dtype)
+
+    def flip_expression(self, expression: Float[Tensor, "*batch expr"]) -> Float[Tensor, "*batch expr"]:
+        """Return the expression coefficients of the mirrored face."""
+        return expression[..., self._symmetry("expression_flip")]
+
+    def flip_albedo(self, albedo: Float[Tensor, "*batch alb"]) -> Float[Tensor, "*batch alb"]:
+        """Return the albedo coefficients of the mirrored face."""
+        return albedo * self._symmetry("albedo_flip").to(albedo.dtype)
+
+    def _symmetry(self, name: str) -> Tensor:
+        """Return a stored mirror tensor or say that there is none."""
+        stored: Tensor | None = getattr(self, name)
+        if stored is None:
+            raise ValueError(f"model must store {name} to be mirrored, got {self.name!r} without")
+        return stored
+
+    def data(self) -> ModelData:
+        """Return the model's content as it is now, to save it or to build a variant of it."""
+        stored = dict(self.named_buffers())
+        points = {
+            name: SurfacePoints(stored[f"{name}_triangle"], stored[f"{name}_barycentric"])
+            for name in (
+                *(f"landmarks_{scheme}" for scheme in self._stored_schemes),
+                *["contour"] * self._has_contour,
+            )
+        }
+        rows = (stored[f"subdivision_{part}"] for part in SUBDIVISION_PARTS) if self._subdivided else None
+        plain = {name: stored.get(name) for name in PLAIN_TENSORS}
+        if not self._has_uv:
+            plain |= {"uv": None, "uv_triangles": None}
+        return ModelData(
+            name=self.name,
+            license=self.license,
+            source=self.source,
+            expression_names=self.expression_names,
+            expression_prior=self.expression_prior,
+            part_names=self.part_names,
+            subdivision=SparseRows(*rows) if rows is not None else None,
+            regions={name: stored[f"regions_{name}"] for name in self.region_names},
+            landmarks={scheme: points[f"landmarks_{scheme}"] for scheme in self._stored_schemes},
+            contour=points.get("contour"),
+            **plain,  # type: ignore[arg-type]
+        )
+
+    def save(self, path: str | PathLike[str], *, half: bool = False) -> None:
+        """Write a model file (docs/model_file.md); an existing file is replaced only once the new one is complete.
+
+        Args:
+            path: File to write, usually `.safetensors`.
+            half: Store the three bases in half precision: half the size, relative error at most 2^-11.
+        """
+        write_model_file(self.data(), path, half=half)
+
+
+def _check_count(name: str, coefficients: Tensor, count: int) -> None:
+    """Refuse coefficients of another model."""
+    if coefficients.shape[-1] != count:
+        raise ValueError(
+            f"{name} must have {count} coefficients in its last axis, got {coefficients.shape[-1]}"
+        )
+
+
+def _combine(coefficients: Tensor, basis: Tensor, offset: Tensor) -> Float[Tensor, "*batch channels"]:
+    """Return offset + coefficients @ basis, with the basis flattened per mode."""
+    flat = coefficients.reshape(-1, basis.shape[0]).to(basis.dtype)
+    return torch.addmm(offset, flat, basis.reshape(basis.shape[0], -1)).reshape(
+        *coefficients.shape[:-1], offset.shape[-1]
+    )
