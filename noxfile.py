@@ -23,7 +23,7 @@ SIBLINGS: dict[str, tuple[str, ...]] = {
     "morphable": (),
     "render": ("morphable",),
     "detector_head": ("morphable",),
-    "regressors": ("morphable",),
+    "regressors": (),
     "losses": (),
     "synth": ("morphable", "render"),
     "train": ("morphable", "render", "detector_head", "losses", "regressors", "synth"),
