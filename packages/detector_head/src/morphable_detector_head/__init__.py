@@ -1,0 +1,43 @@
+"""WM3DR's network: from a picture to face centres and morphable-model parameters in one forward pass."""
+
+from .backbones import BackboneName, BackboneSpec, build_backbone, describe_backbone
+from .decode import STRIDE_PX, Centers, cell_centers, decode_centers, local_maxima
+from .detector import CellPredictions, Detections, DetectorConfig, FaceDetector, build_detector, check_image
+from .face_parameters import GLOBAL_FOCAL_PX, FaceParameters
+from .heads import gather_patches
+from .layout import ParameterLayout
+from .presets import MOBILE, MOBILE_V3, PRESETS, RESNET50, RESNET50_128, WM3DR_OFFICIAL
+from .targets import CenterTargets, encode_centers, gaussian_radius
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "GLOBAL_FOCAL_PX",
+    "MOBILE",
+    "MOBILE_V3",
+    "PRESETS",
+    "RESNET50",
+    "RESNET50_128",
+    "STRIDE_PX",
+    "WM3DR_OFFICIAL",
+    "BackboneName",
+    "BackboneSpec",
+    "CellPredictions",
+    "CenterTargets",
+    "Centers",
+    "Detections",
+    "DetectorConfig",
+    "FaceDetector",
+    "FaceParameters",
+    "ParameterLayout",
+    "build_backbone",
+    "build_detector",
+    "cell_centers",
+    "check_image",
+    "decode_centers",
+    "describe_backbone",
+    "encode_centers",
+    "gather_patches",
+    "gaussian_radius",
+    "local_maxima",
+]

@@ -1,0 +1,79 @@
+"""Face centres from the centre heatmap: local maxima, no non-maximum suppression."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+STRIDE_PX = 8
+"""Input pixels per heatmap cell."""
+
+
+@dataclass(frozen=True)
+class Centers:
+    """Face centres of a batch of images, best first, padded to `top` entries per image."""
+
+    xy_px: Float[Tensor, "batch top 2"]
+    """Centre of the cell in input pixels: `(col + 0.5) * 8, (row + 0.5) * 8`."""
+    score: Float[Tensor, "batch top"]
+    """Probability of a face; 0 on padding."""
+    cell: Int[Tensor, "batch top"]
+    """Row-major cell of the heatmap."""
+    valid: Bool[Tensor, "batch top"]
+    """False on padding, where the other fields are meaningless."""
+
+
+def cell_centers(cell: Int[Tensor, "*batch"], num_cols: int) -> Float[Tensor, "*batch 2"]:
+    """Give the pixel position (x, y) of the centres of row-major cells.
+
+    Args:
+        cell: Row-major index into a heatmap.
+        num_cols: Columns of the heatmap.
+    """
+    row = torch.div(cell, num_cols, rounding_mode="floor")
+    return (torch.stack([cell - row * num_cols, row], dim=-1).float() + 0.5) * STRIDE_PX
+
+
+def local_maxima(heatmap: Float[Tensor, "batch rows cols"], *, window: int = 3) -> Bool[Tensor, "batch rows cols"]:
+    """Mark cells that no neighbour exceeds; of equal neighbours the first in row-major order stays.
+
+    Equal neighbours are common after int8 quantisation. On a plateau, a cell stays only if no equal maximum
+    comes before it within the window. Cell indices are compared in float32: exact up to 4096 x 4096 cells.
+
+    Args:
+        heatmap: Any monotone function of the score.
+        window: Side of the neighbourhood, cells: 3, or 5 as in the official code.
+    """
+    if window < 1 or window % 2 == 0:
+        raise ValueError(f"window must be odd and positive, got {window}")
+    padding = window // 2
+    _, rows, cols = heatmap.shape
+    maximum = F.max_pool2d(heatmap[:, None], window, stride=1, padding=padding)[:, 0] == heatmap
+    countdown = torch.arange(rows * cols, 0, -1, device=heatmap.device, dtype=torch.float32).view(1, rows, cols)
+    rank = torch.where(maximum, countdown, 0.0)
+    first = F.max_pool2d(rank[:, None], window, stride=1, padding=padding)[:, 0] == rank
+    return maximum & first
+
+
+def decode_centers(
+    heatmap: Float[Tensor, "batch rows cols"], *, top_k: int, min_score: float = 0.5, window: int = 3
+) -> Centers:
+    """Keep the local maxima of a centre heatmap, best first.
+
+    Args:
+        heatmap: Probabilities in [0, 1] (after the sigmoid).
+        top_k: Entries kept per image.
+        min_score: Entries must exceed it to be valid.
+        window: Side of the neighbourhood of a local maximum, cells.
+
+    Raises:
+        ValueError: More entries are asked for than the heatmap has cells.
+    """
+    _, rows, cols = heatmap.shape
+    if top_k < 1 or top_k > rows * cols:
+        raise ValueError(f"top_k must be in [1, {rows * cols}] for a {rows}x{cols} heatmap, got {top_k}")
+    peaks = torch.where(local_maxima(heatmap, window=window), heatmap, 0.0)
+    score, cell = peaks.flatten(1).topk(top_k, dim=1)
+    return Centers(xy_px=cell_centers(cell, cols), score=score, cell=cell, valid=score > min_score)

@@ -1,0 +1,191 @@
+"""The whole network: picture in, faces out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from .aggregation import Aggregation
+from .backbones import BackboneName, build_backbone, describe_backbone
+from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
+from .face_parameters import FaceParameters
+from .heads import CenterHead, ParameterHead
+from .layout import ParameterLayout
+
+SIZE_MULTIPLE_PX = 32
+NUM_IMAGE_AXES = 4
+NUM_CHANNELS = 3
+DEFAULT_TOP_K = 64
+DEFAULT_MIN_SCORE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorConfig:
+    """Shape of the network."""
+
+    backbone: BackboneName = "mobilenet_v2_tf"
+    """Image encoder."""
+    width: int = 96
+    """Channels of each level of the feature aggregation, and of the fused features."""
+    center_width: int = 96
+    """Hidden channels of the centre head."""
+    parameter_width: int = 512
+    """Hidden channels of the parameter head, which runs at the found faces only."""
+    peak_window: int = 3
+    """Side of the neighbourhood of a local maximum of the centre map, cells."""
+    bgr_input: bool = False
+    """Swap RGB to BGR before the normalisation (the official checkpoint was trained so)."""
+    model_name: str = "open"
+    """Morphable model that the coefficients belong to."""
+    layout: ParameterLayout = field(default_factory=ParameterLayout)
+    """Meaning of the parameter head's channels."""
+
+    def __post_init__(self) -> None:
+        for name in ("width", "center_width", "parameter_width"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        describe_backbone(self.backbone)
+
+
+@dataclass(frozen=True)
+class CellPredictions:
+    """The network's output for training: every cell's centre logit, the parameters at given cells."""
+
+    center_logits: Float[Tensor, "batch rows cols"]
+    channels: Float[Tensor, "batch top channels"]
+    """Raw output of the parameter head at the cells."""
+    parameters: FaceParameters
+    """The same, decoded: leading axes batch, top."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Faces of a batch of images, best first, padded to `top` entries per image."""
+
+    parameters: FaceParameters
+    """Leading axes batch, top."""
+    score: Float[Tensor, "batch top"]
+    """Probability of a face; 0 on padding."""
+    center_px: Float[Tensor, "batch top 2"]
+    """Centre (x, y) of the face's heatmap cell in input pixels."""
+    valid: Bool[Tensor, "batch top"]
+    """False on padding, where the other fields are meaningless."""
+
+
+class FaceDetector(nn.Module):
+    """WM3DR's network. Input: RGB in [0, 1], sides multiples of 32; normalised inside."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: DetectorConfig, backbone: nn.Module) -> None:
+        super().__init__()
+        spec = describe_backbone(config.backbone)
+        self.config = config
+        self.backbone = backbone
+        self.aggregation = Aggregation(spec.channels, config.width)
+        self.center_head = CenterHead(config.width, config.center_width)
+        self.parameter_head = ParameterHead(config.width, config.parameter_width, config.layout.num_channels)
+        self.register_buffer("mean", torch.tensor(spec.mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std)[:, None, None], persistent=False)
+
+    def features(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch c rows cols"]:
+        """Encode pictures to fused features at stride 8."""
+        if self.config.bgr_input:
+            image = image.flip(1)
+        return self.aggregation(*self.backbone((image - self.mean) / self.std))
+
+    def forward(self, image: Float[Tensor, "batch 3 height width"], cell: Int[Tensor, "batch top"]) -> CellPredictions:
+        """Predict the centre map, and parameters at given cells: the training path.
+
+        Args:
+            image: RGB in [0, 1].
+            cell: Row-major heatmap cells, e.g. `CenterTargets.cell`; `top` may be 0.
+        """
+        features = self.features(image)
+        channels = self.parameter_head.at_cells(features, cell)
+        parameters = self._decode(channels, cell_centers(cell, features.shape[3]), features)
+        return CellPredictions(self.center_head(features), channels, parameters)
+
+    def dense(
+        self, image: Float[Tensor, "batch 3 height width"]
+    ) -> tuple[Float[Tensor, "batch rows cols"], Float[Tensor, "batch channels rows cols"]]:
+        """Give the centre logits and the raw parameters of every cell, as the paper's Figure 3 does."""
+        features = self.features(image)
+        return self.center_head(features), self.parameter_head(features)
+
+    def detect(
+        self,
+        image: Float[Tensor, "batch 3 height width"],
+        top_k: int = DEFAULT_TOP_K,
+        *,
+        min_score: float = DEFAULT_MIN_SCORE,
+    ) -> Detections:
+        """Find the faces of pictures in one pass; the parameter head runs at the found cells only.
+
+        Call `eval()` first: batch statistics would make faces depend on their neighbours in the batch.
+
+        Args:
+            image: RGB in [0, 1], sides multiples of 32 pixels.
+            top_k: Entries per image.
+            min_score: Probability that a face must exceed to be valid.
+
+        Raises:
+            ValueError: The image has another shape, range type, or size.
+        """
+        check_image(image)
+        return self.detect_unchecked(image, top_k, min_score)
+
+    def detect_unchecked(self, image: Tensor, top_k: int, min_score: float) -> Detections:
+        """Detect without looking at the input: the form that is exported."""
+        features = self.features(image)
+        centers = self.centers(self.center_head(features), top_k=top_k, min_score=min_score)
+        channels = self.parameter_head.at_cells(features, centers.cell)
+        parameters = self._decode(channels, centers.xy_px, features)
+        return Detections(parameters, centers.score, centers.xy_px, centers.valid)
+
+    def centers(self, center_logits: Float[Tensor, "batch rows cols"], *, top_k: int, min_score: float) -> Centers:
+        """Read the centre map with this network's neighbourhood."""
+        heatmap = center_logits.float().sigmoid()
+        return decode_centers(heatmap, top_k=top_k, min_score=min_score, window=self.config.peak_window)
+
+    def _decode(self, channels: Tensor, cell_px: Tensor, features: Tensor) -> FaceParameters:
+        """Decode channels in float32, whatever the network's precision."""
+        rows, cols = features.shape[2:]
+        size_hw = (rows * STRIDE_PX, cols * STRIDE_PX)
+        return FaceParameters.from_cells(channels.float(), cell_px, size_hw, self.config.layout)
+
+
+def build_detector(
+    config: DetectorConfig, *, backbone_weights: Path | Literal["imagenet"] | None = None
+) -> FaceDetector:
+    """Build the network.
+
+    Args:
+        config: Its shape; presets are in `morphable_detector_head.presets`.
+        backbone_weights: First weights of the encoder: random if None, `imagenet` through torchvision's
+            loader (downloads on first use), or a local file. See `build_backbone`.
+    """
+    return FaceDetector(config, build_backbone(config.backbone, weights=backbone_weights))
+
+
+def check_image(image: Tensor) -> None:
+    """Check a batch of pictures at the border of the package.
+
+    Raises:
+        ValueError: It is not floating-point of shape (batch, 3, height, width) with sides multiples of 32.
+    """
+    shape = "x".join(map(str, image.shape))
+    if image.ndim != NUM_IMAGE_AXES or image.shape[1] != NUM_CHANNELS:
+        raise ValueError(f"image must have shape (batch, 3, height, width), got {shape}; move the channels first")
+    if not image.is_floating_point():
+        raise ValueError(f"image must be floating point in [0, 1], got {image.dtype}; divide 8-bit values by 255")
+    height, width = image.shape[2:]
+    if height % SIZE_MULTIPLE_PX or width % SIZE_MULTIPLE_PX or not height * width:
+        raise ValueError(
+            f"image sides must be positive multiples of {SIZE_MULTIPLE_PX} pixels, got {height}x{width}; "
+            "pad at the right and bottom"
+        )

@@ -1,0 +1,35 @@
+"""Weight files: safetensors of our own, and state dictionaries of others. Never pickled code."""
+
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read named tensors from a `.safetensors` file or a PyTorch checkpoint.
+
+    A checkpoint may hold the tensors directly or under `state_dict`; the prefix `module.` of parallel
+    training is dropped. PyTorch files are read with `weights_only=True`: no code in them runs.
+
+    Raises:
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is truncated, of another format, or holds more than tensors.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; pass the path of a .safetensors or .pth file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path} must be a complete file of tensors, got: {reason}; fetch it again") from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"{path} must hold a dictionary of tensors, got {type(content).__name__}")
+    return {str(key).removeprefix("module."): value for key, value in content.items()}
