@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from morphable_regressors import AttentionGate, Involution2d, SpatialGroupEnhance, SqueezeExcitation
 
 

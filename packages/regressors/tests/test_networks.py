@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torch import nn
+
 from morphable_regressors import (
     DFMVR,
     PARSING_CLASSES,
@@ -15,7 +17,6 @@ from morphable_regressors import (
     count_operations,
     repeat_views,
 )
-from torch import nn
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
