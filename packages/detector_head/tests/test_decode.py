@@ -2,6 +2,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from morphable_detector_head import cell_centers, decode_centers, local_maxima
 
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from morphable_detector_head import (
     PRESETS,
     WM3DR_OFFICIAL,

@@ -2,8 +2,9 @@ import math
 
 import pytest
 import torch
-from morphable_detector_head import GLOBAL_FOCAL_PX, FaceParameters, ParameterLayout
 from torch.autograd import gradcheck
+
+from morphable_detector_head import GLOBAL_FOCAL_PX, FaceParameters, ParameterLayout
 
 SMALL = {"num_identity": 2, "num_expression": 1, "num_albedo": 1}
 LAYOUTS = [

@@ -1,6 +1,7 @@
 import math
 
 import torch
+
 from morphable_detector_head import decode_centers, encode_centers, gaussian_radius
 
 SIZE_HW = (64, 96)

@@ -6,8 +6,10 @@ from .detector import CellPredictions, Detections, DetectorConfig, FaceDetector,
 from .face_parameters import GLOBAL_FOCAL_PX, FaceParameters
 from .heads import gather_patches
 from .layout import ParameterLayout
+from .official import load_official
 from .presets import MOBILE, MOBILE_V3, PRESETS, RESNET50, RESNET50_128, WM3DR_OFFICIAL
 from .targets import CenterTargets, encode_centers, gaussian_radius
+from .weights import load_detector, read_about, save_detector
 
 __version__ = "0.1.0"
 
@@ -39,5 +41,9 @@ __all__ = [
     "encode_centers",
     "gather_patches",
     "gaussian_radius",
+    "load_detector",
+    "load_official",
     "local_maxima",
+    "read_about",
+    "save_detector",
 ]
