@@ -1,0 +1,75 @@
+"""Spherical-harmonics lighting with Deep3DFaceReconstruction's constants."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from morphable_render.camera import axes_flip
+
+LOBE = (math.pi, 2 * math.pi / math.sqrt(3), 2 * math.pi / math.sqrt(8))
+"""Factor per band; a Lambert cosine lobe has (pi, 2 pi/3, pi/4), so bands 1 and 2 count sqrt(3) and 2 sqrt(2) fold."""
+
+BASIS = (
+    1 / math.sqrt(4 * math.pi),
+    math.sqrt(3) / math.sqrt(4 * math.pi),
+    3 * math.sqrt(5) / math.sqrt(12 * math.pi),
+)
+"""Normalisation of the polynomials per band."""
+
+AMBIENT = 0.8
+"""Added to the constant band of every colour channel: all-zero coefficients mean soft white light."""
+
+
+def sh_basis(normals: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 9"]:
+    """Evaluate the nine functions, lobe factors included.
+
+    Order: `1, -y, z, -x, xy, -yz, (3z^2-1)/(2 sqrt 3), -xz, (x^2-y^2)/2`.
+
+    Args:
+        normals: Unit vectors, y up, z toward the viewer (`R_head` times the model-frame normal).
+    """
+    x, y, z = normals.unbind(-1)
+    zero, one, two = (lobe * basis for lobe, basis in zip(LOBE, BASIS, strict=True))
+    zonal = two / (2 * math.sqrt(3)) * (3 * z * z - 1)
+    linear = [-one * y, one * z, -one * x]
+    quadratic = [two * x * y, -two * y * z, zonal, -two * x * z, two / 2 * (x * x - y * y)]
+    return torch.stack([torch.full_like(x, zero), *linear, *quadratic], dim=-1)
+
+
+def irradiance_sh(
+    normals: Float[Tensor, "*batch points 3"], illumination: Float[Tensor, "*#batch 9 3"]
+) -> Float[Tensor, "*batch points 3"]:
+    """Evaluate the light that reaches each normal, per colour channel.
+
+    Args:
+        normals: Unit vectors, y up, z toward the viewer.
+        illumination: Coefficients per band and RGB channel. `AMBIENT` is added to the first band.
+    """
+    # The offset as an addition after the product: `illumination` stays a plain leaf for autograd.
+    return sh_basis(normals) @ illumination + AMBIENT * LOBE[0] * BASIS[0]
+
+
+def shade_sh(
+    albedo: Float[Tensor, "*batch points 3"],
+    normals: Float[Tensor, "*batch points 3"],
+    illumination: Float[Tensor, "*#batch 9 3"],
+) -> Float[Tensor, "*batch points 3"]:
+    """Colour a surface under spherical-harmonics light.
+
+    Args:
+        albedo: sRGB-encoded reflectance in [0, 1].
+        normals: Unit vectors, y up, z toward the viewer: model-frame normals times `R_head`, or
+            `lighting_normals` of camera-frame ones.
+        illumination: Coefficients per band and RGB channel; zeros are soft white light.
+
+    Returns:
+        sRGB-encoded colours, not clamped: clamping here would kill gradients of bright and dark pixels.
+    """
+    return albedo * irradiance_sh(normals, illumination)
+
+
+def lighting_normals(normals_cam: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """Turn camera-frame normals (y down, z into the scene) into the lighting frame (y up, z to the viewer)."""
+    return normals_cam * axes_flip(normals_cam)
