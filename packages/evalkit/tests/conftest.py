@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from morphable_evalkit import Predictions
 
 SHARED_DATA = Path(__file__).parents[3].parent / "shared" / "data"
@@ -33,9 +34,7 @@ def face_points() -> Callable[..., np.ndarray]:
 def make_predictions() -> Callable[..., Predictions]:
     """Predictions from (image, points) pairs; every image is 200 x 300 (h x w)."""
 
-    def make(
-        faces: list[tuple[str, np.ndarray]], images: list[str] | None = None, **fields: object
-    ) -> Predictions:
+    def make(faces: list[tuple[str, np.ndarray]], images: list[str] | None = None, **fields: object) -> Predictions:
         names = tuple(images if images is not None else sorted({name for name, _ in faces}))
         points = np.array([p for _, p in faces], dtype=np.float64).reshape(len(faces), 68, 2)
         finite = np.nan_to_num(points)

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from morphable_evalkit import check_predictions, read_predictions, write_predictions
 from morphable_evalkit.npz_rows import NpzRows, open_rows
 

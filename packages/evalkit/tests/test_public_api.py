@@ -17,8 +17,7 @@ def test_public_names_change_only_on_purpose():
 
 def test_import_needs_neither_torch_nor_plots():
     code = (
-        "import sys, morphable_evalkit\n"
-        "print([name for name in ('torch', 'matplotlib', 'PIL') if name in sys.modules])"
+        "import sys, morphable_evalkit\nprint([name for name in ('torch', 'matplotlib', 'PIL') if name in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"

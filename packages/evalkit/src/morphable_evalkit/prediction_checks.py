@@ -83,9 +83,7 @@ def _check_names(shapes: Shapes) -> Iterator[Problem]:
     """Arrays that are missing or unknown."""
     for name, spec in ARRAYS.items():
         if spec.required and name not in shapes:
-            yield Problem(
-                "error", name, f"is missing; every prediction file holds {name} {describe_axes(spec)}"
-            )
+            yield Problem("error", name, f"is missing; every prediction file holds {name} {describe_axes(spec)}")
     for name in shapes:
         if name not in ARRAYS and not name.startswith(EXTRA_PREFIX):
             yield Problem("error", name, f"is unknown; name it {EXTRA_PREFIX}{name} to carry it along")
@@ -131,9 +129,7 @@ def _check_images(arrays: Arrays) -> Iterator[Problem]:
     for name in names[counts > 1][:_NAMED_ROWS]:
         yield Problem("error", "processed_image", f"must name every picture once, got {name!r} several times")
     bad_names = [
-        str(name)
-        for name in names
-        if "\\" in str(name) or PurePosixPath(str(name)).is_absolute() or not str(name)
+        str(name) for name in names if "\\" in str(name) or PurePosixPath(str(name)).is_absolute() or not str(name)
     ]
     if bad_names:
         yield Problem("error", "processed_image", f"must be relative names with '/', got {bad_names[0]!r}")
@@ -151,9 +147,7 @@ def _check_images(arrays: Arrays) -> Iterator[Problem]:
     row = order[np.searchsorted(processed, image, sorter=order)] if len(image) else np.empty(0, np.int64)
     differs = (arrays["processed_size_hw"][row] != arrays["image_size_hw"]).any(axis=1)
     if differs.any():
-        yield Problem(
-            "error", f"image_size_hw{_rows(differs)}", "must equal processed_size_hw of the same picture"
-        )
+        yield Problem("error", f"image_size_hw{_rows(differs)}", "must equal processed_size_hw of the same picture")
 
 
 def _check_boxes(arrays: Arrays) -> Iterator[Problem]:
@@ -164,9 +158,7 @@ def _check_boxes(arrays: Arrays) -> Iterator[Problem]:
     box = arrays["box_xyxy_px"]
     inverted: Bool[np.ndarray, " faces"] = np.any(box[:, 2:] < box[:, :2], axis=1)
     if inverted.any():
-        yield Problem(
-            "error", f"box_xyxy_px{_rows(inverted)}", "must be x0, y0, x1, y1 with x0 <= x1 and y0 <= y1"
-        )
+        yield Problem("error", f"box_xyxy_px{_rows(inverted)}", "must be x0, y0, x1, y1 with x0 <= x1 and y0 <= y1")
 
 
 def _check_landmarks(arrays: Arrays) -> Iterator[Problem]:
@@ -177,17 +169,13 @@ def _check_landmarks(arrays: Arrays) -> Iterator[Problem]:
         points = arrays[name]
         duplicate = _duplicates(arrays["image"], points)
         if duplicate.any():
-            yield Problem(
-                "error", f"{name}{_rows(duplicate)}", "repeats another face of the same picture exactly"
-            )
+            yield Problem("error", f"{name}{_rows(duplicate)}", "repeats another face of the same picture exactly")
         missing: Bool[np.ndarray, " faces"] = np.logical_not(np.isfinite(points).all(axis=(1, 2)))
         if missing.any():
             yield Problem("warning", f"{name}{_rows(missing)}", "is not finite; the face counts as a failure")
         finite = points[~missing]
         if len(finite) and np.abs(finite).max() <= 1.0 + 1e-6:
-            yield Problem(
-                "warning", name, "lies in [-1, 1] throughout; points are in pixels of the whole picture"
-            )
+            yield Problem("warning", name, "lies in [-1, 1] throughout; points are in pixels of the whole picture")
         size_wh = arrays["image_size_hw"][:, ::-1].astype(np.float64)
         centre = points.mean(axis=1)
         outside = ((centre < -size_wh) | (centre > 2 * size_wh)).any(axis=1)
@@ -210,22 +198,16 @@ def _check_camera(arrays: Arrays) -> Iterator[Problem]:
     if "focal_px" in arrays and (wrong := ~(arrays["focal_px"] > 0)).any():
         yield Problem("error", f"focal_px{_rows(wrong)}", "must be positive")
     if "translation_m" in arrays and (behind := ~(arrays["translation_m"][:, 2] > 0)).any():
-        yield Problem(
-            "warning", f"translation_m{_rows(behind)}", "lies behind the camera (+z points forward)"
-        )
+        yield Problem("warning", f"translation_m{_rows(behind)}", "lies behind the camera (+z points forward)")
     if {"landmarks68_cam_m", "landmarks68_px", "focal_px"} <= set(arrays):
         cam = arrays["landmarks68_cam_m"].astype(np.float64)
         in_front: Bool[np.ndarray, " faces"] = np.all(cam[..., 2] > 0, axis=1)
         depth = np.where(in_front[:, None, None], cam[..., 2:], 1.0)
         centre_px = arrays["image_size_hw"][:, None, ::-1] / 2
         projected = arrays["focal_px"][:, None, None] * cam[..., :2] / depth + centre_px
-        off = in_front & (
-            np.abs(projected - arrays["landmarks68_px"]).max(axis=(1, 2)) > _REPROJECTION_TOLERANCE_PX
-        )
+        off = in_front & (np.abs(projected - arrays["landmarks68_px"]).max(axis=(1, 2)) > _REPROJECTION_TOLERANCE_PX)
         if off.any():
-            message = (
-                "does not project to landmarks68_px within 1 px (principal point at the picture's centre)"
-            )
+            message = "does not project to landmarks68_px within 1 px (principal point at the picture's centre)"
             yield Problem("warning", f"landmarks68_cam_m{_rows(off)}", message)
 
 

@@ -49,8 +49,7 @@ class Predictions:
     def sizes_by_image(self) -> dict[str, tuple[int, int]]:
         """Height and width of every processed picture, by name."""
         return {
-            name: (int(h), int(w))
-            for name, (h, w) in zip(self.processed_image, self.processed_size_hw, strict=True)
+            name: (int(h), int(w)) for name, (h, w) in zip(self.processed_image, self.processed_size_hw, strict=True)
         }
 
     def faces_by_image(self) -> dict[str, list[int]]:
@@ -59,6 +58,20 @@ class Predictions:
         for index, name in enumerate(self.image):
             faces[name].append(index)
         return faces
+
+    def depths_px(self) -> Float[np.ndarray, "faces 68"] | None:
+        """Depth of the static points away from the camera in pixels, zero at their mean; None if unknown.
+
+        Camera-frame points become pixels by the scale of their mean depth (weak perspective).
+        """
+        if self.landmarks68_depth_px is not None:
+            depth = self.landmarks68_depth_px.astype(np.float64)
+            return depth - depth.mean(axis=1, keepdims=True)
+        if self.landmarks68_cam_m is None or self.focal_px is None:
+            return None
+        depth_m = self.landmarks68_cam_m[..., 2].astype(np.float64)
+        mean_m = depth_m.mean(axis=1, keepdims=True)
+        return (depth_m - mean_m) / mean_m * self.focal_px[:, None]
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -75,14 +88,10 @@ def read_predictions(path: Path) -> Predictions:
     if errors:
         shown = "; ".join(f"{problem.where}: {problem.message}" for problem in errors[:_SHOWN_PROBLEMS])
         count = f"{len(errors)} problem{'s' if len(errors) > 1 else ''}"
-        raise ValueError(
-            f"{path} must follow the prediction format, got {count}: {shown}; run `evalkit check {path}`"
-        )
+        raise ValueError(f"{path} must follow the prediction format, got {count}: {shown}; run `evalkit check {path}`")
     with np.load(path, allow_pickle=False) as arrays:
         names = [name for name in arrays.files if name in ARRAYS and name not in STREAMED]
-        values: dict[str, object] = {
-            name: _as_field(name, arrays[name]) for name in names if name != "format_version"
-        }
+        values: dict[str, object] = {name: _as_field(name, arrays[name]) for name in names if name != "format_version"}
         values |= {name: open_rows(path, name) for name in STREAMED if name in arrays.files}
     return Predictions(**values)  # type: ignore[arg-type]
 
@@ -94,17 +103,11 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         ValueError: The values break the format; nothing is written.
     """
     arrays = _stored_arrays(predictions)
-    small = {
-        name: value
-        for name, value in arrays.items()
-        if isinstance(value, np.ndarray) and name not in STREAMED
-    }
+    small = {name: value for name, value in arrays.items() if isinstance(value, np.ndarray) and name not in STREAMED}
     shapes = {name: (arrays[name].shape, np.dtype(np.float32)) for name in STREAMED if name in arrays}
     errors = [problem for problem in check_arrays(small, shapes) if problem.severity == "error"]
     if errors:
-        raise ValueError(
-            f"predictions must follow the prediction format, got {errors[0].where}: {errors[0].message}"
-        )
+        raise ValueError(f"predictions must follow the prediction format, got {errors[0].where}: {errors[0].message}")
     save_npz(path, arrays)
 
 
