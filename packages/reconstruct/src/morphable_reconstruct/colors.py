@@ -1,0 +1,22 @@
+"""Colours of a face's vertices, and colours as bytes."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from morphable_reconstruct.face import Face
+from morphable_render import shade_sh
+
+
+def lit_vertex_colors(face: Face) -> Float[np.ndarray, "verts 3"]:
+    """Albedo shaded with the face's own light, as the photograph shows it; sRGB clamped to [0, 1]."""
+    rotation = torch.from_numpy(face.rotation_head)
+    with torch.no_grad():
+        normals = face.model.normals(torch.from_numpy(face.vertices_model_m)) @ rotation.T
+        colors = shade_sh(torch.from_numpy(face.albedo_rgb), normals, torch.from_numpy(face.illumination))
+    return colors.clamp(0.0, 1.0).numpy()
+
+
+def to_bytes(colors: Float[np.ndarray, "*batch 3"]) -> UInt8[np.ndarray, "*batch 3"]:
+    """Colours in [0, 1] to bytes; what is outside is clamped."""
+    return np.rint(np.clip(colors, 0.0, 1.0) * 255.0).astype(np.uint8)

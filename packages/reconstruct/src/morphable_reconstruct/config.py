@@ -1,0 +1,49 @@
+"""Options of a reconstruction; no heavy import here, so that the command's help is quick."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+EngineName = Literal["torch", "onnxruntime", "openvino"]
+FocalChoice = float | Literal["network", "exif"]
+SIZE_STEP_PX = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructConfig:
+    """How faces are found and placed."""
+
+    size_px: int | None = None
+    """Long side of the network's input, a multiple of 32; by default what the weights were made with.
+    Larger finds smaller faces and takes longer."""
+    min_score: float | None = None
+    """Faces below this probability are dropped; by default what the weights were made with."""
+    max_faces: int = 128
+    """At most this many faces per picture (per tile, with tiles)."""
+    focal: FocalChoice = "network"
+    """Focal length of the photograph: pixels, or `exif` to read it from the file (an error where it is
+    absent), or `network`, the field of view the network assumes for every picture."""
+    tile_px: int | None = None
+    """Also look at overlapping tiles of this many photograph pixels, for tiny faces in very large pictures."""
+    engine: EngineName = "torch"
+    """What runs the network."""
+    device: str = "auto"
+    """Where it runs: `cpu`, `cuda`, `cuda:1`; `auto` takes a CUDA GPU if the torch engine sees one."""
+    batch_size: int = 8
+    """Pictures (or tiles) per forward pass."""
+    max_pixels: int = 178_956_970
+    """Larger pictures are refused before they are decoded."""
+
+    def __post_init__(self) -> None:
+        for name in ("size_px", "tile_px"):
+            value = getattr(self, name)
+            if value is not None and value < SIZE_STEP_PX:
+                raise ValueError(f"{name} must be at least {SIZE_STEP_PX}, got {value}")
+        if self.size_px is not None and self.size_px % SIZE_STEP_PX:
+            raise ValueError(f"size_px must be a multiple of {SIZE_STEP_PX}, got {self.size_px}; try 512")
+        if self.min_score is not None and not 0.0 <= self.min_score < 1.0:
+            raise ValueError(f"min_score must be in [0, 1), got {self.min_score}")
+        for name in ("max_faces", "batch_size", "max_pixels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if isinstance(self.focal, int | float) and not 0.0 < self.focal < float("inf"):
+            raise ValueError(f"focal must be a positive number of pixels, exif or network, got {self.focal}")

@@ -1,0 +1,1 @@
+"""What runs the network: PyTorch, onnxruntime or OpenVINO, behind one call."""

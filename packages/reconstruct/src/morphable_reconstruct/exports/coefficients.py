@@ -1,0 +1,92 @@
+"""A scene's numbers as JSON and NPZ."""
+
+import json
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from morphable_reconstruct.face import Face
+from morphable_reconstruct.scene import Scene
+
+FORMAT_VERSION = 1
+_DECIMALS = 6
+
+
+def scene_to_dict(scene: Scene) -> dict[str, Any]:
+    """Describe a scene by plain numbers: metres, radians, pixels of the photograph (corner at (0, 0))."""
+    height, width = scene.camera.size_hw
+    return {
+        "format": "morphable-scene",
+        "format_version": FORMAT_VERSION,
+        "image": scene.name,
+        "image_size_hw": [height, width],
+        "camera": {"focal_px": scene.camera.focal_px, "principal_px": _list(scene.camera.principal_px)},
+        "model": scene.model.name,
+        "faces": [_face_to_dict(face) for face in scene.faces],
+    }
+
+
+def scene_to_json(scene: Scene) -> str:
+    """Encode `scene_to_dict` as JSON; NaN is refused, never written."""
+    return json.dumps(scene_to_dict(scene), indent=1, allow_nan=False)
+
+
+def scene_to_arrays(scene: Scene) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Stack every face's numbers, one row per face, for `numpy.savez`."""
+    parameters = scene.parameters
+    count = len(scene.faces)
+    return {
+        "format_version": np.array(FORMAT_VERSION),
+        "image": np.array(scene.name),
+        "image_size_hw": np.array(scene.camera.size_hw),
+        "focal_px": np.array(scene.camera.focal_px, dtype=np.float32),
+        "model_name": np.array(scene.model.name),
+        "expression_names": np.array(scene.model.expression_names, dtype=np.str_),
+        "score": np.array([face.score for face in scene.faces], dtype=np.float32),
+        "identity": parameters.identity.numpy(),
+        "expression": parameters.expression.numpy(),
+        "albedo": parameters.albedo.numpy(),
+        "rotation_head": parameters.rotation.numpy(),
+        "translation_m": parameters.translation.numpy(),
+        "illumination": parameters.illumination.numpy(),
+        "box_xyxy_px": _stack([face.box_xyxy_px for face in scene.faces], (count, 4)),
+        "landmarks68_px": _stack([face.landmarks68_px for face in scene.faces], (count, 68, 2)),
+        "landmarks68_contour_px": _stack([face.landmarks68_contour_px for face in scene.faces], (count, 68, 2)),
+        "landmarks68_cam_m": _stack([face.landmarks68_cam_m for face in scene.faces], (count, 68, 3)),
+    }
+
+
+def _face_to_dict(face: Face) -> dict[str, Any]:
+    """One face of the JSON."""
+    angles = face.angles
+    record = {
+        "score": round(face.score, _DECIMALS),
+        "box_xyxy_px": _list(face.box_xyxy_px),
+        "center_px": _list(face.center_px),
+        "translation_m": _list(face.translation_m),
+        "rotation_head": _list(face.rotation_head),
+        "head_angles_rad": {"pitch": angles.pitch, "yaw": angles.yaw, "roll": angles.roll},
+        "landmarks68_px": _list(face.landmarks68_px),
+        "landmarks68_contour_px": _list(face.landmarks68_contour_px),
+        "landmarks68_cam_m": _list(face.landmarks68_cam_m),
+        "identity": _list(face.identity),
+        "expressions": {name: round(value, _DECIMALS) for name, value in face.expressions.items()},
+        "albedo": _list(face.albedo),
+        "illumination": _list(face.illumination),
+    }
+    if face.camera_residual_px is not None:
+        record["camera_residual_px"] = round(face.camera_residual_px, _DECIMALS)
+    if face.track_id is not None:
+        record["track_id"] = face.track_id
+    return record
+
+
+def _list(values: Shaped[np.ndarray, "..."]) -> list[Any]:
+    """Nested lists with six decimals: a micrometre, a micropixel."""
+    return np.round(values.astype(np.float64), _DECIMALS).tolist()
+
+
+def _stack(rows: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
+    """Rows as one float32 array, also when there are none."""
+    return np.array(rows, dtype=np.float32).reshape(shape)

@@ -1,0 +1,38 @@
+"""The file formats a scene can be saved as, by suffix."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from morphable_reconstruct.exports.atomic import atomic_path, write_bytes
+from morphable_reconstruct.exports.coefficients import scene_to_arrays, scene_to_json
+from morphable_reconstruct.exports.glb import scene_to_glb
+from morphable_reconstruct.exports.meshes import write_obj, write_ply
+from morphable_reconstruct.scene import Scene
+
+SCENE_SUFFIXES = (".glb", ".obj", ".ply", ".json", ".npz")
+
+
+def write_scene(scene: Scene, path: str | os.PathLike[str], *, texture: str = "albedo", texture_px: int = 512) -> None:
+    """Write a scene in the format of the suffix.
+
+    Raises:
+        ValueError: The suffix is none of `SCENE_SUFFIXES`.
+    """
+    target = Path(path)
+    match target.suffix.lower():
+        case ".glb":
+            write_bytes(target, scene_to_glb(scene, texture=texture, texture_px=texture_px))
+        case ".obj":
+            write_obj(scene, target, texture=texture, texture_px=texture_px)
+        case ".ply":
+            write_ply(scene, target)
+        case ".json":
+            write_bytes(target, scene_to_json(scene).encode())
+        case ".npz":
+            with atomic_path(target) as temporary:
+                np.savez_compressed(temporary, allow_pickle=False, **scene_to_arrays(scene))
+        case suffix:
+            allowed = ", ".join(SCENE_SUFFIXES)
+            raise ValueError(f"path must end in one of {allowed}, got {suffix or target.name!r}; rename the file")

@@ -1,0 +1,156 @@
+"""A scene as one GLB file: faces placed in metres, texture, named morph targets, the photograph's camera."""
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from morphable import MorphableModel
+from morphable_reconstruct.camera import Camera
+from morphable_reconstruct.exports.gltf import GltfBuilder
+from morphable_reconstruct.exports.layout import TexturedLayout, textured_layout
+from morphable_reconstruct.exports.texture import face_texture
+from morphable_reconstruct.face import Face
+from morphable_reconstruct.scene import Scene
+
+SMALLEST_OFFSET_M = 1e-5
+"""Morph target offsets below a hundredth of a millimetre are not stored."""
+_NEAR_M = 0.01
+_JPEG_QUALITY = 95
+
+
+def scene_to_glb(scene: Scene, *, texture: str = "albedo", texture_px: int = 512) -> bytes:
+    """Encode a scene as binary glTF 2.0.
+
+    The glTF frame is the camera's with y up and z toward the viewer; the photograph's camera stands at its
+    origin. Every face is a node placed in metres whose mesh is the neutral shape of its identity; the
+    model's expressions are morph targets by name (stored once, shared by all faces), and the weights are
+    the face's activations, so that the file shows the photograph's expression and animates in any viewer.
+
+    Args:
+        scene: The faces and their camera.
+        texture: `albedo`, `photo` (the photograph where it sees the face, albedo elsewhere), or `none`.
+        texture_px: Side of the square textures.
+    """
+    builder = GltfBuilder()
+    children = [_add_camera(builder, scene.camera)]
+    if scene.faces:
+        layout = textured_layout(scene.model)
+        shared = _Shared(builder, scene.model, layout)
+        for index, face in enumerate(scene.faces):
+            pixels = face_texture(scene, face, kind=texture, size_px=texture_px)
+            children.append(shared.add_face(face, f"face_{index:02d}", pixels))
+    root = builder.add("nodes", {"name": scene.name, "children": children})
+    builder.document["scenes"] = [{"name": scene.name, "nodes": [root]}]
+    builder.document["scene"] = 0
+    return builder.to_glb()
+
+
+class _Shared:
+    """What all faces of one model have in common, stored once."""
+
+    def __init__(self, builder: GltfBuilder, model: MorphableModel, layout: TexturedLayout) -> None:
+        self.builder, self.model, self.layout = builder, model, layout
+        self.uv = builder.add_vertices(layout.uv)
+        self.indices = builder.add_indices(layout.triangles)
+        self.targets = [
+            {"POSITION": builder.add_sparse_offsets(offsets[layout.source], smallest=SMALLEST_OFFSET_M)}
+            for offsets in expression_offsets(model)
+        ]
+
+    def add_face(self, face: Face, name: str, pixels: UInt8[np.ndarray, "rows cols 3"] | None) -> int:
+        """Add mesh, material and node of one face; return the node."""
+        neutral = torch.from_numpy(neutral_vertices(face))
+        normals = self.model.normals(neutral).numpy()[self.layout.source]
+        primitive: dict[str, Any] = {
+            "attributes": {
+                "POSITION": self.builder.add_vertices(neutral.numpy()[self.layout.source], bounds=True),
+                "NORMAL": self.builder.add_vertices(_unit(normals)),
+                "TEXCOORD_0": self.uv,
+            },
+            "indices": self.indices,
+            "material": self._add_material(name, pixels),
+        }
+        mesh: dict[str, Any] = {"name": name, "primitives": [primitive]}
+        if self.targets:
+            primitive["targets"] = self.targets
+            mesh["weights"] = face.expression.tolist()
+            mesh["extras"] = {"targetNames": list(self.model.expression_names)}
+        node = {
+            "name": name,
+            "mesh": self.builder.add("meshes", mesh),
+            "rotation": _quaternion_xyzw(face.rotation_head),
+            "translation": (face.translation_m * (1.0, -1.0, -1.0)).tolist(),
+            "extras": {"score": face.score},
+        }
+        return self.builder.add("nodes", node)
+
+    def _add_material(self, name: str, pixels: UInt8[np.ndarray, "rows cols 3"] | None) -> int:
+        """A rough, non-metallic material with the face's texture."""
+        surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 0.8}
+        if pixels is not None:
+            if "samplers" not in self.builder.document:
+                self.builder.add("samplers", {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071})
+            image = self.builder.add_image(_jpeg(pixels), "image/jpeg", name)
+            surface["baseColorTexture"] = {"index": self.builder.add("textures", {"sampler": 0, "source": image})}
+        material = {"name": name, "pbrMetallicRoughness": surface, "doubleSided": True}
+        return self.builder.add("materials", material)
+
+
+def neutral_vertices(face: Face) -> Float[np.ndarray, "verts 3"]:
+    """The face's identity without expression, model frame, metres."""
+    with torch.no_grad():
+        identity = torch.as_tensor(face.identity, dtype=torch.float32)
+        return face.model.decode_shape(identity, torch.zeros(face.model.num_expression)).numpy()
+
+
+def expression_offsets(model: MorphableModel) -> Float[np.ndarray, "expr verts 3"]:
+    """Displacement of every vertex at full activation of each expression, metres."""
+    with torch.no_grad():
+        zero = torch.zeros(1, model.num_identity)
+        full = torch.eye(model.num_expression)
+        neutral = model.decode_shape(zero, torch.zeros(1, model.num_expression))
+        return (model.decode_shape(zero.expand(len(full), -1), full) - neutral).numpy()
+
+
+def _add_camera(builder: GltfBuilder, camera: Camera) -> int:
+    """The photograph's camera at the origin; glTF cameras look along -z with y up."""
+    height, width = camera.size_hw
+    perspective = {"yfov": camera.vertical_fov_rad, "aspectRatio": width / height, "znear": _NEAR_M}
+    index = builder.add("cameras", {"name": "photograph", "type": "perspective", "perspective": perspective})
+    return builder.add("nodes", {"name": "photograph", "camera": index})
+
+
+def _quaternion_xyzw(rotation: Float[np.ndarray, "3 3"]) -> list[float]:
+    """Unit quaternion of a rotation matrix, from its largest component (Shepperd's method)."""
+    r = rotation.astype(np.float64)
+    trace = np.trace(r)
+    squares = np.array([*(1.0 + 2.0 * np.diag(r) - trace), 1.0 + trace]) / 4.0
+    largest = int(squares.argmax())
+    products = np.array(
+        [
+            [squares[0], (r[0, 1] + r[1, 0]) / 4, (r[0, 2] + r[2, 0]) / 4, (r[2, 1] - r[1, 2]) / 4],
+            [(r[0, 1] + r[1, 0]) / 4, squares[1], (r[1, 2] + r[2, 1]) / 4, (r[0, 2] - r[2, 0]) / 4],
+            [(r[0, 2] + r[2, 0]) / 4, (r[1, 2] + r[2, 1]) / 4, squares[2], (r[1, 0] - r[0, 1]) / 4],
+            [(r[2, 1] - r[1, 2]) / 4, (r[0, 2] - r[2, 0]) / 4, (r[1, 0] - r[0, 1]) / 4, squares[3]],
+        ]
+    )
+    quaternion = products[largest] / math.sqrt(squares[largest])
+    return (quaternion / np.linalg.norm(quaternion)).tolist()
+
+
+def _unit(normals: Float[np.ndarray, "split 3"]) -> Float[np.ndarray, "split 3"]:
+    """Unit length to float32 precision, as glTF's validator wants it; a zero normal looks along z."""
+    length = np.linalg.norm(normals.astype(np.float64), axis=1, keepdims=True)
+    return np.where(length > 0.0, normals / np.where(length > 0.0, length, 1.0), [0.0, 0.0, 1.0])
+
+
+def _jpeg(pixels: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
+    """JPEG without chroma subsampling."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return stream.getvalue()

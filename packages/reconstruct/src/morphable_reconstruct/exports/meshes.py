@@ -1,0 +1,82 @@
+"""OBJ with material and textures, and PLY with colours: plain meshes of a scene."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from morphable_reconstruct.colors import lit_vertex_colors, to_bytes
+from morphable_reconstruct.exports.atomic import atomic_path, write_bytes
+from morphable_reconstruct.exports.texture import face_texture
+from morphable_reconstruct.face import Face
+from morphable_reconstruct.scene import Scene
+
+CAMERA_TO_UPRIGHT = np.array([1.0, -1.0, -1.0], dtype=np.float32)
+"""Camera space to the frame mesh viewers expect: y up, z toward the viewer."""
+
+
+def write_obj(scene: Scene, path: Path, *, texture: str = "albedo", texture_px: int = 1024) -> None:
+    """Write `path`, its .mtl and one texture per face beside it; y up, metres, camera at the origin."""
+    stem = path.stem
+    materials = []
+    for index, face in enumerate(scene.faces):
+        name = f"{stem}_face_{index:02d}"
+        pixels = face_texture(scene, face, kind=texture, size_px=texture_px)
+        lines = [f"newmtl {name}", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "illum 1"]
+        if pixels is not None:
+            write_bytes(path.with_name(f"{name}.png"), _png(pixels))
+            lines.append(f"map_Kd {name}.png")
+        materials.append("\n".join(lines))
+    write_bytes(path.with_suffix(".mtl"), ("\n\n".join(materials) + "\n").encode())
+    with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", errors="replace") as file:
+        file.write(f"# morphable-reconstruct; metres, y up, camera at the origin\nmtllib {stem}.mtl\n")
+        uv = scene.model.uv.cpu().numpy() * (1.0, -1.0) + (0.0, 1.0)
+        np.savetxt(file, uv, fmt="vt %.6f %.6f")
+        for index, face in enumerate(scene.faces):
+            _write_face(file, face, f"{stem}_face_{index:02d}", first=1 + index * scene.model.num_vertices)
+
+
+def _write_face(file: io.TextIOWrapper, face: Face, name: str, *, first: int) -> None:
+    """One object: positions, normals, triangles; texture coordinates are shared by all faces."""
+    vertices = face.vertices_cam_m * CAMERA_TO_UPRIGHT
+    normals = face.model.normals(torch.from_numpy(vertices)).numpy()
+    file.write(f"o {name}\n")
+    np.savetxt(file, vertices, fmt="v %.6f %.6f %.6f")
+    np.savetxt(file, normals, fmt="vn %.4f %.4f %.4f")
+    file.write(f"usemtl {name}\n")
+    corner = face.model.triangles.cpu().numpy() + first
+    coordinate = face.model.uv_triangles.cpu().numpy() + 1
+    columns = np.stack([corner, coordinate, corner], axis=-1).reshape(len(corner), 9)
+    np.savetxt(file, columns, fmt="f %d/%d/%d %d/%d/%d %d/%d/%d")
+
+
+def write_ply(scene: Scene, path: Path) -> None:
+    """Write all faces as one binary PLY with lit vertex colours; y up, metres, camera at the origin."""
+    vertices = [face.vertices_cam_m * CAMERA_TO_UPRIGHT for face in scene.faces]
+    colors = [to_bytes(lit_vertex_colors(face)) for face in scene.faces]
+    single = scene.model.triangles.cpu().numpy()
+    triangles = [single + index * scene.model.num_vertices for index in range(len(scene.faces))]
+    vertex_type = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])
+    triangle_type = np.dtype([("count", "u1"), ("corner", "<i4", 3)])
+    vertex_rows = np.zeros(sum(map(len, vertices)), dtype=vertex_type)
+    triangle_rows = np.zeros(sum(map(len, triangles)), dtype=triangle_type)
+    if scene.faces:
+        vertex_rows["position"], vertex_rows["color"] = np.concatenate(vertices), np.concatenate(colors)
+        triangle_rows["count"], triangle_rows["corner"] = 3, np.concatenate(triangles)
+    header = (
+        "ply\nformat binary_little_endian 1.0\ncomment morphable-reconstruct; metres, y up, camera at the origin\n"
+        f"element vertex {len(vertex_rows)}\nproperty float x\nproperty float y\nproperty float z\n"
+        "property uchar red\nproperty uchar green\nproperty uchar blue\n"
+        f"element face {len(triangle_rows)}\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    write_bytes(path, header.encode() + vertex_rows.tobytes() + triangle_rows.tobytes())
+
+
+def _png(pixels: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
+    """Encode as PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()

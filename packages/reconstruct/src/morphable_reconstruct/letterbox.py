@@ -1,0 +1,83 @@
+"""Photographs to the network's input and pixels back: one scale, symmetric padding."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+STRIDE_PX = 32
+"""Sides of the network's input are multiples of this."""
+PADDING_RGB = (124, 116, 104)
+"""ImageNet's mean colour (0.485, 0.456, 0.406) in bytes: about zero once the network has normalised it."""
+_ROUNDING = 1e-9
+"""Forgives the last bit of a scaled side that is an integer."""
+_REDUCING_GAP = 3.0
+"""Pillow may first shrink by an integer factor down to this multiple of the result."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letterbox:
+    """How a photograph sits in the network's input: both centres coincide, one scale for x and y."""
+
+    photo_hw: tuple[int, int]
+    input_hw: tuple[int, int]
+    scale: float
+    """Input pixels per photograph pixel."""
+
+    def to_photo(self, xy_input_px: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch 2"]:
+        """Map pixels of the network's input to pixels of the photograph."""
+        return (xy_input_px - _center(self.input_hw)) / self.scale + _center(self.photo_hw)
+
+    def to_input(self, xy_photo_px: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch 2"]:
+        """Map pixels of the photograph to pixels of the network's input."""
+        return (xy_photo_px - _center(self.photo_hw)) * self.scale + _center(self.input_hw)
+
+
+def plan_letterbox(photo_hw: tuple[int, int], size_px: int) -> Letterbox:
+    """Fit the long side to `size_px` and round the short side up to a multiple of 32.
+
+    Raises:
+        ValueError: `size_px` is not a positive multiple of 32.
+    """
+    if size_px <= 0 or size_px % STRIDE_PX:
+        raise ValueError(f"size_px must be a positive multiple of {STRIDE_PX}, got {size_px}; try 512")
+    scale = size_px / max(photo_hw)
+    height, width = (max(STRIDE_PX, math.ceil(side * scale / STRIDE_PX - _ROUNDING) * STRIDE_PX) for side in photo_hw)
+    return Letterbox(photo_hw=photo_hw, input_hw=(height, width), scale=scale)
+
+
+def letterbox(
+    pixels: UInt8[np.ndarray, "rows cols 3"], size_px: int
+) -> tuple[UInt8[np.ndarray, "input_rows input_cols 3"], Letterbox]:
+    """Resize and pad a photograph so that its centre is the centre of the input, to a fraction of a pixel.
+
+    The picture's own size in input pixels is rarely an even integer, and only an even one can be padded
+    symmetrically: up to one input pixel at each border is cut off rather than stretching the picture.
+    """
+    plan = plan_letterbox((pixels.shape[0], pixels.shape[1]), size_px)
+    inner_h, inner_w = (_even_side(side, plan.scale) for side in plan.photo_hw)
+    box_h, box_w = (
+        min(inner / plan.scale, side) for inner, side in zip((inner_h, inner_w), plan.photo_hw, strict=True)
+    )
+    center_x, center_y = _center(plan.photo_hw)
+    box = (center_x - box_w / 2, center_y - box_h / 2, center_x + box_w / 2, center_y + box_h / 2)
+    resized = Image.fromarray(pixels).resize(
+        (inner_w, inner_h), Image.Resampling.BILINEAR, box=box, reducing_gap=_REDUCING_GAP
+    )
+    canvas = np.empty((*plan.input_hw, 3), dtype=np.uint8)
+    canvas[:] = PADDING_RGB
+    top, left = (plan.input_hw[0] - inner_h) // 2, (plan.input_hw[1] - inner_w) // 2
+    canvas[top : top + inner_h, left : left + inner_w] = np.asarray(resized)
+    return canvas, plan
+
+
+def _even_side(side: int, scale: float) -> int:
+    """Largest even number of input pixels inside the scaled side, at least two."""
+    return max(2, math.floor(side * scale / 2 + _ROUNDING) * 2)
+
+
+def _center(size_hw: tuple[int, int]) -> Float[np.ndarray, "2"]:
+    """Centre of a picture, (x, y)."""
+    return np.array([size_hw[1] / 2, size_hw[0] / 2])

@@ -1,0 +1,121 @@
+"""Pictures of a scene: the photograph's view with its layers, and views from the front, the right and above."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+
+from morphable_reconstruct.colors import lit_vertex_colors, to_bytes
+from morphable_render import render_faces
+
+if TYPE_CHECKING:
+    from morphable_reconstruct.scene import Scene
+
+VIEW_NAMES = ("front", "right", "top")
+_VIEW_TURNS = {
+    "front": np.eye(3),
+    "right": np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]),
+    "top": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]),
+}
+"""Camera axes of the view from those of the photograph: `right` looks from +x to -x, `top` from above down."""
+_VIEW_DISTANCE = 100.0
+"""Distance of a view's camera in scene radii: nearly parallel rays."""
+_VIEW_MARGIN = 1.1
+_VIEW_BACKGROUND = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SceneImage:
+    """What the photograph's camera sees of the reconstruction. Where `mask` is false the other layers are zero."""
+
+    rgb: Float[np.ndarray, "rows cols 3"]
+    """Lit faces over the background, sRGB in [0, 1]."""
+    mask: Bool[np.ndarray, "rows cols"]
+    depth_m: Float[np.ndarray, "rows cols"]
+    normals: Float[np.ndarray, "rows cols 3"]
+    """Unit normals in camera space (+y down, +z into the scene)."""
+    face: Int[np.ndarray, "rows cols"]
+    """Index of the face in `scene.faces`."""
+    part: Int[np.ndarray, "rows cols"]
+    """Index into `scene.model.part_names`."""
+
+
+def render_scene(
+    scene: "Scene",
+    *,
+    size_hw: tuple[int, int] | None = None,
+    background: Float[np.ndarray, "rows cols 3"] | None = None,
+) -> SceneImage:
+    """Render all faces with their light through the photograph's camera; nearer faces hide farther ones.
+
+    Args:
+        scene: The faces.
+        size_hw: Size of the picture; the photograph's by default. The field of view stays the photograph's.
+        background: Colours in [0, 1] of that size; black by default.
+    """
+    height, width = size_hw or scene.camera.size_hw
+    behind = np.zeros((height, width, 3), np.float32) if background is None else background
+    if not scene.faces:
+        return _empty(behind)
+    parameters = scene.parameters
+    image = render_faces(
+        torch.from_numpy(np.stack([face.vertices_cam_m for face in scene.faces])),
+        scene.model.triangles,
+        torch.from_numpy(np.stack([face.albedo_rgb for face in scene.faces])),
+        illumination=parameters.illumination,
+        focal_px=scene.camera.focal_px * width / scene.camera.size_hw[1],
+        background=torch.from_numpy(np.ascontiguousarray(behind, dtype=np.float32)),
+        part_labels=scene.model.part_labels,
+    )
+    return SceneImage(
+        rgb=image.rgb.clamp(0.0, 1.0).numpy(),
+        mask=image.mask.numpy(),
+        depth_m=image.depth_m.numpy(),
+        normals=image.normals.numpy(),
+        face=image.face.numpy(),
+        part=image.part.numpy(),
+    )
+
+
+def render_view(scene: "Scene", name: str, *, size_px: int = 512) -> UInt8[np.ndarray, "rows cols 3"]:
+    """Render all faces, in their light, from the front, the person's-left-hand (picture's right) side, or above.
+
+    The view is nearly parallel and fits the scene, so that sizes and distances can be compared.
+
+    Raises:
+        ValueError: The name is none of `VIEW_NAMES`.
+    """
+    if name not in _VIEW_TURNS:
+        raise ValueError(f"name must be one of {', '.join(VIEW_NAMES)}, got {name!r}")
+    background = torch.full((size_px, size_px, 3), _VIEW_BACKGROUND)
+    if not scene.faces:
+        return to_bytes(background.numpy())
+    vertices = np.stack([face.vertices_cam_m for face in scene.faces]).astype(np.float64)
+    low, high = vertices.min((0, 1)), vertices.max((0, 1))
+    turned = (vertices - (low + high) / 2) @ _VIEW_TURNS[name].T
+    radius_m = np.abs(turned[..., :2]).max() * _VIEW_MARGIN
+    distance_m = _VIEW_DISTANCE * np.abs(turned).max()
+    turned[..., 2] += distance_m
+    image = render_faces(
+        torch.from_numpy(turned.astype(np.float32)),
+        scene.model.triangles,
+        torch.from_numpy(np.stack([lit_vertex_colors(face) for face in scene.faces])),
+        focal_px=float(size_px / 2 / radius_m * distance_m),
+        background=background,
+    )
+    return to_bytes(image.rgb.numpy())
+
+
+def _empty(background: Float[np.ndarray, "rows cols 3"]) -> SceneImage:
+    """A picture without faces."""
+    shape = background.shape[:2]
+    return SceneImage(
+        rgb=background.astype(np.float32),
+        mask=np.zeros(shape, dtype=np.bool_),
+        depth_m=np.zeros(shape, dtype=np.float32),
+        normals=np.zeros((*shape, 3), dtype=np.float32),
+        face=np.zeros(shape, dtype=np.int64),
+        part=np.zeros(shape, dtype=np.int64),
+    )
