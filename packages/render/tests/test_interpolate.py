@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 
@@ -13,6 +15,8 @@ from morphable_render import (
     surface_pixels,
     unproject,
 )
+from morphable_render._normals_numba import VertexNormals
+from morphable_render.normals import _vertex_normals
 
 
 @pytest.fixture
@@ -123,3 +127,40 @@ def test_wrong_attribute_count_is_refused(ball):
     with pytest.raises(Exception, match="vertices_cam"):
         interpolate(torch.rand(3, 1), vertices, triangles, fragments, focal_px=30.0)
     assert project(vertices, 30.0, (24, 24)).shape == (len(vertices), 2)
+
+
+def test_cpu_kernels_agree_with_plain_pytorch(ball):
+    """The path that CUDA takes, value and gradient, on the CPU."""
+    module = sys.modules["morphable_render.interpolate"]  # the package's attribute of that name is the function
+    vertices, triangles = ball
+    fragments = rasterize(vertices[None], triangles, focal_px=50.0, size_hw=(40, 48))
+    pixels = surface_pixels(fragments, vertices[None], triangles, focal_px=50.0)
+    ray = (torch.stack([pixels.col, pixels.row], -1) + 0.5 - torch.tensor([24.0, 20.0])).double() / 50
+    values, weight = torch.rand(len(vertices), 4).double(), torch.rand(len(ray), 4).double()
+    detached = torch.zeros(len(ray), 3, dtype=torch.float64)
+
+    def by_kernel(vertices, values, ray):
+        function = module._surface_numba
+        b = function.Barycentric.apply(vertices, ray, pixels.corner, detached, 1e-4, pixels.ranges)
+        return function.Gather.apply(values, b, pixels.corner, pixels.ranges)
+
+    def by_torch(vertices, values, ray):
+        return module._gather(values, module._barycentric(vertices, pixels.corner, ray, detached), pixels.corner)
+
+    results = []
+    for function in (by_kernel, by_torch):
+        leaves = [x.clone().requires_grad_() for x in (vertices, values, ray)]
+        out = function(*leaves)
+        (out * weight).sum().backward()
+        results.append([out, *(leaf.grad for leaf in leaves)])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+    results = []
+    for function in (VertexNormals.apply, _vertex_normals):
+        leaf = vertices[None].clone().requires_grad_()
+        out = function(leaf, triangles)
+        (out * values[:, :3]).sum().backward()
+        results.append([out, leaf.grad])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)

@@ -4,9 +4,9 @@ import sys
 import morphable_render
 
 PUBLIC = """
-BACKENDS GLOBAL_FOCAL_PX NEAR_M FaceImage Fragments SurfacePixels camera_from_model decode_translation
+BACKENDS GLOBAL_FOCAL_PX NEAR_M FaceImage Fragments RenderedPixels SurfacePixels camera_from_model decode_translation
 encode_translation euler_xyz_from_rotation head_angles interpolate interpolate_at intrinsic_matrix irradiance_sh
-lighting_normals model_from_camera project quaternion_from_rotation rasterize rasterize_faces render_faces
+lighting_normals model_from_camera project quaternion_from_rotation rasterize rasterize_faces render_faces render_pixels
 rotation_from_6d rotation_from_angles rotation_from_euler_xyz rotation_from_quaternion rotation_from_vector
 scatter_to_image sh_basis shade_sh six_d_from_rotation surface_pixels unproject vector_from_rotation vertex_normals
 """

@@ -19,6 +19,7 @@ from morphable_render.interpolate import (
 )
 from morphable_render.lighting import irradiance_sh, lighting_normals, sh_basis, shade_sh
 from morphable_render.normals import vertex_normals
+from morphable_render.pixels import RenderedPixels, render_pixels
 from morphable_render.rasterize import BACKENDS, NEAR_M, Fragments, rasterize, rasterize_faces
 from morphable_render.rotation import (
     euler_xyz_from_rotation,
@@ -42,6 +43,7 @@ __all__ = [
     "NEAR_M",
     "FaceImage",
     "Fragments",
+    "RenderedPixels",
     "SurfacePixels",
     "camera_from_model",
     "decode_translation",
@@ -59,6 +61,7 @@ __all__ = [
     "rasterize",
     "rasterize_faces",
     "render_faces",
+    "render_pixels",
     "rotation_from_6d",
     "rotation_from_angles",
     "rotation_from_euler_xyz",

@@ -4,28 +4,16 @@ Coverage is decided in float64 from pixel coordinates relative to the pixel's ce
 which is exactly antisymmetric in its two points: neighbours agree on which side of their edge a pixel lies.
 """
 
-import inspect
 import math
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
-import numba
 import numpy as np
 
+from morphable_render._compiled import compiled
 from morphable_render._threads import num_threads, run_all
 
 OK, BAD_INDEX, NOT_FINITE = 0, 1, 2
 """What a kernel reports: all well, a triangle that points past its vertices, a vertex that is NaN or infinite."""
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on first call, releasing the interpreter lock; keep the machine code on disk where that is possible."""
-    plain = inspect.unwrap(function)  # the tests' shape checker wraps every function of the package
-    try:
-        return numba.njit(nogil=True, cache=True, error_model="numpy")(plain)
-    except RuntimeError:  # no writable cache folder (a read-only installation without a home)
-        return numba.njit(nogil=True, error_model="numpy")(plain)
 
 
 @compiled

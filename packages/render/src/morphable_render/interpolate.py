@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from morphable_render import _surface_numba
 from morphable_render.camera import principal_point
 from morphable_render.rasterize import Fragments
 
@@ -31,6 +32,8 @@ class SurfacePixels:
     """Corners of the shown triangle as rows of the flattened (faces * verts) vertices."""
     barycentric: Float[Tensor, "pixels 3"]
     """Perspective-correct weights of the corners, differentiable."""
+    ranges: tuple[tuple[int, int], ...]
+    """Start and end of each image's pixels in the list."""
 
 
 def surface_pixels(
@@ -58,8 +61,15 @@ def surface_pixels(
     focal = focal_px.expand(len(fragments.mask))[image, None] if isinstance(focal_px, Tensor) else focal_px
     ray = (pixel_px - principal_point((height, width), vertices_cam)) / focal
     detached = fragments.barycentric[image, row, col].to(vertices_cam)
-    barycentric = _barycentric(vertices_cam.flatten(0, 1), corner, ray, detached)
-    return SurfacePixels(image, row, col, face, triangle, corner, barycentric)
+    points = vertices_cam.flatten(0, 1)
+    ends = fragments.mask.flatten(1).sum(1).cumsum(0).tolist()
+    ranges = tuple(zip([0, *ends[:-1]], ends, strict=True))
+    if points.device.type == "cpu":
+        arguments = points.contiguous(), ray, corner, detached, MIN_RELATIVE_AREA, ranges
+        barycentric: Tensor = _surface_numba.Barycentric.apply(*arguments)
+    else:
+        barycentric = _barycentric(points, corner, ray, detached)
+    return SurfacePixels(image, row, col, face, triangle, corner, barycentric, ranges)
 
 
 def _barycentric(
@@ -83,7 +93,20 @@ def interpolate_at(
 ) -> Float[Tensor, "pixels channels"]:
     """Interpolate per-vertex values at the listed pixels."""
     values = attributes.flatten(0, 1)
-    return sum(pixels.barycentric[:, k, None] * values[pixels.corner[:, k]] for k in range(3))  # type: ignore[return-value]
+    if values.device.type == "cpu":
+        weights = pixels.barycentric.to(values.dtype)
+        arguments = values.contiguous(), weights, pixels.corner, pixels.ranges
+        result: Tensor = _surface_numba.Gather.apply(*arguments)
+        return result
+    return _gather(values, pixels.barycentric.to(values.dtype), pixels.corner)
+
+
+def _gather(
+    values: Float[Tensor, "verts channels"], barycentric: Float[Tensor, "pixels 3"], corner: Int[Tensor, "pixels 3"]
+) -> Float[Tensor, "pixels channels"]:
+    """Sum three weighted rows per pixel with PyTorch's own operations, on any device."""
+    first, second, third = (barycentric[:, k, None] * values[corner[:, k]] for k in range(3))
+    return first + second + third
 
 
 def scatter_to_image(
