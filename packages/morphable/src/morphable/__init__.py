@@ -1,8 +1,9 @@
-"""3D morphable face models: decode shape and albedo, landmarks, regions, UV, file formats, and the open model."""
+"""3D morphable face models: decoding, landmarks, regions, UV, files, importers, and the open model."""
 
-from morphable.geometry import SparseRows, SurfacePoints
+from morphable.geometry import SurfacePoints
 from morphable.landmarks import IBUG68_FLIP, derive_landmarks
 from morphable.library import load
+from morphable.linear import SparseRows
 from morphable.model import MorphableModel
 from morphable.model_data import ModelData
 

@@ -1,4 +1,4 @@
-"""Contour landmarks: jaw points that slide along the surface to the outline a camera sees (`ibug68_contour`)."""
+"""Contour landmarks (`ibug68_contour`): jaw points that slide to the outline a camera sees."""
 
 import torch
 import torch.nn.functional as F
@@ -28,8 +28,8 @@ def jaw_outward(landmarks: Float[Tensor, "68 3"]) -> Float[Tensor, "17 2"]:
 def up_weights(landmarks: Float[Tensor, "68 3"]) -> Float[Tensor, " 68"]:
     """Return the weights by which posed landmarks give the head's up axis.
 
-    The sum of posed points by these weights is the second row of the affine map that best takes the mean landmarks to
-    the posed ones (least squares): the direction in which the model's +y points there.
+    The sum of posed points by these weights is the second column of the affine map that best takes the mean
+    landmarks to the posed ones (least squares): where the model's +y points there.
     """
     centred = (landmarks - landmarks.mean(0)).double()
     return torch.linalg.pinv(centred)[1].to(landmarks.dtype)
@@ -42,8 +42,8 @@ def outward_in_image(
 ) -> Float[Tensor, "*batch 17 2"]:
     """Return the image direction pointing out of the visible face for each jaw point.
 
-    Out of the face sideways is perpendicular to the head's projected up axis, whatever the yaw: in a profile view the
-    far side's outline is the face's front and the near side's is toward the ear, one in front of the other in the image.
+    Sideways out of the face is perpendicular to the head's projected up axis, whatever the yaw: in a profile
+    view the far side's outline is the front of the face, and out of the near side is toward the ear.
 
     Args:
         landmarks_cam: Static 68 points in the camera frame, metres.
@@ -63,8 +63,8 @@ def outermost(
 ) -> Int[Tensor, "*batch 17"]:
     """Return for each line the candidate that reaches farthest in a direction of the image.
 
-    Where a line on a closed surface reaches farthest out, the surface turns away from the camera: the candidate is on
-    the line's visible outline, and nothing of the line hides it.
+    Where a line on a closed surface reaches farthest out, the surface turns away from the camera: that point is
+    on the line's visible outline, and nothing of the line hides it.
 
     Args:
         candidates_cam: Candidates in the camera frame (camera at the origin, +z forward), metres.

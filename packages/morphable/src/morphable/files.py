@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from morphable.geometry import SparseRows, SurfacePoints
+from morphable.geometry import SurfacePoints
+from morphable.linear import SparseRows
 from morphable.model_data import PLAIN_TENSORS, SUBDIVISION_PARTS, ModelData
 
 FORMAT = "morphable-model"
@@ -27,7 +28,7 @@ SIGNS = ("identity_flip", "albedo_flip")
 
 
 def write_model_file(data: ModelData, path: str | PathLike[str], *, half: bool = False) -> None:
-    """Write a model file through a temporary file beside it, so that no half-written file appears under its name.
+    """Write a model file under a temporary name and rename it, so that it is complete or absent.
 
     Args:
         data: What to write.
@@ -67,18 +68,14 @@ def read_model_file(path: str | PathLike[str]) -> ModelData:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"path must be a model file, got {path}; convert one with `morphable convert`"
-        )
+        raise FileNotFoundError(f"path must be a model file, got {path}; convert one with `morphable convert`")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = _metadata(file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         return _assemble(tensors, metadata)
     except SafetensorError as error:
-        raise ValueError(
-            f"{path} must be a complete safetensors file: {error}; copy or convert it again"
-        ) from error
+        raise ValueError(f"{path} must be a complete safetensors file: {error}; copy or convert it again") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -131,9 +128,7 @@ def _assemble(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> ModelData
     regions = {name: left.pop(name) for name in list(left) if name.startswith("regions.")}
     unknown = [*left, *(name for name in points if not name.startswith("landmarks."))]
     if unknown:
-        raise ValueError(
-            f"tensors must be of format version {FORMAT_VERSION}, got unknown {', '.join(unknown)}"
-        )
+        raise ValueError(f"tensors must be of format version {FORMAT_VERSION}, got unknown {', '.join(unknown)}")
     return ModelData(
         **{name: metadata[name] for name in TEXTS},
         expression_names=tuple(metadata["expression_names"]) or None,

@@ -6,7 +6,7 @@ from torch import Tensor
 
 NUM_IBUG68 = 68
 NUM_JAW = 17
-"""The jaw line comes first among the 68: from the person's right ear over the chin (point 8) to the left ear."""
+"""The jaw line comes first: from the person's right ear over the chin (point 8) to the left ear."""
 RIGHT_EYE = range(36, 42)
 LEFT_EYE = range(42, 48)
 OUTER_LIPS = range(48, 60)
@@ -35,13 +35,11 @@ _AFLW21 = (
 )
 _FIVE = (tuple(RIGHT_EYE), tuple(LEFT_EYE), (30,), (48,), (54,))
 DERIVED_SCHEMES: dict[str, tuple[tuple[int, ...], ...]] = {"aflw21": _AFLW21, "five": _FIVE}
-"""Schemes whose points are means of some of the 68. `aflw21` follows 3DDFA's benchmark_aflw.py (docs/landmarks in
-protocols: the 21 points of AFLW); `five` holds eye centres, nose tip and mouth corners, the person's right first."""
+"""Schemes whose points are means of some of the 68. `aflw21`: AFLW's 21 points as 3DDFA's benchmark_aflw.py
+takes them from the 68. `five`: eye centres, nose tip and mouth corners, the person's right first."""
 
 
-def derive_landmarks(
-    landmarks68: Float[Tensor, "*batch 68 dims"], scheme: str
-) -> Float[Tensor, "*batch lmk dims"]:
+def derive_landmarks(landmarks68: Float[Tensor, "*batch 68 dims"], scheme: str) -> Float[Tensor, "*batch lmk dims"]:
     """Reduce the 68 iBUG points, in 2D or 3D, to a scheme made of them.
 
     Args:

@@ -24,8 +24,8 @@ def load(model: str | PathLike[str]) -> MorphableModel:
     stored = files("morphable") / "data" / f"{model}.safetensors"
     if not stored.is_file():
         raise FileNotFoundError(
-            f"the built-in model {model!r} is missing from this installation; reinstall morphable, or build it with "
-            "packages/morphable/tools/build_open_model.py"
+            f"model {model!r} must come with the package, but this installation lacks it; "
+            "reinstall morphable, or build it with packages/morphable/tools/build_open_model.py"
         )
     with as_file(stored) as path:
         return MorphableModel(read_model_file(path))

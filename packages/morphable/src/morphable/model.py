@@ -9,15 +9,14 @@ from torch import Tensor, nn
 from morphable import contour
 from morphable.files import write_model_file
 from morphable.geometry import (
-    SparseRows,
     SurfacePoints,
-    apply_rows,
     cylindrical_uv,
     mirror_points,
     triangles_of_vertices,
     vertex_normals,
 )
 from morphable.landmarks import DERIVED_SCHEMES, NUM_JAW, derive_landmarks
+from morphable.linear import SparseRows, apply_rows, combine_modes
 from morphable.model_data import PLAIN_TENSORS, SUBDIVISION_PARTS, ExpressionPrior, ModelData
 
 STATIC68 = "ibug68_3d"
@@ -28,11 +27,10 @@ OPTIONAL_TENSORS = ("mirror_vertices", "identity_flip", "albedo_flip", "expressi
 class MorphableModel(nn.Module):
     """A linear model of face shape and albedo: mean + identity + expression (WM3DR, eq. 3).
 
-    Coefficients have one entry per mode. Identity and albedo are standard normal a priori; `expression_prior` says what
-    expression coefficients are. Shapes are in metres in the model frame (docs/conventions.md), colours sRGB-encoded.
-
-    Buffers follow `.to()`; decoding runs in their dtype (float32 unless cast), under autocast too. They are not part of
-    `state_dict()`: a network's checkpoint holds no face model, the model file does.
+    Coefficients have one entry per mode. Identity and albedo are standard normal a priori; `expression_prior`
+    says what expression coefficients are. Shapes are in metres in the model frame (docs/conventions.md), colours
+    sRGB-encoded. `.to()` moves everything; decoding runs in the buffers' dtype (float32 unless cast), under autocast
+    too. Nothing is in `state_dict()`: a network's checkpoint holds no face model, the model file does.
     """
 
     mean: Float[Tensor, "base 3"]
@@ -51,6 +49,16 @@ class MorphableModel(nn.Module):
     identity_flip: Float[Tensor, " id"] | None
     albedo_flip: Float[Tensor, " alb"] | None
     expression_flip: Int[Tensor, " expr"] | None
+    subdivision_crow: Tensor
+    subdivision_col: Tensor
+    subdivision_value: Tensor
+    contour_triangle: Tensor
+    contour_barycentric: Tensor
+    _around_crow: Tensor
+    _around_col: Tensor
+    _around_value: Tensor
+    _jaw_outward: Tensor
+    _up_weights: Tensor
 
     def __init__(self, data: ModelData) -> None:
         super().__init__()
@@ -77,7 +85,7 @@ class MorphableModel(nn.Module):
 
     def _derive(self, one_part: bool) -> None:
         """Register what follows from the stored buffers."""
-        mean = self._full_resolution(self.mean[None])[0]
+        mean = self._full_resolution(self.mean)
         if one_part:
             self._keep("part_labels", self.triangles.new_zeros(self.triangles.shape[0]))
         if not self._has_uv:
@@ -121,18 +129,15 @@ class MorphableModel(nn.Module):
         _check_count("expression", expression, self.num_expression)
         batch = torch.broadcast_shapes(identity.shape[:-1], expression.shape[:-1])
         with torch.autocast(self.mean.device.type, enabled=False):
-            neutral = _combine(identity, self.identity_basis, self.mean.reshape(1, -1))
-            offset = _combine(expression, self.expression_basis, torch.zeros_like(self.mean).reshape(1, -1))
-            base = (neutral + offset).expand(*batch, -1).reshape(-1, *self.mean.shape)
-            return self._full_resolution(base).reshape(*batch, self.num_vertices, 3)
+            neutral = combine_modes(identity, self.identity_basis, self.mean)
+            offset = combine_modes(expression, self.expression_basis, torch.zeros_like(self.mean))
+            return self._full_resolution((neutral + offset).expand(*batch, -1, 3))
 
     def decode_albedo(self, albedo: Float[Tensor, "*batch alb"]) -> Float[Tensor, "*batch verts 3"]:
         """Return sRGB-encoded vertex colours, 0 to 1 but not clamped (clamping would kill gradients)."""
         _check_count("albedo", albedo, self.num_albedo)
         with torch.autocast(self.mean.device.type, enabled=False):
-            base = _combine(albedo, self.albedo_basis, self.mean_albedo.reshape(1, -1))
-            full = self._full_resolution(base.reshape(-1, *self.mean.shape))
-            return full.reshape(*albedo.shape[:-1], self.num_vertices, 3)
+            return self._full_resolution(combine_modes(albedo, self.albedo_basis, self.mean_albedo))
 
     def forward(
         self,
@@ -143,22 +148,22 @@ class MorphableModel(nn.Module):
         """Return `decode_shape` and `decode_albedo`."""
         return self.decode_shape(identity, expression), self.decode_albedo(albedo)
 
-    def _full_resolution(self, base: Float[Tensor, "n base 3"]) -> Float[Tensor, "n verts 3"]:
+    def _full_resolution(self, base: Float[Tensor, "*batch base 3"]) -> Float[Tensor, "*batch verts 3"]:
         """Subdivide values given at base vertices."""
         if not self._subdivided:
             return base
         rows = SparseRows(self.subdivision_crow, self.subdivision_col, self.subdivision_value)
-        columns = base.permute(1, 0, 2).reshape(base.shape[1], -1)
-        return apply_rows(rows, columns).reshape(-1, base.shape[0], 3).permute(1, 0, 2).contiguous()
+        columns = base.reshape(-1, *base.shape[-2:]).permute(1, 0, 2).reshape(base.shape[-2], -1)
+        full = apply_rows(rows, columns).reshape(self.num_vertices, -1, 3).permute(1, 0, 2)
+        return full.reshape(*base.shape[:-2], self.num_vertices, 3).contiguous()
 
     def surface_points(self, scheme: str) -> SurfacePoints:
-        """Return where a stored landmark scheme lies on the surface; `landmarks` also knows derived schemes."""
+        """Return where the points of a stored scheme lie; `landmarks` also knows derived schemes."""
         if scheme not in self._stored_schemes:
             known = ", ".join(self._stored_schemes) or "none"
             raise ValueError(f"scheme must be one stored in model {self.name!r} ({known}), got {scheme!r}")
-        return SurfacePoints(
-            getattr(self, f"landmarks_{scheme}_triangle"), getattr(self, f"landmarks_{scheme}_barycentric")
-        )
+        stored = dict(self.named_buffers())
+        return SurfacePoints(*(stored[f"landmarks_{scheme}_{part}"] for part in ("triangle", "barycentric")))
 
     def landmarks(
         self, vertices: Float[Tensor, "*batch verts 3"], scheme: str = STATIC68
@@ -167,7 +172,7 @@ class MorphableModel(nn.Module):
 
         Args:
             vertices: From `decode_shape`, in any frame.
-            scheme: One of `landmark_schemes`. Jaw points on the visible outline come from `contour_landmarks`.
+            scheme: One of `landmark_schemes`; the visible outline comes from `contour_landmarks`.
         """
         if scheme == CONTOUR68:
             raise ValueError(
@@ -177,26 +182,20 @@ class MorphableModel(nn.Module):
             return derive_landmarks(self.surface_points(STATIC68).on(vertices, self.triangles), scheme)
         return self.surface_points(scheme).on(vertices, self.triangles)
 
-    def contour_landmarks(
-        self, vertices_cam: Float[Tensor, "*batch verts 3"]
-    ) -> Float[Tensor, "*batch 68 3"]:
+    def contour_landmarks(self, vertices_cam: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch 68 3"]:
         """Return the 68 points with the jaw line on the visible outline (`ibug68_contour`).
 
-        Each of the 17 jaw points slides along its line of candidates on the surface to the one that reaches farthest out
-        of the face in the image; the other 51 are the static points. Which candidate is chosen is piecewise constant and
-        carries no gradient; the positions are differentiable.
+        Each of the 17 jaw points slides along its line of candidates on the surface to the one that reaches
+        farthest out of the face in the image; the other 51 are the static points. The choice is piecewise constant
+        and carries no gradient; positions are differentiable.
 
         Args:
-            vertices_cam: Vertices in the camera frame (camera at the origin, +x right, +y down, +z forward), metres.
+            vertices_cam: Vertices in metres, camera at the origin, +x right, +y down, +z forward.
         """
         if not self._has_contour or STATIC68 not in self._stored_schemes:
-            raise ValueError(
-                f"model must hold contour lines and {STATIC68} landmarks, got {self.name!r} without"
-            )
+            raise ValueError(f"model must hold contour lines and {STATIC68} landmarks, got {self.name!r} without")
         static = self.landmarks(vertices_cam, STATIC68)
-        lines = SurfacePoints(self.contour_triangle, self.contour_barycentric).on(
-            vertices_cam, self.triangles
-        )
+        lines = SurfacePoints(self.contour_triangle, self.contour_barycentric).on(vertices_cam, self.triangles)
         direction = contour.outward_in_image(static.detach(), self._jaw_outward, self._up_weights)
         chosen = contour.outermost(lines.detach(), direction)
         jaw = lines.gather(-2, chosen[..., None, None].expand(*chosen.shape, 1, 3)).squeeze(-2)
@@ -270,7 +269,7 @@ class MorphableModel(nn.Module):
         )
 
     def save(self, path: str | PathLike[str], *, half: bool = False) -> None:
-        """Write a model file (docs/model_file.md); an existing file is replaced only once the new one is complete.
+        """Write a model file (docs/model_file.md), replacing an existing one only once it is complete.
 
         Args:
             path: File to write, usually `.safetensors`.
@@ -282,14 +281,4 @@ class MorphableModel(nn.Module):
 def _check_count(name: str, coefficients: Tensor, count: int) -> None:
     """Refuse coefficients of another model."""
     if coefficients.shape[-1] != count:
-        raise ValueError(
-            f"{name} must have {count} coefficients in its last axis, got {coefficients.shape[-1]}"
-        )
-
-
-def _combine(coefficients: Tensor, basis: Tensor, offset: Tensor) -> Float[Tensor, "*batch channels"]:
-    """Return offset + coefficients @ basis, with the basis flattened per mode."""
-    flat = coefficients.reshape(-1, basis.shape[0]).to(basis.dtype)
-    return torch.addmm(offset, flat, basis.reshape(basis.shape[0], -1)).reshape(
-        *coefficients.shape[:-1], offset.shape[-1]
-    )
+        raise ValueError(f"{name} must have {count} coefficients in its last axis, got {coefficients.shape[-1]}")

@@ -1,4 +1,4 @@
-"""What a morphable model consists of, checked once: the content of a model file and of an importer's result."""
+"""What a morphable model consists of, checked once: what files hold and importers return."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable.geometry import SparseRows, SurfacePoints
+from morphable.geometry import SurfacePoints
 from morphable.landmarks import NUM_JAW
+from morphable.linear import SparseRows
 
 ExpressionPrior = Literal["activation", "normal"]
 MAX_WEIGHT_ERROR = 1e-3
@@ -20,7 +21,7 @@ MAX_WEIGHT_ERROR = 1e-3
 class ModelData:
     """Everything a `MorphableModel` is built from; values are checked on construction.
 
-    `base` vertices are the ones bases are stored for. Where a subdivision is given, triangles, regions, landmarks and
+    Bases are stored for the `base` vertices. Where a subdivision is given, triangles, regions, landmarks and
     mirroring refer to the subdivided `verts`; without one the two are the same.
     """
 
@@ -121,9 +122,7 @@ class ModelData:
         count = self.expression_basis.shape[0]
         names = self.expression_names
         if names is not None and (len(names) != count or len(set(names)) != count):
-            raise ValueError(
-                f"expression_names must be {count} different names, got {len(set(names))} of {len(names)}"
-            )
+            raise ValueError(f"expression_names must be {count} different names, got {len(set(names))} of {len(names)}")
         if self.expression_prior not in get_args(ExpressionPrior):
             allowed = " or ".join(get_args(ExpressionPrior))
             raise ValueError(f"expression_prior must be {allowed}, got {self.expression_prior!r}")

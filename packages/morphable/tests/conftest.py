@@ -1,10 +1,13 @@
-"""A small mirror-symmetric model for tests: a half ellipsoid with every optional part."""
+"""Fixtures: a small mirror-symmetric model (a half ellipsoid) with every optional part."""
 
 import math
+from dataclasses import replace
 
+import pytest
 import torch
-from morphable import IBUG68_FLIP, ModelData, MorphableModel, SparseRows, SurfacePoints
 from torch import Tensor
+
+from morphable import IBUG68_FLIP, ModelData, MorphableModel, SparseRows, SurfacePoints
 
 ROWS, COLS = 7, 9  # odd columns: the middle one lies in the plane of symmetry
 CANDIDATES = 5
@@ -112,15 +115,37 @@ def tiny_data(identity: int = 4, expression: int = 3, albedo: int = 2, seed: int
     )
 
 
-def tiny_model(identity: int = 4, expression: int = 3, albedo: int = 2, seed: int = 0) -> MorphableModel:
-    """A model made of `tiny_data`."""
-    return MorphableModel(tiny_data(identity, expression, albedo, seed))
-
-
-def subdivided(data: ModelData) -> ModelData:
-    """The same model at base resolution under a subdivision that keeps its vertices (weights 1)."""
-    from dataclasses import replace
-
+def midpoint_subdivision(data: ModelData) -> ModelData:
+    """The tiny model with a vertex added in the middle of its first triangle's first edge (unused by triangles)."""
     count = data.mean.shape[0]
-    rows = SparseRows(torch.arange(count + 1), torch.arange(count), torch.ones(count))
-    return replace(data, subdivision=rows)
+    corner = data.triangles[0, :2]
+    rows = SparseRows(
+        torch.cat([torch.arange(count + 1), torch.tensor([count + 2])]),
+        torch.cat([torch.arange(count), corner]),
+        torch.cat([torch.ones(count), torch.full((2,), 0.5)]),
+    )
+    pad = torch.tensor([count])
+    return replace(
+        data,
+        subdivision=rows,
+        regions={name: torch.cat([mask, torch.tensor([False])]) for name, mask in data.regions.items()},
+        mirror_vertices=torch.cat([data.mirror_vertices, pad]) if data.mirror_vertices is not None else None,
+    )
+
+
+@pytest.fixture
+def data() -> ModelData:
+    """The tiny model's content."""
+    return tiny_data()
+
+
+@pytest.fixture
+def model() -> MorphableModel:
+    """The tiny model: 4 identity, 3 expression, 2 albedo modes, 63 vertices."""
+    return MorphableModel(tiny_data())
+
+
+@pytest.fixture
+def subdivided() -> ModelData:
+    """The tiny model with one vertex more than base vertices."""
+    return midpoint_subdivision(tiny_data())
