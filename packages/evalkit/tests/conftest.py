@@ -1,7 +1,9 @@
 """Small made-up faces shared by the tests."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -50,3 +52,18 @@ def make_predictions() -> Callable[..., Predictions]:
         return Predictions(**(arrays | fields))
 
     return make
+
+
+def _load_scan_faces() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("scan_faces", Path(__file__).with_name("scan_faces.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def scan_faces() -> ModuleType:
+    """The made-up face surface (tests/scan_faces.py)."""
+    return _load_scan_faces()

@@ -9,17 +9,20 @@ import tyro
 from morphable_evalkit.command_check import CheckConfig, run_check
 from morphable_evalkit.command_faces import FacesConfig, run_faces
 from morphable_evalkit.command_nme import NmeConfig, run_nme
+from morphable_evalkit.command_rmse import RmseConfig, run_rmse
 
 _COMMANDS = {
     "check": (CheckConfig, run_check),
     "nme": (NmeConfig, run_nme),
     "faces": (FacesConfig, run_faces),
+    "rmse": (RmseConfig, run_rmse),
 }
 
 Command = (
     Annotated[CheckConfig, tyro.conf.subcommand("check")]
     | Annotated[NmeConfig, tyro.conf.subcommand("nme")]
     | Annotated[FacesConfig, tyro.conf.subcommand("faces")]
+    | Annotated[RmseConfig, tyro.conf.subcommand("rmse")]
 )
 
 
