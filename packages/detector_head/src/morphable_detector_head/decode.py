@@ -25,14 +25,14 @@ class Centers:
     """False on padding, where the other fields are meaningless."""
 
 
-def cell_centers(cell: Int[Tensor, "*batch"], num_cols: int) -> Float[Tensor, "*batch 2"]:
+def cell_centers(cell: Int[Tensor, "*batch"], num_cols: int | torch.SymInt) -> Float[Tensor, "*batch 2"]:
     """Give the pixel position (x, y) of the centres of row-major cells.
 
     Args:
         cell: Row-major index into a heatmap.
-        num_cols: Columns of the heatmap.
+        num_cols: Columns of the heatmap (symbolic while a graph is exported).
     """
-    row = torch.div(cell, num_cols, rounding_mode="floor")
+    row = cell // num_cols  # type: ignore[operator]  # the stub does not know SymInt
     return (torch.stack([cell - row * num_cols, row], dim=-1).float() + 0.5) * STRIDE_PX
 
 

@@ -30,7 +30,7 @@ class DetectorConfig:
     """Image encoder."""
     width: int = 96
     """Channels of each level of the feature aggregation, and of the fused features."""
-    center_width: int = 96
+    center_width: int = 48
     """Hidden channels of the centre head."""
     parameter_width: int = 512
     """Hidden channels of the parameter head, which runs at the found faces only."""

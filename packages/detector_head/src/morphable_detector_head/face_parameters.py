@@ -52,7 +52,7 @@ class FaceParameters:
         cls,
         channels: Float[Tensor, "*batch channels"],
         cell_px: Float[Tensor, "*batch 2"],
-        size_hw: tuple[int, int],
+        size_hw: tuple[int | torch.SymInt, int | torch.SymInt],
         layout: ParameterLayout,
     ) -> "FaceParameters":
         """Read the parameter head's output at some cells.
@@ -60,7 +60,7 @@ class FaceParameters:
         Args:
             channels: Raw output of the parameter head.
             cell_px: Centres of the cells in input pixels.
-            size_hw: Height and width of the network's input, pixels.
+            size_hw: Height and width of the network's input, pixels (symbolic while a graph is exported).
             layout: Meaning of the channels.
 
         Returns:
@@ -126,7 +126,7 @@ def _check_channels(channels: Tensor, layout: ParameterLayout) -> None:
         )
 
 
-def _relative_to_principal(cell_px: Tensor, size_hw: tuple[int, int]) -> Tensor:
+def _relative_to_principal(cell_px: Tensor, size_hw: tuple[int | torch.SymInt, int | torch.SymInt]) -> Tensor:
     """Pixel positions relative to the centre of a picture."""
     height, width = size_hw
     return torch.stack([cell_px[..., 0] - width / 2, cell_px[..., 1] - height / 2], dim=-1)

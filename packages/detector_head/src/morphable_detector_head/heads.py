@@ -66,7 +66,7 @@ def gather_patches(
         cell: Row-major cells.
     """
     cols = features.shape[3]
-    row = torch.div(cell, cols, rounding_mode="floor")
+    row = cell // cols
     corner = row * (cols + 2) + (cell - row * cols)
     step = torch.arange(PATCH, device=cell.device)
     offsets = (step[:, None] * (cols + 2) + step[None, :]).flatten()

@@ -6,10 +6,10 @@ from .layout import ParameterLayout
 MOBILE = DetectorConfig()
 """MobileNetV2 with TensorFlow's padding, 96 channels: the default for CPU users."""
 
-MOBILE_V3 = DetectorConfig(backbone="mobilenet_v3_large", width=64, center_width=64, parameter_width=512)
+MOBILE_V3 = DetectorConfig(backbone="mobilenet_v3_large", width=64, center_width=32, parameter_width=512)
 """MobileNetV3-Large, 64 channels: less arithmetic than `MOBILE`, torchvision's weights."""
 
-RESNET50_128 = DetectorConfig(backbone="resnet50", width=128, center_width=128, parameter_width=512)
+RESNET50_128 = DetectorConfig(backbone="resnet50", width=128, center_width=64, parameter_width=512)
 """ResNet-50 with a 128-channel aggregation: the practical large network."""
 
 RESNET50 = DetectorConfig(backbone="resnet50", width=256, center_width=256, parameter_width=256)

@@ -1,0 +1,87 @@
+"""Exported detectors under ONNX Runtime and OpenVINO, with the detector's own interface."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .detector import Detections, check_image
+from .export import INPUT_NAME, OUTPUT_NAMES, _require, detections_from_outputs
+
+
+class OnnxDetector:
+    """A detector in ONNX Runtime, on the CPU."""
+
+    def __init__(self, path: Path, *, num_threads: int = 0) -> None:
+        """Load a file of `export_onnx` or `quantize_onnx`.
+
+        Args:
+            path: The `.onnx` file.
+            num_threads: Threads of one run; all cores if 0.
+        """
+        _require("onnxruntime", "onnx")
+        import onnxruntime
+
+        _check_file(path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = num_threads
+        try:
+            self._session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as error:
+            raise ValueError(f"{path} must be a complete ONNX file, got: {error}; export it again") from error
+        _check_outputs([output.name for output in self._session.get_outputs()], path)
+
+    def detect(self, image: Float[Tensor, "batch 3 height width"]) -> Detections:
+        """Find the faces of pictures; see `FaceDetector.detect`."""
+        check_image(image)
+        outputs = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: image.detach().cpu().float().numpy()})
+        return detections_from_outputs([torch.from_numpy(output) for output in outputs])
+
+
+class OpenvinoDetector:
+    """A detector in OpenVINO, on the CPU, in float32 or int8 arithmetic as its file says."""
+
+    def __init__(self, path: Path, *, num_threads: int = 0) -> None:
+        """Load a file of `export_openvino`, `quantize_openvino` or `export_onnx`.
+
+        Args:
+            path: The `.xml` or `.onnx` file.
+            num_threads: Threads of one run; OpenVINO's choice if 0.
+        """
+        _require("openvino", "openvino")
+        import openvino
+
+        _check_file(path)
+        # without the hint OpenVINO may compute in bfloat16 where the processor has it
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        if num_threads:
+            settings["INFERENCE_NUM_THREADS"] = num_threads
+        try:
+            self._model: Any = openvino.compile_model(openvino.Core().read_model(path), "CPU", settings)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ValueError(f"{path} must be a complete model, got: {reason}; export it again") from error
+        _check_outputs([name for output in self._model.outputs for name in output.get_names()], path)
+
+    def detect(self, image: Float[Tensor, "batch 3 height width"]) -> Detections:
+        """Find the faces of pictures; see `FaceDetector.detect`."""
+        check_image(image)
+        results = self._model({INPUT_NAME: image.detach().cpu().float().contiguous().numpy()})
+        outputs = [torch.from_numpy(results[name].copy()) for name in OUTPUT_NAMES]
+        return detections_from_outputs(outputs)
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; write it with `export_onnx`")
+
+
+def _check_outputs(names: list[str], path: Path) -> None:
+    missing = [name for name in OUTPUT_NAMES if name not in names]
+    if missing:
+        raise ValueError(
+            f"{path} must have the outputs {', '.join(OUTPUT_NAMES)}, got none named {missing[0]}; "
+            "write it with `export_onnx`"
+        )

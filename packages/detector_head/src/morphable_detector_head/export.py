@@ -1,0 +1,170 @@
+"""The network with its top-K decoding as one graph: torch.export, ONNX, OpenVINO."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from .detector import DEFAULT_MIN_SCORE, SIZE_MULTIPLE_PX, Detections, FaceDetector
+from .face_parameters import FaceParameters
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+INPUT_NAME = "image"
+OUTPUT_NAMES = (
+    "score",
+    "center_px",
+    "valid",
+    "identity",
+    "expression",
+    "albedo",
+    "rotation",
+    "translation",
+    "illumination",
+)
+"""Outputs of every exported graph, in order: the fields of `Detections`."""
+EXPORT_TOP_K = 32
+MAX_BATCH = 256
+MAX_SIDE = 128
+"""Largest side of an exported graph's input, in multiples of 32 pixels."""
+EXAMPLE_HW = (256, 320)
+ONNX_OPSET = 20
+CONFIG_KEY = "morphable_detector_config"
+
+
+class TopKDetector(nn.Module):
+    """A detector whose output is a tuple of tensors with a fixed number of faces."""
+
+    def __init__(self, detector: FaceDetector, *, top_k: int, min_score: float) -> None:
+        super().__init__()
+        self.detector, self.top_k, self.min_score = detector, top_k, min_score
+
+    def forward(
+        self, image: Float[Tensor, "batch 3 height width"]
+    ) -> tuple[
+        Float[Tensor, "batch top"],
+        Float[Tensor, "batch top 2"],
+        Bool[Tensor, "batch top"],
+        Float[Tensor, "batch top id"],
+        Float[Tensor, "batch top expr"],
+        Float[Tensor, "batch top alb"],
+        Float[Tensor, "batch top 3 3"],
+        Float[Tensor, "batch top 3"],
+        Float[Tensor, "batch top 9 3"],
+    ]:
+        """Detect; the results are in the order of `OUTPUT_NAMES`."""
+        found = self.detector.detect_unchecked(image, self.top_k, self.min_score)
+        face = found.parameters
+        coefficients = (face.identity, face.expression, face.albedo)
+        pose_and_light = (face.rotation, face.translation, face.illumination)
+        return (found.score, found.center_px, found.valid, *coefficients, *pose_and_light)
+
+
+def detections_from_outputs(outputs: tuple[Tensor, ...] | list[Tensor]) -> Detections:
+    """Name the outputs of an exported graph.
+
+    Args:
+        outputs: Tensors in the order of `OUTPUT_NAMES`.
+    """
+    score, center_px, valid, *face = outputs
+    return Detections(FaceParameters(*face), score, center_px, valid)
+
+
+def export_program(
+    detector: FaceDetector, *, top_k: int = EXPORT_TOP_K, min_score: float = DEFAULT_MIN_SCORE
+) -> "ExportedProgram":
+    """Export with torch.export: any batch, any size in multiples of 32 pixels with at least `top_k` cells.
+
+    Args:
+        detector: The network; must be in evaluation mode.
+        top_k: Faces per picture in the output.
+        min_score: Probability that a face must exceed to be valid.
+
+    Raises:
+        ValueError: The network is in training mode.
+    """
+    if detector.training:
+        raise ValueError("detector must be in evaluation mode, got training mode; call detector.eval()")
+    batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
+    rows, cols = (torch.export.Dim(name, min=2, max=MAX_SIDE) for name in ("height_32", "width_32"))
+    shapes = {INPUT_NAME: {0: batch, 2: SIZE_MULTIPLE_PX * rows, 3: SIZE_MULTIPLE_PX * cols}}
+    example = torch.zeros(2, 3, *EXAMPLE_HW, device=detector.mean.device)
+    wrapped = TopKDetector(detector, top_k=top_k, min_score=min_score)
+    return torch.export.export(wrapped, (example,), dynamic_shapes=shapes, strict=False)
+
+
+def export_onnx(
+    detector: FaceDetector,
+    path: Path,
+    *,
+    top_k: int = EXPORT_TOP_K,
+    min_score: float = DEFAULT_MIN_SCORE,
+    size_hw: tuple[int, int] | None = None,
+) -> None:
+    """Write an ONNX file with the outputs `OUTPUT_NAMES`.
+
+    Args:
+        detector: The network; must be in evaluation mode.
+        path: The `.onnx` file; replaced in one step. The configuration is in its metadata.
+        top_k: Faces per picture in the output.
+        min_score: Probability that a face must exceed to be valid.
+        size_hw: Fix the batch to one and the size to this; dynamic if None.
+
+    Raises:
+        ModuleNotFoundError: The extra `onnx` is not installed.
+        ValueError: The network is in training mode.
+    """
+    _require("onnxscript", "onnx")
+    if size_hw is None:
+        program = export_program(detector, top_k=top_k, min_score=min_score)
+    else:
+        wrapped = TopKDetector(detector.eval(), top_k=top_k, min_score=min_score)
+        program = torch.export.export(wrapped, (torch.zeros(1, 3, *size_hw),), strict=False)
+    onnx_program = torch.onnx.export(
+        program,
+        dynamo=True,
+        opset_version=ONNX_OPSET,
+        input_names=[INPUT_NAME],
+        output_names=list(OUTPUT_NAMES),
+        external_data=False,
+        verbose=False,
+    )
+    assert onnx_program is not None
+    onnx_program.model.metadata_props[CONFIG_KEY] = json.dumps(asdict(detector.config))
+    temporary = path.with_name(path.name + ".tmp")
+    onnx_program.save(temporary, external_data=False)
+    temporary.replace(path)
+
+
+def export_openvino(onnx_path: Path, path: Path) -> None:
+    """Convert an exported ONNX file to OpenVINO's `.xml` and `.bin`, in float32.
+
+    Args:
+        onnx_path: File written by `export_onnx`.
+        path: The `.xml` file; the weights lie beside it.
+
+    Raises:
+        ModuleNotFoundError: The extra `openvino` is not installed.
+    """
+    _require("openvino", "openvino")
+    import openvino
+
+    openvino.save_model(openvino.convert_model(onnx_path), path, compress_to_fp16=False)
+
+
+def _require(module: str, extra: str) -> None:
+    """Raise with the command that installs a missing module."""
+    import importlib
+
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        command = f"pip install 'morphable-detector-head[{extra}]'"
+        raise ModuleNotFoundError(f"{module} is not installed; run `{command}`", name=module) from error

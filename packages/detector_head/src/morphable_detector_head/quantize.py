@@ -1,0 +1,157 @@
+"""Static int8 quantisation for CPUs, calibrated on photographs.
+
+Convolutions become int8. What decides which cell is a face and what its numbers are stays in float32: the
+normalisation over channels, the last layer of the centre head, the decoding, and the parameter head, which costs next
+to nothing because it runs at the found cells only.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from .export import INPUT_NAME, _require
+
+ONNX_TYPES = ("Conv", "Add", "Concat", "Clip", "Relu", "GlobalAveragePool", "MaxPool")
+"""ONNX Runtime has no int8 transposed convolution, and its int8 multiplications only cost."""
+INT8_SCOPES = ("detector.backbone", "detector.aggregation", "detector.center_head.hidden")
+FLOAT_SCOPES = ("detector.aggregation.norm",)
+SCOPES_KEY = "pkg.torch.onnx.name_scopes"
+"""Where PyTorch's exporter notes the modules that a node comes from."""
+
+
+def calibration_images(
+    folder: Path, *, size_hw: tuple[int, int] = (512, 512), limit: int = 128
+) -> Iterator[Float[np.ndarray, "1 3 height width"]]:
+    """Read photographs of a folder as the network's input, in the order of their names.
+
+    Each is scaled to fit and padded with zeros at the right and bottom.
+
+    Args:
+        folder: Holds `.jpg`, `.jpeg` or `.png` files with faces as they will come.
+        size_hw: Height and width of the input, multiples of 32 pixels.
+        limit: At most this many photographs.
+
+    Raises:
+        FileNotFoundError: The folder holds none.
+    """
+    from PIL import Image
+
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    if not paths:
+        raise FileNotFoundError(f"{folder} must hold .jpg or .png photographs, got none; pass another folder")
+    height, width = size_hw
+    for path in paths[:limit]:
+        with Image.open(path) as file:
+            picture = file.convert("RGB")
+        scale = min(width / picture.width, height / picture.height)
+        small = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
+        canvas = np.zeros((height, width, 3), np.float32)
+        canvas[: small.height, : small.width] = np.asarray(small, np.float32) / 255
+        yield canvas.transpose(2, 0, 1)[None]
+
+
+def quantize_onnx(onnx_path: Path, path: Path, images: Iterable[Float[np.ndarray, "batch 3 height width"]]) -> None:
+    """Quantise an exported ONNX file for ONNX Runtime (weights per channel, activations 8 bit).
+
+    Args:
+        onnx_path: File written by `export_onnx`.
+        path: The int8 `.onnx` file.
+        images: Pictures for calibration, RGB in [0, 1]; see `calibration_images`.
+
+    Raises:
+        ModuleNotFoundError: The extra `onnx` is not installed.
+        ValueError: There are no pictures.
+    """
+    _require("onnxruntime", "onnx")
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    pictures = _listed(images)
+    prepared = path.with_name(path.name + ".prepared.tmp")
+    temporary = path.with_name(path.name + ".tmp")
+    quant_pre_process(str(onnx_path), str(prepared), skip_symbolic_shape=True)
+    quantize_static(
+        str(prepared),
+        str(temporary),
+        _reader(pictures),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=list(ONNX_TYPES),
+        nodes_to_exclude=_float_nodes(onnx_path),
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+        extra_options={"ActivationSymmetric": False, "CalibMovingAverage": True},
+    )
+    prepared.unlink()
+    temporary.replace(path)
+
+
+def quantize_openvino(onnx_path: Path, path: Path, images: Iterable[Float[np.ndarray, "batch 3 height width"]]) -> None:
+    """Quantise an exported ONNX file for OpenVINO (NNCF post-training quantisation).
+
+    Args:
+        onnx_path: File written by `export_onnx`.
+        path: The int8 `.xml` file; the weights lie beside it.
+        images: Pictures for calibration, RGB in [0, 1]; see `calibration_images`.
+
+    Raises:
+        ModuleNotFoundError: The extra `openvino` is not installed.
+        ValueError: There are no pictures.
+    """
+    _require("nncf", "openvino")
+    import nncf
+    import openvino
+
+    pictures = _listed(images)
+    model = openvino.convert_model(onnx_path)
+    kept = set(_float_nodes(onnx_path))
+    names = [operation.get_friendly_name() for operation in model.get_ordered_ops()]
+    quantized = nncf.quantize(
+        model,
+        nncf.Dataset(pictures, lambda picture: {INPUT_NAME: picture}),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(pictures),
+        ignored_scope=nncf.IgnoredScope(names=[name for name in names if name in kept], validate=False),
+    )
+    openvino.save_model(quantized, path, compress_to_fp16=False)
+
+
+def _float_nodes(onnx_path: Path) -> list[str]:
+    """Name the nodes that stay in float32, and their outputs (OpenVINO names operations by either)."""
+    import onnx
+
+    names: list[str] = []
+    for node in onnx.load(onnx_path).graph.node:
+        noted = {entry.key: entry.value for entry in node.metadata_props}.get(SCOPES_KEY, "[]")
+        scopes: list[str] = ast.literal_eval(noted)
+        in_int8 = any(scope.startswith(INT8_SCOPES) for scope in scopes)
+        if not in_int8 or any(scope.startswith(FLOAT_SCOPES) for scope in scopes):
+            names += [node.name, *node.output]
+    return names
+
+
+def _listed(images: Iterable[np.ndarray]) -> list[np.ndarray]:
+    pictures = list(images)
+    if not pictures:
+        raise ValueError("images must hold at least one picture, got none; pass some tens for calibration")
+    return pictures
+
+
+def _reader(pictures: list[np.ndarray]) -> Any:
+    """Wrap pictures as ONNX Runtime's calibrator reads them."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # untyped base
+        def __init__(self) -> None:
+            self.remaining = iter(pictures)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            picture = next(self.remaining, None)
+            return None if picture is None else {INPUT_NAME: picture}
+
+    return Reader()
