@@ -5,6 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba.core.registry import cpu_target
+
+cpu_target.target_context.refresh()  # Numba's tables of NumPy functions: better now than within the first picture
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -101,7 +101,7 @@ def _layers(fragments: Fragments) -> tuple[Tensor, Tensor, Tensor, Tensor, Tenso
     return fragments.triangle, fragments.barycentric, fragments.depth_m, fragments.mask, fragments.face
 
 
-def _per_image(focal_px: Tensor | float, batch: torch.Size, like: Tensor) -> Float[Tensor, " images"]:
+def _per_image(focal_px: Tensor | float | int, batch: torch.Size, like: Tensor) -> Float[Tensor, " images"]:
     """Give every image its own focal length, in float64 so that all backends divide alike."""
     focal = torch.as_tensor(focal_px, dtype=torch.float64, device=like.device)
     return focal.expand(batch).reshape(-1).detach()

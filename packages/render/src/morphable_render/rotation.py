@@ -1,8 +1,10 @@
-"""Rotations as matrices, from and to the parametrisations that networks and labels use."""
+"""Rotations as matrices, from and to the parametrisations that networks and labels use.
+
+`roma` is imported by the functions that call it: it loads PyTorch's compiler, seconds that drawing need not wait for.
+"""
 
 import math
 
-import roma
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,11 +12,15 @@ from torch import Tensor
 
 def rotation_from_vector(vector_rad: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Turn rotation vectors (axis times angle) into matrices; smooth at zero."""
+    import roma
+
     return roma.rotvec_to_rotmat(vector_rad)
 
 
 def vector_from_rotation(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
     """Turn rotation matrices into rotation vectors with angle in [0, pi]."""
+    import roma
+
     return roma.rotmat_to_rotvec(rotation)
 
 
@@ -45,6 +51,8 @@ def euler_xyz_from_rotation(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tens
 
 def rotation_from_6d(columns: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"]:
     """Orthonormalise two 3-vectors (first column, then second) into a rotation (Zhou et al., CVPR 2019)."""
+    import roma
+
     return roma.special_gramschmidt(columns.unflatten(-1, (2, 3)).transpose(-1, -2))
 
 
@@ -55,12 +63,16 @@ def six_d_from_rotation(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, 
 
 def rotation_from_quaternion(q_wxyz: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
     """Turn quaternions (w, x, y, z), of any length but zero, into rotation matrices."""
+    import roma
+
     unit = torch.nn.functional.normalize(q_wxyz, dim=-1)
     return roma.unitquat_to_rotmat(unit.roll(-1, dims=-1))
 
 
 def quaternion_from_rotation(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
     """Turn rotation matrices into unit quaternions (w, x, y, z) with w >= 0."""
+    import roma
+
     q_wxyz = roma.rotmat_to_unitquat(rotation).roll(1, dims=-1)
     return torch.where(q_wxyz[..., :1] < 0, -q_wxyz, q_wxyz)
 

@@ -1,0 +1,160 @@
+"""Values on the surface as square images in the mesh's UV plane, and back.
+
+A UV map has u to the right and v down, both 0 at the corner of the first texel and 1 at the far corner.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from morphable import MorphableModel
+from morphable_render.rasterize import rasterize
+
+MAX_CONTINUATION = 2.0
+"""Margins continue a triangle by no more than this many times its own size."""
+
+
+@dataclass(frozen=True)
+class UvMesh:
+    """A mesh's topology with texture coordinates."""
+
+    triangles: Int[Tensor, "tris 3"]
+    uv: Float[Tensor, "uv_verts 2"]
+    """Texture coordinates in [0, 1], u right, v down."""
+    uv_triangles: Int[Tensor, "tris 3"]
+    """Corners of each triangle as indices into `uv`."""
+    mirror_vertices: Int[Tensor, " verts"] | None = None
+    """Counterpart of each vertex on the other side of the face, if the topology is symmetric."""
+
+
+@dataclass(frozen=True)
+class UvLayout:
+    """What each texel of a UV map shows. Where `mask` is false the other fields mean nothing."""
+
+    mesh: UvMesh
+    triangle: Int[Tensor, "size size"]
+    barycentric: Float[Tensor, "size size 3"]
+    mask: Bool[Tensor, "size size"]
+
+
+def uv_mesh(model: MorphableModel) -> UvMesh:
+    """Take a face model's topology."""
+    return UvMesh(model.triangles, model.uv, model.uv_triangles, model.mirror_vertices)
+
+
+def uv_layout(mesh: UvMesh, size: int, *, margin: int = 2) -> UvLayout:
+    """Find the surface point under the centre of every texel.
+
+    Args:
+        mesh: Topology with texture coordinates. Where triangles overlap in the UV plane the first one wins.
+        size: Texels along each side of the map.
+        margin: Empty texels around each island that continue it linearly, so that bilinear reading
+            is right up to the island's edge.
+    """
+    flat = torch.cat([(mesh.uv - 0.5) * size, torch.ones_like(mesh.uv[:, :1])], dim=-1)
+    fragments = rasterize(flat, mesh.uv_triangles, focal_px=1.0, size_hw=(size, size))
+    layout = UvLayout(mesh, fragments.triangle, fragments.barycentric, fragments.mask)
+    for _ in range(margin):
+        layout = _grown(layout)
+    return layout
+
+
+def _grown(layout: UvLayout) -> UvLayout:
+    """Continue every island by one texel."""
+    size = len(layout.mask)
+    filled = torch.where(layout.mask, layout.triangle + 1, 0).double()  # exact up to 2^53 triangles
+    around = F.max_pool2d(filled[None, None], 3, stride=1, padding=1)[0, 0].long()
+    row, col = ((around > 0) & ~layout.mask).nonzero(as_tuple=True)
+    triangle = around[row, col] - 1
+    center = (torch.stack([col, row], dim=-1) + 0.5) / size
+    x, y = (layout.mesh.uv[layout.mesh.uv_triangles[triangle]] - center[:, None]).unbind(-1)
+    weight = x.roll(-1, 1) * y.roll(-2, 1) - y.roll(-1, 1) * x.roll(-2, 1)
+    weight = (weight / weight.sum(1, keepdim=True)).clamp(-MAX_CONTINUATION, 1 + MAX_CONTINUATION)
+    barycentric, index, mask = layout.barycentric.clone(), layout.triangle.clone(), layout.mask.clone()
+    barycentric[row, col] = (weight / weight.sum(1, keepdim=True)).to(barycentric)
+    index[row, col], mask[row, col] = triangle, True
+    return UvLayout(layout.mesh, index, barycentric, mask)
+
+
+def uv_map_from_vertices(
+    attributes: Float[Tensor, "*batch verts channels"], layout: UvLayout
+) -> Float[Tensor, "*batch size size channels"]:
+    """Draw per-vertex values into the UV plane, zero outside the layout.
+
+    Of vertex positions this is the UV position map (Feng et al., PRNet, ECCV 2018). Differentiable in the values.
+    """
+    corner = layout.mesh.triangles[layout.triangle[layout.mask]]
+    weight = layout.barycentric[layout.mask].to(attributes.dtype)
+    first, second, third = (attributes[..., corner[:, k], :] * weight[:, k, None] for k in range(3))
+    image = attributes.new_zeros(*attributes.shape[:-2], *layout.mask.shape, attributes.shape[-1])
+    image[..., layout.mask, :] = first + second + third
+    return image
+
+
+def sample_image(
+    image: Float[Tensor, "*batch rows cols channels"],
+    at: Float[Tensor, "points 2"],
+    mask: Bool[Tensor, "rows cols"] | None = None,
+) -> Float[Tensor, "*batch points channels"]:
+    """Read an image or UV map at (x, y) in [0, 1], bilinearly; differentiable in the image.
+
+    Args:
+        image: Any number of channels.
+        at: Positions as fractions of width and height; beyond the edge the last pixel counts.
+        mask: Pixels that hold a value. Others get no weight, so that islands keep their colours up to
+            their edges. A point without any valid neighbour reads zero.
+    """
+    batch, (rows, cols, channels) = image.shape[:-3], image.shape[-3:]
+    planes = image.reshape(-1, rows, cols, channels).permute(0, 3, 1, 2)
+    valid = image.new_ones(1, 1, rows, cols) if mask is None else mask.to(image.dtype)[None, None]
+    grid = (at.to(image.dtype) * 2 - 1)[None, None].expand(len(planes), -1, -1, -1)
+    both = torch.cat([planes * valid, valid.expand(len(planes), -1, -1, -1)], dim=1)
+    read = F.grid_sample(both, grid, padding_mode="border", align_corners=False)[:, :, 0]
+    value, weight = read[:, :channels], read[:, channels:]
+    return (value / torch.where(weight > 0, weight, 1.0)).permute(0, 2, 1).reshape(*batch, len(at), channels)
+
+
+def vertices_from_uv_map(
+    image: Float[Tensor, "*batch size size channels"], layout: UvLayout
+) -> Float[Tensor, "*batch verts channels"]:
+    """Read per-vertex values off a UV map: the mesh that a position map holds.
+
+    A vertex on a seam has several texture coordinates and takes the mean of what they read. Vertices
+    that belong to no triangle read zero. Differentiable in the map.
+    """
+    mesh = layout.mesh
+    pairs = torch.stack([mesh.triangles.reshape(-1), mesh.uv_triangles.reshape(-1)], dim=-1).unique(dim=0)
+    vertex, corner = pairs.unbind(-1)
+    read = sample_image(image, mesh.uv[corner], layout.mask)
+    num_vertices = int(mesh.triangles.max()) + 1
+    count = torch.bincount(vertex, minlength=num_vertices).clamp(min=1).to(image.dtype)
+    total = read.new_zeros(*read.shape[:-2], num_vertices, read.shape[-1]).index_add(-2, vertex, read)
+    return total / count[:, None]
+
+
+def uv_at_surface(
+    triangle: Int[Tensor, "*points"], barycentric: Float[Tensor, "*points 3"], mesh: UvMesh
+) -> Float[Tensor, "*points 2"]:
+    """Return the texture coordinates of surface points, such as the pixels of a rendered image."""
+    return (mesh.uv[mesh.uv_triangles[triangle]] * barycentric[..., None]).sum(-2)
+
+
+def mirrored_uv(layout: UvLayout) -> tuple[Float[Tensor, "size size 2"], Bool[Tensor, "size size"]]:
+    """Find where in the UV plane the mirror image of each texel's surface point lies.
+
+    Returns:
+        Coordinates, and whether they exist: on seams, where a vertex has several, they are not guessed.
+    """
+    mesh = layout.mesh
+    if mesh.mirror_vertices is None:
+        raise ValueError("layout must be of a mesh with mirror_vertices, got one without; bake without mirroring")
+    corner, uv_corner = mesh.triangles.reshape(-1), mesh.uv_triangles.reshape(-1)
+    low = torch.full_like(mesh.mirror_vertices, len(mesh.uv)).scatter_reduce(0, corner, uv_corner, "amin")
+    high = torch.full_like(low, -1).scatter_reduce(0, corner, uv_corner, "amax")
+    opposite = mesh.mirror_vertices[mesh.triangles[layout.triangle]]
+    known = ((low == high)[opposite]).all(-1) & layout.mask
+    corners = mesh.uv[low.clamp(max=len(mesh.uv) - 1)[opposite]]
+    return (corners * layout.barycentric.to(corners)[..., None]).sum(-2), known

@@ -1,0 +1,91 @@
+import math
+
+import pytest
+import torch
+
+from morphable_render import camera_from_model, project, refocus, rotation_from_vector
+
+
+def face(seed=0, count=68):
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(count, 3, generator=generator, dtype=torch.float64)
+    return points * torch.tensor([0.05, 0.06, 0.03], dtype=torch.float64)
+
+
+def pose(yaw, x, y, z):
+    return rotation_from_vector(torch.tensor([0.1, yaw, 0.05]).double()), torch.tensor([x, y, z]).double()
+
+
+def angle_deg(a, b):
+    cosine = ((a.mT @ b).diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    return torch.rad2deg(torch.arccos(cosine.clamp(-1, 1)))
+
+
+def test_same_focal_length_changes_nothing():
+    rotation, translation = pose(0.4, 0.2, -0.1, 0.8)
+    same = refocus(face(), rotation, translation, focal_px=1015, true_focal_px=1015, size_hw=(512, 512))
+    torch.testing.assert_close(same.rotation_head, rotation)
+    torch.testing.assert_close(same.translation_m, translation)
+    assert same.residual_px < 1e-6
+
+
+def test_depth_scales_and_lateral_place_stays_on_the_axis():
+    rotation, translation = pose(0.3, 0.0, 0.0, 2.0)
+    doubled = refocus(face(), rotation, translation, focal_px=1015, true_focal_px=2030, size_hw=(512, 512))
+    # The face has depth, so that the best fit is a per cent off the pure rescale.
+    torch.testing.assert_close(
+        doubled.translation_m, torch.tensor([0.0, 0.0, 4.0], dtype=torch.float64), atol=0.08, rtol=0
+    )
+    assert angle_deg(doubled.rotation_head, rotation) < 2.0
+
+
+def test_picture_stays_also_far_off_the_axis():
+    """Where the bare rescale of the depth is wrong by tens of pixels."""
+    size, points = (1080, 1920), face()
+    rotation, translation = pose(-0.5, 0.9, 0.3, 1.2)
+    target = project(camera_from_model(points, rotation, translation), 1015.0, size)
+    rescaled = translation * torch.tensor([1.0, 1.0, 1.6], dtype=torch.float64)
+    naive = project(camera_from_model(points, rotation, rescaled), 1015.0 * 1.6, size)
+    assert (naive - target).norm(dim=-1).max() > 20
+    solved = refocus(points, rotation, translation, focal_px=1015.0, true_focal_px=1015.0 * 1.6, size_hw=size)
+    again = project(camera_from_model(points, solved.rotation_head, solved.translation_m), 1015.0 * 1.6, size)
+    rms = (again - target).square().sum(-1).mean().sqrt()
+    torch.testing.assert_close(rms, solved.residual_px)
+    assert rms < 5
+    # The head is turned by about the change of its viewing ray.
+    before, after = math.atan2(0.9, 1.2), math.atan2(0.9, 1.92)
+    assert angle_deg(solved.rotation_head, rotation).item() == pytest.approx(math.degrees(before - after), abs=6)
+
+
+def test_recovers_the_true_pose_of_a_true_camera():
+    """A pose fitted under a wrong focal length leads back to the one that took the picture."""
+    size, points = (720, 1280), face(1)
+    rotation, translation = pose(0.6, -0.25, 0.1, 0.9)
+    wrong = refocus(points, rotation, translation, focal_px=1400.0, true_focal_px=1015.0, size_hw=size)
+    back = refocus(
+        points, wrong.rotation_head, wrong.translation_m, focal_px=1015.0, true_focal_px=1400.0, size_hw=size
+    )
+    # The wrong camera cannot show the same perspective: what it misses (its residual) is lost on the way.
+    assert 0 < wrong.residual_px < 5
+    assert angle_deg(back.rotation_head, rotation) < 3
+    torch.testing.assert_close(back.translation_m, translation, atol=0.02, rtol=0.02)
+
+
+def test_batch_equals_single_and_mixed_focal_lengths():
+    poses = [pose(0.1 * k, 0.1 * k, 0.0, 1.0 + k) for k in range(3)]
+    rotation, translation = (torch.stack(part) for part in zip(*poses, strict=True))
+    true = torch.tensor([800.0, 1015.0, 3000.0]).double()
+    points = face().expand(3, -1, 3)
+    batch = refocus(points, rotation, translation, focal_px=1015.0, true_focal_px=true, size_hw=(600, 800))
+    for k in range(3):
+        one = refocus(points[k], *poses[k], focal_px=1015.0, true_focal_px=true[k], size_hw=(600, 800))
+        torch.testing.assert_close(batch.rotation_head[k], one.rotation_head)
+        torch.testing.assert_close(batch.residual_px[k], one.residual_px)
+
+
+def test_refusals():
+    rotation, translation = pose(0.1, 0.0, 0.0, 1.0)
+    with pytest.raises(ValueError, match="true_focal_px must be positive"):
+        refocus(face(), rotation, translation, focal_px=1015.0, true_focal_px=0.0, size_hw=(64, 64))
+    with pytest.raises(Exception, match="translation_m"):
+        refocus(face(), rotation, translation[:2], focal_px=1015.0, true_focal_px=900.0, size_hw=(64, 64))
