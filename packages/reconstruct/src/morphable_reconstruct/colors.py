@@ -17,6 +17,6 @@ def lit_vertex_colors(face: Face) -> Float[np.ndarray, "verts 3"]:
     return colors.clamp(0.0, 1.0).numpy()
 
 
-def to_bytes(colors: Float[np.ndarray, "*batch 3"]) -> UInt8[np.ndarray, "*batch 3"]:
+def to_bytes(colors: Float[np.ndarray, "*batch channels"]) -> UInt8[np.ndarray, "*batch channels"]:
     """Colours in [0, 1] to bytes; what is outside is clamped."""
     return np.rint(np.clip(colors, 0.0, 1.0) * 255.0).astype(np.uint8)

@@ -19,11 +19,12 @@ ImageSource: TypeAlias = str | os.PathLike[str] | IO[bytes] | io.IOBase | Image.
 
 DEFAULT_MAX_PIXELS = 178_956_970
 """Pillow's own refusal of decompression bombs: twice its MAX_IMAGE_PIXELS."""
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif", ".jp2"}
-)
 _WHITE = (255, 255, 255, 255)
 _GREY_MODES = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
+
+
+class TooManyPixelsError(ValueError):
+    """A picture larger than the limit, decompression bombs included."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,7 +60,8 @@ def load_photograph(
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Not a picture, truncated, too large, or an array of another shape, type or range.
+        TooManyPixelsError: More than `max_pixels`; a ValueError.
+        ValueError: Not a picture, truncated, or an array of another shape, type or range.
     """
     if isinstance(source, np.ndarray):
         return _checked(Photograph(pixels=_from_array(source), name=name or "image"), max_pixels)
@@ -91,7 +93,7 @@ def _from_file(file: Path | IO[bytes] | io.IOBase, name: str, shown: str, max_pi
     except UnidentifiedImageError:
         raise ValueError(f"image must be a picture Pillow can read, got {shown}; is it really an image?") from None
     except Image.DecompressionBombError as error:
-        raise ValueError(f"image must have at most {max_pixels} pixels, got {shown}: {error}") from None
+        raise TooManyPixelsError(f"image must have at most {max_pixels} pixels, got {shown}: {error}") from None
     except (OSError, SyntaxError, EOFError, ValueError) as error:
         if isinstance(error, ValueError) and str(error).startswith("image must"):
             raise
@@ -103,7 +105,7 @@ def _from_pil(picture: Image.Image, name: str, max_pixels: int) -> Photograph:
     _check_size(picture.height, picture.width, name, max_pixels)
     focal_px = focal_from_exif(picture)
     upright = ImageOps.exif_transpose(picture)
-    return Photograph(pixels=np.asarray(_to_rgb(upright)), name=name, exif_focal_px=focal_px)
+    return Photograph(pixels=np.array(_to_rgb(upright)), name=name, exif_focal_px=focal_px)
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
@@ -190,7 +192,7 @@ def _checked(photo: Photograph, max_pixels: int) -> Photograph:
 def _check_size(height: int, width: int, name: str, max_pixels: int) -> None:
     """Refuse what would not fit."""
     if height * width > max_pixels:
-        raise ValueError(
+        raise TooManyPixelsError(
             f"image must have at most {max_pixels} pixels, got {width}x{height} in {name}; "
             "raise max_pixels or make it smaller"
         )

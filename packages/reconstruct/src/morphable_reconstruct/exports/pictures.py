@@ -1,0 +1,63 @@
+"""Pictures of a scene as files: depth, segmentation, textures, overlay, views."""
+
+import colorsys
+import io
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from morphable_reconstruct.colors import to_bytes
+from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.texture import photo_texture
+
+_JPEG_QUALITY = 92
+_GOLDEN_RATIO = 0.618034
+_MILLIMETRES = 1000.0
+
+
+def overlay_jpeg(scene: Scene) -> bytes:
+    """Encode the overlay."""
+    return encode(Image.fromarray(scene.overlay()), "JPEG")
+
+
+def views_png(scene: Scene, *, size_px: int = 640) -> bytes:
+    """Encode front, right and top views side by side."""
+    return encode(Image.fromarray(np.hstack(list(scene.views(size_px=size_px).values()))), "PNG")
+
+
+def depth_png(scene: Scene) -> bytes:
+    """Encode depth as 16-bit grey in millimetres; 0 where there is no face, at most 65.5 m."""
+    millimetres = np.rint(scene.depth_m * _MILLIMETRES).clip(0, np.iinfo(np.uint16).max)
+    return encode(Image.fromarray(millimetres.astype(np.uint16)), "PNG")
+
+
+def segmentation_png(scene: Scene) -> bytes:
+    """Encode parts as a palette picture: 0 nothing, then 1 + index into the model's part names."""
+    picture = Image.fromarray(scene.segmentation.astype(np.uint8))
+    picture.putpalette(part_palette(len(scene.model.part_names)).tobytes())
+    return encode(picture, "PNG")
+
+
+def texture_png(scene: Scene, index: int, *, size_px: int = 1024) -> bytes:
+    """Encode a face's texture from the photograph; alpha tells how much of a texel was seen."""
+    texture = photo_texture(scene, scene.faces[index], size_px=size_px)
+    rgba = np.concatenate([texture.rgb, texture.visible[..., None]], axis=-1)
+    return encode(Image.fromarray(to_bytes(rgba)), "PNG")
+
+
+def part_palette(parts: int) -> UInt8[np.ndarray, "256 3"]:
+    """Well separated colours for 1..parts; black for 0."""
+    palette = np.zeros((256, 3), dtype=np.uint8)
+    for index in range(parts):
+        rgb = colorsys.hsv_to_rgb(index * _GOLDEN_RATIO % 1.0, 0.65, 0.95)
+        palette[index + 1] = to_bytes(np.array([rgb]))[0]
+    return palette
+
+
+def encode(picture: Image.Image, file_format: str) -> bytes:
+    """Encode a picture in memory."""
+    stream = io.BytesIO()
+    options = {"quality": _JPEG_QUALITY} if file_format == "JPEG" else {}
+    picture.save(stream, file_format, **options)
+    return stream.getvalue()

@@ -1,0 +1,67 @@
+"""The command's run: sources in, results, summary and exit status out."""
+
+import platform
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+
+from morphable_reconstruct.batch import Outcome, run_pictures
+from morphable_reconstruct.engines.build import file_sha256
+from morphable_reconstruct.exports.atomic import write_bytes
+from morphable_reconstruct.exports.predictions import write_predictions
+from morphable_reconstruct.options import RunConfig
+from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.records import Records
+from morphable_reconstruct.report import print_summary, summary_json, with_progress
+from morphable_reconstruct.sources import Source, find_sources
+from morphable_reconstruct.weights import find_weights
+
+_DISTRIBUTION = "morphable-reconstruct"
+
+
+def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
+    """Reconstruct all sources; 1 if any of them failed.
+
+    Args:
+        config: Options of the command.
+        reconstructor: A loaded network; by default the configuration's.
+    """
+    sources = find_sources(config.sources)
+    Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
+    config.out.mkdir(parents=True, exist_ok=True)
+    if reconstructor is None:
+        reconstructor = Reconstructor(config.weights, model=config.model, config=config.reconstruct)
+        records = Records(config, file_sha256(find_weights(config.weights)))
+    else:
+        records = Records(config, "given")
+    screen, errors = Console(), Console(stderr=True)
+    outcomes = list(with_progress(_outcomes(sources, reconstructor, config, records), len(sources), console=errors))
+    if config.preds is not None:
+        _write_predictions(config.preds, outcomes, config)
+    if config.json is not None:
+        write_bytes(config.json, summary_json(outcomes).encode())
+    print_summary(outcomes, out=str(config.out), console=screen, errors=errors)
+    return 1 if any(outcome.error is not None for outcome in outcomes) else 0
+
+
+def _outcomes(
+    sources: Sequence[Source], reconstructor: Reconstructor, config: RunConfig, records: Records
+) -> Iterator[Outcome]:
+    """Pictures first, then videos."""
+    pictures = [source for source in sources if source.kind == "image"]
+    yield from run_pictures(pictures, reconstructor, config, records)
+    for source in sources:
+        if source.kind != "image":
+            from morphable_reconstruct.video.run import run_video
+
+            yield run_video(source, reconstructor, config, records)
+
+
+def _write_predictions(path: Path, outcomes: Sequence[Outcome], config: RunConfig) -> None:
+    """Write the rows of all pictures that were processed, in order of their names."""
+    done = sorted((o for o in outcomes if o.error is None and o.source.kind == "image"), key=lambda o: o.source.name)
+    system = f"{_DISTRIBUTION} {version(_DISTRIBUTION)}, {config.weights}, Python {platform.python_version()}"
+    write_predictions(path, ((outcome.source.name, outcome.rows) for outcome in done), system=system)

@@ -1,0 +1,1 @@
+"""HTTP: POST a picture, get JSON or GLB."""

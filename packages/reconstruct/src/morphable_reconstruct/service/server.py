@@ -1,0 +1,28 @@
+"""`reconstruct serve`."""
+
+import sys
+
+from PIL import Image
+
+from morphable_reconstruct.extras import require
+from morphable_reconstruct.options import ServeConfig
+from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.service.app import create_app
+
+
+def serve(config: ServeConfig) -> int:
+    """Serve until SIGINT or SIGTERM; requests under way are finished first."""
+    uvicorn = require("uvicorn", extra="service")
+    require("fastapi", extra="service")
+    Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
+    reconstructor = Reconstructor(config.weights, model=config.model, config=config.reconstruct)
+    app = create_app(reconstructor, config)
+    sys.stderr.write(f"serving on http://{config.host}:{config.port} (POST /reconstruct, /openapi.json)\n")
+    uvicorn.run(
+        app,
+        host=config.host,
+        port=config.port,
+        log_level="warning",
+        timeout_graceful_shutdown=int(config.timeout_s) + 1,
+    )
+    return 0

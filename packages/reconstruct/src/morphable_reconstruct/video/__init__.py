@@ -1,0 +1,1 @@
+"""Faces through time: reading and writing videos, tracking, smoothing."""

@@ -1,0 +1,109 @@
+"""One video from frames to results, in constant memory."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from morphable_reconstruct.batch import Outcome
+from morphable_reconstruct.exports.atomic import atomic_path
+from morphable_reconstruct.exports.coefficients import scene_to_dict
+from morphable_reconstruct.images import Photograph
+from morphable_reconstruct.options import RunConfig, VideoConfig
+from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.records import Records
+from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.sources import Source
+from morphable_reconstruct.video.files import Frame, VideoWriter, read_frames, video_writer
+from morphable_reconstruct.video.sequence import csv_header, write_csv_rows
+from morphable_reconstruct.video.smoothing import Smoother
+from morphable_reconstruct.video.tracking import Tracker
+
+VIDEO_KINDS = {"overlay": ".overlay.mp4", "csv": ".csv", "json": ".jsonl"}
+"""What can be saved of a video, and the suffix."""
+
+
+def run_video(source: Source, reconstructor: Reconstructor, config: RunConfig, records: Records) -> Outcome:
+    """Reconstruct, track, smooth and save a video or webcam; Ctrl-C ends a webcam cleanly."""
+    start = time.perf_counter()
+    try:
+        live = source.kind == "webcam"
+        record = None if live or config.overwrite else records.find(source)
+        if record is not None:
+            return Outcome(source=source, faces=record.faces, skipped=True, files=record.files)
+        files, tracks = _save(source, reconstructor, config)
+        if not live:
+            records.add(source, files, {"score": np.zeros(tracks, dtype=np.float32)})
+    except (OSError, ValueError) as error:
+        return Outcome(source=source, error=str(error))
+    return Outcome(source=source, faces=tracks, seconds=time.perf_counter() - start, files=files)
+
+
+def track_video(
+    source: Source, reconstructor: Reconstructor, config: VideoConfig, tracker: Tracker | None = None
+) -> Iterator[tuple[Frame, Scene]]:
+    """Reconstruct a video frame by frame; faces carry track ids and are smoothed along their tracks.
+
+    Args:
+        source: A video file or webcam (see `find_sources`).
+        reconstructor: The network.
+        config: Tracking and smoothing.
+        tracker: Counts the tracks; a new one by default.
+    """
+    tracker = tracker or Tracker(max_gap_s=config.max_gap_s)
+    smoother = Smoother(config)
+    frames = read_frames(source, every=config.every)
+    size = 1 if source.kind == "webcam" else reconstructor.config.batch_size
+    while batch := list(islice(frames, size)):
+        photos = [Photograph(pixels=frame.pixels, name=f"{source.name}:{frame.index}") for frame in batch]
+        for frame, scene in zip(batch, reconstructor.reconstruct(photos), strict=True):
+            faces = tracker.update(scene.faces, frame.time_s)
+            yield frame, scene.with_faces(smoother.update(faces, frame.time_s) if config.smooth else faces)
+
+
+def _save(source: Source, reconstructor: Reconstructor, config: RunConfig) -> tuple[tuple[str, ...], int]:
+    """Stream the results to files that appear when they are whole; return them and the number of tracks."""
+    tracker = Tracker(max_gap_s=config.video.max_gap_s)
+    files = {kind: f"{source.stem}{suffix}" for kind, suffix in VIDEO_KINDS.items() if kind in config.save_kinds}
+    (config.out / source.stem).parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        paths = {kind: stack.enter_context(atomic_path(config.out / name)) for kind, name in files.items()}
+        sinks = _Sinks(stack, paths, source, csv_header(reconstructor.model))
+        frames = 0
+        try:
+            for frame, scene in track_video(source, reconstructor, config.video, tracker):
+                sinks.add(frame, scene)
+                frames += 1
+        except KeyboardInterrupt:
+            if source.kind != "webcam":
+                raise
+        if frames == 0:
+            raise ValueError(f"video must have at least one frame, got none in {source.path}")
+    return tuple(files.values()), tracker.count
+
+
+class _Sinks:
+    """The open result files of a video."""
+
+    def __init__(self, stack: ExitStack, paths: dict[str, Path], source: Source, header: str) -> None:
+        self._video: VideoWriter | None = None
+        if "overlay" in paths:
+            self._video = stack.enter_context(video_writer(paths["overlay"], source))
+        texts = {kind: stack.enter_context(paths[kind].open("w")) for kind in ("csv", "json") if kind in paths}
+        self._csv, self._json = texts.get("csv"), texts.get("json")
+        if self._csv is not None:
+            self._csv.write(header)
+
+    def add(self, frame: Frame, scene: Scene) -> None:
+        """Append one frame to every file."""
+        if self._video is not None:
+            self._video.add(scene.overlay(), frame.time_s)
+        if self._csv is not None:
+            write_csv_rows(self._csv, scene, frame=frame.index, time_s=frame.time_s)
+        if self._json is not None:
+            line = scene_to_dict(scene) | {"frame": frame.index, "time_s": frame.time_s}
+            self._json.write(json.dumps(line, allow_nan=False) + "\n")

@@ -1,0 +1,104 @@
+"""All engines find the same faces."""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stand_ins import random_detector
+
+from morphable_reconstruct.config import ReconstructConfig
+from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.weights import WeightsInfo, reference_to, write_weights
+
+MAX_DIFFERENCE_PX = 0.05
+"""Between float32 engines."""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    from stand_ins import toy_model
+
+    detector = random_detector()
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    architecture = dataclasses.asdict(detector.config)
+    info = WeightsInfo(
+        name="test", architecture=architecture, model=reference_to(toy_model()), license="CC0", training_data="none"
+    )
+    write_weights(path, info, detector.state_dict())
+    return path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    patch = pytest.MonkeyPatch()
+    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+def pictures():
+    rng = np.random.default_rng(4)
+    return [rng.integers(0, 256, shape, dtype=np.uint8) for shape in [(256, 256, 3), (256, 256, 3), (160, 256, 3)]]
+
+
+def landmarks(scene):
+    """In order of place: scores of an untrained network are often equal."""
+    faces = sorted(scene.faces, key=lambda face: tuple(face.center_px))
+    return np.array([face.landmarks68_px for face in faces]).reshape(-1, 68, 2)
+
+
+def build(weights, model, engine):
+    config = ReconstructConfig(size_px=256, min_score=0.6, max_faces=16, engine=engine)
+    return Reconstructor(weights, model=model, config=config)
+
+
+@pytest.mark.slow  # the export takes most of a minute
+@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
+@pytest.mark.filterwarnings("ignore")  # of the exporters
+def test_engines_agree_single_batched_and_concurrently(weights, model, cache, engine):
+    pytest.importorskip(engine)
+    expected = build(weights, model, "torch")(pictures())
+    assert sum(len(scene.faces) for scene in expected) > 5
+    exported = build(weights, model, engine)
+    for scenes in (exported(pictures()), [exported(picture) for picture in pictures()]):
+        for one, other in zip(expected, scenes, strict=True):
+            np.testing.assert_allclose(landmarks(other), landmarks(one), atol=MAX_DIFFERENCE_PX)
+    with ThreadPoolExecutor(3) as pool:
+        for one, other in zip(expected * 2, pool.map(exported, pictures() * 2), strict=True):
+            np.testing.assert_allclose(landmarks(other), landmarks(one), atol=MAX_DIFFERENCE_PX)
+
+
+def test_inputs_with_too_few_cells_are_refused(monkeypatch):
+    import torch
+
+    from morphable_reconstruct.engines import exported
+
+    monkeypatch.setitem(exported._DETECTORS, "onnxruntime", lambda path: None)
+    engine = exported.ExportedEngine("onnxruntime", Path("graph.onnx"), top_k=64)
+    with pytest.raises(ValueError, match="size_px must give at least 64 cells of 8x8 pixels"):
+        engine(torch.zeros(1, 3, 32, 32), top_k=16, min_score=0.5)
+
+
+def test_refusals(weights, model, monkeypatch):
+    import sys
+
+    config = ReconstructConfig(engine="openvino", device="cuda")
+    with pytest.raises(ValueError, match="device must be cpu with the engine openvino, got 'cuda'"):
+        Reconstructor(weights, model=model, config=config)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ImportError, match=r"run `pip install 'morphable-reconstruct\[openvino\]'`"):
+        Reconstructor(weights, model=model, config=ReconstructConfig(engine="openvino"))
+
+
+def test_the_official_checkpoint_needs_its_model(tmp_path, model):
+    import torch
+
+    from morphable_detector_head import WM3DR_OFFICIAL, build_detector
+
+    assert build_detector is not None
+    assert WM3DR_OFFICIAL.model_name == "bfm09"
+    torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "final.pth")
+    with pytest.raises(ValueError, match="official WM3DR checkpoint"):
+        Reconstructor(tmp_path / "final.pth", model=model)

@@ -1,0 +1,159 @@
+"""The command on collections: results, resume, failures, the prediction file."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from stand_ins import DotEngine, dotted
+
+from morphable_reconstruct.cli import main
+from morphable_reconstruct.config import ReconstructConfig
+from morphable_reconstruct.options import SAVE_KINDS, RunConfig
+from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.run import run
+
+
+@pytest.fixture
+def engine():
+    return DotEngine()
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    for name, dots in {"a.png": [(100, 120), (250, 90)], "empty.png": [], "sub/b.png": [(60, 60)]}.items():
+        Image.fromarray(dotted((240, 320), dots, dot_px=16)).save(folder / name)
+    return folder
+
+
+def reconstruct(engine, model, folder, tmp_path, **options):
+    settings = ReconstructConfig(min_score=0.4, size_px=320, batch_size=2)
+    reconstructor = Reconstructor.from_engine(engine, model, config=settings)
+    config = RunConfig(sources=(str(folder),), out=tmp_path / "out", json=tmp_path / "summary.json", **options)
+    status = run(config, reconstructor)
+    return status, json.loads((tmp_path / "summary.json").read_text())
+
+
+def test_every_kind_of_result(engine, model, photos, tmp_path, capsys):
+    status, summary = reconstruct(engine, model, photos, tmp_path, save=",".join(SAVE_KINDS), texture_px=64)
+    assert status == 0
+    assert summary["faces"] == 3
+    files = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file())
+    suffixes = [".depth.png", ".glb", ".json", ".mtl", ".npz", ".obj", ".overlay.jpg", ".ply", ".segmentation.png"]
+    for name, faces in {"a": 2, "empty": 0, "sub/b": 1}.items():
+        for suffix in [*suffixes, ".views.png", *(f".texture_{i:02d}.png" for i in range(faces))]:
+            assert f"{name}{suffix}" in files
+    out = capsys.readouterr().out
+    assert "no face found in empty.png" in out
+    assert "3 faces in 3 sources" in out
+    depth = np.asarray(Image.open(tmp_path / "out" / "a.depth.png"))
+    assert depth.shape == (240, 320)
+    assert 2500 < depth[depth > 0].mean() < 3500  # 1015 * 0.15 / 48 = 3.17 m, its front nearer
+    parts = np.asarray(Image.open(tmp_path / "out" / "a.segmentation.png"))
+    assert set(np.unique(parts)) == {0, 1, 2}
+    assert ((parts > 0) == (depth > 0)).all()
+
+
+def test_reruns_skip_what_is_done(engine, model, photos, tmp_path):
+    reconstruct(engine, model, photos, tmp_path, save="json")
+    calls = engine.calls
+    _, summary = reconstruct(engine, model, photos, tmp_path, save="json")
+    assert engine.calls == calls
+    assert all(item["skipped"] for item in summary["sources"])
+    (tmp_path / "out" / "a.json").unlink()
+    Image.fromarray(dotted((240, 320), [], dot_px=16)).save(photos / "sub" / "b.png")
+    _, summary = reconstruct(engine, model, photos, tmp_path, save="json")
+    assert {item["name"]: item["skipped"] for item in summary["sources"]} == {
+        "a.png": False,
+        "empty.png": True,
+        "sub/b.png": False,
+    }
+    _, summary = reconstruct(engine, model, photos, tmp_path, save="json,npz")
+    assert not any(item["skipped"] for item in summary["sources"])
+    (tmp_path / "out" / ".reconstruct" / "a.npz").write_bytes(b"damaged")
+    _, summary = reconstruct(engine, model, photos, tmp_path, save="json,npz")
+    assert sum(not item["skipped"] for item in summary["sources"]) == 1
+
+
+def test_broken_files_are_reported_and_stop_nothing(engine, model, photos, tmp_path, capsys):
+    (photos / "text.jpg").write_text("no picture")
+    whole = (photos / "a.png").read_bytes()
+    (photos / "cut.png").write_bytes(whole[: len(whole) // 2])
+    status, summary = reconstruct(engine, model, photos, tmp_path, save="json")
+    assert status == 1
+    assert summary["failed"] == 2
+    assert summary["faces"] == 3
+    errors = capsys.readouterr().err
+    assert "failed: text.jpg: image must be a picture" in errors
+    assert "failed: cut.png: image must be a whole picture" in errors
+
+
+def test_one_picture_without_focal_length_does_not_take_its_batch_along(engine, model, photos, tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 50
+    Image.open(photos / "a.png").save(photos / "known.jpg", exif=exif, quality=100, subsampling=0)
+    settings = ReconstructConfig(min_score=0.3, size_px=320, batch_size=8, focal="exif")
+    reconstructor = Reconstructor.from_engine(engine, model, config=settings)
+    config = RunConfig(sources=(str(photos),), out=tmp_path / "out", save="json", json=tmp_path / "s.json")
+    assert run(config, reconstructor) == 1
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert {item["name"] for item in summary["sources"] if item["error"] is None} == {"known.jpg"}
+
+
+def test_the_prediction_file(engine, model, photos, tmp_path):
+    reconstruct(engine, model, photos, tmp_path, save="json", preds=tmp_path / "preds.npz")
+    for _ in range(2):  # also when everything is skipped
+        preds = np.load(tmp_path / "preds.npz", allow_pickle=False)
+        assert preds["processed_image"].tolist() == ["a.png", "empty.png", "sub/b.png"]
+        assert preds["processed_size_hw"].tolist() == [[240, 320]] * 3
+        assert preds["image"].tolist() == ["a.png", "a.png", "sub/b.png"]
+        record = json.loads((tmp_path / "out" / "a.json").read_text())
+        np.testing.assert_allclose(preds["landmarks68_px"][0], record["faces"][0]["landmarks68_px"], atol=1e-4)
+        np.testing.assert_allclose(
+            preds["landmarks68_contour_px"][1], record["faces"][1]["landmarks68_contour_px"], atol=1e-4
+        )
+        for name, shape in {"rotation_head": (3, 3, 3), "translation_m": (3, 3), "focal_px": (3,)}.items():
+            assert preds[name].shape == shape
+        # the static points project to their pixels
+        points = preds["landmarks68_cam_m"][2]
+        px = points[:, :2] / points[:, 2:] * preds["focal_px"][2] + (160, 120)
+        np.testing.assert_allclose(px, preds["landmarks68_px"][2], atol=1e-3)
+        reconstruct(engine, model, photos, tmp_path, save="json", preds=tmp_path / "preds.npz")
+
+
+def test_evalkit_accepts_the_prediction_file(engine, model, photos, tmp_path):
+    evalkit = pytest.importorskip("morphable_evalkit")
+    reconstruct(engine, model, photos, tmp_path, save="json", preds=tmp_path / "preds.npz")
+    read = evalkit.read_predictions(tmp_path / "preds.npz")
+    assert len(read.image) == 3
+
+
+def test_command_line_errors_are_one_line(tmp_path, capsys):
+    assert main([str(tmp_path / "none.jpg"), "--out", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"reconstruct: sources must exist, got {tmp_path / 'none.jpg'}; check the path\n"
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path), "--save", "mp3"])
+    assert "save must be of overlay" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path), "--no-such-option"])
+
+
+def test_missing_weights_are_one_clear_line(tmp_path, capsys, monkeypatch):
+    import morphable
+    from morphable_reconstruct import weights
+
+    monkeypatch.setattr(weights, "BUNDLED_FOLDER", tmp_path)
+    monkeypatch.setattr(morphable, "load", lambda _: __import__("stand_ins").toy_model())
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    assert main([str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 1
+    assert 'the bundled weights "mobile" are missing' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["morphable_reconstruct", "morphable_reconstruct.cli"])
+def test_imports_are_light(module):
+    code = f"import sys, {module}; heavy = {{'torch', 'viser', 'fastapi', 'ray', 'av', 'numba', 'onnxruntime'}}"
+    subprocess.run([sys.executable, "-c", f"{code}; assert not heavy & set(sys.modules)"], check=True)

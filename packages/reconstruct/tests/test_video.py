@@ -1,0 +1,199 @@
+"""Videos: tracks keep their numbers, smoothing removes jitter without lag, sound and times are kept."""
+
+import csv
+import json
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from stand_ins import DotEngine, dotted
+from test_exports import make_scene
+
+from morphable_reconstruct.config import ReconstructConfig
+from morphable_reconstruct.options import RunConfig, VideoConfig
+from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.run import run
+from morphable_reconstruct.sources import find_sources
+from morphable_reconstruct.video.smoothing import OneEuro, RotationOneEuro, Smoother
+from morphable_reconstruct.video.tracking import Tracker
+
+av = pytest.importorskip("av")
+SIZE_HW = (160, 256)
+FRAMES = 24
+
+
+def place(frame):
+    """One dot moves right by 4 px a frame, one stands still."""
+    return [(40 + 4 * frame, 48), (200, 120)]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """A second of video at 24 frames per second with a tone, every fifth frame late by 10 ms."""
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=24, options={"crf": "5"})
+        video.width, video.height, video.pix_fmt = SIZE_HW[1], SIZE_HW[0], "yuv444p"
+        video.codec_context.time_base = Fraction(1, 1000)
+        audio = container.add_stream("aac", rate=16000, layout="mono")
+        for index in range(FRAMES):
+            frame = av.VideoFrame.from_ndarray(dotted(SIZE_HW, place(index), dot_px=16), format="rgb24")
+            frame.pts, frame.time_base = times_ms()[index], Fraction(1, 1000)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        tone = (0.2 * np.sin(np.arange(16000) * 0.1)).astype(np.float32)[None]
+        for start in range(0, 16000, 1000):
+            sound = av.AudioFrame.from_ndarray(tone[:, start : start + 1000], format="fltp", layout="mono")
+            sound.sample_rate, sound.pts = 16000, start
+            container.mux(audio.encode(sound))
+        container.mux(audio.encode(None))
+    return path
+
+
+def times_ms():
+    return [round(1000 * i / 24) + (10 if i % 5 == 4 else 0) for i in range(FRAMES)]
+
+
+@pytest.fixture(scope="module")
+def result(clip, tmp_path_factory):
+    from stand_ins import toy_model
+
+    out = tmp_path_factory.mktemp("out")
+    settings = ReconstructConfig(min_score=0.4, size_px=256, batch_size=5)
+    reconstructor = Reconstructor.from_engine(DotEngine(), toy_model(), config=settings)
+    config = RunConfig(sources=(str(clip),), out=out, save="overlay,csv,json", json=out / "summary.json")
+    assert run(config, reconstructor) == 0
+    return out, config, reconstructor
+
+
+def test_tracks_and_csv(result):
+    out, _, _ = result
+    with (out / "clip.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * FRAMES
+    assert {row["track_id"] for row in rows} == {"0", "1"}
+    assert "jawOpen" in rows[0]
+    moved = {key: np.ptp([float(row["x_m"]) for row in rows if row["track_id"] == key]) for key in ("0", "1")}
+    assert min(moved.values()) < 0.01
+    assert 0.2 < max(moved.values()) < 0.3  # 92 px of 256 seen with f = 1015 px at 3.17 m: 0.287 m, the last step lags
+    lines = [json.loads(line) for line in (out / "clip.jsonl").read_text().splitlines()]
+    assert [line["frame"] for line in lines] == list(range(FRAMES))
+    assert json.loads((out / "summary.json").read_text())["faces"] == 2
+
+
+def test_overlay_keeps_times_and_sound(result, clip):
+    out, _, _ = result
+    with av.open(str(out / "clip.overlay.mp4")) as container:
+        times = [frame.time for frame in container.decode(video=0)]
+    np.testing.assert_allclose(times, np.array(times_ms()) / 1000, atol=1e-3)
+    packets = []
+    for path in (clip, out / "clip.overlay.mp4"):
+        with av.open(str(path)) as container:
+            packets.append([bytes(p) for p in container.demux(audio=0) if p.size])
+    assert packets[0] == packets[1]
+
+
+def test_a_rerun_skips_the_video(result):
+    out, config, reconstructor = result
+    run(config, reconstructor)
+    assert json.loads((out / "summary.json").read_text())["sources"][0]["skipped"]
+
+
+def test_a_file_that_is_no_video(tmp_path, model, capsys):
+    (tmp_path / "clip.mp4").write_text("no video")
+    reconstructor = Reconstructor.from_engine(DotEngine(), model)
+    assert run(RunConfig(sources=(str(tmp_path),), out=tmp_path / "out", save="csv"), reconstructor) == 1
+    assert "video must be one PyAV can read" in capsys.readouterr().err
+    assert not list((tmp_path / "out").glob("*.csv"))
+
+
+def test_a_webcam_that_is_not_there(tmp_path, model, capsys):
+    reconstructor = Reconstructor.from_engine(DotEngine(), model)
+    assert run(RunConfig(sources=("webcam:57",), out=tmp_path / "out", save="csv"), reconstructor) == 1
+    assert "webcam57" in capsys.readouterr().err
+    assert find_sources(["webcam:57"])[0].kind == "webcam"
+
+
+def faces_at(model, offsets):
+    scene = make_scene(model, count=1)
+    return [(replace(scene.faces[0], translation_m=np.array([x, 0.0, 1.0], np.float32)),) for x in offsets]
+
+
+def test_ids_survive_a_short_gap_and_change_after_a_long_one(model):
+    tracker = Tracker(max_gap_s=0.5)
+    (first,) = tracker.update(faces_at(model, [0.0])[0], 0.0)
+    assert tracker.update((), 0.2) == ()
+    (same,) = tracker.update(faces_at(model, [0.02])[0], 0.4)
+    (other,) = tracker.update(faces_at(model, [0.02])[0], 1.4)
+    assert (first.track_id, same.track_id, other.track_id) == (0, 0, 1)
+    assert tracker.count == 2
+
+
+def test_two_faces_that_pass_each_other_keep_their_ids(model):
+    tracker = Tracker(max_gap_s=0.5)
+    left, right = np.linspace(-0.3, 0.3, 31), np.linspace(0.3, -0.3, 31)
+    ids = []
+    for step, (a, b) in enumerate(zip(left, right, strict=True)):
+        pair = faces_at(model, [a])[0] + faces_at(model, [b])[0]
+        raised = (pair[0], replace(pair[1], translation_m=pair[1].translation_m - np.float32([0, 0.08, 0])))
+        ids.append([face.track_id for face in tracker.update(raised, step / 30)])
+    assert ids == [[0, 1]] * 31
+
+
+def test_one_euro_by_hand():
+    # step 0.1 s, beta 0: fc = 1 Hz, alpha = 1 / (1 + 1 / (2 pi 0.1)) = 0.385870; 0 -> 1 gives 0.385870
+    smooth = OneEuro(min_cutoff_hz=1.0, beta=0.0)
+    assert smooth(np.zeros(1), 0.1)[0] == 0.0
+    assert smooth(np.ones(1), 0.1)[0] == pytest.approx(0.385870, abs=1e-6)
+    # beta 1: speed = 0.385870 * 10 = 3.8587 /s, fc = 4.8587 Hz, alpha = 0.753264
+    fast = OneEuro(min_cutoff_hz=1.0, beta=1.0)
+    fast(np.zeros(1), 0.1)
+    assert fast(np.ones(1), 0.1)[0] == pytest.approx(0.753264, abs=1e-5)
+
+
+def test_smoothing_removes_jitter_and_follows_motion(model):
+    rng = np.random.default_rng(0)
+    base = make_scene(model, count=1).faces[0]
+    noise = rng.normal(size=(90, 3)) * (0.0005, 0.0005, 0.02)
+    true = np.zeros((90, 3)) + (0.0, 0.0, 1.0)
+    true[30:60, 0] = np.linspace(0, 0.3, 30)
+    true[60:, 0] = 0.3
+    smoother, out = Smoother(VideoConfig()), []
+    for index, place_m in enumerate(true + noise):
+        identity = base.identity + rng.normal(size=4).astype(np.float32)
+        noisy = replace(base, track_id=0, translation_m=place_m.astype(np.float32), identity=identity)
+        out.append(smoother.update((noisy,), index / 30)[0])
+    place_m = np.array([face.translation_m for face in out])
+    assert np.diff(place_m[5:30, 2]).std() < 0.35 * np.diff((true + noise)[5:30, 2]).std()
+    assert np.abs(place_m[40:60, 0] - true[40:60, 0]).max() < 0.02  # two frames behind at 0.3 m/s
+    assert abs(place_m[-1, 0] - 0.3) < 0.002
+    assert np.abs(out[-1].identity - base.identity).max() < 0.5  # the mean of 90 unit noises
+
+
+def test_rotations_are_smoothed_along_the_arc():
+    smooth = RotationOneEuro(min_cutoff_hz=1.0, beta=0.0)
+    turn = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]], np.float32)  # 90 degrees about y
+    smooth(np.eye(3, dtype=np.float32), 0.1)
+    half = smooth(turn, 0.1)
+    angle = np.arccos((np.trace(half) - 1) / 2)
+    assert angle == pytest.approx(0.385870 * np.pi / 2, abs=1e-4)
+    np.testing.assert_allclose(half @ half.T, np.eye(3), atol=1e-6)
+
+
+def test_refusals(model):
+    with pytest.raises(ValueError, match="tracked before they are smoothed"):
+        Smoother(VideoConfig()).update(make_scene(model, count=1).faces, 0.0)
+    for options in ({"min_cutoff_hz": 0.0}, {"beta": -1.0}, {"every": 0}):
+        with pytest.raises(ValueError, match=next(iter(options))):
+            VideoConfig(**options)
+
+
+def test_without_pyav_the_command_is_named(monkeypatch):
+    import sys
+
+    from morphable_reconstruct.extras import require
+
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(ImportError, match=r"av is not installed; run `pip install 'morphable-reconstruct\[video\]'`"):
+        require("av", extra="video")
