@@ -1,0 +1,144 @@
+"""DF-MVR's losses: weighted photo, mask, 3D landmarks, and their weights."""
+
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ._reduce import face_mean, safe_norm
+from .similarity import fit_similarity
+
+FEATURE_WEIGHT, FACE_WEIGHT, BACKGROUND_WEIGHT = 254.0, 128.0, 32.0
+DILATION_PX = 20
+BACKGROUND_CLASS, SKIN_CLASS = 0, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class DfmvrWeights:
+    """DF-MVR's weights of the terms."""
+
+    photo: float = 24.0
+    """`weighted_photo_loss`."""
+    landmark_2d: float = 0.02
+    """`landmark_loss` with `squared=False`."""
+    landmark_3d: float = 1.0
+    """`landmark_3d_loss`."""
+    coefficients: float = 3e-4
+    """`coefficient_norm` with 1, 0.8 and `albedo_weight=0.017`."""
+    reflectance: float = 5.0
+    """`albedo_variance` with `scale=1`."""
+    light: float = 10.0
+    """`light_prior`."""
+    mask: float = 1.0
+    """`parsing_loss`."""
+    mask_from_epoch: int = 100
+    """The mask term counts from this epoch on."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not getattr(self, field.name) >= 0:
+                raise ValueError(f"{field.name} must be at least 0, got {getattr(self, field.name)}")
+
+
+def photo_weights(
+    parsing: Int[Tensor, "batch height width"], *, dilation_px: int = DILATION_PX
+) -> Float[Tensor, "batch height width"]:
+    """Build the weight map: facial features 254, other face 128, background 32, features and face dilated.
+
+    Args:
+        parsing: Classes of `morphable_regressors.PARSING_CLASSES`: 0 background, 1 skin, then the features.
+        dilation_px: How far both grow (a square neighbourhood).
+    """
+    face = _dilate(parsing != BACKGROUND_CLASS, dilation_px)
+    features = _dilate(parsing > SKIN_CLASS, dilation_px)
+    weights = torch.full(parsing.shape, BACKGROUND_WEIGHT, device=parsing.device)
+    return torch.where(features, FEATURE_WEIGHT, torch.where(face, FACE_WEIGHT, weights))
+
+
+def _dilate(mask: Tensor, reach_px: int) -> Tensor:
+    side = 2 * reach_px + 1
+    return F.max_pool2d(mask[:, None].float(), side, stride=1, padding=reach_px)[:, 0] > 0
+
+
+def weighted_photo_loss(
+    rendered: Float[Tensor, "batch 3 height width"],
+    photograph: Float[Tensor, "batch 3 height width"],
+    weights: Float[Tensor, "batch height width"],
+    covered: Bool[Tensor, "batch height width"],
+) -> Float[Tensor, ""]:
+    """Compare colours where the rendered face and the photograph's meet (seed equation 2).
+
+    Args:
+        rendered: One view per row, sRGB-encoded colours in [0, 1].
+        photograph: The same of the photograph.
+        weights: See `photo_weights`; divided by 254, so that features count one.
+        covered: Pixels that the rendered face covers.
+
+    Returns:
+        Per view the weighted sum of distances divided by the number of covered pixels; the mean over views
+        that cover anything; zero if none does.
+    """
+    difference = torch.where(covered[:, None], rendered - photograph, 0.0)
+    distance = safe_norm(difference.movedim(1, -1)) * weights / FEATURE_WEIGHT
+    area = covered.sum((-2, -1))
+    mean = distance.sum((-2, -1)) / area.clamp(min=1)
+    return face_mean(mean, area > 0)
+
+
+def parsing_loss(
+    logits: Float[Tensor, "batch classes height width"],
+    target: Int[Tensor, "batch height width"],
+    *,
+    counted: Bool[Tensor, "batch height width"] | None = None,
+) -> Float[Tensor, ""]:
+    """Compare the parsing of the rendered face with the photograph's (seed equation 3, cross entropy).
+
+    Run the frozen parser on the render without detaching it: the gradient goes through the parser into the
+    face (the released code detaches the render, so that its term teaches nothing).
+
+    Args:
+        logits: The parser's output on the rendered picture.
+        target: Classes of the photograph.
+        counted: Pixels that count; all if None.
+
+    Returns:
+        The mean over counted pixels; zero if there are none.
+    """
+    if logits.shape[0] == 0:
+        return logits.sum()
+    loss = F.cross_entropy(logits, target, reduction="none")
+    return face_mean(loss, counted)
+
+
+def landmark_3d_loss(
+    predicted: Float[Tensor, "*batch points 3"],
+    target: Float[Tensor, "*batch points 3"],
+    anchors: Int[Tensor, " anchors"],
+    *,
+    present: Bool[Tensor, "*batch"] | None = None,
+) -> Float[Tensor, ""]:
+    """Compare 3D landmarks after a similarity fit on some of them (seed equations 5-6; 101 and 7 points).
+
+    Args:
+        predicted: Landmarks of the predicted shape, model frame.
+        target: True landmarks, any frame and unit; the error is in their unit.
+        anchors: The points that the fit uses.
+        present: False on padding.
+
+    Returns:
+        Mean squared distance of the points, averaged over faces; zero without faces.
+    """
+    if present is not None:
+        # a well-posed stand-in, so that the fit of padding has a finite gradient
+        corners = torch.eye(3, dtype=predicted.dtype, device=predicted.device)
+        scales = torch.arange(1, 4, dtype=predicted.dtype, device=predicted.device)
+        stand_in = (corners * scales)[torch.arange(predicted.shape[-2], device=predicted.device) % 3]
+        keep = present[..., None, None]
+        predicted, target = torch.where(keep, predicted, stand_in), torch.where(keep, target, stand_in)
+    source, goal = predicted[..., anchors, :], target[..., anchors, :]
+    scale, rotation, translation = fit_similarity(source, goal)
+    moved = scale[..., None, None] * predicted @ rotation.mT + translation[..., None, :]
+    distance = (moved - target).square().sum(-1).mean(-1)
+    return face_mean(distance, present)
