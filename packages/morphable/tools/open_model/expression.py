@@ -1,0 +1,79 @@
+"""Expressions: the 52 ARKit actions and twelve of MakeHuman's expression units, at full activation."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .eyeballs import RADIUS_M, gaze_rotation
+from .identity import Anatomy
+from .seams import Seam
+from .source import BaseMesh, read_target
+
+UNITS = {
+    "browInnerUpLeft": "eyebrows-left-inner-up",
+    "browInnerUpRight": "eyebrows-right-inner-up",
+    "noseFlareLeft": "nose-left-dilatation",
+    "noseFlareRight": "nose-right-dilatation",
+    "noseCompress": "nose-compression",
+    "noseDepress": "nose-depression",
+    "mouthEvert": "mouth-eversion",
+    "mouthDepress": "mouth-depression",
+    "mouthElevate": "mouth-elevation",
+    "mouthCompress": "mouth-compression",
+    "mouthPart": "mouth-part-later",
+    "neckTighten": "neck-platysma",
+}
+ANCESTRIES = ("african", "asian", "caucasian")
+"""MakeHuman draws its units for each; ours are the average."""
+
+
+def expression_names(base: BaseMesh) -> tuple[str, ...]:
+    """The 52 ARKit actions in anny's order, then ours."""
+    return (*base.model.facial_action_labels, *UNITS)
+
+
+def mirrored_name(name: str) -> str:
+    """The same movement on the other side."""
+    if name.endswith("Left"):
+        return name[:-4] + "Right"
+    if name.endswith("Right"):
+        return name[:-5] + "Left"
+    return {"jawLeft": "jawRight", "mouthLeft": "mouthRight"}.get(name, name)
+
+
+def build_expressions(
+    base: BaseMesh, anatomy: Anatomy, mean: NDArray[np.float64], lids: dict[str, Seam]
+) -> NDArray[np.float64]:
+    """Offsets (64, base vertices, 3) in metres; blinks close the mean face's lids exactly."""
+    head = anatomy.head
+    names = expression_names(base)
+    rows = [base.model.blendshape_labels.index(f"facial_action:{n}") for n in names if n not in UNITS]
+    skin = base.blend(np.eye(len(rows)), head.base_index, rows)
+    units = [
+        sum(read_target(f"expression/units/{a}/{unit}", len(base.vertices)) for a in ANCESTRIES)[head.base_index]
+        / len(ANCESTRIES)
+        for unit in UNITS.values()
+    ]
+    offsets = np.zeros((len(names), len(mean), 3))
+    offsets[:, : len(head.base_index)] = np.concatenate([skin, np.stack(units)])
+    _turn_eyeballs(offsets, names, anatomy)
+    for side in ("Left", "Right"):
+        _close_lids(offsets[names.index(f"eyeBlink{side}")], mean, lids[side.lower()], len(head.base_index))
+    partner = [names.index(mirrored_name(n)) for n in names]
+    return 0.5 * (offsets + offsets[partner][:, anatomy.mirror] * [-1.0, 1.0, 1.0])
+
+
+def _turn_eyeballs(offsets: NDArray[np.float64], names: tuple[str, ...], anatomy: Anatomy) -> None:
+    """Replace the eyeballs' offsets by rotations about their centres."""
+    count = len(anatomy.sphere.points)
+    first = len(anatomy.head.base_index)
+    for k, side in enumerate(("Left", "Right")):
+        for row, name in enumerate(names):
+            if name.startswith("eyeLook") and name.endswith(side):
+                turned = anatomy.sphere.points @ gaze_rotation(name).T
+                offsets[row, first + k * count : first + (k + 1) * count] = RADIUS_M * (turned - anatomy.sphere.points)
+
+
+def _close_lids(offset: NDArray[np.float64], mean: NDArray[np.float64], lids: Seam, num_skin: int) -> None:
+    """Correct a blink so that the upper lid ends on the lower one, in place."""
+    closed = lids.close((mean + offset)[:num_skin], np.zeros(lids.upper.shape[0]), upper_share=0.85)
+    offset[:num_skin] = closed - mean[:num_skin]

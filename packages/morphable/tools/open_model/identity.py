@@ -1,0 +1,144 @@
+"""Identity: seeded adults, lips closed, eyeballs placed, aligned without size, mirrored, reduced to principal components."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import people
+from .eyeballs import RADIUS_M, Sphere, rest_against_lids
+from .seams import Seam
+from .source import BaseMesh
+from .topology import Head, Subdivision
+
+NUM_MODES = 80
+NUM_PEOPLE = 3000
+LIP_GAP_SHARE = 0.5
+"""Neutral lips part by this share of the template's gap between rims, which brings them just into contact."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """What placing lips and eyes needs to know; base vertices are the head's, then the left and the right eyeball."""
+
+    head: Head
+    subdivision: Subdivision
+    sphere: Sphere
+    lips: Seam
+    lids: dict[str, NDArray[np.int64]]
+    """Lid margin vertices per side."""
+    eye_helpers: dict[str, NDArray[np.int64]]
+    """Vertices of MakeHuman's eye helpers (base mesh numbers) per side."""
+    weights: NDArray[np.float64]
+    """Importance of each base vertex in alignment and PCA."""
+    align: NDArray[np.float64]
+    mirror: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Mean and principal components of the aligned samples."""
+
+    mean: NDArray[np.float64]
+    basis: NDArray[np.float64]
+    """Metres per standard deviation."""
+    flip: NDArray[np.float64]
+    explained: float
+    """Share of the weighted variance in the kept modes."""
+
+
+def sample_people(base: BaseMesh, anatomy: Anatomy, count: int, seed: int) -> NDArray[np.float64]:
+    """Neutral people (count, base vertices, 3) before alignment."""
+    rng = np.random.default_rng(seed)
+    head = anatomy.head
+    helpers = np.concatenate(list(anatomy.eye_helpers.values()))
+    wanted = np.concatenate([head.base_index, helpers])
+    skin, guesses = [], []
+    for start in range(0, count, 500):
+        size = min(500, count - start)
+        coefficients = people.sample_coefficients(base, size, rng)
+        forms = people.sample_head_forms(base, size, rng, wanted)
+        points = base.vertices[wanted] + base.blend(coefficients, wanted) + forms
+        skin.append(points[:, : len(head.base_index)])
+        guesses.append(points[:, len(head.base_index) :])
+    return finish_faces(anatomy, np.concatenate(skin), np.concatenate(guesses))
+
+
+def finish_faces(anatomy: Anatomy, skin: NDArray[np.float64], helpers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Close the lips and rest an eyeball against each pair of lids."""
+    target = LIP_GAP_SHARE * anatomy.lips.gap(anatomy.head.template)
+    skin = anatomy.lips.close(skin, target, upper_share=0.5)
+    matrix = anatomy.subdivision.matrix
+    people_points = np.empty((len(skin), skin.shape[1] + 2 * len(anatomy.sphere.points), 3))
+    people_points[:, : skin.shape[1]] = skin
+    middle = helpers.shape[1] // 2
+    for k, side in enumerate(("left", "right")):
+        guess = helpers[:, :middle] if side == "left" else helpers[:, middle:]
+        rows = matrix[anatomy.lids[side]]
+        first = skin.shape[1] + k * len(anatomy.sphere.points)
+        for i in range(len(skin)):
+            centre = rest_against_lids(rows @ skin[i], guess[i].mean(0))
+            people_points[i, first : first + len(anatomy.sphere.points)] = centre + RADIUS_M * anatomy.sphere.points
+    return people_points
+
+
+def similarity_align(
+    points: NDArray[np.float64], target: NDArray[np.float64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Align each shape to the target by weighted translation, rotation and uniform scale (Umeyama)."""
+    w = weights / weights.sum()
+    target_mean = w @ target
+    goal = target - target_mean
+    aligned = np.empty_like(points)
+    for i, shape in enumerate(points):
+        centred = shape - w @ shape
+        u, singular, vt = np.linalg.svd((goal * w[:, None]).T @ centred)
+        sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+        scale = (singular * sign).sum() / (w @ (centred**2).sum(1))
+        aligned[i] = scale * centred @ ((u * sign) @ vt).T + target_mean
+    return aligned
+
+
+def principal_components(points: NDArray[np.float64], anatomy: Anatomy) -> Identity:
+    """Align to a symmetric mean of average size, then PCA of the samples and their mirror images."""
+    mirror, reflect = anatomy.mirror, np.array([-1.0, 1.0, 1.0])
+    spread = np.sqrt(
+        anatomy.align @ ((points - (anatomy.align @ points)[:, None] / anatomy.align.sum()) ** 2).sum(-1).T
+    )
+    mean = anatomy.head.template.mean(0) + (points - points.mean(1, keepdims=True)).mean(0)
+    for _ in range(5):
+        mean = 0.5 * (mean + mean[mirror] * reflect)
+        centred = mean - anatomy.align @ mean / anatomy.align.sum()
+        mean = centred * (spread.mean() / np.sqrt(anatomy.align @ (centred**2).sum(-1)))
+        aligned = similarity_align(points, mean, anatomy.align)
+        mean = aligned.mean(0)
+    mean = 0.5 * (mean + mean[mirror] * reflect)
+    difference = aligned - mean
+    mirrored = difference[:, mirror] * reflect
+    root = np.sqrt(anatomy.weights)[:, None]
+    modes, variances, signs = [], [], []
+    total = 0.0
+    for sign in (1.0, -1.0):
+        half = 0.5 * (difference + sign * mirrored)
+        flat = (half * root).reshape(len(half), -1)
+        kernel = flat @ flat.T / len(flat)
+        values, vectors = np.linalg.eigh(kernel)
+        order = np.argsort(values)[::-1][:NUM_MODES]
+        total += np.trace(kernel)
+        modes.append(vectors[:, order].T @ half.reshape(len(half), -1) / np.sqrt(len(half)))
+        variances.append(values[order])
+        signs.append(np.full(len(order), sign))
+    variance = np.concatenate(variances)
+    order = np.argsort(variance, kind="stable")[::-1][:NUM_MODES]
+    basis = np.concatenate(modes)[order].reshape(NUM_MODES, -1, 3)
+    flip = np.concatenate(signs)[order]
+    basis = 0.5 * (basis + flip[:, None, None] * basis[:, mirror] * reflect)
+    return Identity(mean, fix_signs(basis), flip, float(variance[order].sum() / total))
+
+
+def fix_signs(basis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Make the largest entry of every mode positive, so that builds agree."""
+    flat = basis.reshape(len(basis), -1)
+    magnitude = np.abs(flat)
+    largest = np.argmax(magnitude > magnitude.max(1, keepdims=True) * (1 - 1e-6), axis=1)
+    return basis * np.sign(flat[np.arange(len(flat)), largest])[:, None, None]
