@@ -103,13 +103,13 @@ def test_two_way_distance_sees_what_the_scan_lacks(make_case):
 
 
 def test_error_does_not_change_when_the_scan_moves(make_case):
-    case = make_case(bumps=_checkers(0.5))
+    case = make_case(bumps=_checkers(0.5), columns=50, scan_columns=50)
     moved = replace(
         case,
         scan=Mesh(METRIC.apply(case.scan.vertices), case.scan.triangles),
         scan_landmarks=METRIC.apply(case.scan_landmarks),
     )
-    for name in ("now", "micc-deng", "now-metrical"):
+    for name in ("now", "now-metrical"):
         first = measure_scan(case, SCAN_PROTOCOLS[name], unit="mm").value
         assert measure_scan(moved, SCAN_PROTOCOLS[name], unit="mm").value == pytest.approx(first, rel=1e-4)
 

@@ -1,4 +1,4 @@
-"""The command `evalkit`."""
+"""Every evaluation protocol of 3D face reconstruction: prediction files in, tables, plots and comparisons out."""
 
 import sys
 from collections.abc import Sequence
@@ -7,35 +7,35 @@ from typing import Annotated
 import tyro
 
 from morphable_evalkit.command_check import CheckConfig, run_check
+from morphable_evalkit.command_compare import CompareConfig, run_compare
+from morphable_evalkit.command_convert import ConvertConfig, run_convert
 from morphable_evalkit.command_faces import FacesConfig, run_faces
+from morphable_evalkit.command_latency import LatencyConfig, run_latency
 from morphable_evalkit.command_nme import NmeConfig, run_nme
+from morphable_evalkit.command_pose import PoseConfig, run_pose
 from morphable_evalkit.command_rmse import RmseConfig, run_rmse
+from morphable_evalkit.command_summary import SummaryConfig, run_summary
+from morphable_evalkit.command_table import TableConfig, run_table
 
-_COMMANDS = {
-    "check": (CheckConfig, run_check),
-    "nme": (NmeConfig, run_nme),
-    "faces": (FacesConfig, run_faces),
-    "rmse": (RmseConfig, run_rmse),
-}
-
-Command = (
-    Annotated[CheckConfig, tyro.conf.subcommand("check")]
-    | Annotated[NmeConfig, tyro.conf.subcommand("nme")]
+Config = (
+    Annotated[NmeConfig, tyro.conf.subcommand("nme")]
     | Annotated[FacesConfig, tyro.conf.subcommand("faces")]
+    | Annotated[PoseConfig, tyro.conf.subcommand("pose")]
     | Annotated[RmseConfig, tyro.conf.subcommand("rmse")]
+    | Annotated[LatencyConfig, tyro.conf.subcommand("latency")]
+    | Annotated[CompareConfig, tyro.conf.subcommand("compare")]
+    | Annotated[TableConfig, tyro.conf.subcommand("table")]
+    | Annotated[SummaryConfig, tyro.conf.subcommand("summary")]
+    | Annotated[CheckConfig, tyro.conf.subcommand("check")]
+    | Annotated[ConvertConfig, tyro.conf.subcommand("convert")]
 )
+"""Options of one command."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, run the command, turn errors of input into one line and status 1."""
+    config = tyro.cli(Config, prog="evalkit", description=__doc__, args=argv, config=(tyro.conf.OmitArgPrefixes,))
     try:
-        config = tyro.cli(
-            Command,
-            prog="evalkit",
-            description=__doc__,
-            args=argv,
-            config=(tyro.conf.OmitArgPrefixes,),
-        )
         run(config)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"evalkit: {error}\n")
@@ -43,13 +43,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def run(config: object) -> None:
+def run(config: Config) -> None:
     """Run the command whose options these are."""
-    for kind, action in _COMMANDS.values():
-        if type(config) is kind:
-            action(config)  # type: ignore[operator]
-            return
-    raise TypeError(f"config must be the options of a command, got {type(config).__name__}")
+    match config:
+        case NmeConfig():
+            run_nme(config)
+        case FacesConfig():
+            run_faces(config)
+        case PoseConfig():
+            run_pose(config)
+        case RmseConfig():
+            run_rmse(config)
+        case LatencyConfig():
+            run_latency(config)
+        case CompareConfig():
+            run_compare(config)
+        case TableConfig():
+            run_table(config)
+        case SummaryConfig():
+            run_summary(config)
+        case CheckConfig():
+            run_check(config)
+        case ConvertConfig():
+            run_convert(config)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def _write_map(config: RmseConfig, case: ScanCase, paths: ScanPaths, error: Scan
         case.scan_landmarks,
         error,
         limit_mm=config.error_limit_mm,
-        title=f"{paths.name}: {error.value:.3f}",
+        title=f"{paths.name}: {error.value:.3f} {unit_of(SCAN_PROTOCOLS[config.protocol])}",
     )
 
 

@@ -53,7 +53,7 @@ def read_aflw2000(
     chosen = points[rows]
     sizes = dict.fromkeys(names, PICTURE_SIZE_HW) | picture_sizes(root, names)
     return GroundTruth(
-        name=f"AFLW2000-3D, {labels} labels, {yaw} yaws",
+        name=f"{_set_name(names)}, {labels} labels, {yaw} yaws",
         images=names,
         image=names,
         points_px=chosen[:, :2].transpose(0, 2, 1).astype(np.float64) - PIXEL_SHIFT,
@@ -71,7 +71,7 @@ def read_aflw2000_points21(root: Path, *, arrays: Path | None = None, yaw: YawFi
     _, rows = _names_and_rows(root)
     points = _load((arrays or root) / _POINTS21_FILE)[rows].transpose(0, 2, 1).astype(np.float64)
     return GroundTruth(
-        name=f"AFLW2000-3D, AFLW's 21 points, {yaw} yaws",
+        name=f"{_set_name(full.images)}, AFLW's 21 points, {yaw} yaws",
         images=full.images,
         image=full.image,
         points_px=points - PIXEL_SHIFT,
@@ -81,6 +81,11 @@ def read_aflw2000_points21(root: Path, *, arrays: Path | None = None, yaw: YawFi
         size_hw=full.size_hw,
         pictures=full.pictures,
     )
+
+
+def _set_name(names: tuple[str, ...]) -> str:
+    """Name the set, and how much of it there is."""
+    return "AFLW2000-3D" if len(names) == NUM_IMAGES else f"AFLW2000-3D ({len(names)} of {NUM_IMAGES} images)"
 
 
 def row_names(root: Path) -> tuple[str, ...]:

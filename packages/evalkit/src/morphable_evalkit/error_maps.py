@@ -14,6 +14,9 @@ OUTSIDE_COLOR = (128, 128, 128)
 
 DEFAULT_LIMIT_MM = 5.0
 
+_AXES_POINTS = 220.0
+"""Side of the drawing area in points (1/72 inch)."""
+
 
 def error_colors(error: ScanError, limit_mm: float) -> UInt8[np.ndarray, "verts 3"]:
     """Colour scan vertices from 0 to the limit (viridis), grey outside the region."""
@@ -57,7 +60,7 @@ def write_error_map(
         xyz[order, 0],
         xyz[order, 1],
         c=error.distance_mm[order],
-        s=2,
+        s=_dot_size(xyz),
         linewidths=0,
         vmin=0,
         vmax=limit_mm,
@@ -68,6 +71,12 @@ def write_error_map(
     axes.set_title(title, fontsize=8)
     figure.colorbar(dots, ax=axes, label="distance (mm)", shrink=0.8)
     save_figure(path.with_name(path.name + ".png"), figure)
+
+
+def _dot_size(xyz: Float[np.ndarray, "points 3"]) -> float:
+    """Area of a dot, in square points, that lets neighbouring dots touch."""
+    spread = np.ptp(xyz[:, :2], axis=0).max()
+    return float(2.0 * (_AXES_POINTS / spread) ** 2 * np.ptp(xyz[:, 0]) * np.ptp(xyz[:, 1]) / len(xyz))
 
 
 def frontal_view(
