@@ -15,6 +15,9 @@ from morphable_render._threads import num_threads, run_all
 OK, BAD_INDEX, NOT_FINITE = 0, 1, 2
 """What a kernel reports: all well, a triangle that points past its vertices, a vertex that is NaN or infinite."""
 
+NOT_FINITE_MESSAGE = "vertices_cam must be finite, got NaN or infinity; check the values they were decoded from"
+BAD_INDEX_MESSAGE = "triangles must index vertices_cam, got an index out of range; do the two belong together?"
+
 
 @compiled
 def project_vertices(vertices_cam, focal_px, center_x, center_y, near_m, screen, rows_used):  # type: ignore[no-untyped-def]
@@ -221,10 +224,6 @@ def check(statuses: list[int]) -> None:
     """Raise what a kernel reported."""
     worst = max(statuses, default=OK)
     if worst == NOT_FINITE:
-        raise ValueError(
-            "vertices_cam must be finite, got NaN or infinity; check the coefficients they were decoded from"
-        )
+        raise ValueError(NOT_FINITE_MESSAGE)
     if worst == BAD_INDEX:
-        raise ValueError(
-            "triangles must index vertices_cam, got an index out of range; do mesh and triangles belong together?"
-        )
+        raise ValueError(BAD_INDEX_MESSAGE)

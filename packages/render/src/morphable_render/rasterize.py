@@ -1,9 +1,9 @@
 """Which triangle each pixel shows: meshes in, triangle index, barycentrics, depth and mask per pixel out."""
 
+import os
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -126,29 +126,54 @@ def _draw(
     if bool(outside.any()):
         raise ValueError(f"image_index must be in [0, {len(focal_px) - 1}], got {image_index[outside].tolist()}")
     chosen = backend or ("triton" if vertices_cam.is_cuda else "numba")
-    if chosen == "numba":
-        return _draw_numba(vertices_cam, triangles, image_index, focal_px=focal_px, size_hw=size_hw)
-    raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    if chosen not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    draw = {"numba": _draw_numba, "triton": _draw_triton, "pytorch3d": _draw_pytorch3d}[chosen]
+    arguments = vertices_cam.detach().float(), triangles, image_index
+    face, triangle, barycentric, depth_m, mask = draw(*arguments, focal_px=focal_px, size_hw=size_hw, near_m=NEAR_M)
+    return Fragments(triangle, barycentric, depth_m, mask, face)
 
 
 def _draw_numba(
-    vertices_cam: Float[Tensor, "faces verts 3"],
-    triangles: Int[Tensor, "meshes tris 3"],
-    image_index: Int[Tensor, " faces"],
-    *,
-    focal_px: Float[Tensor, " images"],
-    size_hw: tuple[int, int],
-) -> Fragments:
+    vertices_cam: Tensor, triangles: Tensor, image_index: Tensor, *, focal_px: Tensor, **settings: Any
+) -> tuple[Tensor, ...]:
     """Rasterise on the CPU."""
     if vertices_cam.device.type != "cpu":
         raise ValueError(f"backend 'numba' must be given CPU tensors, got {vertices_cam.device}; use 'triton'")
-    layers = _raster_numba.draw(
-        np.ascontiguousarray(vertices_cam.detach().numpy(), dtype=np.float32),
-        np.ascontiguousarray(triangles.numpy(), dtype=np.int64),
-        image_index.numpy(),
-        focal_px=focal_px.numpy(),
-        size_hw=size_hw,
-        near_m=NEAR_M,
+    arrays = vertices_cam.contiguous().numpy(), triangles.long().contiguous().numpy(), image_index.long().numpy()
+    return tuple(
+        torch.from_numpy(layer) for layer in _raster_numba.draw(*arrays, focal_px=focal_px.numpy(), **settings)
     )
-    face, triangle, barycentric, depth_m, mask = (torch.from_numpy(layer) for layer in layers)
-    return Fragments(triangle, barycentric, depth_m, mask, face)
+
+
+def _check_mesh(vertices_cam: Tensor, triangles: Tensor) -> None:
+    """Refuse what would make a backend without its own checks read foreign memory or draw nothing."""
+    outside = (triangles < 0) | (triangles >= vertices_cam.shape[1])
+    not_finite, bad_index = torch.stack([~vertices_cam.isfinite().all(), outside.any()]).tolist()
+    if not_finite:
+        raise ValueError(_raster_numba.NOT_FINITE_MESSAGE)
+    if bad_index:
+        raise ValueError(_raster_numba.BAD_INDEX_MESSAGE)
+
+
+def _draw_triton(vertices_cam: Tensor, triangles: Tensor, *arguments: Tensor, **settings: Any) -> tuple[Tensor, ...]:
+    """Rasterise on CUDA, or in Triton's interpreter."""
+    try:
+        from morphable_render import _raster_triton
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "triton":
+            raise
+        message = "backend 'triton' must be installed, got no such package; run `pip install triton` or use 'numba'"
+        raise ValueError(message) from error
+    if not vertices_cam.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ValueError(f"backend 'triton' must be given CUDA tensors, got {vertices_cam.device}; use 'numba'")
+    _check_mesh(vertices_cam, triangles)
+    return _raster_triton.draw(vertices_cam, triangles, *arguments, **settings)
+
+
+def _draw_pytorch3d(vertices_cam: Tensor, triangles: Tensor, *arguments: Tensor, **settings: Any) -> tuple[Tensor, ...]:
+    """Rasterise with PyTorch3D."""
+    from morphable_render import _raster_pytorch3d
+
+    _check_mesh(vertices_cam, triangles)
+    return _raster_pytorch3d.draw(vertices_cam, triangles, *arguments, **settings)
