@@ -1,0 +1,178 @@
+"""Command line: `morphable-train COMMAND ...`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from morphable_train.config import TrainConfig
+from morphable_train.presets import PRESETS, preset
+
+_USAGE = """usage: morphable-train COMMAND [OPTIONS]
+
+commands:
+  prepare   photographs to shards with weak labels
+  stage1    train on single centred faces
+  stage2    train on scenes of several faces, from a run of stage 1
+  resume    go on with a run that was stopped
+  evaluate  measure a run, a checkpoint or a weights file
+  package   weights file and model card of a run
+  measure   throughput of data, network and losses
+
+`morphable-train COMMAND --help` lists the options."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCommand:
+    """Train one stage. Defaults come from `--preset mobile|paper_resnet50|smoke` or from `--config FILE`."""
+
+    out: Path
+    """Folder of the run."""
+    minutes: float | None = None
+    """Stop after this time with a final checkpoint."""
+    steps: int | None = None
+    """Steps of the whole run."""
+    resume: bool = False
+    """Go on from the newest checkpoint of this run, if there is one."""
+    devices: int = 1
+    """Processes on this machine; `torchrun` sets its own."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    """Everything else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeCommand:
+    """Go on with a run, as its `run.json` says."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of the run."""
+    minutes: float | None = None
+    """New limit of the run's whole training time."""
+    steps: int | None = None
+    """New number of steps of the whole run."""
+    devices: int = 1
+    """Processes on this machine."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(_USAGE + "\n")
+        return 0 if arguments else 2
+    command, rest = arguments[0], arguments[1:]
+    if command not in COMMANDS:
+        sys.stderr.write(f"morphable-train: command must be one of {', '.join(COMMANDS)}, got {command}\n")
+        return 2
+    try:
+        return COMMANDS[command](rest)
+    except (OSError, ValueError, ArithmeticError) as error:
+        sys.stderr.write(f"morphable-train: {error}\n")
+        return 1
+
+
+def _stage(stage: int, arguments: list[str]) -> int:
+    """Parse and train a stage."""
+    from morphable_train.engine import has_checkpoint
+    from morphable_train.settings import read_config
+    from morphable_train.training import train
+
+    file, arguments = _take(arguments, "--config")
+    name, arguments = _take(arguments, "--preset")
+    default = read_config(Path(file)) if file else preset(name or "mobile", stage)
+    command = tyro.cli(
+        StageCommand,
+        args=arguments,
+        prog=f"morphable-train stage{stage}",
+        description=f"Train stage {stage}. Presets: {', '.join(PRESETS)} (--preset), or a JSON file (--config).",
+        default=StageCommand(out=tyro.MISSING, config=default),
+    )
+    config = _with_length(command.config, command.minutes, command.steps)
+    results = train(config, command.out, resume=command.resume and has_checkpoint(command.out), devices=command.devices)
+    return _print(results)
+
+
+def _resume(arguments: list[str]) -> int:
+    """Parse and go on with a run."""
+    from morphable_train.settings import read_config
+    from morphable_train.training import train
+
+    command = tyro.cli(ResumeCommand, args=arguments, prog="morphable-train resume")
+    config = _with_length(read_config(command.run / "run.json"), command.minutes, command.steps)
+    return _print(train(config, command.run, resume=True, devices=command.devices))
+
+
+def _with_length(config: TrainConfig, minutes: float | None, steps: int | None) -> TrainConfig:
+    """Change the length of a run where asked for."""
+    run = config.run
+    if minutes is not None:
+        run = replace(run, minutes=minutes)
+    if steps is not None:
+        run = replace(run, steps=steps)
+    return replace(config, run=run)
+
+
+def _take(arguments: list[str], option: str) -> tuple[str | None, list[str]]:
+    """Take one option with its value out of a list of arguments."""
+    for index, argument in enumerate(arguments):
+        if argument == option and index + 1 < len(arguments):
+            return arguments[index + 1], arguments[:index] + arguments[index + 2 :]
+        if argument.startswith(option + "="):
+            return argument.partition("=")[2], arguments[:index] + arguments[index + 1 :]
+    return None, arguments
+
+
+def _print(results: dict[str, dict[str, float]]) -> int:
+    """Write results to standard output."""
+    sys.stdout.write(json.dumps(results, indent=2) + "\n")
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageCommand:
+    """Package a run's averaged weights."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of the run."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
+    """Weights file to write (.safetensors); the card goes beside it as .md."""
+    name: str = "custom"
+    """Name shown to the user."""
+    license: str = ""
+    """Licence of the weights; by default that of the data."""
+    training_data: str = ""
+    """One line on the data; by default from the shards' descriptions."""
+    size_px: int = 512
+    """Long side of the input."""
+    min_score: float = 0.5
+    """Detections below this probability are dropped."""
+
+
+def _package(arguments: list[str]) -> int:
+    """Parse and package."""
+    from morphable_train.packaging import PackageOptions, package
+
+    command = tyro.cli(PackageCommand, args=arguments, prog="morphable-train package")
+    options = PackageOptions(
+        name=command.name,
+        license=command.license,
+        training_data=command.training_data,
+        size_px=command.size_px,
+        min_score=command.min_score,
+    )
+    card = package(command.run, command.output, options)
+    sys.stdout.write(f"{command.output}\n{card}\n")
+    return 0
+
+
+COMMANDS = {
+    "stage1": lambda rest: _stage(1, rest),
+    "stage2": lambda rest: _stage(2, rest),
+    "resume": _resume,
+    "package": _package,
+}
+"""Handlers by command."""

@@ -1,0 +1,238 @@
+"""Configuration of a training run: frozen, keyword-only, checked where it is made."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from morphable_detector_head import DetectorConfig
+
+
+def _require(name: str, value: object, holds: bool, rule: str) -> None:
+    """Raise the house's error for a field that breaks its rule."""
+    if not holds:
+        raise ValueError(f"{name} must be {rule}, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which pictures are seen, and how they are kept."""
+
+    exact: tuple[Path, ...] = ()
+    """Folders of shards with exact labels (synthetic scenes)."""
+    weak: tuple[Path, ...] = ()
+    """Folders of shards with landmark labels (photographs)."""
+    weak_fraction: float = 0.3
+    """Share of weakly labelled faces in a batch when both kinds are given."""
+    cache: Path | None = None
+    """Folder of decoded crops, kept between runs; by default beside the run."""
+    crop_px: int = 336
+    """Side of the stored square crops of stage 1 and of the faces pasted in stage 2."""
+    crop_face_px: float = 144.0
+    """Longer side of the face's box in them; in profile the box is narrow, the face is not."""
+    min_face_px: float = 40.0
+    """Smaller faces of a scene are not used as single faces in stage 1."""
+    max_faces: int = 10
+    """Faces pasted into one picture of stage 2, at most."""
+    paste_fraction: float = 0.3
+    """Share of stage 2 pictures that are made by pasting single faces rather than taken as scenes."""
+    workers: int = 0
+    """Processes that read and decode; 0 reads in the training process."""
+
+    def __post_init__(self) -> None:
+        _require("weak_fraction", self.weak_fraction, 0.0 <= self.weak_fraction <= 1.0, "in [0, 1]")
+        _require("paste_fraction", self.paste_fraction, 0.0 <= self.paste_fraction <= 1.0, "in [0, 1]")
+        _require("crop_px", self.crop_px, self.crop_px >= 32, "at least 32")
+        _require("crop_face_px", self.crop_face_px, 0 < self.crop_face_px <= self.crop_px, "in (0, crop_px]")
+        _require("max_faces", self.max_faces, self.max_faces >= 1, "at least 1")
+        _require("workers", self.workers, self.workers >= 0, "0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Random changes of the pictures. Geometric ones change pose and landmarks with them."""
+
+    face_px: tuple[float, float] = (72.0, 180.0)
+    """Longer side of the face's box in stage 1's input, drawn uniformly in its logarithm."""
+    zoom: tuple[float, float] = (0.6, 1.6)
+    """Zoom of a scene in stage 2, drawn uniformly in its logarithm."""
+    shift: float = 0.12
+    """Largest shift of a face from the middle in stage 1, in input sides."""
+    angle_deg: float = 20.0
+    """Largest turn in the picture."""
+    flip: bool = True
+    """Mirror half of the pictures."""
+    brightness: float = 0.25
+    """Largest change of the mean, relative."""
+    contrast: float = 0.25
+    """Largest change of contrast, relative."""
+    saturation: float = 0.4
+    """Largest change of saturation, relative."""
+    tint: float = 0.1
+    """Largest change of one colour channel against the others, relative."""
+    gray: float = 0.08
+    """Probability of a grey picture."""
+    blur: float = 0.2
+    """Probability of lost resolution."""
+    noise: float = 0.03
+    """Largest standard deviation of pixel noise."""
+    erase: float = 0.25
+    """Probability of a patch that hides part of the picture."""
+
+    def __post_init__(self) -> None:
+        _require("face_px", self.face_px, 0 < self.face_px[0] <= self.face_px[1], "two increasing positive numbers")
+        _require("zoom", self.zoom, 0 < self.zoom[0] <= self.zoom[1], "two increasing positive numbers")
+        for name in ("gray", "blur", "erase"):
+            _require(name, getattr(self, name), 0.0 <= getattr(self, name) <= 1.0, "in [0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Weights of the terms. Lengths are in face sizes, so that near and far faces count alike."""
+
+    center: float = 1.0
+    """Centre heatmap (0 in stage 1)."""
+    center_kind: Literal["focal", "gaussian"] = "gaussian"
+    """Eq. 7 of the paper, or CenterNet's variant that forgives neighbours of the centre."""
+    landmarks: float = 10.0
+    """Projected landmarks, mean distance in face sizes."""
+    points: float = 10.0
+    """Projected dense surface points of exact labels, mean distance in face sizes."""
+    shape: float = 30.0
+    """Surface points in the model frame, mean distance in tenths of a metre."""
+    rotation: float = 1.0
+    """Squared Frobenius distance of rotation matrices."""
+    depth: float = 2.0
+    """Absolute difference of log-depth."""
+    identity: float = 0.05
+    """Squared difference of identity coefficients, mean over the modes."""
+    expression: float = 1.0
+    """Absolute difference of expression activations, mean over the actions."""
+    photometric: float = 1.0
+    """Colour difference on visible skin."""
+    photometric_kind: Literal["points", "rendered"] = "points"
+    """Compare at sampled surface points (fast), or through the rasteriser (the paper's eq. 9)."""
+    photometric_every: int = 1
+    """Steps between photometric terms; it is weighted up accordingly."""
+    prior_identity: float = 1e-3
+    """Squared identity coefficients of weakly labelled faces, mean over the modes."""
+    prior_expression: float = 1e-2
+    """Squared expression activations of weakly labelled faces, mean over the actions."""
+    prior_albedo: float = 1e-3
+    """Squared albedo coefficients, mean over the modes."""
+    prior_light: float = 1e-2
+    """Squared distance of the light's colours from their grey mean."""
+    variance: float = 0.0
+    """Albedo variance over the skin, colours in 0-255 (eq. 14)."""
+    feature_weight: float = 2.0
+    """Weight of nose and mouth points against the others (20 in the paper; weights are normalised)."""
+    neighbourhood: float = 0.12
+    """Standard deviation, in face sizes, of the cells around a centre that are trained to describe its face."""
+
+    def __post_init__(self) -> None:
+        _require("photometric_every", self.photometric_every, self.photometric_every >= 1, "at least 1")
+        _require("neighbourhood", self.neighbourhood, self.neighbourhood > 0, "positive")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW with separate rates for a pretrained backbone and the new layers."""
+
+    learning_rate: float = 1e-3
+    """Peak rate of the new layers."""
+    backbone_factor: float = 0.3
+    """Rate of the backbone relative to it."""
+    weight_decay: float = 1e-4
+    """Decoupled weight decay of matrices and kernels."""
+    schedule: Literal["cosine", "step"] = "cosine"
+    """Cosine to a hundredth, or a tenth of the rate after `step_at`."""
+    step_at: float = 0.75
+    """Part of the run after which the step schedule divides by ten."""
+    warmup_steps: int = 200
+    """Steps of linear growth from zero."""
+    clip_norm: float = 10.0
+    """Gradients longer than this are shortened to it."""
+    ema_decay: float = 0.998
+    """Decay of the averaged weights; shorter at the start of a run."""
+
+    def __post_init__(self) -> None:
+        _require("learning_rate", self.learning_rate, self.learning_rate > 0, "positive")
+        _require("ema_decay", self.ema_decay, 0.0 <= self.ema_decay < 1.0, "in [0, 1)")
+        _require("step_at", self.step_at, 0.0 < self.step_at <= 1.0, "in (0, 1]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationConfig:
+    """What is measured while training."""
+
+    landmarks: tuple[Path, ...] = ()
+    """Folders of photographs with 68 contour points (`landmarks68.json` or `.pts` files)."""
+    exact: tuple[Path, ...] = ()
+    """Held-out shards with exact labels."""
+    every_steps: int = 500
+    """Steps between validations."""
+    max_faces: int = 200
+    """Faces measured per folder."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How long, how fast, how often."""
+
+    stage: Literal[1, 2] = 1
+    """1: single centred faces; 2: scenes of several faces, with the centre heatmap."""
+    input_px: int = 224
+    """Side of the network's input."""
+    steps: int = 20_000
+    """Optimizer steps of the whole run."""
+    minutes: float = 0.0
+    """Stop after this time with a final checkpoint; 0 for no limit."""
+    anneal_with_time: bool = False
+    """Let the schedule follow the time budget when it runs out before the steps (not repeatable to the bit)."""
+    batch_size: int = 32
+    """Pictures per optimizer step, over all processes."""
+    accumulate: int = 1
+    """Parts a process works through one after the other in a step."""
+    precision: Literal["32-true", "bf16-mixed"] = "bf16-mixed"
+    """Arithmetic of the network; losses are float32 always."""
+    seed: int = 0
+    """Everything random is a function of the seed and the step."""
+    threads: int = 0
+    """CPU threads; 0 leaves PyTorch's choice."""
+    log_every_steps: int = 20
+    """Steps between rows of the logs."""
+    pictures_every_steps: int = 500
+    """Steps between pictures of predictions."""
+    checkpoint_every_steps: int = 500
+    """Steps between checkpoints."""
+    checkpoint_every_minutes: float = 5.0
+    """Minutes between checkpoints, if sooner."""
+    keep_checkpoints: int = 2
+    """Older ones are deleted."""
+
+    def __post_init__(self) -> None:
+        _require("input_px", self.input_px, self.input_px > 0 and self.input_px % 32 == 0, "a positive multiple of 32")
+        _require("steps", self.steps, self.steps >= 1, "at least 1")
+        _require("minutes", self.minutes, self.minutes >= 0, "0 or more")
+        _require("batch_size", self.batch_size, self.batch_size >= 1, "at least 1")
+        _require("accumulate", self.accumulate, self.accumulate >= 1, "at least 1")
+        _require("keep_checkpoints", self.keep_checkpoints, self.keep_checkpoints >= 1, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """A training run."""
+
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
+    """The network."""
+    backbone_weights: Path | None = None
+    """Pretrained weights of the backbone (safetensors)."""
+    initial: Path | None = None
+    """A run, checkpoint or weights file whose network this run starts from (stage 2 from stage 1)."""
+    model: str = "open"
+    """Face model: `open` or the path of a model file."""
+    run: RunConfig = field(default_factory=RunConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)

@@ -1,0 +1,143 @@
+"""What a run writes down: CSV rows, TensorBoard, `run.json`."""
+
+import csv
+import json
+import platform
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+
+from morphable_train.atomic import atomic_path, write_text
+from morphable_train.config import TrainConfig
+
+RUN_FILE = "run.json"
+RUN_VERSION = 1
+
+
+class RunLog:
+    """Numbers and pictures of a run; a row holds what was known at its step, and columns may be added later."""
+
+    def __init__(self, run: Path, *, enabled: bool = True) -> None:
+        self._run, self._enabled, self._board = run, enabled, None
+        if enabled:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(run / "tensorboard"))
+
+    def scalars(self, table: str, step: int, values: dict[str, float]) -> None:
+        """Append a row to `TABLE.csv` and to TensorBoard."""
+        if self._board is None:
+            return
+        _append_row(self._run / f"{table}.csv", {"step": float(step)} | values)
+        for name, value in values.items():
+            self._board.add_scalar(f"{table}/{name}", value, step)
+        self._board.flush()
+
+    def picture(self, name: str, step: int, picture: UInt8[np.ndarray, "rows cols 3"]) -> None:
+        """Save a picture as `pictures/NAME_STEP.png` and in TensorBoard."""
+        if self._board is None:
+            return
+        with atomic_path(self._run / "pictures" / f"{name}_{step:08d}.png") as temporary:
+            Image.fromarray(picture).save(temporary, "PNG")
+        self._board.add_image(name, picture, step, dataformats="HWC")
+
+    def forget_after(self, step: int) -> None:
+        """Drop rows that a resumed run will write again."""
+        for path in self._run.glob("*.csv") if self._enabled else ():
+            with path.open(newline="") as file:
+                rows = [row for row in csv.DictReader(file) if float(row["step"]) <= step]
+            _write_rows(path, rows)
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self._board is not None:
+            self._board.close()
+
+
+def _append_row(path: Path, values: dict[str, float]) -> None:
+    """Append one row; a new column makes the file be written anew with it."""
+    text = {name: f"{value:.8g}" for name, value in values.items()}
+    if path.is_file():
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            columns = list(reader.fieldnames or [])
+            rows = list(reader) if set(text) - set(columns) else None
+        if rows is not None:
+            _write_rows(path, [*rows, text])
+            return
+        with path.open("a", newline="") as file:
+            csv.DictWriter(file, columns, restval="").writerow(text)
+        return
+    _write_rows(path, [text])
+
+
+def _write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    """Write a table with every column that occurs."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_run_file(run: Path, config: TrainConfig) -> None:
+    """Write `run.json`: the configuration, the code's versions and the machine."""
+    names = ("morphable", "morphable-render", "morphable-detector-head", "morphable-losses", "morphable-train", "torch")
+    content = {
+        "format_version": RUN_VERSION,
+        "config": plain(asdict(config)),
+        "versions": {name: version(name) for name in names},
+        "commit": _commit(),
+        "machine": {"python": platform.python_version(), "cuda": torch.cuda.is_available()},
+    }
+    write_text(run / RUN_FILE, json.dumps(content, indent=2) + "\n")
+
+
+def read_run_file(run: Path) -> dict[str, Any]:
+    """Read `run.json`.
+
+    Raises:
+        FileNotFoundError: The folder is not a run.
+        ValueError: It was written by a newer version.
+    """
+    path = run / RUN_FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"run must be a folder with {RUN_FILE}, got {run}; pass the folder of a training run")
+    content = json.loads(path.read_text())
+    if content.get("format_version") != RUN_VERSION:
+        raise ValueError(
+            f"run must be of version {RUN_VERSION}, got {content.get('format_version')} in {path}; "
+            "install the version of morphable-train that wrote it"
+        )
+    return content
+
+
+def plain(value: Any) -> Any:
+    """Turn paths and tuples into what JSON can hold."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _commit() -> str:
+    """The commit of the working copy this code runs from; empty for an installed package."""
+    try:
+        result = subprocess.run(
+            ["git", "rev-parse", "HEAD"],  # noqa: S607  (whatever git the user has)
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return ""
+    return result.stdout.strip() if result.returncode == 0 else ""

@@ -1,0 +1,27 @@
+"""The network as training calls it: raw outputs at chosen cells."""
+
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from morphable_detector_head import FaceDetector
+
+
+class CellPredictor(nn.Module):
+    """A detector that leaves out what a stage does not train, and decodes nothing.
+
+    Decoding (rotations, depth) stays outside, in float32; without a centre loss the centre head is neither run nor
+    trained, which saves a tenth of stage 1.
+    """
+
+    def __init__(self, detector: FaceDetector, *, with_center: bool) -> None:
+        super().__init__()
+        self.detector, self.with_center = detector, with_center
+        detector.center_head.requires_grad_(with_center)
+
+    def forward(
+        self, image: Float[Tensor, "batch 3 height width"], cell: Int[Tensor, "batch top"]
+    ) -> tuple[Float[Tensor, "batch top channels"], Float[Tensor, "batch rows cols"] | None]:
+        """Return the parameter head's channels at the cells, and the centre logits."""
+        features = self.detector.features(image)
+        logits = self.detector.center_head(features) if self.with_center else None
+        return self.detector.parameter_head.at_cells(features, cell), logits

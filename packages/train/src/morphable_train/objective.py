@@ -1,0 +1,154 @@
+"""The total loss: exact terms where the truth is known, weak terms elsewhere, the centre map in stage 2."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from morphable_detector_head import FaceParameters, ParameterLayout
+from morphable_losses import center_focal_loss, landmark_weights
+from morphable_render import GLOBAL_FOCAL_PX
+from morphable_train.batch import Batch, FaceTargets
+from morphable_train.cells import CellTargets
+from morphable_train.config import LossConfig
+from morphable_train.supervised import exact_errors
+from morphable_train.surface import SurfaceSample
+from morphable_train.weak import landmark_errors, point_colors, prior_errors
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What sums are divided by: numbers of the whole step, over all its parts and processes."""
+
+    cells: Float[Tensor, ""]
+    """Supervised cells."""
+    centers: Float[Tensor, ""]
+    """Faces with a centre cell of their own."""
+
+    def stacked(self) -> Float[Tensor, " 2"]:
+        """Return both numbers, to be summed over processes."""
+        return torch.stack([self.cells, self.centers])
+
+
+def count_cells(cells: CellTargets) -> Counts:
+    """Count what a batch supervises."""
+    return Counts(cells.valid.sum().float(), cells.is_center.sum().float())
+
+
+class Objective(nn.Module):
+    """Computes the loss terms of a batch."""
+
+    weights: Tensor
+
+    def __init__(self, surface: SurfaceSample, layout: ParameterLayout, config: LossConfig) -> None:
+        super().__init__()
+        self.surface, self.layout, self.config = surface, layout, config
+        weights = landmark_weights(emphasis=config.feature_weight)
+        self.register_buffer("weights", weights / weights.mean(), persistent=False)
+
+    def forward(
+        self,
+        channels: Float[Tensor, "batch top channels"],
+        center_logits: Float[Tensor, "batch rows cols"] | None,
+        batch: Batch,
+        cells: CellTargets,
+        counts: Counts,
+        photometric: bool,
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Return the weighted terms by name; their sum is minimised.
+
+        Args:
+            channels: The parameter head's raw output at the cells.
+            center_logits: The centre head's output; None without a centre loss.
+            batch: Pictures and faces.
+            cells: Which cell describes which face.
+            counts: Totals of the step that sums are divided by.
+            photometric: Compare colours in this step.
+        """
+        where = cells.valid
+        predicted = FaceParameters.from_cells(
+            channels.float()[where], cells.cell_px()[where], batch.size_hw, self.layout
+        )
+        truth = batch.faces.select(cells.face[where])
+        terms = self._exact_terms(predicted, truth, batch.size_hw) | self._weak_terms(predicted, truth, batch.size_hw)
+        if photometric and self.config.photometric > 0:
+            owner = torch.arange(len(where), device=where.device)[:, None].expand_as(where)[where]
+            terms |= self._color_terms(predicted, truth, batch, owner, cells.is_center[where])
+        divided = {name: value / counts.cells.clamp(min=1.0) for name, value in terms.items()}
+        if center_logits is not None:
+            loss = center_focal_loss(center_logits.float(), cells.heatmap) * cells.is_center.sum().clamp(min=1)
+            divided["center"] = self.config.center * loss / counts.centers.clamp(min=1.0)
+        return divided
+
+    def _exact_terms(
+        self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]
+    ) -> dict[str, Tensor]:
+        """Sums over the exactly labelled cells."""
+        known = truth.exact
+        errors = exact_errors(
+            predicted[known],
+            truth.select(known),
+            self.surface,
+            focal_px=GLOBAL_FOCAL_PX,
+            size_hw=size_hw,
+            landmark_weights=self.weights,
+        )
+        return {f.name: getattr(self.config, f.name) * getattr(errors, f.name).sum() for f in fields(errors)}
+
+    def _weak_terms(self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]) -> dict[str, Tensor]:
+        """Sums over the weakly labelled cells, and the priors of what is not known."""
+        unknown = ~truth.exact
+        errors = landmark_errors(
+            predicted[unknown],
+            truth.select(unknown),
+            self.surface,
+            focal_px=GLOBAL_FOCAL_PX,
+            size_hw=size_hw,
+            landmark_weights=self.weights,
+        )
+        prior = prior_errors(predicted)
+        config = self.config
+        return {
+            "weak_landmarks": config.landmarks * errors.sum(),
+            "prior_identity": config.prior_identity * prior.identity[unknown].sum(),
+            "prior_expression": config.prior_expression * prior.expression[unknown].sum(),
+            "prior_albedo": config.prior_albedo * prior.albedo.sum(),
+            "prior_light": config.prior_light * prior.light.sum(),
+        }
+
+    def _color_terms(
+        self, predicted: FaceParameters, truth: FaceTargets, batch: Batch, owner: Tensor, is_center: Tensor
+    ) -> dict[str, Tensor]:
+        """Colours at the centre cells, scaled to count like a term of every cell and every step."""
+        chosen, faces = predicted[is_center], truth.select(is_center)
+        geometry = _known_geometry(chosen, faces)
+        error, compared = point_colors(
+            chosen,
+            geometry,
+            self.surface,
+            image=batch.image,
+            skin=batch.skin,
+            image_index=owner[is_center],
+            focal_px=GLOBAL_FOCAL_PX,
+        )
+        per_center = is_center.numel() / is_center.sum().clamp(min=1)
+        weight = self.config.photometric * self.config.photometric_every * per_center
+        return {"photometric": weight * (error * compared).sum()}
+
+
+def _known_geometry(predicted: FaceParameters, truth: FaceTargets) -> FaceParameters:
+    """Take shape and pose from the truth where it is known."""
+    exact = truth.exact
+
+    def choose(known: Tensor, own: Tensor) -> Tensor:
+        return torch.where(exact.view(-1, *[1] * (own.ndim - 1)), known, own)
+
+    return FaceParameters(
+        identity=choose(truth.identity, predicted.identity),
+        expression=choose(truth.expression, predicted.expression),
+        albedo=predicted.albedo,
+        rotation=choose(truth.rotation_head, predicted.rotation),
+        translation=choose(truth.translation_m, predicted.translation),
+        illumination=predicted.illumination,
+    )

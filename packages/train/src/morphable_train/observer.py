@@ -1,0 +1,111 @@
+"""Validation and pictures at intervals of a run."""
+
+import copy
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from morphable_detector_head import FaceParameters
+from morphable_train.atomic import write_text
+from morphable_train.batch import Batch
+from morphable_train.config import TrainConfig
+from morphable_train.logs import RunLog
+from morphable_train.network import CellPredictor
+from morphable_train.optimizer import AveragedWeights
+from morphable_train.parts import Parts
+from morphable_train.pictures import PREDICTED_COLOR, TRUE_COLOR, draw_mesh, draw_points, grid
+from morphable_train.validation import (
+    ValidationSet,
+    evaluate_set,
+    open_exact_shards,
+    open_landmark_folder,
+    predicted_landmarks,
+)
+
+SHEET_FACES = 8
+RESULTS_FILE = "results.json"
+VALIDATION_PX = 224
+"""Side of validation pictures."""
+
+
+def open_validation(config: TrainConfig, parts: Parts) -> list[ValidationSet]:
+    """Open everything a run is validated on; stage 2's single faces are measured at the size of stage 1."""
+    chosen = config.validation
+    options = {"input_px": VALIDATION_PX, "max_faces": chosen.max_faces, "model": parts.model, "surface": parts.surface}
+    photographs = [open_landmark_folder(folder, **options) for folder in chosen.landmarks]  # type: ignore[arg-type]
+    return photographs + [open_exact_shards(folder, **options) for folder in chosen.exact]  # type: ignore[arg-type]
+
+
+@dataclass
+class Validator:
+    """Measures and draws the averaged weights."""
+
+    config: TrainConfig
+    parts: Parts
+    sets: list[ValidationSet]
+    log: RunLog
+    run: Path
+    results: dict[str, dict[str, float]] = field(default_factory=dict)
+    _network: nn.Module | None = None
+
+    def __call__(self, step: int, average: AveragedWeights, last: Batch | None) -> None:
+        """Validate and draw when it is time."""
+        final = step >= self.config.run.steps
+        if self.sets and (final or step % self.config.validation.every_steps == 0):
+            self.validate(step, average)
+        if last is not None and (final or step % self.config.run.pictures_every_steps == 0):
+            self.log.picture("input", step, input_sheet(last))
+
+    def validate(self, step: int, average: AveragedWeights) -> dict[str, dict[str, float]]:
+        """Measure every set, write the numbers down, and draw a few faces of each."""
+        network = self._evaluation_network(average)
+        layout = self.config.detector.layout
+        for data in self.sets:
+            values, predicted = evaluate_set(network, data, self.parts.surface, layout)
+            self.log.scalars(f"validation_{data.name}", step, values)
+            self.results[data.name] = {"step": float(step)} | values
+            self.log.picture(data.name, step, self.sheet(data, predicted))
+        write_text(self.run / RESULTS_FILE, json.dumps(self.results, indent=2) + "\n")
+        return self.results
+
+    def sheet(self, data: ValidationSet, predicted: FaceParameters) -> "np.ndarray":
+        """Rows: the picture with true (red) and predicted (green) points, the shape, the textured and lit face."""
+        side = data.image.shape[2]
+        count = min(SHEET_FACES, len(data.faces))
+        landmarks = predicted_landmarks(predicted, data.faces.contour, self.parts.surface, (side, side)).cpu().numpy()
+        truth = data.faces.landmarks68_px.cpu().numpy()
+        rows: list[list[np.ndarray]] = [[], [], []]
+        for index in range(count):
+            picture = data.image[index].permute(1, 2, 0).numpy()
+            face = predicted[index : index + 1]
+            drawn = draw_points(picture, truth[index], TRUE_COLOR)
+            rows[0].append(draw_points(drawn, landmarks[index], PREDICTED_COLOR))
+            rows[1].append(draw_mesh(picture, face, self.parts.model, lit=False))
+            rows[2].append(draw_mesh(picture, face, self.parts.model, lit=True))
+        return grid(rows)
+
+    def _evaluation_network(self, average: AveragedWeights) -> nn.Module:
+        """A copy of the network with the averaged weights, in evaluation mode."""
+        if self._network is None:
+            self._network = CellPredictor(copy.deepcopy(self.parts.network), with_center=False).eval()
+        detector = self._network.detector
+        assert isinstance(detector, nn.Module)
+        detector.load_state_dict(average.state)
+        return self._network
+
+
+@torch.no_grad()
+def input_sheet(batch: Batch) -> "np.ndarray":
+    """Pictures of a batch as the network gets them, with the true points and, below, the skin."""
+    rows: list[list[np.ndarray]] = [[], []]
+    for index in range(min(SHEET_FACES, len(batch.image))):
+        picture = (batch.image[index].permute(1, 2, 0).float() * 255).byte().cpu().numpy()
+        points = batch.faces.landmarks68_px[batch.faces.image_index == index].flatten(0, 1)
+        rows[0].append(draw_points(picture, points.float().cpu().numpy(), TRUE_COLOR))
+        skin = (batch.skin[index, 0].float() * 255).byte().cpu().numpy()
+        rows[1].append(np.repeat(skin[..., None], 3, axis=2))
+    return grid(rows)

@@ -1,0 +1,74 @@
+"""The parts of a run, built from its configuration."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from morphable import MorphableModel, load
+from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
+from morphable_train.checkpoint import FORMAT, latest_checkpoint, read_checkpoint
+from morphable_train.config import TrainConfig
+from morphable_train.logs import plain
+from morphable_train.objective import Objective
+from morphable_train.surface import SurfaceSample
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of."""
+
+    model: MorphableModel
+    surface: SurfaceSample
+    network: FaceDetector
+    objective: Objective
+
+
+def architecture(config: DetectorConfig) -> dict[str, Any]:
+    """Describe a network for checkpoints and weights files."""
+    return plain(asdict(config))
+
+
+def build_parts(config: TrainConfig) -> Parts:
+    """Build model, network and losses on the CPU; first weights are a function of the seed.
+
+    Raises:
+        ValueError: The network's layout is not the model's, or its first weights are of another network.
+    """
+    model = load(config.model).requires_grad_(False)
+    layout = config.detector.layout
+    sizes = (model.num_identity, model.num_expression, model.num_albedo)
+    expected = (layout.num_identity, layout.num_expression, layout.num_albedo)
+    if sizes != expected:
+        raise ValueError(
+            f"detector.layout must match the model's {sizes} coefficients, got {expected}; "
+            "set num_identity, num_expression and num_albedo"
+        )
+    torch.manual_seed(config.run.seed)
+    network = build_detector(config.detector, backbone_weights=config.backbone_weights)
+    if config.initial is not None:
+        network.load_state_dict(read_network(config.initial, config.detector))
+    surface = SurfaceSample(model)
+    return Parts(model, surface, network, Objective(surface, layout, config.loss))
+
+
+def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
+    """Read a network's averaged weights from a run, a checkpoint or a packaged weights file.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        ValueError: It is of another network.
+    """
+    if path.is_dir():
+        path = latest_checkpoint(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"initial must be a run, a checkpoint or a weights file, got {path}; check the path")
+    with safe_open(path, framework="pt") as file:
+        is_checkpoint = (file.metadata() or {}).get("format") == FORMAT
+        tensors = {} if is_checkpoint else {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if is_checkpoint:
+        return read_checkpoint(path, architecture(config))[0]["average"]
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}

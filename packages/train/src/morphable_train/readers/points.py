@@ -1,0 +1,106 @@
+"""Data sets of pictures with 68 points: iBUG's `.pts` files (Helen, LFPW, AFW, iBUG, 300-W) and `landmarks68.json`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from morphable_train.readers.item import PICTURE_SUFFIXES, SourceItem, layout_error, pictures_in
+
+NUM_LANDMARKS = 68
+MATLAB_TO_CORNER_PX = -0.5
+"""Files made in MATLAB put the first pixel's centre at (1, 1); ours is at (0.5, 0.5)."""
+JSON_FILE = "landmarks68.json"
+
+
+def parse_pts(text: str) -> Float[np.ndarray, "68 2"]:
+    """Read the text of a `.pts` file, and move it to the pixel-corner convention.
+
+    Raises:
+        ValueError: It does not hold 68 points.
+    """
+    body = text[text.find("{") + 1 : text.rfind("}")] if "{" in text else ""
+    try:
+        numbers = np.array(body.split(), dtype=np.float64)
+    except ValueError as error:
+        raise ValueError(f"points file must hold numbers between braces: {error}") from error
+    if numbers.size != 2 * NUM_LANDMARKS:
+        raise ValueError(f"points file must hold {NUM_LANDMARKS} points, got {numbers.size / 2:g}")
+    return (numbers.reshape(NUM_LANDMARKS, 2) + MATLAB_TO_CORNER_PX).astype(np.float32)
+
+
+def read_pts_folder(folder: Path) -> Iterator[SourceItem]:
+    """Yield pictures with their `.pts` files; several files `NAME.pts`, `NAME_1.pts` are one picture each.
+
+    Raises:
+        FileNotFoundError: There is no `.pts` file.
+    """
+    points = sorted(folder.rglob("*.pts"))
+    if not points:
+        raise layout_error(folder, "a folder of photographs", "a NAME.pts beside each NAME.jpg or NAME.png")
+    with_points = {path.with_suffix("") for path in points}
+    for picture in pictures_in(folder):
+        if picture.with_suffix("") not in with_points:
+            yield SourceItem(_name(folder, picture), picture, problem="missing landmark file: no .pts beside it")
+    for path in points:
+        yield _pts_item(folder, path)
+
+
+def _pts_item(folder: Path, path: Path) -> SourceItem:
+    """One picture with its points, or what is wrong with them."""
+    candidates = [path.with_suffix(s) for s in (*PICTURE_SUFFIXES, *(s.upper() for s in PICTURE_SUFFIXES))]
+    picture = next((p for p in candidates if p.is_file()), None)
+    if picture is None:
+        return SourceItem(_name(folder, path), path, problem="missing picture: no photograph beside the .pts file")
+    try:
+        landmarks = parse_pts(path.read_text(errors="replace"))
+    except ValueError as error:
+        return SourceItem(_name(folder, path), picture, problem=str(error))
+    return SourceItem(_name(folder, path), picture, landmarks[None])
+
+
+def read_json_folder(folder: Path) -> Iterator[SourceItem]:
+    """Yield the pictures that a folder's `landmarks68.json` names.
+
+    The file maps a file name to `{"landmarks68_px": ...}` with one face (68 x 2) or several (n x 68 x 2), pixel
+    corner at (0,0).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not such a mapping.
+    """
+    path = folder / JSON_FILE
+    if not path.is_file():
+        raise layout_error(folder, "a folder of photographs", JSON_FILE)
+    entries = json.loads(path.read_text())
+    if not isinstance(entries, dict):
+        raise ValueError(f"{path} must map file names to landmarks, got a {type(entries).__name__}")
+    for name in sorted(entries):
+        picture = folder / name
+        key = _name(folder, picture)
+        if not picture.is_file():
+            yield SourceItem(key, picture, problem=f"missing picture: {name} is named in {JSON_FILE} only")
+            continue
+        landmarks = np.asarray(_faces(entries[name]), np.float32)
+        if landmarks.ndim == 2:
+            landmarks = landmarks[None]
+        if landmarks.shape[1:] != (NUM_LANDMARKS, 2):
+            yield SourceItem(key, picture, problem=f"landmarks must be 68 points, got shape {landmarks.shape}")
+            continue
+        yield SourceItem(key, picture, landmarks)
+
+
+def _faces(entry: object) -> object:
+    """The landmarks of an entry: one face, or the list of its faces."""
+    if isinstance(entry, dict) and "landmarks68_px" in entry:
+        return entry["landmarks68_px"]
+    if isinstance(entry, dict) and "faces" in entry:
+        return [face["landmarks68_px"] for face in entry["faces"]]
+    return []
+
+
+def _name(folder: Path, path: Path) -> str:
+    """A key from the path below the data set: no dots, no slashes (both mean something in a shard)."""
+    return str(path.relative_to(folder).with_suffix("")).replace("/", "__").replace(".", "_")

@@ -1,0 +1,226 @@
+"""Shards: WebDataset tar files of pictures, labels and skin masks, with random access for reading.
+
+One record is `KEY.jpg` (or `.png`), `KEY.npz` (labels) and, where known, `KEY.mask.png` (skin, 0 or 255).
+A shard appears under its name only when it is whole; `dataset.json` beside the shards says what they are.
+"""
+
+import io
+import json
+import tarfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from morphable_train.atomic import atomic_path, write_text
+from morphable_train.labels import FaceLabels, labels_from_bytes, labels_to_bytes
+
+FORMAT_VERSION = 1
+DESCRIPTION_FILE = "dataset.json"
+_IMAGE_SUFFIXES = ("jpg", "png")
+_JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo:
+    """What a folder of shards holds; written when it is complete."""
+
+    name: str
+    license: str
+    records: int
+    faces: int
+    sources: tuple[str, ...] = ()
+    """Where the pictures come from, one line each."""
+    model: str = ""
+    """Name of the face model the coefficients belong to; empty for weak labels."""
+    format_version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture with its labels."""
+
+    key: str
+    image: UInt8[np.ndarray, "rows cols 3"]
+    labels: FaceLabels
+    skin: UInt8[np.ndarray, "rows cols"] | None = None
+    """255 on visible skin of a face, 0 elsewhere."""
+
+
+class ShardWriter:
+    """Write records into numbered tar files of a bounded size; a context manager.
+
+    Leaving it by an exception drops the unfinished shard; what was finished stays.
+    """
+
+    def __init__(self, folder: Path, *, records_per_shard: int = 500, first_shard: int = 0) -> None:
+        self.folder, self.records_per_shard, self.shard = folder, records_per_shard, first_shard
+        self._pending: list[tuple[str, list[tuple[str, bytes]]]] = []
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> "ShardWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.flush()
+
+    def write(self, record: Record) -> None:
+        """Add one record; every `records_per_shard` of them become a file."""
+        members = [("jpg", encode_image(record.image)), ("npz", labels_to_bytes(record.labels))]
+        if record.skin is not None:
+            members.append(("mask.png", encode_mask(record.skin)))
+        self._pending.append((record.key, members))
+        if len(self._pending) >= self.records_per_shard:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending as one shard, whole or not at all."""
+        if not self._pending:
+            return
+        with atomic_path(self.folder / f"{self.shard:06d}.tar") as temporary, tarfile.open(temporary, "w") as tar:
+            for key, members in self._pending:
+                for suffix, data in members:
+                    entry = tarfile.TarInfo(f"{key}.{suffix}")
+                    entry.size, entry.mtime = len(data), int(time.time())
+                    tar.addfile(entry, io.BytesIO(data))
+        self._pending.clear()
+        self.shard += 1
+
+
+def encode_image(image: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
+    """Return a JPEG without colour subsampling."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    return buffer.getvalue()
+
+
+def encode_mask(mask: UInt8[np.ndarray, "rows cols"]) -> bytes:
+    """Return a PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(mask).save(buffer, "PNG", optimize=False, compress_level=1)
+    return buffer.getvalue()
+
+
+@dataclass
+class _Entry:
+    """Where the members of one record lie: suffix -> (offset, size)."""
+
+    path: Path
+    key: str
+    members: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+class ShardReader:
+    """Random access to the records of a folder of shards.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
+        ValueError: It holds no shard, an unreadable one, or one without a whole record.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"shards must be an existing folder, got {folder}; run `morphable-train prepare`")
+        self.folder = folder
+        self.paths = sorted(folder.glob("*.tar"))
+        if not self.paths:
+            raise ValueError(
+                f"shards must hold at least one .tar file, got none in {folder}; run `morphable-train prepare`"
+            )
+        self._entries = [entry for path in self.paths for entry in _index_shard(path)]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def keys(self) -> list[str]:
+        """Return the records' keys, in reading order."""
+        return [entry.key for entry in self._entries]
+
+    def labels(self, index: int) -> FaceLabels:
+        """Read the labels of one record, without its picture."""
+        return labels_from_bytes(self._member(index, "npz"))
+
+    def read(self, index: int) -> Record:
+        """Read one record.
+
+        Raises:
+            ValueError: Its picture or labels are damaged.
+        """
+        entry = self._entries[index]
+        suffix = next(s for s in _IMAGE_SUFFIXES if s in entry.members)
+        image = _decode(self._member(index, suffix), "RGB", entry)
+        skin = _decode_skin(self._member(index, "mask.png"), entry) if "mask.png" in entry.members else None
+        return Record(entry.key, image, self.labels(index), skin)
+
+    def _member(self, index: int, suffix: str) -> bytes:
+        entry = self._entries[index]
+        offset, size = entry.members[suffix]
+        with entry.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+
+
+def _index_shard(path: Path) -> Iterator[_Entry]:
+    """List a shard's records; one with no whole record is an error, not an empty list."""
+    entries: dict[str, _Entry] = {}
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                key, _, suffix = member.name.partition(".")
+                entries.setdefault(key, _Entry(path, key)).members[suffix] = (member.offset_data, member.size)
+    except tarfile.TarError as error:
+        raise ValueError(f"shard must be a whole tar file, got {path}: {error}; delete it and prepare again") from error
+    whole = [e for e in entries.values() if "npz" in e.members and any(s in e.members for s in _IMAGE_SUFFIXES)]
+    if not whole:
+        raise ValueError(
+            f"shard must hold at least one picture with labels, got none in {path}; delete it and prepare again"
+        )
+    return iter(whole)
+
+
+def _decode(data: bytes, mode: str, entry: _Entry) -> UInt8[np.ndarray, "..."]:
+    """Decode a picture; Pillow reports damage by several exception types."""
+    try:
+        return np.asarray(Image.open(io.BytesIO(data)).convert(mode))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"picture of record {entry.key} in {entry.path} is damaged: {error}") from error
+
+
+def _decode_skin(data: bytes, entry: _Entry) -> UInt8[np.ndarray, "rows cols"]:
+    """Decode a skin mask: grey, or the last plane of the masks of `morphable-synth` (part, face, skin)."""
+    planes = _decode(data, "RGB", entry)
+    return np.ascontiguousarray(planes[..., 2])
+
+
+def write_info(folder: Path, info: DatasetInfo) -> None:
+    """Write `dataset.json`."""
+    write_text(folder / DESCRIPTION_FILE, json.dumps(asdict(info), indent=2) + "\n")
+
+
+def read_info(folder: Path) -> DatasetInfo | None:
+    """Read `dataset.json`; None where a preparation has not finished.
+
+    Raises:
+        ValueError: It is of a newer version or has unknown keys.
+    """
+    path = folder / DESCRIPTION_FILE
+    if not path.is_file():
+        return None
+    values = json.loads(path.read_text())
+    version = values.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"shards must be of format version {FORMAT_VERSION}, got {version} in {path}; prepare them again"
+        )
+    try:
+        return DatasetInfo(**{**values, "sources": tuple(values.get("sources", ()))})
+    except TypeError as error:
+        raise ValueError(f"{path} must hold the fields of DatasetInfo: {error}") from error

@@ -1,0 +1,96 @@
+"""A run from a configuration to its results."""
+
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+
+from morphable_train.config import TrainConfig
+from morphable_train.crops import CropSet, open_crops
+from morphable_train.depthwise import speed_up_depthwise
+from morphable_train.engine import Trainer, has_checkpoint
+from morphable_train.logs import RunLog, write_run_file
+from morphable_train.network import CellPredictor
+from morphable_train.observer import Validator, open_validation
+from morphable_train.parts import Parts, build_parts
+from morphable_train.scenes import SceneStream
+from morphable_train.shards import ShardReader
+from morphable_train.streams import CropStream, Shard, Stream
+
+
+def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int = 1) -> dict[str, dict[str, float]]:
+    """Train a network and return its last validation.
+
+    Args:
+        config: What to do.
+        run: Folder of the run: checkpoints, logs, pictures, `run.json`, `results.json`.
+        resume: Go on from the run's newest checkpoint.
+        devices: Processes on this machine when it is not `torchrun` that starts them.
+
+    Raises:
+        FileExistsError: The run has checkpoints and `resume` is false.
+        ValueError: Data or configuration are unusable.
+        DivergedError: A loss is not finite.
+    """
+    if has_checkpoint(run) and not resume:
+        raise FileExistsError(f"run must be a new folder, got {run} with checkpoints; pass --resume or another folder")
+    if config.run.threads:
+        torch.set_num_threads(config.run.threads)
+    fabric = Fabric(accelerator="auto", devices=devices, precision=config.run.precision)
+    fabric.launch()
+    run.mkdir(parents=True, exist_ok=True)
+    if fabric.is_global_zero:
+        write_run_file(run, config)
+    parts = build_parts(config)
+    parts.model.to(fabric.device)
+    parts.objective.to(fabric.device)
+    if fabric.device.type == "cpu":
+        speed_up_depthwise(parts.network)
+    log = RunLog(run, enabled=fabric.is_global_zero)
+    validator = Validator(config, parts, open_validation(config, parts), log, run)
+    trainer = make_trainer(config, run, fabric, parts, log, validator)
+    if resume:
+        trainer.resume()
+    elif fabric.is_global_zero and validator.sets:
+        validator.validate(0, trainer.average)
+    trainer.train()
+    if fabric.is_global_zero and validator.sets:
+        validator.validate(trainer.progress.step, trainer.average)
+    log.close()
+    return validator.results
+
+
+def make_trainer(
+    config: TrainConfig, run: Path, fabric: Fabric, parts: Parts, log: RunLog, validator: Validator | None
+) -> Trainer:
+    """Join the parts of a run."""
+    shard = Shard(fabric.global_rank, fabric.world_size)
+    with_center = config.loss.center > 0
+    return Trainer(
+        config=config,
+        run=run,
+        fabric=fabric,
+        network=parts.network,
+        objective=parts.objective,
+        model=parts.model,
+        stream=open_stream(config, run, parts, shard, fabric),
+        log=log,
+        predictor=lambda network: CellPredictor(network, with_center=with_center),
+        observer=validator,
+    )
+
+
+def open_stream(config: TrainConfig, run: Path, parts: Parts, shard: Shard, fabric: Fabric) -> Stream:
+    """Open the data of a stage; the first process makes the cache, the others wait for it."""
+    data, model = config.data, parts.model
+    cache = data.cache or run / "cache"
+
+    def crops(folders: tuple[Path, ...]) -> CropSet | None:
+        return open_crops(folders, cache, data, model) if folders else None
+
+    with fabric.rank_zero_first():
+        if config.run.stage == 1:
+            return CropStream(crops(data.exact), crops(data.weak), config, shard)
+        readers = [ShardReader(folder) for folder in data.exact]
+        pasted = crops(data.weak or data.exact) if data.paste_fraction > 0 or not readers else None
+        return SceneStream(readers, pasted, config, model, shard)
