@@ -1,0 +1,34 @@
+"""Synthetic group photographs of people with exact labels, for training."""
+
+from morphable_synth.assets import AssetReport, check_assets
+from morphable_synth.dataset import SynthDataset, tensors_of
+from morphable_synth.labels import FACE_LABELS, PIXEL_LABELS, Sample
+from morphable_synth.parts import PART_NAMES
+from morphable_synth.preview import contact_sheet, draw_labels
+from morphable_synth.render import render_scene
+from morphable_synth.sampling import sample_scene
+from morphable_synth.scene import Person, Scene, SceneConfig
+from morphable_synth.shards import GenerateConfig, StoredSample, generate, read_shard
+
+__all__ = [
+    "FACE_LABELS",
+    "PART_NAMES",
+    "PIXEL_LABELS",
+    "AssetReport",
+    "GenerateConfig",
+    "Person",
+    "Sample",
+    "Scene",
+    "SceneConfig",
+    "StoredSample",
+    "SynthDataset",
+    "check_assets",
+    "contact_sheet",
+    "draw_labels",
+    "generate",
+    "read_shard",
+    "render_scene",
+    "sample_scene",
+    "tensors_of",
+]
+__version__ = "0.1.0"

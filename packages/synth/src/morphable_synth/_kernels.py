@@ -1,0 +1,182 @@
+"""Compiled kernels: projection, z-buffer, normals, and the cover of transparent layers."""
+
+import math
+
+import numpy as np
+
+from morphable_synth._arrays import Soup, Texels
+from morphable_synth._compiled import compiled
+
+NEAR_M = 0.1
+"""Triangles with a corner nearer than this are not drawn."""
+MIN_AREA_PX2 = 1e-6
+
+
+@compiled
+def project(xyz_cam, focal_px, width, height):  # type: ignore[no-untyped-def]
+    """Pixel position and inverse depth of camera points; inverse depth 0 marks points that are too near."""
+    out = np.empty_like(xyz_cam)
+    for i in range(len(xyz_cam)):
+        z = xyz_cam[i, 2]
+        inverse = 1.0 / z if z > NEAR_M else 0.0
+        out[i, 0] = focal_px * xyz_cam[i, 0] * inverse + 0.5 * width
+        out[i, 1] = focal_px * xyz_cam[i, 1] * inverse + 0.5 * height
+        out[i, 2] = inverse
+    return out
+
+
+@compiled
+def corners(screen, triangles, t):  # type: ignore[no-untyped-def]
+    """The nine screen numbers of a triangle and twice its signed area (0 if it must not be drawn)."""
+    i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+    ax, ay, az = screen[i, 0], screen[i, 1], screen[i, 2]
+    bx, by, bz = screen[j, 0], screen[j, 1], screen[j, 2]
+    cx, cy, cz = screen[k, 0], screen[k, 1], screen[k, 2]
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    if az == 0.0 or bz == 0.0 or cz == 0.0 or abs(area) < MIN_AREA_PX2:
+        area = 0.0
+    return ax, ay, az, bx, by, bz, cx, cy, cz, area
+
+
+@compiled
+def span(a, b, c, limit):  # type: ignore[no-untyped-def]
+    """First and last pixel whose centre can lie between three coordinates."""
+    first = math.ceil(min(a, b, c) - 0.5)
+    last = math.floor(max(a, b, c) - 0.5)
+    return max(first, 0), min(last, limit - 1)
+
+
+@compiled
+def rasterize(screen, triangles, selected, zbuffer, owner):  # type: ignore[no-untyped-def]
+    """Draw the selected triangles into a z-buffer of inverse depth; ``owner`` gets the nearest triangle's number."""
+    rows, cols = owner.shape
+    for q in range(len(selected)):
+        t = selected[q]
+        ax, ay, az, bx, by, bz, cx, cy, cz, area = corners(screen, triangles, t)
+        if area == 0.0:
+            continue
+        x0, x1 = span(ax, bx, cx, cols)
+        y0, y1 = span(ay, by, cy, rows)
+        inv = 1.0 / area
+        for y in range(y0, y1 + 1):
+            py = y + 0.5
+            for x in range(x0, x1 + 1):
+                px = x + 0.5
+                u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) * inv
+                v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inv
+                w = 1.0 - u - v
+                if u < 0.0 or v < 0.0 or w < 0.0:
+                    continue
+                depth = u * az + v * bz + w * cz
+                if depth > zbuffer[y, x]:
+                    zbuffer[y, x] = depth
+                    owner[y, x] = t
+
+
+@compiled
+def level_of_detail(soup: Soup, texels: Texels, screen, selected, lod):  # type: ignore[no-untyped-def]
+    """Write the mip level of each selected triangle's texture, from its area on the texture and in the picture."""
+    for q in range(len(selected)):
+        t = selected[q]
+        texture = soup.texture[soup.material[t]]
+        if texture < 0:
+            continue
+        uv = soup.corner_uv
+        _, _, _, _, _, _, _, _, _, area = corners(screen, soup.triangles, t)
+        covered = (uv[t, 1, 0] - uv[t, 0, 0]) * (uv[t, 2, 1] - uv[t, 0, 1]) - (uv[t, 1, 1] - uv[t, 0, 1]) * (
+            uv[t, 2, 0] - uv[t, 0, 0]
+        )
+        size = texels.levels[texture, 0, 1] * texels.levels[texture, 0, 2]
+        lod[t] = 0.5 * math.log2(max(abs(covered) * size, 1e-9) / max(abs(area), MIN_AREA_PX2))
+
+
+@compiled
+def fetch(texels: Texels, texture, u, v, lod, out):  # type: ignore[no-untyped-def]
+    """Bilinear texture value (0..255, RGBA) at the nearest mip level."""
+    level = min(max(int(lod + 0.5), 0), texels.levels.shape[1] - 1)
+    offset, width, height = (
+        texels.levels[texture, level, 0],
+        texels.levels[texture, level, 1],
+        texels.levels[texture, level, 2],
+    )
+    x = (u - math.floor(u)) * width - 0.5
+    y = (v - math.floor(v)) * height - 0.5
+    xa, ya = math.floor(x), math.floor(y)
+    fx, fy = np.float32(x - xa), np.float32(y - ya)
+    xb, yb = xa + 1, ya + 1
+    xa, xb = (width - 1 if xa < 0 else xa), (0 if xb >= width else xb)
+    ya, yb = (height - 1 if ya < 0 else ya), (0 if yb >= height else yb)
+    w00, w01, w10, w11 = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
+    i00, i01, i10, i11 = (
+        offset + ya * width + xa,
+        offset + ya * width + xb,
+        offset + yb * width + xa,
+        offset + yb * width + xb,
+    )
+    for ch in range(4):
+        out[ch] = (
+            w00 * texels.pixels[i00, ch]
+            + w01 * texels.pixels[i01, ch]
+            + w10 * texels.pixels[i10, ch]
+            + w11 * texels.pixels[i11, ch]
+        )
+
+
+@compiled
+def cover(soup: Soup, texels: Texels, screen, lod, ordered, zbuffer, amount, coverer):  # type: ignore[no-untyped-def]
+    """Gather the opacity of the triangles, farthest first, over the opaque surfaces, and which one covers last."""
+    texel = np.empty(4, np.float32)
+    rows, cols = zbuffer.shape
+    for q in range(len(ordered)):
+        t = ordered[q]
+        ax, ay, az, bx, by, bz, cx, cy, cz, area = corners(screen, soup.triangles, t)
+        if area == 0.0:
+            continue
+        x0, x1 = span(ax, bx, cx, cols)
+        y0, y1 = span(ay, by, cy, rows)
+        m = soup.material[t]
+        texture, bias, inv = soup.texture[m], soup.depth_bias_m[m], 1.0 / area
+        for y in range(y0, y1 + 1):
+            py = y + 0.5
+            for x in range(x0, x1 + 1):
+                px = x + 0.5
+                u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) * inv
+                v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inv
+                w = 1.0 - u - v
+                if u < 0.0 or v < 0.0 or w < 0.0:
+                    continue
+                u, v, w = u * az, v * bz, w * cz
+                depth = u + v + w
+                if depth <= zbuffer[y, x] * (1.0 - bias * depth):
+                    continue
+                alpha = 1.0
+                if texture >= 0:
+                    uv = soup.corner_uv
+                    s = (u * uv[t, 0, 0] + v * uv[t, 1, 0] + w * uv[t, 2, 0]) / depth
+                    r = (u * uv[t, 0, 1] + v * uv[t, 1, 1] + w * uv[t, 2, 1]) / depth
+                    fetch(texels, texture, s, r, lod[t], texel)
+                    alpha = min(texel[3] * soup.alpha_gain[m] / 255.0, 1.0)
+                amount[y, x] = alpha + (1.0 - alpha) * amount[y, x]
+                if alpha > 0.3:
+                    coverer[y, x] = t
+
+
+@compiled
+def accumulate_normals(xyz, triangles):  # type: ignore[no-untyped-def]
+    """Area-weighted unit normals of vertices; zero where a vertex has no triangle."""
+    out = np.zeros_like(xyz)
+    for t in range(len(triangles)):
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ux, uy, uz = xyz[j, 0] - xyz[i, 0], xyz[j, 1] - xyz[i, 1], xyz[j, 2] - xyz[i, 2]
+        vx, vy, vz = xyz[k, 0] - xyz[i, 0], xyz[k, 1] - xyz[i, 1], xyz[k, 2] - xyz[i, 2]
+        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for corner in (i, j, k):
+            out[corner, 0] += nx
+            out[corner, 1] += ny
+            out[corner, 2] += nz
+    for i in range(len(out)):
+        length = math.sqrt(out[i, 0] ** 2 + out[i, 1] ** 2 + out[i, 2] ** 2)
+        if length > 0.0:
+            for ch in range(3):
+                out[i, ch] /= length
+    return out

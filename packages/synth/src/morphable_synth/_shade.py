@@ -1,0 +1,162 @@
+"""Compiled kernels: deferred shading of opaque surfaces, blending of transparent ones."""
+
+import math
+
+import numpy as np
+
+from morphable_synth._arrays import Light, Soup, Texels
+from morphable_synth._compiled import compiled
+from morphable_synth._kernels import corners, fetch, span
+
+
+@compiled
+def _mirror(light: Light, rough, x, y, z, out):  # type: ignore[no-untyped-def]
+    """Prefiltered radiance from a camera-frame direction."""
+    m = light.env_from_cam
+    ex = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z
+    ey = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z
+    ez = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z
+    levels, rows, cols, _ = light.mirror.shape
+    level = min(max(int(rough + 0.5), 0), levels - 1)
+    col = (math.atan2(ex, -ez) * (0.5 / math.pi) + 0.5) * cols - 0.5
+    row = math.acos(min(max(ey, -1.0), 1.0)) * (rows / math.pi) - 0.5
+    c0, r0 = math.floor(col), math.floor(row)
+    fc, fr = np.float32(col - c0), np.float32(row - r0)
+    ca, cb = c0 % cols, (c0 + 1) % cols
+    ra, rb = min(max(r0, 0), rows - 1), min(max(r0 + 1, 0), rows - 1)
+    for ch in range(3):
+        top = light.mirror[level, ra, ca, ch] * (1 - fc) + light.mirror[level, ra, cb, ch] * fc
+        bottom = light.mirror[level, rb, ca, ch] * (1 - fc) + light.mirror[level, rb, cb, ch] * fc
+        out[ch] = top * (1 - fr) + bottom * fr
+
+
+@compiled
+def _textured(soup: Soup, texels: Texels, m, t, u, v, w, lod, texel, out):  # type: ignore[no-untyped-def]
+    """Multiply the texture's colour into ``out``; return alpha and the gloss factor of its fine structure."""
+    uv = soup.corner_uv
+    s = u * uv[t, 0, 0] + v * uv[t, 1, 0] + w * uv[t, 2, 0]
+    r = u * uv[t, 0, 1] + v * uv[t, 1, 1] + w * uv[t, 2, 1]
+    fetch(texels, soup.texture[m], s, r, lod, texel)
+    alpha = min(texel[3] * soup.alpha_gain[m] / 255.0, 1.0)
+    for ch in range(3):
+        low = min(int(texel[ch]), 254)
+        part = texel[ch] - low
+        out[ch] *= soup.lut[m, low, ch] * (1 - part) + soup.lut[m, low + 1, ch] * part
+    gloss = 1.0
+    detail = soup.detail_texture[m]
+    if detail >= 0:
+        # the two textures have one layout: their levels differ by the ratio of their sizes
+        ratio = float(texels.levels[detail, 0, 1]) / texels.levels[soup.texture[m], 0, 1]
+        fetch(texels, detail, s, r, lod + math.log2(ratio), texel)
+        stops = (texel[0] - 128.0) * soup.detail_mix[m] / 64.0
+        factor = math.exp2(stops)
+        for ch in range(3):
+            out[ch] *= factor
+        gloss = factor * factor * factor
+    return alpha, gloss
+
+
+@compiled
+def _highlight(soup: Soup, light: Light, m, i, j, k, u, v, w, gloss, sky, out):  # type: ignore[no-untyped-def]
+    """Add what the surface mirrors; nothing on sheets seen from behind."""
+    f0 = soup.specular[m, 0]
+    if f0 <= 0.0:
+        return
+    n, p = soup.normal, soup.xyz_cam
+    nx = u * n[i, 0] + v * n[j, 0] + w * n[k, 0]
+    ny = u * n[i, 1] + v * n[j, 1] + w * n[k, 1]
+    nz = u * n[i, 2] + v * n[j, 2] + w * n[k, 2]
+    px = u * p[i, 0] + v * p[j, 0] + w * p[k, 0]
+    py = u * p[i, 1] + v * p[j, 1] + w * p[k, 1]
+    pz = u * p[i, 2] + v * p[j, 2] + w * p[k, 2]
+    inverse = 1.0 / math.sqrt(px * px + py * py + pz * pz)
+    px, py, pz = px * inverse, py * inverse, pz * inverse
+    inverse = 1.0 / max(math.sqrt(nx * nx + ny * ny + nz * nz), 1e-9)
+    nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
+    facing = px * nx + py * ny + pz * nz
+    if facing >= 0.0:
+        return
+    grazing = (1.0 + facing) ** 5
+    rough = soup.specular[m, 1]
+    fresnel = f0 + (1.0 - f0) * grazing * (0.55 - 0.22 * rough)
+    _mirror(light, rough, px - 2.0 * facing * nx, py - 2.0 * facing * ny, pz - 2.0 * facing * nz, sky)
+    factor = fresnel * gloss * (u * soup.openness[i] + v * soup.openness[j] + w * soup.openness[k])
+    for ch in range(3):
+        out[ch] += factor * sky[ch]
+
+
+@compiled
+def _shaded(soup: Soup, light: Light, texels: Texels, t, u, v, w, lod, texel, sky, out):  # type: ignore[no-untyped-def]
+    """Colour (linear, 3) and alpha of a point of triangle ``t`` with perspective-correct weights."""
+    i, j, k = soup.triangles[t, 0], soup.triangles[t, 1], soup.triangles[t, 2]
+    m = soup.material[t]
+    for ch in range(3):
+        out[ch] = u * soup.tint[i, ch] + v * soup.tint[j, ch] + w * soup.tint[k, ch]
+    alpha, gloss = 1.0, 1.0
+    if soup.texture[m] >= 0:
+        alpha, gloss = _textured(soup, texels, m, t, u, v, w, lod, texel, out)
+        if alpha < 0.01:
+            return alpha
+    for ch in range(3):
+        out[ch] *= u * soup.irradiance[i, ch] + v * soup.irradiance[j, ch] + w * soup.irradiance[k, ch]
+    _highlight(soup, light, m, i, j, k, u, v, w, gloss, sky, out)
+    return alpha
+
+
+@compiled
+def shade_opaque(soup: Soup, light: Light, texels: Texels, screen, lod, owner, color, transmittance):  # type: ignore[no-untyped-def]
+    """Colour every pixel that has an owner; its background no longer shows."""
+    texel, sky, out = np.empty(4, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
+    rows, cols = owner.shape
+    for y in range(rows):
+        py = y + 0.5
+        for x in range(cols):
+            t = owner[y, x]
+            if t < 0:
+                continue
+            px = x + 0.5
+            ax, ay, az, bx, by, bz, cx, cy, cz, area = corners(screen, soup.triangles, t)
+            inv = 1.0 / area
+            u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) * inv
+            v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inv
+            u, v, w = u * az, v * bz, (1.0 - u - v) * cz
+            inverse = 1.0 / (u + v + w)
+            _shaded(soup, light, texels, t, u * inverse, v * inverse, w * inverse, lod[t], texel, sky, out)
+            for ch in range(3):
+                color[y, x, ch] = out[ch]
+            transmittance[y, x] = 0.0
+
+
+@compiled
+def blend(soup: Soup, light: Light, texels: Texels, screen, lod, ordered, zbuffer, color, transmittance):  # type: ignore[no-untyped-def]
+    """Blend the triangles, farthest first, over what is drawn."""
+    texel, sky, out = np.empty(4, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
+    rows, cols = transmittance.shape
+    for q in range(len(ordered)):
+        t = ordered[q]
+        ax, ay, az, bx, by, bz, cx, cy, cz, area = corners(screen, soup.triangles, t)
+        if area == 0.0:
+            continue
+        x0, x1 = span(ax, bx, cx, cols)
+        y0, y1 = span(ay, by, cy, rows)
+        bias, inv = soup.depth_bias_m[soup.material[t]], 1.0 / area
+        for y in range(y0, y1 + 1):
+            py = y + 0.5
+            for x in range(x0, x1 + 1):
+                px = x + 0.5
+                u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) * inv
+                v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inv
+                w = 1.0 - u - v
+                if u < 0.0 or v < 0.0 or w < 0.0:
+                    continue
+                u, v, w = u * az, v * bz, w * cz
+                depth = u + v + w
+                if depth <= zbuffer[y, x] * (1.0 - bias * depth):
+                    continue
+                inverse = 1.0 / depth
+                alpha = _shaded(soup, light, texels, t, u * inverse, v * inverse, w * inverse, lod[t], texel, sky, out)
+                if alpha < 0.01:
+                    continue
+                for ch in range(3):
+                    color[y, x, ch] = alpha * out[ch] + (1.0 - alpha) * color[y, x, ch]
+                transmittance[y, x] *= 1.0 - alpha

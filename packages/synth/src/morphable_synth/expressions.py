@@ -1,0 +1,195 @@
+"""Plausible expressions: combinations of ARKit actions, lids, and gaze."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+GAZE_RAD = {"horizontal": 0.55, "up": 0.42, "down": 0.52}
+"""Turn of the eyeball at activation 1 of the eyeLook actions."""
+_CLOSED_SHARE, _WINK_SHARE = 0.07, 0.02
+
+
+def sample_expression(rng: np.random.Generator, names: Sequence[str]) -> Float[np.ndarray, " expr"]:
+    """Draw activations in [0, 1] for the named actions; names this module does not know stay near zero."""
+    kinds: list[tuple[float, Callable[[np.random.Generator], dict[str, float]]]] = [
+        (0.22, _neutral), (0.30, _smile), (0.14, _talk), (0.06, _surprise), (0.06, _anger), (0.05, _sadness),
+        (0.04, _pucker), (0.04, _disgust), (0.09, _mixed),
+    ]  # fmt: skip
+    shares = np.array([share for share, _ in kinds])
+    values = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))][1](rng)
+    values = _merge(values, _small_motions(rng))
+    values = _merge(values, _lids(rng))
+    values |= gaze_activations(rng.normal(0, 0.2), rng.normal(-0.03, 0.13))
+    known = {name: value for name, value in _two_sided(rng, values).items() if name in names}
+    out = np.zeros(len(names), np.float32)
+    for name, value in known.items():
+        out[list(names).index(name)] = np.clip(value, 0.0, 1.0)
+    others = [k for k, name in enumerate(names) if name not in _ARKIT and rng.random() < 0.12]
+    out[others] = rng.uniform(0.1, 0.6, len(others))
+    return out
+
+
+def gaze_activations(yaw_rad: float, pitch_rad: float) -> dict[str, float]:
+    """Return eyeLook activations for a gaze to the person's left (yaw) and upward (pitch), both eyes alike."""
+    side = min(abs(yaw_rad) / GAZE_RAD["horizontal"], 1.0)
+    left, right = ("Out", "In") if yaw_rad > 0 else ("In", "Out")
+    vertical = "Up" if pitch_rad > 0 else "Down"
+    height = min(abs(pitch_rad) / GAZE_RAD[vertical.lower()], 1.0)
+    looks = {f"eyeLook{left}Left": side, f"eyeLook{right}Right": side}
+    return looks | {f"eyeLook{vertical}Left": height, f"eyeLook{vertical}Right": height}
+
+
+def gaze_angles(expression: Float[np.ndarray, " expr"], names: Sequence[str]) -> Float[np.ndarray, "2 2"]:
+    """Return (yaw to the person's left, pitch up) of the left and the right eye, radians."""
+    value = dict(zip(names, expression.tolist(), strict=True))
+    out = []
+    for side, outward in (("Left", 1.0), ("Right", -1.0)):
+        yaw = outward * GAZE_RAD["horizontal"] * (value.get(f"eyeLookOut{side}", 0) - value.get(f"eyeLookIn{side}", 0))
+        pitch = GAZE_RAD["up"] * value.get(f"eyeLookUp{side}", 0) - GAZE_RAD["down"] * value.get(
+            f"eyeLookDown{side}", 0
+        )
+        out.append((yaw, pitch))
+    return np.array(out, np.float32)
+
+
+def _neutral(rng: np.random.Generator) -> dict[str, float]:
+    return {"jawOpen": max(rng.normal(0, 0.03), 0.0)}
+
+
+def _smile(rng: np.random.Generator) -> dict[str, float]:
+    strength = rng.uniform(0.15, 1.0)
+    teeth = rng.random() < 0.6
+    return {
+        "mouthSmile": strength,
+        "cheekSquint": strength * rng.uniform(0.2, 0.8),
+        "eyeSquint": strength * rng.uniform(0.0, 0.6),
+        "mouthUpperUp": strength * rng.uniform(0.2, 0.7) if teeth else 0.0,
+        "mouthLowerDown": strength * rng.uniform(0.0, 0.5) if teeth else 0.0,
+        "jawOpen": strength * rng.uniform(0.0, 0.35) if teeth else 0.0,
+        "mouthDimple": rng.uniform(0, 0.4),
+        "mouthStretch": rng.uniform(0, 0.3) * strength,
+    }
+
+
+def _talk(rng: np.random.Generator) -> dict[str, float]:
+    rounded = rng.random() < 0.4
+    return {
+        "jawOpen": rng.beta(1.5, 3.0) * 0.9,
+        "mouthFunnel": rng.uniform(0, 0.6) * rounded,
+        "mouthPucker": rng.uniform(0, 0.5) * rounded,
+        "mouthStretch": rng.uniform(0, 0.5) * (not rounded),
+        "mouthLowerDown": rng.uniform(0, 0.6),
+        "mouthUpperUp": rng.uniform(0, 0.4),
+        "mouthSmile": rng.uniform(0, 0.4),
+    }
+
+
+def _surprise(rng: np.random.Generator) -> dict[str, float]:
+    strength = rng.uniform(0.3, 1.0)
+    return {
+        "browInnerUp": strength,
+        "browOuterUp": strength * rng.uniform(0.5, 1.0),
+        "eyeWide": strength,
+        "jawOpen": strength * rng.uniform(0.1, 1.0),
+        "mouthFunnel": rng.uniform(0, 0.3),
+    }
+
+
+def _anger(rng: np.random.Generator) -> dict[str, float]:
+    strength = rng.uniform(0.3, 1.0)
+    shout = rng.random() < 0.35
+    return {
+        "browDown": strength,
+        "eyeSquint": strength * rng.uniform(0, 0.6),
+        "noseSneer": strength * rng.uniform(0, 0.7),
+        "mouthPress": 0.0 if shout else strength * rng.uniform(0, 0.8),
+        "mouthFrown": strength * rng.uniform(0, 0.6),
+        "jawOpen": rng.uniform(0.3, 0.9) if shout else 0.0,
+        "mouthUpperUp": rng.uniform(0.2, 0.8) if shout else 0.0,
+        "mouthLowerDown": rng.uniform(0.2, 0.8) if shout else 0.0,
+    }
+
+
+def _sadness(rng: np.random.Generator) -> dict[str, float]:
+    strength = rng.uniform(0.3, 1.0)
+    return {
+        "browInnerUp": strength,
+        "mouthFrown": strength * rng.uniform(0.3, 1.0),
+        "mouthShrugLower": strength * rng.uniform(0, 0.6),
+        "eyeSquint": rng.uniform(0, 0.3),
+    }
+
+
+def _pucker(rng: np.random.Generator) -> dict[str, float]:
+    return {"mouthPucker": rng.uniform(0.3, 1.0), "mouthFunnel": rng.uniform(0, 0.4), "cheekPuff": rng.uniform(0, 0.5)}
+
+
+def _disgust(rng: np.random.Generator) -> dict[str, float]:
+    strength = rng.uniform(0.3, 1.0)
+    return {
+        "noseSneer": strength,
+        "mouthUpperUp": strength * rng.uniform(0.2, 0.8),
+        "browDown": strength * rng.uniform(0.2, 0.8),
+        "eyeSquint": strength * 0.5,
+        "cheekSquint": strength * 0.5,
+    }
+
+
+def _mixed(rng: np.random.Generator) -> dict[str, float]:
+    active = [name for name in _GROUPS if rng.random() < 0.2]
+    return {name: rng.uniform(0.1, 0.7) for name in active}
+
+
+def _small_motions(rng: np.random.Generator) -> dict[str, float]:
+    """Slight activity that every face shows."""
+    return {name: abs(rng.normal(0, 0.07)) for name in _GROUPS if rng.random() < 0.35} | {
+        "browInnerUp": abs(rng.normal(0, 0.12)),
+        "browOuterUp": abs(rng.normal(0, 0.12)),
+    }
+
+
+def _lids(rng: np.random.Generator) -> dict[str, float]:
+    """Blinks: mostly open, sometimes half or fully closed, now and then one eye."""
+    draw = rng.random()
+    if draw < _CLOSED_SHARE:
+        return {"eyeBlink": rng.uniform(0.85, 1.0)}
+    if draw < _CLOSED_SHARE + _WINK_SHARE:
+        return {f"eyeBlink{rng.choice(['Left', 'Right'])}": 1.0, "eyeBlink": 0.0}
+    return {"eyeBlink": rng.beta(1.0, 6.0) * 0.8}
+
+
+def _merge(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
+    return {name: max(first.get(name, 0.0), second.get(name, 0.0)) for name in {**first, **second}}
+
+
+def _two_sided(rng: np.random.Generator, values: dict[str, float]) -> dict[str, float]:
+    """Give actions that exist per side to both, slightly or (sometimes) clearly unequal."""
+    lopsided = rng.random() < 0.12
+    out: dict[str, float] = {}
+    for name, value in values.items():
+        if name not in _PAIRED:
+            out[name] = max(out.get(name, 0.0), value)
+            continue
+        spread = rng.uniform(0.3, 0.9) if lopsided and name != "eyeBlink" else abs(rng.normal(0, 0.06))
+        weak = rng.choice(["Left", "Right"])
+        for side in ("Left", "Right"):
+            scaled = value * (1 - spread) if side == weak else value
+            out[name + side] = max(out.get(name + side, 0.0), scaled)
+    return out
+
+
+_PAIRED = (
+    "browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown",
+    "mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch", "mouthUpperUp", "noseSneer",
+)  # fmt: skip
+_SINGLE = (
+    "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel",
+    "mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower",
+    "mouthShrugUpper", "tongueOut",
+)  # fmt: skip
+_GROUPS = tuple(name for name in (*_PAIRED, *_SINGLE) if name not in ("eyeBlink", "tongueOut", "jawOpen", "mouthClose"))
+_ARKIT = frozenset(
+    [*(name + side for name in _PAIRED for side in ("Left", "Right")), *_SINGLE]
+    + [f"eyeLook{way}{side}" for way in ("Up", "Down", "In", "Out") for side in ("Left", "Right")]
+)

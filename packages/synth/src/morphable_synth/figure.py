@@ -1,0 +1,77 @@
+"""A person's geometry before dressing: the decoded face, the base mesh around it, and how they are posed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from morphable_synth.library import Library
+from morphable_synth.scene import Person
+
+CAM_FROM_UP = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
+_EYE_VERTICES = np.arange(14598, 14742)
+_NECK_BELOW_EYES_M = np.array([0.0, -0.10, -0.10], np.float32)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A person's geometry before dressing."""
+
+    person: Person
+    decoded: Float[np.ndarray, "verts 3"]
+    """The face in the model frame."""
+    hm08: Float[np.ndarray, "hm08 3"]
+    """The base mesh in the model frame."""
+    resting_hm08: Float[np.ndarray, "hm08 3"]
+    """The same with eyes looking ahead."""
+    face_cam: Float[np.ndarray, "verts 3"]
+    """The face as labelled: head pose alone, no bending of the neck."""
+
+    def pose(
+        self, xyz: Float[np.ndarray, "points 3"], head_share: Float[np.ndarray, " points"] | float
+    ) -> Float[np.ndarray, "points 3"]:
+        """Bring model-frame points to the camera frame, turned with the head (1), the shoulders (0) or in between."""
+        return pose_points(self.person, xyz, head_share, self.pivot)
+
+    @property
+    def pivot(self) -> Float[np.ndarray, "3"]:
+        """Where the neck bends, model frame."""
+        return self.hm08[_EYE_VERTICES].mean(0) + _NECK_BELOW_EYES_M
+
+
+def build_figure(library: Library, person: Person, decoded: Float[np.ndarray, "verts 3"]) -> Figure:
+    """Put the base mesh around a decoded face and the face into the camera frame."""
+    extension = library.hm08
+    hm08 = extension.vertices(person.identity, person.expression, decoded)
+    resting = extension.vertices(person.identity, np.zeros_like(person.expression), decoded)
+    face_cam = decoded @ (CAM_FROM_UP @ person.rotation_head).T + person.translation_m
+    return Figure(person, decoded, hm08, resting, np.asarray(face_cam, np.float32))
+
+
+def pose_points(
+    person: Person,
+    xyz: Float[np.ndarray, "points 3"],
+    head_share: Float[np.ndarray, " points"] | float,
+    pivot: np.ndarray,
+) -> Float[np.ndarray, "points 3"]:
+    """See `Figure.pose`."""
+    share = np.broadcast_to(np.asarray(head_share, np.float32), xyz.shape[:1])
+    out = np.asarray(xyz @ (CAM_FROM_UP @ person.rotation_head).T + person.translation_m, np.float32)
+    bent = np.flatnonzero(share < 0.999)
+    if len(bent) == 0:
+        return out
+    relative = person.rotation_head @ person.rotation_body.T
+    axis, angle = _axis_angle(relative)
+    offset = (xyz[bent] - pivot) @ person.rotation_body.T
+    turn = (share[bent] * angle)[:, None]
+    turned = offset * np.cos(turn) + np.cross(axis, offset) * np.sin(turn)
+    turned += axis * (offset @ axis)[:, None] * (1 - np.cos(turn))
+    out[bent] = (turned + person.rotation_head @ pivot) @ CAM_FROM_UP.T + person.translation_m
+    return out
+
+
+def _axis_angle(rotation: np.ndarray) -> tuple[np.ndarray, float]:
+    angle = float(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1)))
+    skew = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
+    length = np.linalg.norm(skew)
+    return (skew / length if length > 1e-9 else np.array([0.0, 1.0, 0.0])), angle

@@ -1,0 +1,136 @@
+"""Where people stand and how they hold their heads: camera-frame positions, head and shoulder rotations."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from morphable_synth.scene import FACE_HEIGHT_M, GLOBAL_FOCAL_PX, SceneConfig
+
+_TRIES = 40
+_SHOULDER_M = 0.22
+_MAX_NECK_TURN_RAD = 1.2
+_HEAD_TO_SHOULDER_M = 0.12
+
+
+@dataclass(frozen=True)
+class Place:
+    """A face's place in the picture."""
+
+    center_px: tuple[float, float]
+    face_px: float
+
+    @property
+    def depth_m(self) -> float:
+        """Distance along the optical axis at which an average face has this size."""
+        return GLOBAL_FOCAL_PX * FACE_HEIGHT_M / self.face_px
+
+
+def sample_places(rng: np.random.Generator, config: SceneConfig) -> list[Place]:
+    """Draw the places of a scene's faces, nearest first."""
+    if config.layout == "single":
+        return [_single(rng, config)]
+    count = _count(rng, config.max_faces)
+    rows = count >= 3 and rng.random() < 0.4
+    wanted = _rows(rng, config, count) if rows else _scattered(rng, config, count)
+    placed: list[Place] = []
+    for candidates in wanted:
+        fitting = next((place for place in candidates if _fits(place, placed, rng)), None)
+        if fitting is not None:
+            placed.append(fitting)
+    return sorted(placed, key=lambda place: -place.face_px)
+
+
+def _count(rng: np.random.Generator, most: int) -> int:
+    weights = np.array([1.0 / (k + 2.0) ** 0.7 for k in range(most)])
+    return 1 + int(rng.choice(most, p=weights / weights.sum()))
+
+
+def _single(rng: np.random.Generator, config: SceneConfig) -> Place:
+    size = config.size_px
+    side = float(np.clip(size * rng.uniform(0.38, 0.72), config.min_face_px, config.max_face_px))
+    x, y = size / 2 + rng.normal(0, 0.05 * size, 2)
+    return Place((float(x), float(y)), side)
+
+
+def _scattered(rng: np.random.Generator, config: SceneConfig, count: int) -> list[list[Place]]:
+    """Independent sizes, log-uniform with the upper end falling as people get more."""
+    size = config.size_px
+    top = min(config.max_face_px, 0.78 * size / max(count, 1) ** 0.45)
+    bottom = config.min_face_px if rng.random() < 0.6 else max(config.min_face_px, 0.3 * top)
+    out = []
+    for _ in range(count):
+        side = float(np.exp(rng.uniform(np.log(bottom), np.log(max(top, bottom + 1)))))
+        margin = min(0.45 * side, 0.45 * size)
+        spots = rng.uniform(margin, size - margin, (_TRIES, 2))
+        out.append([Place((float(x), float(y)), side) for x, y in spots])
+    return sorted(out, key=lambda candidates: -candidates[0].face_px)
+
+
+def _rows(rng: np.random.Generator, config: SceneConfig, count: int) -> list[list[Place]]:
+    """A posed group: people side by side in one to three rows, the back rows higher."""
+    size = config.size_px
+    rows = 1 if count <= 3 else int(rng.integers(1, 4 if count > 6 else 3))
+    per_row = int(np.ceil(count / rows))
+    pitch = size * rng.uniform(0.75, 1.05) / per_row
+    side = float(np.clip(pitch * rng.uniform(0.3, 0.55), config.min_face_px, config.max_face_px))
+    top = rng.uniform(0.15, 0.5) * size
+    out = []
+    for k in range(count):
+        row, col = divmod(k, per_row)
+        scale = 0.9 ** (rows - 1 - row) * np.exp(rng.normal(0, 0.05))
+        x = size / 2 + (col - (per_row - 1) / 2 + 0.5 * (row % 2)) * pitch + rng.normal(0, 0.08 * pitch)
+        y = top + row * side * rng.uniform(1.3, 1.8) + rng.normal(0, 0.12 * side)
+        face = float(np.clip(side * scale, config.min_face_px, config.max_face_px))
+        inside = 0.3 * face < x < size - 0.3 * face and 0.3 * face < y < size - 0.3 * face
+        out.append([Place((float(x), float(y)), face)] if inside else [])
+    return sorted(out, key=lambda candidates: -candidates[0].face_px if candidates else 0.0)
+
+
+def _fits(place: Place, placed: list[Place], rng: np.random.Generator) -> bool:
+    """Whether a face would be mostly seen: not on top of another, rarely behind a nearer person's chest."""
+    for near in placed:
+        dx, dy = (place.center_px[k] - near.center_px[k] for k in (0, 1))
+        reach = 0.75 * (place.face_px + near.face_px) * (0.65 if rng.random() < 0.15 else 1.0)
+        if np.hypot(dx, dy) < reach:
+            return False
+        metre = near.face_px / FACE_HEIGHT_M
+        behind_chest = abs(dx) < _SHOULDER_M * metre and dy > _HEAD_TO_SHOULDER_M * metre * 0.8
+        if behind_chest and place.face_px < near.face_px * 1.05:
+            return False
+    return True
+
+
+def translation(place: Place, size_px: int) -> Float[np.ndarray, "3"]:
+    """Return the camera-frame position of the model origin of a face."""
+    depth = place.depth_m
+    x, y = ((place.center_px[k] - size_px / 2) * depth / GLOBAL_FOCAL_PX for k in (0, 1))
+    return np.array([x, y, depth], np.float32)
+
+
+def head_rotation(pitch_rad: float, yaw_rad: float, roll_rad: float) -> Float[np.ndarray, "3 3"]:
+    """Return ``Rx(-pitch) @ Ry(-yaw) @ Rz(-roll)``, the project's head rotation."""
+    (cx, cy, cz), (sx, sy, sz) = (f(-np.array([pitch_rad, yaw_rad, roll_rad])) for f in (np.cos, np.sin))
+    x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return np.asarray(x @ y @ z, np.float32)
+
+
+def sample_rotations(rng: np.random.Generator) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3 3"]]:
+    """Draw rotations of head and shoulders: all yaws up to profile, the neck turned within reason."""
+    kind = rng.random()
+    if kind < 0.45:
+        yaw = rng.normal(0, np.radians(18))
+    elif kind < 0.75:
+        yaw = rng.uniform(-np.radians(60), np.radians(60))
+    else:
+        yaw = rng.choice([-1, 1]) * rng.uniform(np.radians(40), np.radians(93))
+    wide = 2.2 if rng.random() < 0.15 else 1.0
+    pitch = float(np.clip(rng.normal(0, np.radians(11)) * wide, -np.radians(50), np.radians(50)))
+    roll = float(np.clip(rng.normal(0, np.radians(8)) * wide, -np.radians(45), np.radians(45)))
+    body_yaw = yaw * rng.uniform(0.2, 1.0) + rng.normal(0, np.radians(14))
+    body_yaw = float(np.clip(body_yaw, yaw - _MAX_NECK_TURN_RAD, yaw + _MAX_NECK_TURN_RAD))
+    body_roll = 0.35 * roll + rng.normal(0, np.radians(3))
+    body_pitch = 0.3 * pitch + rng.normal(0, np.radians(4))
+    return head_rotation(pitch, float(yaw), roll), head_rotation(body_pitch, body_yaw, body_roll)

@@ -1,0 +1,162 @@
+"""Render a scene: picture and exact labels."""
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageFilter
+
+from morphable_synth import _kernels, _shade
+from morphable_synth._arrays import Soup
+from morphable_synth.assets import picture_named
+from morphable_synth.effects import apply_effects
+from morphable_synth.environment import Environment, camera_view, procedural_environment
+from morphable_synth.figure import Figure, build_figure
+from morphable_synth.labels import PixelLabels, Sample, face_labels
+from morphable_synth.library import Library, load_library
+from morphable_synth.occluders import blob_layers
+from morphable_synth.parts import FIRST_COVERING_PART
+from morphable_synth.person import person_layers
+from morphable_synth.scene import GLOBAL_FOCAL_PX, Scene
+from morphable_synth.soup import CameraLight, LitScene, build_soup, camera_light
+from morphable_synth.textures import srgb_from_linear
+
+_SUPERSAMPLING = 2
+_MIN_COVER = 0.5
+_LUT_SIZE, _LUT_RANGE = 4096, 8.0
+
+
+def render_scene(scene: Scene) -> Sample:
+    """Render a scene and its labels; a pure function of the scene (on one machine).
+
+    Faces of which too little shows (see `SceneConfig.min_visible`) are in the picture but not in the labels.
+    """
+    library = load_library(scene.config.assets, scene.config.cc0_only)
+    rng = np.random.default_rng([scene.seed, scene.index, 1])
+    figures = _figures(library, scene)
+    environment = _environment(library, scene, rng)
+    light = camera_light(environment, scene.light)
+    people = [person_layers(library, figure) for figure in figures]
+    centers = [np.asarray(figure.face_cam.mean(0), np.float32) for figure in figures]
+    sizes = [person.face_px for person in scene.people]
+    for blob in scene.blobs:
+        layer, owner = blob_layers(blob, centers)
+        people[owner].append(layer)
+    lit = build_soup(people, light, centers, sizes)
+    color, transmittance = _colors(library, scene, lit, light)
+    backdrop = _background(library, scene, environment, light, rng)
+    table = _tone_table(scene.light.shoulder)
+    linear = color + transmittance[..., None] * _inverse_tone(backdrop, table)
+    image = apply_effects(_toned(linear, table), scene.effects, rng)
+    pixels = _pixel_labels(library, scene, lit)
+    return face_labels(library, scene, figures, pixels, image)
+
+
+def _figures(library: Library, scene: Scene) -> list[Figure]:
+    if not scene.people:
+        return []
+    identity = np.stack([person.identity for person in scene.people])
+    expression = np.stack([person.expression for person in scene.people])
+    decoded = library.decode(identity, expression)
+    return [build_figure(library, person, face) for person, face in zip(scene.people, decoded, strict=True)]
+
+
+def _environment(library: Library, scene: Scene, rng: np.random.Generator) -> Environment:
+    if scene.light.environment and library.catalog is not None:
+        return library.environment(picture_named(library.catalog.environments, scene.light.environment))
+    return procedural_environment(rng)
+
+
+def _screen(soup: Soup, size_px: int, focal_px: float) -> np.ndarray:
+    return _kernels.project(soup.xyz_cam, focal_px, size_px, size_px)
+
+
+def _ordered(soup: Soup, selected: np.ndarray) -> np.ndarray:
+    """Triangles sorted from the farthest to the nearest."""
+    depth = soup.xyz_cam[:, 2][soup.triangles[selected]].sum(1)
+    return selected[np.argsort(-depth, kind="stable")]
+
+
+def _colors(library: Library, scene: Scene, lit: LitScene, light: CameraLight) -> tuple[np.ndarray, np.ndarray]:
+    """Linear colours with background left black, and how much of the background shows."""
+    size = scene.config.size_px * _SUPERSAMPLING
+    soup, texels = lit.soup, library.texels
+    screen = _screen(soup, size, GLOBAL_FOCAL_PX * _SUPERSAMPLING)
+    zbuffer, owner = np.zeros((size, size), np.float32), np.full((size, size), -1, np.int32)
+    _kernels.rasterize(screen, soup.triangles, lit.opaque, zbuffer, owner)
+    lod = np.zeros(len(soup.triangles), np.float32)
+    for selected in (lit.opaque, lit.transparent):
+        _kernels.level_of_detail(soup, texels, screen, selected, lod)
+    color, transmittance = np.zeros((size, size, 3), np.float32), np.ones((size, size), np.float32)
+    _shade.shade_opaque(soup, light.mirror, texels, screen, lod, owner, color, transmittance)
+    ordered = _ordered(soup, lit.transparent)
+    _shade.blend(soup, light.mirror, texels, screen, lod, ordered, zbuffer, color, transmittance)
+    return _reduced(color), _reduced(transmittance)
+
+
+def _reduced(values: np.ndarray) -> np.ndarray:
+    """Average blocks of samples to pixels."""
+    return (values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2]) * np.float32(0.25)
+
+
+def _pixel_labels(library: Library, scene: Scene, lit: LitScene) -> PixelLabels:
+    """What is seen at the centre of every pixel."""
+    size = scene.config.size_px
+    soup = lit.soup
+    screen = _screen(soup, size, GLOBAL_FOCAL_PX)
+    zbuffer, owner = np.zeros((size, size), np.float32), np.full((size, size), -1, np.int32)
+    _kernels.rasterize(screen, soup.triangles, lit.opaque, zbuffer, owner)
+    cover, coverer = np.zeros((size, size), np.float32), np.full((size, size), -1, np.int32)
+    covering = lit.transparent[soup.part[lit.transparent] >= FIRST_COVERING_PART]
+    lod = np.zeros(len(soup.triangles), np.float32)
+    _kernels.level_of_detail(soup, library.texels, screen, covering, lod)
+    _kernels.cover(soup, library.texels, screen, lod, _ordered(soup, covering), zbuffer, cover, coverer)
+    seen = np.where((cover >= _MIN_COVER) & (coverer >= 0), coverer, owner)
+    return PixelLabels(zbuffer, owner, seen, lit)
+
+
+def _background(
+    library: Library, scene: Scene, environment: Environment, light: CameraLight, rng: np.random.Generator
+) -> Float[np.ndarray, "rows cols 3"]:
+    """Background as sRGB-encoded values in [0, 1]."""
+    size, choice = scene.config.size_px, scene.light
+    if choice.background == "environment":
+        view = camera_view(environment, choice.env_from_cam, focal_px=GLOBAL_FOCAL_PX, size_hw=(size, size))
+        return (
+            _toned(view * light.exposure * np.array(choice.tint), _tone_table(choice.shoulder)).astype(np.float32) / 255
+        )
+    if choice.background and library.catalog is not None:
+        picture = _crop(Image.open(picture_named(library.catalog.backgrounds, choice.background)), size, rng)
+    else:
+        coarse = rng.uniform(0.1, 0.9, 3) + rng.normal(0, 0.12, (int(rng.integers(2, 9)),) * 2 + (3,))
+        picture = Image.fromarray((np.clip(coarse, 0, 1) * 255).astype(np.uint8)).resize(
+            (size, size), Image.Resampling.BICUBIC
+        )
+    if choice.background_blur_px > 0.3:
+        picture = picture.filter(ImageFilter.GaussianBlur(choice.background_blur_px))
+    return np.asarray(picture, np.float32) / 255
+
+
+def _crop(picture: Image.Image, size: int, rng: np.random.Generator) -> Image.Image:
+    """A random square of a photograph, mirrored half of the time."""
+    picture = picture.convert("RGB")
+    side = min(picture.size) * rng.uniform(0.45, 1.0)
+    left, top = rng.uniform(0, picture.width - side), rng.uniform(0, picture.height - side)
+    cut = picture.resize((size, size), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
+    return cut.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else cut
+
+
+def _tone_table(shoulder: float) -> Float[np.ndarray, " entries"]:
+    """Display value of linear light from 0 to `_LUT_RANGE`: straight, then rolling off to white; sRGB-encoded."""
+    linear = np.linspace(0, 1, _LUT_SIZE) ** 2 * _LUT_RANGE
+    rolled = shoulder + (1 - shoulder) * (1 - np.exp(-(linear - shoulder) / (1 - shoulder)))
+    return srgb_from_linear(np.where(linear < shoulder, linear, rolled))
+
+
+def _toned(linear: np.ndarray, table: np.ndarray) -> UInt8[np.ndarray, "rows cols 3"]:
+    position = np.sqrt(np.clip(linear, 0, _LUT_RANGE) / _LUT_RANGE) * (_LUT_SIZE - 1)
+    return (table * 255 + 0.5).astype(np.uint8)[position.astype(np.int32)]
+
+
+def _inverse_tone(display: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Linear light that the tone table shows as the given values."""
+    steps = np.interp(np.arange(256) / 255.0, table, np.linspace(0, 1, _LUT_SIZE) ** 2 * _LUT_RANGE)
+    return np.minimum(steps, 2.0).astype(np.float32)[(np.clip(display, 0, 1) * 255 + 0.5).astype(np.uint8)]

@@ -1,0 +1,172 @@
+"""Write scenes to WebDataset shards, resumable; and read them back."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.progress import Progress
+
+from morphable_synth.labels import FACE_LABELS, Sample
+from morphable_synth.render import render_scene
+from morphable_synth.sampling import sample_scene
+from morphable_synth.scene import SceneConfig
+
+FORMAT_VERSION = 1
+_JPEG_QUALITY = 95
+_OTHER_RUN = (
+    "out must be empty or hold shards of the same settings, got {path} with other {names}; choose another folder"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateConfig:
+    """A run of `generate`."""
+
+    scenes: SceneConfig
+    """What kind of pictures."""
+    out: Path
+    """Folder of the shards; a run that was stopped continues there."""
+    seed: int = 0
+    """Number of the series."""
+    count: int = 1000
+    """Number of scenes."""
+    shard_size: int = 250
+    """Scenes per shard."""
+    workers: int = 2
+    """Processes."""
+
+    def __post_init__(self) -> None:
+        for name in ("count", "shard_size", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+def generate(config: GenerateConfig, *, quiet: bool = False) -> list[Path]:
+    """Write all shards that are not there yet and return the paths of all.
+
+    A shard appears under its name only when it is complete, so that a killed run leaves no torn shard, and the next
+    run makes only what is missing. Scene k is the same whatever the number of workers.
+    """
+    config.out.mkdir(parents=True, exist_ok=True)
+    _claim(config)
+    starts = range(0, config.count, config.shard_size)
+    paths = [config.out / f"synth-{config.seed:04d}-{k:06d}.tar" for k in range(len(starts))]
+    jobs = [
+        (config.scenes, config.seed, start, min(config.shard_size, config.count - start), path)
+        for start, path in zip(starts, paths, strict=True)
+        if not path.exists()
+    ]
+    with Progress(disable=quiet) as progress:
+        bar = progress.add_task("shards", total=len(paths), completed=len(paths) - len(jobs))
+        if config.workers == 1:
+            for job in jobs:
+                _write_shard(*job)
+                progress.advance(bar)
+            return paths
+        with ProcessPoolExecutor(config.workers, get_context("spawn")) as pool:
+            for done in as_completed([pool.submit(_write_shard, *job) for job in jobs]):
+                done.result()
+                progress.advance(bar)
+    return paths
+
+
+def _claim(config: GenerateConfig) -> None:
+    """Record the settings, or compare them with those of the shards already there."""
+    settings = json.loads(json.dumps(asdict(config), default=str))
+    for name in ("out", "workers"):
+        settings.pop(name)
+    settings["scenes"].pop("assets")
+    record = {"format_version": FORMAT_VERSION, "settings": settings}
+    path = config.out / "run.json"
+    if not path.exists():
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
+        temporary.replace(path)
+        return
+    known = json.loads(path.read_text())
+    if known != record:
+        old = known.get("settings", {})
+        names = [n for n in settings if n != "count" and settings[n] != old.get(n)]
+        if names or known.get("format_version") != FORMAT_VERSION:
+            raise ValueError(_OTHER_RUN.format(path=path, names=", ".join(names) or "format_version"))
+
+
+def _write_shard(scenes: SceneConfig, seed: int, start: int, count: int, path: Path) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with tarfile.open(temporary, "w") as tar:
+            for index in range(start, start + count):
+                sample = render_scene(sample_scene(seed, index, scenes))
+                for ending, content in files_of(sample).items():
+                    entry = tarfile.TarInfo(f"{seed:04d}_{index:08d}.{ending}")
+                    entry.size = len(content)
+                    tar.addfile(entry, io.BytesIO(content))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def files_of(sample: Sample) -> dict[str, bytes]:
+    """Return a sample's files by ending: ``jpg``, ``npz`` (face labels), ``mask.png`` (part, face + 1, 255 x skin)."""
+    picture, mask, labels = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    Image.fromarray(sample.image).save(picture, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+    planes = np.stack(
+        [sample.part, (sample.face_index + 1).astype(np.uint8), sample.skin_mask.astype(np.uint8) * 255], -1
+    )
+    Image.fromarray(planes).save(mask, "PNG")
+    arrays = {name: getattr(sample, name) for name in FACE_LABELS}
+    np.savez_compressed(labels, focal_px=np.float32(sample.focal_px), format_version=np.int64(FORMAT_VERSION), **arrays)
+    return {"jpg": picture.getvalue(), "npz": labels.getvalue(), "mask.png": mask.getvalue()}
+
+
+@dataclass(frozen=True)
+class StoredSample:
+    """A scene read from a shard."""
+
+    key: str
+    image: np.ndarray
+    """uint8, rows x cols x 3."""
+    labels: dict[str, np.ndarray]
+    """The arrays of `FACE_LABELS`, and ``focal_px``."""
+    part: np.ndarray
+    face_index: np.ndarray
+    skin_mask: np.ndarray
+
+
+def read_shard(path: Path) -> Iterator[StoredSample]:
+    """Yield the scenes of a shard in order.
+
+    Raises:
+        ValueError: The shard was written in another format version.
+    """
+    with tarfile.open(path) as tar:
+        files: dict[str, bytes] = {}
+        for entry in tar:
+            key, _, ending = entry.name.partition(".")
+            stream = tar.extractfile(entry)
+            files[ending] = stream.read() if stream is not None else b""
+            if ending == "mask.png":  # the last of a scene's files
+                yield _stored(key, files, path)
+                files = {}
+
+
+def _stored(key: str, files: dict[str, bytes], path: Path) -> StoredSample:
+    with np.load(io.BytesIO(files["npz"]), allow_pickle=False) as stored:
+        labels = {name: stored[name] for name in stored.files}
+    version = int(labels.pop("format_version"))
+    if version != FORMAT_VERSION:
+        raise ValueError(f"{path} must have format version {FORMAT_VERSION}, got {version}; generate it again")
+    planes = np.asarray(Image.open(io.BytesIO(files["mask.png"])))
+    image = np.asarray(Image.open(io.BytesIO(files["jpg"])).convert("RGB"))
+    return StoredSample(key, image, labels, planes[..., 0], planes[..., 1].astype(np.int32) - 1, planes[..., 2] > 0)

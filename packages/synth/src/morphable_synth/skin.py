@@ -1,0 +1,67 @@
+"""Skin and hair colour: tones from very light to very dark, recolouring tables, fine structure."""
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageFilter
+
+from morphable_synth.textures import linear_from_srgb
+
+SKIN_TONES_SRGB = np.array(
+    [
+        (240, 208, 190), (228, 188, 164), (212, 166, 138), (190, 143, 112), (164, 116, 86),
+        (134, 90, 64), (104, 68, 48), (78, 50, 36), (56, 36, 28),
+    ],
+    np.float32,
+)  # fmt: skip
+"""Mean face colours, light to dark, about evenly spaced to the eye."""
+HAIR_COLORS_SRGB = {
+    "black": (28, 24, 22), "dark_brown": (54, 38, 28), "brown": (88, 60, 40), "auburn": (112, 56, 32),
+    "light_brown": (134, 100, 68), "blond": (188, 150, 98), "grey": (140, 136, 132), "white": (212, 208, 202),
+}  # fmt: skip
+_DETAIL_RADIUS = 0.004
+"""Blur that separates structure from colour, relative to the width of the head's texture."""
+
+
+def skin_tone(darkness: float, warmth: float) -> Float[np.ndarray, "3"]:
+    """Return a mean skin colour (linear light).
+
+    Args:
+        darkness: 0 very light to 1 very dark.
+        warmth: About -1 (pink, cool) to 1 (yellow, warm).
+    """
+    at = np.clip(darkness, 0.0, 1.0) * (len(SKIN_TONES_SRGB) - 1)
+    low = min(int(at), len(SKIN_TONES_SRGB) - 2)
+    srgb = SKIN_TONES_SRGB[low] + (at - low) * (SKIN_TONES_SRGB[low + 1] - SKIN_TONES_SRGB[low])
+    shifted = srgb * (1 + warmth * np.array([0.0, 0.025, -0.07], np.float32))
+    return linear_from_srgb(shifted / 255.0)
+
+
+def recolor_table(
+    source: Float[np.ndarray, "3"], target: Float[np.ndarray, "3"], contrast: float = 1.0
+) -> Float[np.ndarray, "256 3"]:
+    """Return the table that takes 8-bit texture values to linear colour, the mean colour to the target.
+
+    Args:
+        source: Mean linear colour of the texture.
+        target: Linear colour wanted in its place.
+        contrast: Exponent of each value relative to the mean.
+    """
+    linear = linear_from_srgb(np.arange(256, dtype=np.float32) / 255.0)[:, None]
+    ratio = np.maximum(linear, 1e-5) / np.maximum(source, 1e-4)
+    return np.asarray(target * ratio**contrast, np.float32).clip(0.0, 1.2)
+
+
+def plain_table() -> Float[np.ndarray, "256 3"]:
+    """Return the table that only decodes sRGB."""
+    return np.repeat(linear_from_srgb(np.arange(256, dtype=np.float32) / 255.0)[:, None], 3, 1)
+
+
+def detail_map(skin: UInt8[np.ndarray, "rows cols 4"]) -> UInt8[np.ndarray, "rows cols 4"]:
+    """Return the fine structure of a skin: 128 + 64 stops of difference from its blurred colour."""
+    rgb = Image.fromarray(skin[..., :3])
+    blurred = rgb.filter(ImageFilter.GaussianBlur(_DETAIL_RADIUS * skin.shape[1] * 2))
+    ratio = (np.asarray(rgb, np.float32) + 4.0) / (np.asarray(blurred, np.float32) + 4.0)
+    stops = 2.2 * np.log2(ratio)  # sRGB is close to a power of 2.2
+    out = np.full(skin.shape, 255, np.uint8)
+    out[..., :3] = np.clip(128 + 64 * stops.mean(-1, keepdims=True), 0, 255).astype(np.uint8)
+    return out

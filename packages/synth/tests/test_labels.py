@@ -1,0 +1,64 @@
+"""Labels agree with the picture and with each other."""
+
+import numpy as np
+import torch
+
+import morphable
+from morphable_synth import PART_NAMES, Sample, Scene
+
+
+def test_points_follow_from_the_coefficients(single: Sample):
+    model = morphable.load("open")
+    vertices = model.decode_shape(torch.from_numpy(single.identity), torch.from_numpy(single.expression))
+    points = model.landmarks(vertices)[0].numpy()
+    placed = points @ (np.diag([1.0, -1.0, -1.0]) @ single.rotation_head[0]).T + single.translation_m[0]
+    np.testing.assert_allclose(single.landmarks68_cam_m[0], placed, atol=1e-5)
+    pixels = 1015.0 * placed[:, :2] / placed[:, 2:] + 80.0
+    np.testing.assert_allclose(single.landmarks68_px[0], pixels, atol=1e-2)
+
+
+def test_box_is_tight_and_centre_is_its_middle(group: Sample):
+    for box, center, points in zip(group.box_xyxy_px, group.center_px, group.landmarks68_px, strict=True):
+        np.testing.assert_allclose(box, [*points.min(0), *points.max(0)])
+        np.testing.assert_allclose(center, (box[:2] + box[2:]) / 2, rtol=1e-6)
+
+
+def test_seen_points_lie_on_their_own_face_at_their_own_depth(single: Sample):
+    seen = single.landmark_visible[0]
+    assert seen.sum() > 20
+    col, row = np.floor(single.landmarks68_px[0][seen]).astype(int).T
+    depth = single.depth_m[row, col]
+    outside = depth == 0  # points on the very outline may fall on a background pixel
+    assert outside.mean() < 0.1
+    difference = single.landmarks68_cam_m[0][seen][~outside, 2] - depth[~outside]
+    assert np.abs(np.median(difference)) < 0.002
+
+
+def test_pixel_labels_are_consistent(group: Sample):
+    assert group.part.max() < len(PART_NAMES)
+    assert ((group.part == 0) == (group.depth_m == 0))[group.part != PART_NAMES.index("hair")].all()
+    assert (group.face_index[group.skin_mask] >= 0).all()
+    assert group.face_index.max() < len(group.identity)
+
+
+def test_rerendered_model_overlaps_the_visible_skin(single: Sample):
+    """Where nothing occludes, the labelled mesh covers the skin mask (intersection over union at least 0.9)."""
+    from morphable_render import camera_from_model, rasterize
+
+    model = morphable.load("open")
+    vertices = model.decode_shape(torch.from_numpy(single.identity), torch.from_numpy(single.expression))
+    cam = camera_from_model(vertices, torch.from_numpy(single.rotation_head), torch.from_numpy(single.translation_m))
+    fragments = rasterize(cam, model.triangles, focal_px=1015.0, size_hw=(160, 160))
+    skin = model.region("skin")[model.triangles].all(-1)
+    drawn = (fragments.mask & skin[fragments.triangle.clamp(min=0)])[0].numpy()
+    hair = single.part == PART_NAMES.index("hair")
+    both, either = (drawn & single.skin_mask & ~hair).sum(), ((drawn | single.skin_mask) & ~hair).sum()
+    assert both / either >= 0.9
+
+
+def test_same_scene_twice_is_the_same_picture(single: Sample, single_scene: Scene):
+    from morphable_synth import render_scene
+
+    again = render_scene(single_scene)
+    np.testing.assert_array_equal(again.image, single.image)
+    np.testing.assert_array_equal(again.part, single.part)
