@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from morphable_evalkit.dense import ZAlign, align_depth
+from morphable_evalkit.dense import align_depth
 from morphable_evalkit.ground_truth import GroundTruth
 from morphable_evalkit.matching import Match, match_best, match_greedy
 from morphable_evalkit.metrics import Normalizer, box_size, face_size, mean_point_error, tight_box
@@ -157,7 +157,6 @@ def score_alignment(
     points: Points = "dataset",
     normalizer: Normalizer = "bbox",
     dims: Literal[2, 3] = 2,
-    z_align: ZAlign = "mean",
     form: Form = "whole-image",
     one_to_one: bool = False,
     point_map: Int[np.ndarray, " points"] | None = None,
@@ -169,8 +168,7 @@ def score_alignment(
         truth: The data set.
         points: Which points of the prediction are scored.
         normalizer: What errors are divided by, from the ground truth.
-        dims: 2 for x and y, 3 with depth.
-        z_align: How the two depths are brought to one origin; 3D only.
+        dims: 2 for x and y, 3 with depth, each face's from its mean.
         form: Whether the system found the face itself.
         one_to_one: Match several faces of a picture greedily by score (IoU >= 0.5).
         point_map: Vertex of each point, for data sets whose points are neither the 68 nor AFLW's 21.
@@ -186,7 +184,7 @@ def score_alignment(
     size = box_size(truth.boxes()) if truth.box_xyxy_px is not None else face_size(truth.points_px, normalizer)
     predicted, target, visible = matched68, truth.points_px, truth.visible
     if dims == 3:
-        predicted, target = _with_depth(predictions, predicted, truth, z_align)
+        predicted, target = _with_depth(predictions, predicted, truth)
     if target.shape[1] == 21:
         predicted = aflw21_from_68(predicted)
     elif target.shape[1] != predicted.shape[1]:
@@ -205,7 +203,7 @@ def score_alignment(
         yaw_deg=truth.yaw_deg,
         num_unmatched=len(predictions.image) - len(set(rows[found].tolist())),
         num_images=len(truth.images),
-        protocol=_protocol(truth, points, normalizer, dims, z_align, form, one_to_one),
+        protocol=_protocol(truth, points, normalizer, dims, form, one_to_one),
     )
 
 
@@ -226,7 +224,7 @@ def _from_vertices(
 
 
 def _with_depth(
-    predictions: Predictions, predicted: Float[np.ndarray, "preds points 2"], truth: GroundTruth, z_align: ZAlign
+    predictions: Predictions, predicted: Float[np.ndarray, "preds points 2"], truth: GroundTruth
 ) -> tuple[Float[np.ndarray, "preds points 3"], Float[np.ndarray, "faces points 3"]]:
     """Append depths with a common origin."""
     depth = predictions.depths_px()
@@ -236,7 +234,7 @@ def _with_depth(
         raise ValueError(f"dims must be 2 for {truth.name}, got 3; its labels have no depth")
     first = np.concatenate([predicted, depth[..., None]], axis=-1)
     second = np.concatenate([truth.points_px, truth.depth_px[..., None]], axis=-1)
-    return align_depth(first, z_align), align_depth(second, z_align)
+    return align_depth(first, "mean"), align_depth(second, "mean")
 
 
 def _check_order(boxes: Float[np.ndarray, "faces 4"], truth_boxes: Float[np.ndarray, "faces 4"]) -> None:
@@ -259,7 +257,6 @@ def _protocol(
     points: Points,
     normalizer: Normalizer,
     dims: int,
-    z_align: ZAlign,
     form: Form,
     one_to_one: bool,
 ) -> dict[str, str]:
@@ -272,7 +269,7 @@ def _protocol(
     return {
         "data set": truth.name,
         "points": f"{count}, {jaw}{mixed}",
-        "coordinates": "x, y" if dims == 2 else f"x, y and depth (depth origin: {z_align})",
+        "coordinates": "x, y" if dims == 2 else "x, y and depth (depth origin: mean)",
         "normaliser": f"sqrt(w*h) of {box}" if normalizer == "bbox" else "distance of the outer eye corners",
         "input": "whole pictures" if form == "whole-image" else "crops around the true faces",
         "face": selection if form == "whole-image" else "the one of the crop",

@@ -9,6 +9,7 @@ import tyro
 from morphable_evalkit.command_check import CheckConfig, run_check
 from morphable_evalkit.command_compare import CompareConfig, run_compare
 from morphable_evalkit.command_convert import ConvertConfig, run_convert
+from morphable_evalkit.command_crops import CropsConfig, run_crops
 from morphable_evalkit.command_faces import FacesConfig, run_faces
 from morphable_evalkit.command_latency import LatencyConfig, run_latency
 from morphable_evalkit.command_nme import NmeConfig, run_nme
@@ -27,6 +28,7 @@ Config = (
     | Annotated[TableConfig, tyro.conf.subcommand("table")]
     | Annotated[SummaryConfig, tyro.conf.subcommand("summary")]
     | Annotated[CheckConfig, tyro.conf.subcommand("check")]
+    | Annotated[CropsConfig, tyro.conf.subcommand("crops")]
     | Annotated[ConvertConfig, tyro.conf.subcommand("convert")]
 )
 """Options of one command."""
@@ -64,6 +66,8 @@ def run(config: Config) -> None:
             run_summary(config)
         case CheckConfig():
             run_check(config)
+        case CropsConfig():
+            run_crops(config)
         case ConvertConfig():
             run_convert(config)
 

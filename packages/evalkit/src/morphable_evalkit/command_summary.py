@@ -64,8 +64,8 @@ def run_summary(config: SummaryConfig) -> None:
     notes = (
         "whole pictures in, no ground-truth crop; mean NME over found faces by sqrt(w*h) of the ground-truth points' "
         "box with its bootstrap interval; <5 %: share of all faces; aflw2000: original labels, static points, "
-        "prediction of best IoU, yaw bins 0-30 / 30-60 / 60-90; afw_multi, dlib_groups: one to one, greedy by score, IoU >= 0.5; "
-        f"68 points: {points}",
+        "prediction of best IoU, yaw bins 0-30 / 30-60 / 60-90; afw_multi, dlib_groups: one to one, greedy by score, "
+        f"IoU >= 0.5; 68 points: {points}",
         *((reference["source"],) if reference["source"] else ()),
     )
     emit(Table("Development photographs", _COLUMNS, rows, notes), [], config.output)
