@@ -10,10 +10,10 @@ from PIL import Image
 from stand_ins import DotEngine, dotted
 
 from morphable_reconstruct.cli import main
+from morphable_reconstruct.command import run
 from morphable_reconstruct.config import ReconstructConfig
 from morphable_reconstruct.options import SAVE_KINDS, RunConfig
 from morphable_reconstruct.reconstructor import Reconstructor
-from morphable_reconstruct.run import run
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ fastapi = pytest.importorskip("fastapi")
 pytest.importorskip("httpx2")
 from fastapi.testclient import TestClient  # noqa: E402
 
-from morphable_reconstruct.service.app import create_app  # noqa: E402
+from morphable_reconstruct.service._app import create_app  # noqa: E402
 
 
 class SlowEngine(DotEngine):

@@ -40,7 +40,7 @@ def _run(config_type: type[_Config], arguments: list[str], program: str, action:
 
 def _reconstruct(config: RunConfig) -> int:
     """Reconstruct pictures and videos."""
-    from morphable_reconstruct.run import run
+    from morphable_reconstruct.command import run
 
     return run(config)
 

@@ -26,6 +26,9 @@ _LINES = (
     ),
 )
 """Runs of the 68 points that are joined, and whether they close."""
+_NUM_JAW = 17
+_HIDDEN_PARTS = frozenset({"scalp", "neck", "ears"})
+"""Parts of the model that the overlay leaves out: the photograph shows hair and collars there."""
 _PIXELS_PER_STROKE = 700.0
 """One pixel of line width per this many pixels of the picture's longer side."""
 
@@ -51,7 +54,9 @@ def draw_overlay(
     pixels = np.asarray(photo, dtype=np.float32) / 255.0
     if opacity > 0.0 and scene.faces:
         drawn = render_scene(scene, size_hw=size_hw, background=pixels)
-        pixels = pixels + opacity * (drawn.rgb - pixels)
+        hidden = [index for index, name in enumerate(scene.model.part_names) if name in _HIDDEN_PARTS]
+        shown = drawn.mask & ~np.isin(drawn.part, hidden)
+        pixels = np.where(shown[..., None], pixels + opacity * (drawn.rgb - pixels), pixels)
     picture = Image.fromarray(to_bytes(pixels))
     ratio = np.array([size_hw[1] / width, size_hw[0] / height])
     draw = ImageDraw.Draw(picture)
@@ -66,12 +71,19 @@ def draw_overlay(
 
 
 def draw_landmarks(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "68 2"], *, stroke_px: int) -> None:
-    """Join the 68 points to the features they outline."""
+    """Join the 68 points to the features they outline; the jaw has its own colour."""
+    draw_lines(draw, points, color=POINT_COLOR, stroke_px=stroke_px)
+    jaw = [tuple(point) for point in points[:_NUM_JAW].tolist()]
+    draw.line(jaw, fill=JAW_COLOR, width=stroke_px)
+
+
+def draw_lines(
+    draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "68 2"], *, color: tuple[int, int, int], stroke_px: int
+) -> None:
+    """Join the 68 points in one colour."""
     for run, closed in _LINES:
         line = [tuple(points[i].tolist()) for i in run]
-        draw.line(
-            line + line[:1] if closed else line, fill=JAW_COLOR if run.start == 0 else POINT_COLOR, width=stroke_px
-        )
+        draw.line(line + line[:1] if closed else line, fill=color, width=stroke_px)
 
 
 def draw_box(draw: ImageDraw.ImageDraw, corners: Float[np.ndarray, "2 2"], label: str, *, stroke_px: int) -> None:

@@ -76,7 +76,7 @@ class Reconstructor:
         self.config = config or ReconstructConfig()
         loaded = model if isinstance(model, MorphableModel) else morphable.load("open" if model is None else model)
         self.model = loaded.float().cpu().eval()
-        self._engine, self.defaults = build_engine(weights, self.model, self.config)
+        self.engine, self.defaults = build_engine(weights, self.model, self.config)
 
     @classmethod
     def from_engine(
@@ -91,9 +91,14 @@ class Reconstructor:
         self = cls.__new__(cls)
         self.config = config or ReconstructConfig()
         self.model = model
-        self._engine = engine
+        self.engine = engine
         self.defaults = defaults or InferenceDefaults()
         return self
+
+    @property
+    def min_score(self) -> float:
+        """The threshold in force: the configuration's, else the weights'."""
+        return self.defaults.min_score if self.config.min_score is None else self.config.min_score
 
     @overload
     def __call__(self, images: list[ImageSource]) -> list[Scene]: ...
@@ -152,13 +157,12 @@ class Reconstructor:
         groups: dict[tuple[int, int], list[_View]] = defaultdict(list)
         for view in views:
             groups[view.plan.input_hw].append(view)
-        min_score = self.defaults.min_score if self.config.min_score is None else self.config.min_score
         for (height, width), group in groups.items():
             top_k = min(self.config.max_faces, height * width // _CELL_AREA_PX)
             for start in range(0, len(group), self.config.batch_size):
                 batch = group[start : start + self.config.batch_size]
                 images = torch.from_numpy(np.stack([view.pixels for view in batch])).permute(0, 3, 1, 2).float() / 255
-                detections = self._engine(images, top_k=top_k, min_score=min_score)
+                detections = self.engine(images, top_k=top_k, min_score=self.min_score)
                 for row, view in enumerate(batch):
                     valid = detections.valid[row]
                     yield (

@@ -80,9 +80,9 @@ def render_scene(
 
 
 def render_view(scene: "Scene", name: str, *, size_px: int = 512) -> UInt8[np.ndarray, "rows cols 3"]:
-    """Render all faces, in their light, from the front, the person's-left-hand (picture's right) side, or above.
+    """Render all faces, in their light, from the front, from the picture's right, or from above.
 
-    The view is nearly parallel and fits the scene, so that sizes and distances can be compared.
+    Views are nearly parallel and all of one scale, so that sizes and distances can be compared.
 
     Raises:
         ValueError: The name is none of `VIEW_NAMES`.
@@ -95,8 +95,8 @@ def render_view(scene: "Scene", name: str, *, size_px: int = 512) -> UInt8[np.nd
     vertices = np.stack([face.vertices_cam_m for face in scene.faces]).astype(np.float64)
     low, high = vertices.min((0, 1)), vertices.max((0, 1))
     turned = (vertices - (low + high) / 2) @ _VIEW_TURNS[name].T
-    radius_m = np.abs(turned[..., :2]).max() * _VIEW_MARGIN
-    distance_m = _VIEW_DISTANCE * np.abs(turned).max()
+    radius_m = (high - low).max() / 2 * _VIEW_MARGIN
+    distance_m = _VIEW_DISTANCE * radius_m
     turned[..., 2] += distance_m
     image = render_faces(
         torch.from_numpy(turned.astype(np.float32)),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from morphable_reconstruct.colors import lit_vertex_colors, to_bytes
@@ -34,7 +34,7 @@ def write_obj(scene: Scene, path: Path, *, texture: str = "albedo", texture_px: 
     with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", errors="replace") as file:
         file.write(f"# morphable-reconstruct; metres, y up, camera at the origin\nmtllib {stem}.mtl\n")
         uv = scene.model.uv.cpu().numpy() * (1.0, -1.0) + (0.0, 1.0)
-        np.savetxt(file, uv, fmt="vt %.6f %.6f")
+        file.write(_lines("vt %.6f %.6f", uv))
         for index, face in enumerate(scene.faces):
             _write_face(file, face, f"{stem}_face_{index:02d}", first=1 + index * scene.model.num_vertices)
 
@@ -44,13 +44,13 @@ def _write_face(file: io.TextIOWrapper, face: Face, name: str, *, first: int) ->
     vertices = face.vertices_cam_m * CAMERA_TO_UPRIGHT
     normals = face.model.normals(torch.from_numpy(vertices)).numpy()
     file.write(f"o {name}\n")
-    np.savetxt(file, vertices, fmt="v %.6f %.6f %.6f")
-    np.savetxt(file, normals, fmt="vn %.4f %.4f %.4f")
+    file.write(_lines("v %.6f %.6f %.6f", vertices))
+    file.write(_lines("vn %.4f %.4f %.4f", normals))
     file.write(f"usemtl {name}\n")
     corner = face.model.triangles.cpu().numpy() + first
     coordinate = face.model.uv_triangles.cpu().numpy() + 1
     columns = np.stack([corner, coordinate, corner], axis=-1).reshape(len(corner), 9)
-    np.savetxt(file, columns, fmt="f %d/%d/%d %d/%d/%d %d/%d/%d")
+    file.write(_lines("f %d/%d/%d %d/%d/%d %d/%d/%d", columns))
 
 
 def write_ply(scene: Scene, path: Path) -> None:
@@ -73,6 +73,11 @@ def write_ply(scene: Scene, path: Path) -> None:
         f"element face {len(triangle_rows)}\nproperty list uchar int vertex_indices\nend_header\n"
     )
     write_bytes(path, header.encode() + vertex_rows.tobytes() + triangle_rows.tobytes())
+
+
+def _lines(row: str, values: Shaped[np.ndarray, "rows cols"]) -> str:
+    """Format all rows at once; several times faster than `numpy.savetxt`."""
+    return (row + "\n") * len(values) % tuple(values.ravel().tolist())
 
 
 def _png(pixels: UInt8[np.ndarray, "rows cols 3"]) -> bytes:

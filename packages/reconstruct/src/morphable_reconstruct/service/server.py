@@ -7,13 +7,14 @@ from PIL import Image
 from morphable_reconstruct.extras import require
 from morphable_reconstruct.options import ServeConfig
 from morphable_reconstruct.reconstructor import Reconstructor
-from morphable_reconstruct.service.app import create_app
 
 
 def serve(config: ServeConfig) -> int:
     """Serve until SIGINT or SIGTERM; requests under way are finished first."""
     uvicorn = require("uvicorn", extra="service")
     require("fastapi", extra="service")
+    from morphable_reconstruct.service._app import create_app
+
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
     reconstructor = Reconstructor(config.weights, model=config.model, config=config.reconstruct)
     app = create_app(reconstructor, config)

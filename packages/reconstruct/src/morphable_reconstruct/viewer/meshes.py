@@ -26,14 +26,13 @@ def face_mesh(scene: Scene, face: Face, surface: Surface) -> trimesh.Trimesh:
     layout = textured_layout(face.model)
     if surface == "shape":
         triangles = face.model.triangles.numpy()
-        mesh = trimesh.Trimesh(face.vertices_cam_m, triangles, process=False)
-        mesh.visual.vertex_colors = np.array([*_PLAIN, 255], dtype=np.uint8)
-        return mesh
+        colors = np.tile(np.array([*_PLAIN, 255], dtype=np.uint8), (len(face.vertices_cam_m), 1))
+        return trimesh.Trimesh(face.vertices_cam_m, triangles, vertex_colors=colors, process=False)
     kind = "photo" if surface == "photograph" else "albedo"
     pixels = face_texture(scene, face, kind=kind, size_px=TEXTURE_PX)
     assert pixels is not None
     picture = Image.fromarray(pixels)
-    material = trimesh.visual.material.PBRMaterial(
+    material = trimesh.visual.material.PBRMaterial(  # type: ignore[no-untyped-call]
         baseColorTexture=picture,
         emissiveTexture=picture if surface == "photograph" else None,
         emissiveFactor=[_EMITTED] * 3 if surface == "photograph" else None,
@@ -41,7 +40,7 @@ def face_mesh(scene: Scene, face: Face, surface: Surface) -> trimesh.Trimesh:
         roughnessFactor=_ROUGHNESS,
     )
     uv = layout.uv * (1.0, -1.0) + (0.0, 1.0)  # trimesh counts v from the bottom
-    visual = trimesh.visual.TextureVisuals(uv=uv, material=material)
+    visual = trimesh.visual.TextureVisuals(uv=uv, material=material)  # type: ignore[no-untyped-call]
     return trimesh.Trimesh(face.vertices_cam_m[layout.source], layout.triangles, visual=visual, process=False)
 
 

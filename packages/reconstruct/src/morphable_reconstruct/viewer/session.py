@@ -38,6 +38,7 @@ class Session:
         self._selected = 0
         self._nodes: list[Any] = []
         self._sliders: list[Any] = []
+        self._picture: Any = None
         client.scene.set_up_direction("-y")
         self._build_controls()
 
@@ -89,14 +90,13 @@ class Session:
         upload = gui.add_upload_button("Open a photograph", mime_type="image/*")
         self._status = gui.add_markdown("Open a photograph to see its faces in 3D.")
         self._photo_folder = gui.add_folder("Photograph")
-        self._picture: Any = None
         with gui.add_folder("View"):
             views = gui.add_button_group("camera", list(_VIEWS))
             self._surface = gui.add_dropdown("surface", list(SURFACES))
             self._wireframe = gui.add_checkbox("wireframe", initial_value=False)
         with gui.add_folder("Download"):
             downloads = gui.add_button_group("file", ["GLB", "OBJ", "JSON"])
-        self._face_choice = gui.add_dropdown("face", ["-"])
+        self._face_choice: Any = gui.add_dropdown("face", ["-"])
         self._expression_folder = gui.add_folder("Expression", expand_by_default=False)
         self._identity_folder = gui.add_folder("Identity", expand_by_default=False)
         upload.on_upload(lambda event: self.open(io.BytesIO(event.target.value.content), event.target.value.name))

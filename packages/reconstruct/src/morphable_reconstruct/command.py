@@ -1,7 +1,7 @@
 """The command's run: sources in, results, summary and exit status out."""
 
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,11 +11,13 @@ from rich.console import Console
 from morphable_reconstruct.batch import Outcome, run_pictures
 from morphable_reconstruct.engines.build import file_sha256
 from morphable_reconstruct.exports.atomic import write_bytes
+from morphable_reconstruct.exports.pictures import encode
 from morphable_reconstruct.exports.predictions import write_predictions
 from morphable_reconstruct.options import RunConfig
 from morphable_reconstruct.reconstructor import Reconstructor
 from morphable_reconstruct.records import Records
 from morphable_reconstruct.report import print_summary, summary_json, with_progress
+from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.sources import Source, find_sources
 from morphable_reconstruct.weights import find_weights
 
@@ -32,13 +34,20 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
     sources = find_sources(config.sources)
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
     config.out.mkdir(parents=True, exist_ok=True)
+    screen, errors = Console(), Console(stderr=True)
+    if config.engine_cluster == "ray":
+        return _finish(_run_cluster(sources, config), config, screen, errors)
     if reconstructor is None:
         reconstructor = Reconstructor(config.weights, model=config.model, config=config.reconstruct)
         records = Records(config, file_sha256(find_weights(config.weights)))
     else:
         records = Records(config, "given")
-    screen, errors = Console(), Console(stderr=True)
     outcomes = list(with_progress(_outcomes(sources, reconstructor, config, records), len(sources), console=errors))
+    return _finish(outcomes, config, screen, errors)
+
+
+def _finish(outcomes: list[Outcome], config: RunConfig, screen: Console, errors: Console) -> int:
+    """Write the files about the whole run, print the summary, choose the exit status."""
     if config.preds is not None:
         _write_predictions(config.preds, outcomes, config)
     if config.json is not None:
@@ -52,12 +61,35 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """Pictures first, then videos."""
     pictures = [source for source in sources if source.kind == "image"]
-    yield from run_pictures(pictures, reconstructor, config, records)
+    yield from run_pictures(pictures, reconstructor, config, records, on_scene=_debug(reconstructor, config))
     for source in sources:
         if source.kind != "image":
             from morphable_reconstruct.video.run import run_video
 
             yield run_video(source, reconstructor, config, records)
+
+
+def _debug(reconstructor: Reconstructor, config: RunConfig) -> Callable[[Source, Scene], tuple[str, ...]] | None:
+    """The further picture that `--debug-cells` asks for."""
+    if not config.debug_cells:
+        return None
+    from morphable_reconstruct.cells import draw_cells
+
+    def save(source: Source, scene: Scene) -> tuple[str, ...]:
+        name = f"{source.stem}.cells.png"
+        write_bytes(config.out / name, encode(Image.fromarray(draw_cells(reconstructor, scene.image)), "PNG"))
+        return (name,)
+
+    return save
+
+
+def _run_cluster(sources: Sequence[Source], config: RunConfig) -> list[Outcome]:
+    """Spread the pictures over Ray workers."""
+    from morphable_reconstruct.cluster import run_on_ray
+
+    if any(source.kind != "image" for source in sources):
+        raise ValueError("sources must be pictures with --engine-cluster, got a video or webcam; run those without it")
+    return run_on_ray(sources, config, file_sha256(find_weights(config.weights)))
 
 
 def _write_predictions(path: Path, outcomes: Sequence[Outcome], config: RunConfig) -> None:

@@ -1,0 +1,120 @@
+"""Ray workers: same results as alone, resume, and a worker killed half-way."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from stand_ins import dotted
+
+from morphable_reconstruct.options import RunConfig
+from morphable_reconstruct.sources import find_sources
+
+PICTURES = 40
+
+
+@pytest.fixture
+def photos(tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(PICTURES):
+        dots = [(60 + 40 * i, 80) for i in range(index % 4)]
+        Image.fromarray(dotted((160, 256), dots, dot_px=16)).save(folder / f"{index:02d}.png")
+    (folder / "broken.png").write_text("no picture")
+    return folder
+
+
+def worker_class():
+    """Defined inside a function, so that Ray ships its code rather than the name of this test module."""
+
+    class DotWorker:
+        def __init__(self, config, weights_sha256):
+            here = Path(config.model)
+            sys.path.insert(0, str(here))
+            from stand_ins import DotEngine, toy_model
+
+            from morphable_reconstruct.config import ReconstructConfig
+            from morphable_reconstruct.reconstructor import Reconstructor
+            from morphable_reconstruct.records import Records
+
+            settings = ReconstructConfig(min_score=0.4, size_px=256)
+            self.config = config
+            self.reconstructor = Reconstructor.from_engine(DotEngine(), toy_model(), config=settings)
+            self.records = Records(config, weights_sha256)
+
+        def __call__(self, batch):
+            from morphable_reconstruct.cluster import ClusterWorker
+
+            result = ClusterWorker.__call__(self, batch)
+            trap = self.config.out / "trap"
+            if trap.exists():  # the first block to end takes its worker along, after its files are written
+                trap.unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+    return DotWorker
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_two_workers_one_killed_and_a_rerun(photos, tmp_path, capfd):
+    pytest.importorskip("ray")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    from morphable_reconstruct.cluster import PARQUET_FOLDER, run_on_ray
+
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "trap").touch()
+    config = RunConfig(
+        sources=(str(photos),), out=out, save="json,glb", texture="none", workers=2, model=str(Path(__file__).parent)
+    )
+    sources = find_sources(config.sources)
+    outcomes = run_on_ray(sources, config, "hash", worker=worker_class())
+    assert not (out / "trap").exists()
+    faces = {outcome.source.name: outcome.faces for outcome in outcomes if outcome.error is None}
+    assert faces == {f"{index:02d}.png": index % 4 for index in range(PICTURES)}
+    (broken,) = [outcome for outcome in outcomes if outcome.error is not None]
+    assert "image must be a picture" in broken.error
+    assert len(list(out.glob("*.glb"))) == PICTURES
+    table = parquet.read_table(out / PARQUET_FOLDER)
+    assert len(table) == sum(faces.values())
+    assert len(
+        set(zip(table["image"].to_pylist(), map(tuple, table["landmarks68_px"].to_pylist()), strict=True))
+    ) == len(table)
+    changed = {path: path.stat().st_mtime_ns for path in out.glob("*.glb")}
+    again = run_on_ray(sources, config, "hash", worker=worker_class())
+    assert sum(outcome.faces for outcome in again) == len(table)
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.glb")} == changed
+    assert len(parquet.read_table(out / PARQUET_FOLDER)) == len(table)
+
+
+def test_parquet_has_one_row_per_face(tmp_path, model):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    from test_exports import make_scene
+
+    from morphable_reconstruct.batch import Outcome
+    from morphable_reconstruct.cluster import write_parquet
+    from morphable_reconstruct.exports.predictions import prediction_rows
+    from morphable_reconstruct.sources import Source
+
+    source = Source(kind="image", path=Path("a.png"), name="a.png", stem="a")
+    scene = make_scene(model)
+    outcomes = [Outcome(source=source, faces=2, rows=prediction_rows(scene)), Outcome(source=source, error="broken")]
+    for _ in range(2):  # the same pictures replace their file
+        write_parquet(outcomes, tmp_path / "parquet")
+    table = parquet.read_table(tmp_path / "parquet")
+    assert table["image"].to_pylist() == ["a.png", "a.png"]
+    points = np.array(table["landmarks68_px"].to_pylist()).reshape(2, 68, 2)
+    np.testing.assert_allclose(points[1], scene.faces[1].landmarks68_px, atol=1e-4)
+
+
+def test_without_ray_the_command_is_named(monkeypatch, tmp_path):
+    from morphable_reconstruct.cluster import run_on_ray
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    config = RunConfig(sources=("x",), out=tmp_path)
+    with pytest.raises(ImportError, match=r"run `pip install 'morphable-reconstruct\[cluster\]'`"):
+        run_on_ray([], config, "hash")
