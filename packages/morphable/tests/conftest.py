@@ -2,13 +2,16 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from morphable import IBUG68_FLIP, ModelData, MorphableModel, SparseRows, SurfacePoints
+from morphable.importers import import_ict
 
+ICT = Path(__file__).parents[3].parent / "shared/data/ict_facekit_sample"
 ROWS, COLS = 7, 9  # odd columns: the middle one lies in the plane of symmetry
 CANDIDATES = 5
 
@@ -131,6 +134,14 @@ def midpoint_subdivision(data: ModelData) -> ModelData:
         regions={name: torch.cat([mask, torch.tensor([False])]) for name, mask in data.regions.items()},
         mirror_vertices=torch.cat([data.mirror_vertices, pad]) if data.mirror_vertices is not None else None,
     )
+
+
+@pytest.fixture(scope="session")
+def ict_head() -> MorphableModel:
+    """A real head: the sample of ICT-FaceKit, read from its original files."""
+    if not ICT.is_dir():
+        pytest.skip(f"{ICT} is not here")
+    return MorphableModel(import_ict(ICT))
 
 
 @pytest.fixture

@@ -58,17 +58,24 @@ def outward_in_image(
     return outward[:, :1] * left[..., None, :] + outward[:, 1:] * up[..., None, :]
 
 
-def outermost(
-    candidates_cam: Float[Tensor, "*batch 17 candidates 3"], direction: Float[Tensor, "*batch 17 2"]
+def silhouette_index(
+    lines_cam: Float[Tensor, "*batch 17 candidates 3"], outward: Float[Tensor, "*batch 17 2"]
 ) -> Int[Tensor, "*batch 17"]:
-    """Return for each line the candidate that reaches farthest in a direction of the image.
+    """Return for each line the candidate on the visible outline.
 
-    Where a line on a closed surface reaches farthest out, the surface turns away from the camera: that point is
-    on the line's visible outline, and nothing of the line hides it.
+    Where a line on a closed surface reaches farthest out in the image, the surface turns away from the camera: that
+    point is on the line's outline, and nothing of the line hides it. Out is first where `outward` points and then, once
+    more, across the outline that was found, which a turned head's foreshortening has tilted.
 
     Args:
-        candidates_cam: Candidates in the camera frame (camera at the origin, +z forward), metres.
-        direction: Image direction (x right, y down) pointing out of the face.
+        lines_cam: Candidates in the camera frame (camera at the origin, +z forward), metres.
+        outward: Image directions (x right, y down) out of the face, from `outward_in_image`.
     """
-    rays = candidates_cam[..., :2] / candidates_cam[..., 2:].clamp(min=MIN_DEPTH_M)
-    return (rays * direction[..., None, :]).sum(-1).argmax(-1)
+    rays = lines_cam[..., :2] / lines_cam[..., 2:].clamp(min=MIN_DEPTH_M)
+    first = (rays * outward[..., None, :]).sum(-1).argmax(-1)
+    found = rays.gather(-2, first[..., None, None].expand(*first.shape, 1, 2)).squeeze(-2)
+    padded = torch.cat([found[..., :1, :], found, found[..., -1:, :]], dim=-2)
+    along = padded[..., 2:, :] - padded[..., :-2, :]
+    across = F.normalize(torch.stack([along[..., 1], -along[..., 0]], dim=-1), dim=-1)
+    across = across * (across * outward).sum(-1, keepdim=True).sign()
+    return (rays * across[..., None, :]).sum(-1).argmax(-1)

@@ -1,7 +1,7 @@
 """Tracing the lines on the surface along which jaw points slide (`contour` of the model file)."""
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from morphable.geometry import SurfacePoints
@@ -42,11 +42,12 @@ def trace_contour_lines(
     origin = torch.stack([jaw[8, 0], static[33, 1], (jaw[0, 2] + jaw[16, 2]) / 2])
     steps = torch.linspace(0, 1, num_candidates, dtype=vertices.dtype)[1:, None]
     corners = vertices[triangles] - origin
+    cones = _cones(corners)
     lines = []
     for index in range(NUM_JAW):
         start = SurfacePoints(landmarks68.triangle[index], landmarks68.barycentric[index].double())
         targets = jaw[index] + steps * (inner[index] - jaw[index])
-        lines.append(_walk(start, targets - origin, corners))
+        lines.append(_walk(start, targets - origin, corners, cones))
     return SurfacePoints(
         torch.stack([line.triangle.flip(0) for line in lines]),
         torch.stack([line.barycentric.flip(0) for line in lines]).float(),
@@ -66,7 +67,10 @@ def _inner_ends(static: Float[Tensor, "68 3"]) -> Float[Tensor, "17 3"]:
 
 
 def _walk(
-    start: SurfacePoints, directions: Float[Tensor, "steps 3"], corners: Float[Tensor, "tris 3 3"]
+    start: SurfacePoints,
+    directions: Float[Tensor, "steps 3"],
+    corners: Float[Tensor, "tris 3 3"],
+    cones: Float[Tensor, "tris 3 3"],
 ) -> SurfacePoints:
     """Follow rays from inside the head, at each taking the hit nearest to the last point; without one, that point.
 
@@ -74,12 +78,15 @@ def _walk(
         start: Where to begin.
         directions: Rays, from the origin of `corners`.
         corners: Triangles relative to the point that the rays come from.
+        cones: From `_cones`.
     """
-    meets, weights = _cones(directions, corners)
+    weights = torch.einsum("rx,tcx->rtc", directions, cones)
+    sums = weights.sum(-1)
+    ray_index, hits = ((weights.amin(-1) >= -EDGE_TOLERANCE * sums) & (sums > 0)).nonzero(as_tuple=True)
     chosen, kept = [start.triangle], [start.barycentric]
     here = start.barycentric @ corners[start.triangle]
     for ray in range(len(directions)):
-        hit = meets[ray].nonzero()[:, 0]
+        hit = hits[ray_index == ray]
         barycentric = weights[ray, hit].clamp(min=0)
         barycentric = barycentric / barycentric.sum(-1, keepdim=True)
         points = torch.einsum("tc,tcx->tx", barycentric, corners[hit])
@@ -94,17 +101,11 @@ def _walk(
     return SurfacePoints(torch.stack(chosen), torch.stack(kept))
 
 
-def _cones(
-    directions: Float[Tensor, "rays 3"], corners: Float[Tensor, "tris 3 3"]
-) -> tuple[Bool[Tensor, "rays tris"], Float[Tensor, "rays tris 3"]]:
-    """Return which rays from the origin meet which triangles, and unnormalised barycentric coordinates there.
+def _cones(corners: Float[Tensor, "tris 3 3"]) -> Float[Tensor, "tris 3 3"]:
+    """Return for each triangle the vectors whose products with a ray from the origin say whether and where they meet.
 
-    A ray d meets the triangle (a, b, c) if d.(b x c), d.(c x a) and d.(a x b) have the sign of a.(b x c); they are in
-    proportion to the barycentric coordinates of the point it meets.
+    A ray d meets the triangle (a, b, c) if d.(b x c), d.(c x a) and d.(a x b) all have the sign of a.(b x c); they are
+    in proportion to the barycentric coordinates of the point where they meet.
     """
     across = torch.linalg.cross(corners.roll(-1, 1), corners.roll(-2, 1))
-    volume = (corners[:, 0] * across[:, 0]).sum(-1)
-    weights = (directions @ across.reshape(-1, 3).T).reshape(len(directions), -1, 3) * volume.sign()[:, None]
-    sums = weights.sum(-1, keepdim=True)
-    meets = (weights >= -EDGE_TOLERANCE * sums).all(-1) & (sums[..., 0] > 0)
-    return meets, weights
+    return across * (corners[:, 0] * across[:, 0]).sum(-1).sign()[:, None, None]

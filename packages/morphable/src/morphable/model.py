@@ -196,8 +196,8 @@ class MorphableModel(nn.Module):
             raise ValueError(f"model must hold contour lines and {STATIC68} landmarks, got {self.name!r} without")
         static = self.landmarks(vertices_cam, STATIC68)
         lines = SurfacePoints(self.contour_triangle, self.contour_barycentric).on(vertices_cam, self.triangles)
-        direction = contour.outward_in_image(static.detach(), self._jaw_outward, self._up_weights)
-        chosen = contour.outermost(lines.detach(), direction)
+        outward = contour.outward_in_image(static.detach(), self._jaw_outward, self._up_weights)
+        chosen = contour.silhouette_index(lines.detach(), outward)
         jaw = lines.gather(-2, chosen[..., None, None].expand(*chosen.shape, 1, 3)).squeeze(-2)
         return torch.cat([jaw, static[..., NUM_JAW:, :]], dim=-2)
 

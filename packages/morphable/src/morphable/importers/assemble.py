@@ -20,8 +20,8 @@ SYMMETRY_TOLERANCE_M = 5e-4
 """Largest distance between a mirrored vertex and its counterpart that still counts as symmetric."""
 NEIGHBOURHOODS = 2
 """Rings of neighbours that tell vertices at one place apart."""
-FEW = 8
-"""Vertices that may share one place."""
+CHUNK = 256
+"""Vertices compared at a time."""
 SIDE_SUFFIX = re.compile(r"(_L|_R|Left|Right)$")
 OTHER_SIDE = {"_L": "_R", "_R": "_L", "Left": "Right", "Right": "Left"}
 
@@ -110,17 +110,25 @@ def _mirror_pairs(mean: Float[Tensor, "verts 3"], triangles: Int[Tensor, "tris 3
         rings.append(apply_rows(around, rings[-1][triangles].mean(1)) / count)
     places = torch.cat(rings, dim=-1)
     mirrored = places * places.new_tensor([-1.0, 1.0, 1.0]).repeat(len(rings))
-    pairs = torch.cat([_nearest(rows, places) for rows in mirrored.split(1024)])
+    pairs = _nearest_at_same_height(mirrored, places)
     distance = (mirrored[:, :3] - mean[pairs]).norm(dim=-1)
     undoes_itself = torch.equal(pairs[pairs], torch.arange(len(pairs)))
     return pairs if undoes_itself and float(distance.max()) <= SYMMETRY_TOLERANCE_M else None
 
 
-def _nearest(rows: Float[Tensor, "rows channels"], places: Float[Tensor, "verts channels"]) -> Int[Tensor, " rows"]:
-    """Return the nearest place in all channels among the few nearest in the first three (positions)."""
-    few = torch.cdist(rows[:, :3], places[:, :3]).topk(min(FEW, len(places)), largest=False).indices
-    best = (rows[:, None] - places[few]).norm(dim=-1).argmin(-1, keepdim=True)
-    return few.gather(-1, best)[:, 0]
+def _nearest_at_same_height(
+    rows: Float[Tensor, "verts channels"], places: Float[Tensor, "verts channels"]
+) -> Int[Tensor, " verts"]:
+    """Return for each row the nearest place (all channels) among those whose y is about the same."""
+    order = places[:, 1].argsort()
+    height = places[order, 1].contiguous()
+    nearest = torch.empty_like(order)
+    for chunk in order.split(CHUNK):
+        low, high = (rows[chunk, 1].min() - SYMMETRY_TOLERANCE_M, rows[chunk, 1].max() + SYMMETRY_TOLERANCE_M)
+        candidates = order[int(torch.searchsorted(height, low)) : int(torch.searchsorted(height, high, right=True))]
+        distance = torch.cdist(rows[chunk], places[candidates], compute_mode="donot_use_mm_for_euclid_dist")
+        nearest[chunk] = candidates[distance.argmin(-1)]
+    return nearest
 
 
 def _expression_flip(names: Sequence[str], basis: Tensor, mirror: Tensor) -> Tensor | None:

@@ -1,0 +1,111 @@
+"""Basel Face Model 2009 (Paysan et al., 2009) in the front crop of Deep3DFaceReconstruction (Deng et al., 2019)."""
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from morphable.importers.assemble import as_modes, outward, vertex_points, with_contour
+from morphable.importers.matlab import load_matlab
+from morphable.model_data import ModelData
+
+METRES_PER_BFM_UNIT = 1e-6
+METRES_PER_DECIMETRE = 0.1
+MAX_COLOUR = 255.0
+NUM_IDENTITY, NUM_EXPRESSION, NUM_ALBEDO = 80, 64, 80
+CROPPED = "BFM_model_front.mat"
+ORIGINAL = "01_MorphableModel.mat"
+INFO_NAMES = ("tri", "keypoints", "skinmask", "frontmask2_idx")
+Arrays = dict[str, np.ndarray]
+
+
+def import_bfm09(folder: str | PathLike[str]) -> ModelData:
+    """Read the front crop of BFM 2009 with FaceWarehouse's expressions: 80 identity, 64 expression, 80 albedo modes.
+
+    The folder holds either the finished crop, `BFM_model_front.mat`, or what it is made from: `01_MorphableModel.mat`
+    (from Basel), `Exp_Pca.bin` (from Guo et al.'s CoarseData), and Deep3DFaceReconstruction's `std_exp.txt`,
+    `BFM_front_idx.mat`, `BFM_exp_idx.mat` and `facemodel_info.mat`. All coefficients are standard normal.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If a file is damaged or an array has the wrong shape.
+    """
+    folder = Path(folder)
+    crop = _read_crop(folder / CROPPED) if (folder / CROPPED).is_file() else _make_crop(folder)
+    vertices = torch.from_numpy(crop["meanshape"].reshape(-1, 3)).float()
+    triangles = outward(torch.from_numpy(crop["tri"].astype(np.int64) - 1), vertices)
+    num_vertices = len(vertices)
+    in_front = torch.zeros(num_vertices, dtype=torch.bool)
+    in_front[torch.from_numpy(crop["frontmask2_idx"].reshape(-1).astype(np.int64) - 1)] = True
+    data = ModelData(
+        name="bfm09-front",
+        license="Basel Face Model 2009 licence (research only); not redistributable",
+        source="https://faces.dmi.unibas.ch/bfm, cropped as in https://github.com/microsoft/Deep3DFaceReconstruction",
+        mean=vertices - vertices.mean(0),
+        identity_basis=as_modes(crop["idBase"], NUM_IDENTITY, 1.0),
+        expression_basis=as_modes(crop["exBase"], NUM_EXPRESSION, 1.0),
+        mean_albedo=torch.from_numpy(crop["meantex"].reshape(-1, 3) / MAX_COLOUR).float(),
+        albedo_basis=as_modes(crop["texBase"], NUM_ALBEDO, 1 / MAX_COLOUR),
+        triangles=triangles,
+        expression_prior="normal",
+        regions={"skin": torch.from_numpy(crop["skinmask"].reshape(-1) > 0), "face": in_front},
+        landmarks={"ibug68_3d": vertex_points(crop["keypoints"].reshape(-1).astype(np.int64) - 1, triangles)},
+    )
+    return with_contour(data)
+
+
+def _read_crop(path: Path) -> Arrays:
+    """Read the finished crop, decimetres to metres."""
+    crop = load_matlab(path, ("meanshape", "meantex", "idBase", "exBase", "texBase", *INFO_NAMES))
+    for name in ("meanshape", "idBase", "exBase"):
+        crop[name] = crop[name] * METRES_PER_DECIMETRE
+    for name in ("idBase", "exBase", "texBase"):
+        if crop[name].shape[0] != crop["meanshape"].size:
+            wanted = crop["meanshape"].size
+            raise ValueError(f"{path}: {name} must have {wanted} rows, got {crop[name].shape}")
+    return crop
+
+
+def _make_crop(folder: Path) -> Arrays:
+    """Combine the original files as Deep3DFaceReconstruction does."""
+    if not (folder / ORIGINAL).is_file():
+        raise FileNotFoundError(f"folder must hold {CROPPED} or {ORIGINAL}, got {folder} without")
+    names = ("shapeMU", "shapePC", "shapeEV", "texMU", "texPC", "texEV")
+    basel = load_matlab(folder / ORIGINAL, names)
+    of_expression = load_matlab(folder / "BFM_front_idx.mat", ("idx",))["idx"].reshape(-1).astype(np.int64) - 1
+    of_original = load_matlab(folder / "BFM_exp_idx.mat", ("trimIndex",))["trimIndex"].reshape(-1).astype(np.int64) - 1
+    of_shape = of_original[of_expression]
+    expression = _read_expressions(folder / "Exp_Pca.bin", len(of_original))
+    std = np.loadtxt(folder / "std_exp.txt").reshape(-1)
+    if std.size < expression.shape[1]:
+        raise ValueError(f"{folder / 'std_exp.txt'} must hold {expression.shape[1]} numbers, got {std.size}")
+    info = load_matlab(folder / "facemodel_info.mat", INFO_NAMES)
+    id_scale, tex_scale = (basel[name].reshape(-1)[None] for name in ("shapeEV", "texEV"))
+    return info | {
+        "meanshape": _rows(basel["shapeMU"], of_shape) * METRES_PER_BFM_UNIT,
+        "idBase": _rows((basel["shapePC"] * id_scale)[:, :NUM_IDENTITY], of_shape) * METRES_PER_BFM_UNIT,
+        "exBase": _rows(expression * std[: expression.shape[1]], of_expression) * METRES_PER_BFM_UNIT,
+        "meantex": _rows(basel["texMU"], of_shape),
+        "texBase": _rows((basel["texPC"] * tex_scale)[:, :NUM_ALBEDO], of_shape),
+    }
+
+
+def _rows(columns: np.ndarray, vertex: Int[np.ndarray, " verts"]) -> Float[np.ndarray, "rows modes"]:
+    """Keep the coordinates of some vertices of a matrix whose rows are x, y, z of each vertex in turn."""
+    return columns.reshape(-1, 3, columns.shape[-1])[vertex].reshape(3 * len(vertex), -1)
+
+
+def _read_expressions(path: Path, num_vertices: int) -> Float[np.ndarray, "rows modes"]:
+    """Read `Exp_Pca.bin`: the number of modes (int32), the mean, then the modes one after the other (float32)."""
+    if not path.is_file():
+        raise FileNotFoundError(f"folder must hold {path.name}, got {path.parent} without")
+    raw = path.read_bytes()
+    count = int(np.frombuffer(raw[:4], "<i4")[0]) if len(raw) >= 4 else 0
+    rows = 3 * num_vertices
+    wanted = 4 + 4 * rows * (1 + count)
+    if count < 1 or len(raw) < wanted:
+        raise ValueError(f"{path} must hold {wanted} bytes ({count} modes, {num_vertices} vertices), got {len(raw)}")
+    modes = np.frombuffer(raw, "<f4", count * rows, offset=4 + 4 * rows)
+    return modes.reshape(count, rows).T.astype(np.float64)

@@ -30,7 +30,8 @@ def read_obj(path: Path) -> ObjMesh:
     vertices: list[list[float]] = []
     uv: list[list[float]] = []
     corners: list[list[list[int]]] = []
-    materials = ["default"]
+    materials: dict[str, int] = {}
+    material = materials.setdefault("default", 0)
     labels: list[int] = []
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
         for number, line in enumerate(file, start=1):
@@ -41,11 +42,11 @@ def read_obj(path: Path) -> ObjMesh:
                 elif kind == "vt":
                     uv.append([float(x) for x in rest[:2]])
                 elif kind == "usemtl":
-                    materials.append(rest[0])
+                    material = materials.setdefault(rest[0], len(materials))
                 elif kind == "f":
                     fan = _fan([_corner(text) for text in rest])
                     corners += fan
-                    labels += [len(materials) - 1] * len(fan)
+                    labels += [material] * len(fan)
             except (ValueError, IndexError) as error:
                 raise ValueError(f"{path}: line {number} must be a Wavefront statement, got {line[:60]!r}") from error
     if not vertices or not corners:
@@ -58,7 +59,7 @@ def read_obj(path: Path) -> ObjMesh:
         uv=np.asarray(uv).reshape(-1, 2),
         triangles=index[..., 0],
         uv_triangles=index[..., 1] if has_uv else index[..., 0],
-        materials=tuple(materials[i] for i in used),
+        materials=tuple(name for name, index in materials.items() if index in used),
         triangle_material=np.searchsorted(used, labels),
     )
 

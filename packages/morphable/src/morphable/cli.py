@@ -1,0 +1,181 @@
+"""The command `morphable`: info, sample, convert, export."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from tyro.conf import Positional
+
+from morphable.files import write_model_file
+from morphable.library import load
+from morphable.model import MorphableModel
+from morphable.model_data import ModelData
+from morphable.pictures import draw_sheet, export_mesh, part_counts
+
+Model = Annotated[str, tyro.conf.arg(metavar="MODEL")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """Print what a model consists of."""
+
+    model: Positional[Model] = "open"
+    """`open` or a model file."""
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print JSON for machines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Draw random faces of a model on a sheet."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Picture to write (.png, .jpg)."""
+    model: Positional[Model] = "open"
+    """`open` or a model file."""
+    count: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 12
+    """Number of faces."""
+    seed: int = 0
+    """The same seed gives the same faces."""
+    yaw_degrees: float = 0.0
+    """Turn of the heads; positive turns the nose to the picture's right."""
+    size_px: int = 256
+    """Side of each face's picture."""
+    neutral: bool = False
+    """Without expressions."""
+    landmarks: bool = False
+    """Mark the 68 points."""
+
+    def __post_init__(self) -> None:
+        for name in ("count", "size_px"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert:
+    """Convert another project's face model into a model file."""
+
+    kind: Positional[Literal["bfm09", "3ddfa", "ict", "flame"]]
+    """Which model: a folder (bfm09, 3ddfa, ict) or a .pkl/.npz file (flame)."""
+    source: Positional[Path]
+    """Folder or file to read."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Model file to write (.safetensors)."""
+    landmarks: Path | None = None
+    """FLAME only: its landmark embedding (landmark_embedding.npy), for the 68 points."""
+    half: bool = False
+    """Store bases in half precision."""
+
+    def __post_init__(self) -> None:
+        if self.landmarks is not None and self.kind != "flame":
+            raise ValueError(f"landmarks must be given only for flame, got kind {self.kind}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write one face as a mesh with vertex colours, in metres, +y up."""
+
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """Mesh to write: .obj, .ply or .glb."""
+    model: Positional[Model] = "open"
+    """`open` or a model file."""
+    seed: int | None = None
+    """Random face; without a seed the mean face."""
+    expression: dict[str, float] | None = None
+    """Activations by name, e.g. `--expression jawOpen 0.7 mouthSmileLeft 0.5`; replaces a random expression."""
+
+
+Command = (
+    Annotated[Info, tyro.conf.subcommand("info")]
+    | Annotated[Sample, tyro.conf.subcommand("sample")]
+    | Annotated[Convert, tyro.conf.subcommand("convert")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    try:
+        command: Command = tyro.cli(Command, args=argv, prog="morphable")
+        run(command)
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        sys.stderr.write(f"morphable: {error}\n")
+        return 1
+    return 0
+
+
+def run(command: Command) -> None:
+    """Carry out one command."""
+    if isinstance(command, Info):
+        print_info(load(command.model), as_json=command.as_json)
+    elif isinstance(command, Sample):
+        draw_sheet(
+            load(command.model),
+            command.output,
+            count=command.count,
+            seed=command.seed,
+            yaw_degrees=command.yaw_degrees,
+            size_px=command.size_px,
+            neutral=command.neutral,
+            landmarks=command.landmarks,
+        )
+    elif isinstance(command, Convert):
+        convert(command)
+    else:
+        export_mesh(load(command.model), command.output, seed=command.seed, expression=command.expression)
+
+
+def print_info(model: MorphableModel, *, as_json: bool) -> None:
+    """Print a model's name, sizes and names."""
+    facts: dict[str, object] = {
+        "name": model.name,
+        "license": model.license,
+        "source": model.source,
+        "vertices": model.num_vertices,
+        "base_vertices": model.mean.shape[0],
+        "triangles": model.triangles.shape[0],
+        "identity_modes": model.num_identity,
+        "expression_modes": model.num_expression,
+        "albedo_modes": model.num_albedo,
+        "expression_prior": model.expression_prior,
+        "landmark_schemes": list(model.landmark_schemes),
+        "regions": list(model.region_names),
+        "parts": part_counts(model),
+        "expressions": list(model.expression_names),
+    }
+    if as_json:
+        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    for name, value in facts.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        if isinstance(value, dict):
+            shown = ", ".join(f"{part} {count}" for part, count in value.items())
+        table.add_row(name.replace("_", " "), str(shown))
+    Console().print(table, soft_wrap=False)
+
+
+def convert(command: Convert) -> None:
+    """Import a foreign model and write it as a model file."""
+    from rich.console import Console
+
+    from morphable import importers
+
+    readers: dict[str, Callable[[Path], ModelData]] = {
+        "bfm09": importers.import_bfm09,
+        "3ddfa": importers.import_3ddfa,
+        "ict": importers.import_ict,
+        "flame": lambda path: importers.import_flame(path, landmarks=command.landmarks),
+    }
+    with Console(stderr=True).status(f"reading {command.source}"):
+        data = readers[command.kind](command.source)
+        write_model_file(data, command.output, half=command.half)
+    sys.stdout.write(f"{command.output}\n")

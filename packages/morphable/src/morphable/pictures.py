@@ -1,0 +1,126 @@
+"""Sheets of sampled faces, and meshes for other programs."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from morphable.model import STATIC68, MorphableModel
+from morphable.painting import contact_sheet, paint, turn
+from morphable.sampling import Coefficients, sample_coefficients
+
+MESH_SUFFIXES = (".obj", ".ply", ".glb")
+
+
+def draw_sheet(
+    model: MorphableModel,
+    path: Path,
+    *,
+    count: int = 12,
+    seed: int = 0,
+    yaw_degrees: float = 0.0,
+    size_px: int = 256,
+    neutral: bool = False,
+    landmarks: bool = False,
+) -> None:
+    """Draw random faces of a model side by side and write the picture, with a progress bar.
+
+    Args:
+        model: Whose faces.
+        path: Picture to write.
+        count: Number of faces.
+        seed: Of the random faces.
+        yaw_degrees: Turn of the heads, positive to the viewer's right.
+        size_px: Side of each face's picture.
+        neutral: Without expressions.
+        landmarks: Mark the 68 points, also hidden ones.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    drawn = sample_coefficients(model, count, torch.Generator().manual_seed(seed))
+    expression = torch.zeros_like(drawn.expression) if neutral else drawn.expression
+    with torch.no_grad():
+        vertices, colours = model(drawn.identity, expression, drawn.albedo)
+        points = model.landmarks(vertices).numpy() if landmarks and STATIC68 in model.landmark_schemes else None
+    images = [
+        paint(
+            vertices[face].numpy(),
+            model.triangles.numpy(),
+            colours[face].numpy(),
+            rotation_head=turn(math.radians(yaw_degrees)),
+            size_px=size_px,
+            points=None if points is None else points[face],
+        )
+        for face in track(range(count), "drawing", console=Console(stderr=True))
+    ]
+    contact_sheet(images, math.ceil(math.sqrt(1.5 * count))).save(path)
+
+
+def export_mesh(
+    model: MorphableModel,
+    path: Path,
+    *,
+    seed: int | None = None,
+    expression: Mapping[str, float] | None = None,
+) -> None:
+    """Write one face as a mesh with vertex colours, metres, +y up, +z out of the face.
+
+    Args:
+        model: Whose face.
+        path: Mesh to write: .obj, .ply or .glb.
+        seed: Of a random face; None for the mean face.
+        expression: Activations by name.
+
+    Raises:
+        ValueError: If the suffix or an expression's name is unknown.
+    """
+    if path.suffix.lower() not in MESH_SUFFIXES:
+        raise ValueError(f"output must end in {', '.join(MESH_SUFFIXES)}, got {path.name}")
+    import trimesh
+
+    face = _face(model, seed, expression or {})
+    with torch.no_grad():
+        vertices, colours = model(face.identity[0], face.expression[0], face.albedo[0])
+    mesh = trimesh.Trimesh(
+        vertices.numpy(),
+        model.triangles.numpy(),
+        vertex_normals=model.normals(vertices).numpy(),
+        vertex_colors=_to_bytes(colours),
+        process=False,
+    )
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        mesh.export(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def part_counts(model: MorphableModel) -> dict[str, int]:
+    """Return the number of triangles of each part."""
+    counts = torch.bincount(model.part_labels, minlength=len(model.part_names)).tolist()
+    return dict(zip(model.part_names, counts, strict=True))
+
+
+def _face(model: MorphableModel, seed: int | None, expression: Mapping[str, float]) -> Coefficients:
+    """Return the coefficients of the mean or a random face, with named expressions in place of random ones."""
+    drawn = sample_coefficients(model, 1, torch.Generator().manual_seed(seed or 0))
+    if seed is None:
+        drawn = Coefficients(*(torch.zeros_like(c) for c in (drawn.identity, drawn.expression, drawn.albedo)))
+    if not expression:
+        return drawn
+    activations = torch.zeros_like(drawn.expression)
+    for name, value in expression.items():
+        if name not in model.expression_names:
+            raise ValueError(f"expression must be one of {', '.join(model.expression_names)}, got {name!r}")
+        activations[0, model.expression_names.index(name)] = value
+    return Coefficients(drawn.identity, activations, drawn.albedo)
+
+
+def _to_bytes(colours: Tensor) -> np.ndarray:
+    """Turn colours of 0 to 1 into bytes."""
+    return (255 * colours.clamp(0, 1)).round().byte().numpy()

@@ -1,0 +1,22 @@
+"""What users may rely on."""
+
+import morphable
+
+
+def test_public_names():
+    assert morphable.__all__ == [
+        "IBUG68_FLIP",
+        "ModelData",
+        "MorphableModel",
+        "SparseRows",
+        "SurfacePoints",
+        "derive_landmarks",
+        "load",
+    ]
+    assert all(hasattr(morphable, name) for name in morphable.__all__)
+
+
+def test_importers_are_public():
+    from morphable import importers
+
+    assert importers.__all__ == ["import_3ddfa", "import_bfm09", "import_flame", "import_ict"]
