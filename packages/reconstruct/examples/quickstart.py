@@ -1,3 +1,5 @@
+"""All faces of a photograph in 3D."""
+
 from skimage.data import astronaut
 
 from morphable_reconstruct import Reconstructor

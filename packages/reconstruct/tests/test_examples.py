@@ -1,0 +1,58 @@
+"""The README's code is the example, and both run."""
+
+import dataclasses
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from morphable_reconstruct.weights import BUNDLED_FOLDER, WeightsInfo, reference_to, write_weights
+
+FOLDER = Path(__file__).parents[1]
+
+
+def test_the_readme_shows_the_example():
+    readme = (FOLDER / "README.md").read_text()
+    assert (FOLDER / "examples" / "quickstart.py").read_text().strip() in readme
+
+
+@pytest.mark.skipif(not (BUNDLED_FOLDER / "mobile.safetensors").is_file(), reason="the bundled weights are not there")
+def test_quickstart_runs(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("skimage")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(FOLDER / "examples" / "quickstart.py"))
+    assert "(68, 2)" in capsys.readouterr().out
+    assert (tmp_path / "astronaut.glb").read_bytes()[:4] == b"glTF"
+
+
+def test_the_demo_leaves_overlay_views_glb_and_json(tmp_path, monkeypatch):
+    """With an untrained network: files and pictures, not their quality."""
+    pytest.importorskip("skimage")
+    pytest.importorskip("morphable_synth")
+    import torch
+
+    import morphable
+    from morphable_detector_head import DetectorConfig, build_detector
+
+    torch.manual_seed(0)
+    detector = build_detector(DetectorConfig(width=8, center_width=8, parameter_width=16))
+    with torch.no_grad():
+        detector.center_head.output.bias.fill_(-1.0)
+    info = WeightsInfo(
+        name="untrained",
+        architecture=dataclasses.asdict(detector.config),
+        model=reference_to(morphable.load("open")),
+        license="CC0-1.0",
+        training_data="none",
+    )
+    write_weights(tmp_path / "w.safetensors", info, detector.state_dict())
+    arguments = ["demo.py", "--out", str(tmp_path / "out"), "--weights", str(tmp_path / "w.safetensors")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_path(str(FOLDER / "examples" / "demo.py"), run_name="__main__")
+    for name in ("group", "astronaut"):
+        for suffix in ("overlay.jpg", "views.png", "glb", "json"):
+            assert (tmp_path / "out" / f"{name}.{suffix}").stat().st_size > 100
+        assert "faces" in json.loads((tmp_path / "out" / f"{name}.json").read_text())
