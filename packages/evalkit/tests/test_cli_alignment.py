@@ -131,3 +131,30 @@ def test_bad_options_exit_with_2_before_any_work(folder, preds, capsys):
             main(bad)
         assert exit_info.value.code == 2
     assert "plot must end in .png, .svg" in capsys.readouterr().err
+
+
+def test_groups_make_lines_of_their_own(folder, preds, tmp_path, capsys):
+    root, _ = folder
+    argv = ["nme", "--preds", str(preds), "--dataset", "landmarks68", "--root", str(root), "--groups"]
+    path = tmp_path / "groups.csv"
+    path.write_text("image,face,group\na.jpg,0,dark\nb.jpg,0,light\nb.jpg,1,light\n")
+    assert main([*argv, str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "mine: dark (n=1)" in out
+    light = next(line for line in out.splitlines() if line.startswith("mine: light (n=2)"))
+    assert "1 of 2" in light
+    path.write_text("image,face,group\na.jpg,0,dark\n")
+    assert main([*argv, str(path)]) == 1
+    assert "got none for b.jpg face 0" in capsys.readouterr().err
+    path.write_text("image,group\na.jpg,dark\n")
+    assert main([*argv, str(path)]) == 1
+    assert "must have the columns image, face, group" in capsys.readouterr().err
+    assert main([*argv, str(tmp_path / "none.csv")]) == 1
+
+
+def test_one_run_draws_several_plots(folder, preds, tmp_path):
+    root, _ = folder
+    plots = [str(tmp_path / "c.png"), str(tmp_path / "c.svg")]
+    assert main(["nme", "--preds", str(preds), "--dataset", "landmarks68", "--root", str(root), "--plot", *plots]) == 0
+    assert (tmp_path / "c.png").is_file()
+    assert (tmp_path / "c.svg").is_file()

@@ -4,12 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from morphable_evalkit import write_predictions
 from morphable_evalkit.dataset_aflw import read_aflw, read_aflw_lfpa
 from morphable_evalkit.dataset_aflw2000 import read_aflw2000, read_aflw2000_points21
 from morphable_evalkit.dataset_folders import read_empty_folder, read_landmark_folder, read_truth_file
-from morphable_evalkit.datasets import DatasetConfig, open_dataset
+from morphable_evalkit.datasets import DatasetConfig, open_dataset, open_label_sets
 from morphable_evalkit.metrics import nme
 from morphable_evalkit.summaries import summarize
 
@@ -189,3 +190,25 @@ def test_some_pictures_without_rows_json_are_refused(small_aflw2000):
     Image.new("RGB", (450, 450)).save(small_aflw2000 / "a.jpg")
     with pytest.raises(ValueError, match=r"all 2000 pictures of AFLW2000-3D, or a rows\.json"):
         read_aflw2000(small_aflw2000)
+
+
+def test_angles_come_from_the_data_sets_own_files_where_all_are_there(small_aflw2000, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "rows.json").write_text(json.dumps({"a.jpg": {"row": 3}, "b.jpg": {"row": 4}}))
+    pose = np.zeros((1, 7))
+    pose[0, :3] = np.deg2rad([10.0, -20.0, 30.0])
+    savemat(folder / "a.mat", {"Pose_Para": pose})
+    assert read_aflw2000(folder, arrays=small_aflw2000).angles_deg is None
+    savemat(folder / "b.mat", {"Pose_Para": pose})
+    np.testing.assert_allclose(read_aflw2000(folder, arrays=small_aflw2000).angles_deg, [[10.0, -20.0, 30.0]] * 2)
+
+
+def test_both_label_sets_are_read_under_their_names(small_aflw2000):
+    config = DatasetConfig(dataset="aflw2000", root=small_aflw2000, labels="both")
+    assert list(open_label_sets(config)) == ["original labels", "reannotated labels"]
+    with pytest.raises(ValueError, match="original or reannotated here"):
+        open_dataset(config)
+    with pytest.raises(ValueError, match="only aflw2000 has two sets"):
+        open_label_sets(DatasetConfig(dataset="helen", root=small_aflw2000, labels="both"))
+    assert list(open_label_sets(DatasetConfig(dataset="aflw2000", root=small_aflw2000))) == [""]

@@ -32,7 +32,7 @@ class CompareConfig:
     def __post_init__(self) -> None:
         if self.resamples < 100:
             raise ValueError(f"resamples must be at least 100, got {self.resamples}")
-        if self.output.json is not None or self.output.per_image is not None or self.output.plot is not None:
+        if self.output.json is not None or self.output.per_image is not None or self.output.plot:
             raise ValueError("compare must be written as csv, markdown or latex, got json, per-image or plot")
 
 

@@ -4,13 +4,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from morphable_evalkit.alignment import check_coverage, score_alignment
-from morphable_evalkit.command_nme import make_result, matched_points, protocol_notes
 from morphable_evalkit.datasets import DatasetConfig, open_dataset
 from morphable_evalkit.faces import FacesSummary, PlacementSummary, summarize_faces, summarize_placement
 from morphable_evalkit.metrics import Normalizer
 from morphable_evalkit.output import OutputConfig, emit
 from morphable_evalkit.plots import plot_cumulative_errors
 from morphable_evalkit.point_sets import Points
+from morphable_evalkit.records import make_result, matched_points, protocol_notes
 from morphable_evalkit.sheets import draw_worst_sheet
 from morphable_evalkit.systems import read_systems
 from morphable_evalkit.tables import Table, percent
@@ -70,8 +70,8 @@ def run_faces(config: FacesConfig) -> None:
         notes = (*notes, "not every face of these pictures is annotated: precision is not defined")
     columns = _COLUMNS + (_PLACEMENT_COLUMNS if config.placement else ())
     emit(Table(f"Faces, {results[0].protocol['data set']}", columns, tuple(rows), notes), results, config.output)
-    if config.output.plot is not None:
-        plot_cumulative_errors(config.output.plot, curves, threshold=0.1, title=results[0].protocol["data set"])
+    for path in config.output.plot:
+        plot_cumulative_errors(path, curves, threshold=0.1, title=results[0].protocol["data set"])
 
 
 def _row(summary: FacesSummary, name: str, placement: PlacementSummary | None) -> tuple[str, ...]:

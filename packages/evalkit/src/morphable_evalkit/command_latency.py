@@ -47,8 +47,8 @@ def run_latency(config: LatencyConfig) -> None:
         for name, timing in systems.items()
     ]
     emit(Table("Time per picture (ms)", columns, rows, tuple(notes)), results, config.output)
-    if config.output.plot is not None:
-        plot_latency(config.output.plot, {name: _curve(timing) for name, timing in systems.items()})
+    for path in config.output.plot:
+        plot_latency(path, {name: _curve(timing) for name, timing in systems.items()})
 
 
 def _label(timing: Timings) -> str:

@@ -1,24 +1,24 @@
 """`evalkit nme`: sparse or dense alignment error of one or several prediction files."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from morphable_evalkit.alignment import Form, Scores, check_coverage, score_alignment
-from morphable_evalkit.datasets import DatasetConfig, open_dataset
+from morphable_evalkit.datasets import DatasetConfig, open_label_sets
 from morphable_evalkit.dense import DENSE_DEFINITIONS, dense_errors
 from morphable_evalkit.ground_truth import GroundTruth
 from morphable_evalkit.metrics import Normalizer
 from morphable_evalkit.output import OutputConfig, emit
 from morphable_evalkit.plots import plot_cumulative_errors
-from morphable_evalkit.point_sets import Points, predicted_points, read_vertex_map
+from morphable_evalkit.point_sets import Points, read_vertex_map
 from morphable_evalkit.predictions import Predictions
-from morphable_evalkit.results import ItemResult, Result, face_numbers
+from morphable_evalkit.records import group_of_faces, make_result, matched_points, protocol_notes, read_groups
 from morphable_evalkit.sheets import draw_worst_sheet
-from morphable_evalkit.summaries import BIN_NAMES, Summary, YawRule, summarize, yaw_bins
+from morphable_evalkit.summaries import Summary, YawRule, summarize
 from morphable_evalkit.systems import read_systems
 from morphable_evalkit.tables import Table, percent
 
@@ -42,6 +42,8 @@ class NmeConfig:
     """Whether the system found the faces itself or saw crops around the true ones."""
     point_map: Path | None = None
     """AFLW-LFPA: JSON list with the vertex of each point."""
+    groups: Path | None = None
+    """CSV with image, face, group: one more line per group (skin tone, expression, ...)."""
     partial: bool = False
     """Allow pictures that were not processed; the table says how many."""
     threshold: float = 0.1
@@ -53,67 +55,48 @@ class NmeConfig:
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def __post_init__(self) -> None:
-        if self.worst is not None and len(self.preds) > 1:
-            raise ValueError(f"worst must be asked for one prediction file, got {len(self.preds)}")
+        if self.worst is not None and (len(self.preds) > 1 or self.data.labels == "both"):
+            raise ValueError(f"worst must be asked for one prediction file and label set, got {len(self.preds)}")
 
 
 def run_nme(config: NmeConfig) -> None:
     """Measure, print the table, write the files."""
-    truth = open_dataset(config.data)
     rule: YawRule = "3ddfa" if config.measure == "sparse" else DENSE_DEFINITIONS[config.measure].yaw_rule
-    rows, results, curves = [], [], {}
-    for name, predictions in read_systems(config.preds).items():
-        part = check_coverage(predictions, truth, partial=config.partial)
-        scores = _score(predictions, part, config)
-        summary = summarize(scores.error, scores.yaw_deg, rule=rule, threshold=config.threshold)
-        rows.append(_row(name, summary))
-        results.append(make_result("nme", name, scores, asdict(summary), rule))
-        curves[name] = scores.error
-        if config.worst is not None:
-            points = matched_points(predictions, part, scores, config.points)
-            draw_worst_sheet(config.worst, part, scores.error, points, count=config.worst_count)
-    table = Table(_title(config, results[0].protocol), _columns(truth, summary), tuple(rows), protocol_notes(results))
+    systems = read_systems(config.preds)
+    groups = read_groups(config.groups) if config.groups is not None else {}
+    rows, results, summaries, curves = [], [], [], {}
+    for labels, truth in open_label_sets(config.data).items():
+        for system, predictions in systems.items():
+            name = f"{system}, {labels}" if labels else system
+            part = check_coverage(predictions, truth, partial=config.partial)
+            scores = _score(predictions, part, config)
+            summaries.append(summarize(scores.error, scores.yaw_deg, rule=rule, threshold=config.threshold))
+            results.append(make_result("nme", name, scores, asdict(summaries[-1]), rule))
+            curves[name] = scores.error
+            rows += [_row(name, summaries[-1]), *_group_rows(name, scores, groups, rule, config.threshold)]
+            if config.worst is not None:
+                points = matched_points(predictions, part, scores, config.points)
+                draw_worst_sheet(config.worst, part, scores.error, points, count=config.worst_count)
+    table = Table(_title(config, results[0].protocol), _columns(summaries), tuple(rows), protocol_notes(results))
     emit(table, results, config.output)
-    if config.output.plot is not None:
-        plot_cumulative_errors(
-            config.output.plot, curves, threshold=config.threshold, title=results[0].protocol["data set"]
-        )
+    for path in config.output.plot:
+        plot_cumulative_errors(path, curves, threshold=config.threshold, title=results[0].protocol["data set"])
 
 
-def make_result(
-    command: str, system: str, scores: Scores, summary: dict[str, object], rule: YawRule = "3ddfa"
-) -> Result:
-    """Build the record of one system."""
-    groups = [""] * len(scores.error)
-    if scores.yaw_deg is not None:
-        names = (*BIN_NAMES, "outside")
-        groups = [names[index] for index in yaw_bins(scores.yaw_deg, rule)]
-    items = tuple(
-        ItemResult(image=image, face=face, error=float(error), group=group)
-        for image, face, error, group in zip(
-            scores.image, face_numbers(scores.image), scores.error, groups, strict=True
-        )
-    )
-    return Result(
-        command=command, system=system, protocol=scores.protocol, unit="fraction", summary=summary, items=items
-    )
-
-
-def protocol_notes(results: list[Result]) -> tuple[str, ...]:
-    """Put the protocol under the table, once if all systems share it."""
-    texts = ["; ".join(f"{key}: {value}" for key, value in result.protocol.items()) for result in results]
-    if len(set(texts)) == 1:
-        return (texts[0],)
-    return tuple(f"{result.system}: {text}" for result, text in zip(results, texts, strict=True))
-
-
-def matched_points(
-    predictions: Predictions, truth: GroundTruth, scores: Scores, points: Points
-) -> Float[np.ndarray, "faces 68 2"]:
-    """Return the 68 predicted points of every annotated face, NaN where missed."""
-    out = np.full((len(scores.found), 68, 2), np.nan)
-    out[scores.found] = predicted_points(predictions, truth, points)[scores.prediction[scores.found]]
-    return out
+def _group_rows(
+    name: str, scores: Scores, groups: Mapping[tuple[str, int], str], rule: YawRule, threshold: float
+) -> list[tuple[str, ...]]:
+    """One line per group of faces, with its number of faces in the name."""
+    if not groups:
+        return []
+    group = np.array(group_of_faces(scores.image, groups))
+    rows = []
+    for label in np.unique(group):
+        chosen = group == label
+        yaw = None if scores.yaw_deg is None else scores.yaw_deg[chosen]
+        summary = summarize(scores.error[chosen], yaw, rule=rule, threshold=threshold)
+        rows.append(_row(f"{name}: {label} (n={summary.num_faces})", summary))
+    return rows
 
 
 def _score(predictions: Predictions, truth: GroundTruth, config: NmeConfig) -> Scores:
@@ -163,11 +146,14 @@ def _score_dense(predictions: Predictions, truth: GroundTruth, scores: Scores, c
     return replace(scores, error=errors, protocol=protocol)
 
 
-def _columns(truth: GroundTruth, summary: Summary) -> tuple[str, ...]:
-    """Header: bins with their counts where the data set has yaw."""
-    bins = tuple(f"{b.name} (n={b.num_faces})" for b in summary.bins)
-    balanced = ("mean of bins", "std") if summary.bins else ()
-    limit = f"{100 * summary.threshold:g}"
+def _columns(summaries: Sequence[Summary]) -> tuple[str, ...]:
+    """Header: bins where the data set has yaw, with their counts where all lines share them."""
+    bins: tuple[str, ...] = ()
+    for columns in zip(*(summary.bins for summary in summaries), strict=True):
+        counts = {column.num_faces for column in columns}
+        bins += (f"{columns[0].name} (n={counts.pop()})" if len(counts) == 1 else columns[0].name,)
+    balanced = ("mean of bins", "std") if bins else ()
+    limit = f"{100 * summaries[0].threshold:g}"
     tail = ("plain mean", "95 % interval", "median", "missed", "<5 %", "<10 %", f"AUC@{limit}", f"failed@{limit}")
     return ("system", *bins, *balanced, *tail)
 
@@ -195,4 +181,5 @@ def _row(name: str, summary: Summary) -> tuple[str, ...]:
 def _title(config: NmeConfig, protocol: dict[str, str]) -> str:
     """Name measure and data set."""
     kind = "sparse" if config.measure == "sparse" else f"dense {config.measure}"
-    return f"NME (%), {kind} {config.dims}D, {protocol['data set']}"
+    data = protocol["data set"] if config.data.labels != "both" else "AFLW2000-3D, both label sets"
+    return f"NME (%), {kind} {config.dims}D, {data}"

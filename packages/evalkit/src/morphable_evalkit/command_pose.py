@@ -4,11 +4,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from morphable_evalkit.alignment import Form, check_coverage
-from morphable_evalkit.command_nme import protocol_notes
 from morphable_evalkit.datasets import DatasetConfig, open_dataset
 from morphable_evalkit.ground_truth import GroundTruth
 from morphable_evalkit.output import OutputConfig, emit
 from morphable_evalkit.pose_score import PoseScores, PoseSummary, score_pose, summarize_pose
+from morphable_evalkit.records import protocol_notes
 from morphable_evalkit.results import ItemResult, Result, face_numbers
 from morphable_evalkit.systems import read_systems
 from morphable_evalkit.tables import Table

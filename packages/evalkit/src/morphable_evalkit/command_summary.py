@@ -45,7 +45,7 @@ class SummaryConfig:
     def __post_init__(self) -> None:
         if not self.preds:
             raise ValueError("preds must name at least one folder, got none")
-        if self.output.json is not None or self.output.per_image is not None or self.output.plot is not None:
+        if self.output.json is not None or self.output.per_image is not None or self.output.plot:
             raise ValueError("summary must be written as csv, markdown or latex; use nme or faces for the others")
 
 
@@ -62,7 +62,7 @@ def run_summary(config: SummaryConfig) -> None:
     rows = tuple(tuple(line.get(column, "") for column in _COLUMNS) for line in lines)
     points = "what the labels of each set mean" if config.points == "dataset" else config.points
     notes = (
-        "whole pictures in, no ground-truth crop; mean NME over found faces by sqrt(w*h) of the ground-truth points' "
+        "matched as for whole pictures; mean NME over found faces by sqrt(w*h) of the ground-truth points' "
         "box with its bootstrap interval; <5 %: share of all faces; aflw2000: original labels, static points, "
         "prediction of best IoU, yaw bins 0-30 / 30-60 / 60-90; afw_multi, dlib_groups: one to one, greedy by score, "
         f"IoU >= 0.5; 68 points: {points}",

@@ -1,7 +1,7 @@
 """Data sets by name."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -30,8 +30,8 @@ class DatasetConfig:
     """Its folder (for `truth` the file)."""
     arrays: Path | None = None
     """AFLW2000-3D: folder of 3DDFA's arrays where it is not the root."""
-    labels: Labels = "original"
-    """AFLW2000-3D: label set."""
+    labels: Labels | Literal["both"] = "original"
+    """AFLW2000-3D: label set; `both` gives `evalkit nme` a line for each."""
     yaw: YawFile = "default"
     """AFLW2000-3D: yaw file; `new` is AFLW's own."""
 
@@ -43,11 +43,14 @@ def open_dataset(config: DatasetConfig) -> GroundTruth:
         FileNotFoundError: A file of the data set is missing.
         ValueError: Its content does not fit.
     """
+    if config.labels == "both":
+        raise ValueError("labels must be original or reannotated here, got both")
+    labels = config.labels
     if not config.root.exists():
         raise FileNotFoundError(f"root must exist, got {config.root}")
     name, root = config.dataset, config.root
     readers: dict[str, Callable[[], GroundTruth]] = {
-        "aflw2000": lambda: read_aflw2000(root, arrays=config.arrays, labels=config.labels, yaw=config.yaw),
+        "aflw2000": lambda: read_aflw2000(root, arrays=config.arrays, labels=labels, yaw=config.yaw),
         "aflw2000-21": lambda: read_aflw2000_points21(root, arrays=config.arrays, yaw=config.yaw),
         "aflw": lambda: read_aflw(root),
         "aflw-lfpa": lambda: read_aflw_lfpa(root),
@@ -60,6 +63,19 @@ def open_dataset(config: DatasetConfig) -> GroundTruth:
     if name in readers:
         return readers[name]()
     return read_landmark_folder(root, name=name, every_face_annotated=name not in _PARTLY_ANNOTATED)
+
+
+def open_label_sets(config: DatasetConfig) -> dict[str, GroundTruth]:
+    """Read the ground truth by label set: one entry without name, or both sets of AFLW2000-3D under theirs.
+
+    Raises:
+        ValueError: Both sets are asked for of another data set.
+    """
+    if config.labels != "both":
+        return {"": open_dataset(config)}
+    if config.dataset != "aflw2000":
+        raise ValueError(f"labels must be original for {config.dataset}, got both; only aflw2000 has two sets")
+    return {f"{labels} labels": open_dataset(replace(config, labels=labels)) for labels in get_args(Labels)}
 
 
 def dataset_names() -> tuple[str, ...]:

@@ -24,12 +24,12 @@ class OutputConfig:
     """The table as LaTeX (booktabs)."""
     per_image: Path | None = None
     """CSV with one row per annotated face."""
-    plot: Path | None = None
-    """Plot as .png, .svg or .pdf."""
+    plot: tuple[Path, ...] = ()
+    """Plot as .png, .svg or .pdf, one or several files."""
 
     def __post_init__(self) -> None:
-        if self.plot is not None:
-            check_plot_path(self.plot)
+        for path in self.plot:
+            check_plot_path(path)
 
 
 def emit(table: Table, results: Sequence[Result], output: OutputConfig) -> None:
