@@ -74,3 +74,17 @@ def test_refusals():
         _error("D2", target[:, :2], target, landmarks)
     with pytest.raises(ValueError, match="face of size 0"):
         _error("D2", target, target * 0, landmarks)
+
+
+def test_part_of_a_data_set_keeps_its_vertices(make_predictions, face_points, tmp_path):
+    from morphable_evalkit import read_predictions, write_predictions
+    from morphable_evalkit.alignment import restrict
+    from morphable_evalkit.dataset_folders import read_truth_file
+
+    vertices = np.arange(3 * 5 * 3, dtype=np.float32).reshape(3, 5, 3)
+    faces = [(name, face_points(seed=i)) for i, name in enumerate(("a.jpg", "b.jpg", "c.jpg"))]
+    write_predictions(tmp_path / "t.npz", make_predictions(faces, vertices_px=vertices))
+    part = restrict(read_truth_file(tmp_path / "t.npz"), {"c.jpg", "b.jpg"})
+    np.testing.assert_array_equal(part.vertices_px[1], vertices[2])
+    assert part.vertices_px.shape == (2, 5, 3)
+    assert read_predictions(tmp_path / "t.npz").vertices_px.shape == (3, 5, 3)

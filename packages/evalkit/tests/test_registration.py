@@ -80,3 +80,11 @@ def test_a_surface_already_in_place_stays(scan_faces):
     start = Similarity(1.0, np.eye(3), np.zeros(3))
     fitted = refine_on_surface(TriangleSurface(vertices, triangles), vertices[::3], start)
     np.testing.assert_allclose(fitted.apply(vertices), vertices, atol=1e-6)
+
+
+@pytest.mark.parametrize("vector", [[0.0, 0, 0], [1e-9, 0, 0], [0.3, -0.2, 0.5], [0, 3.1, 0]])
+def test_small_and_large_turns_are_rotations(vector):
+    from morphable_evalkit.registration import _rotation
+
+    expected = Rotation.from_rotvec(vector).as_matrix()
+    np.testing.assert_allclose(_rotation(np.array(vector, dtype=np.float64)), expected, atol=1e-12)

@@ -1,6 +1,6 @@
 """Sparse face alignment: normalised mean error of a prediction file on a data set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from morphable_evalkit.dense import align_depth
 from morphable_evalkit.ground_truth import GroundTruth
 from morphable_evalkit.matching import Match, match_best, match_greedy
 from morphable_evalkit.metrics import Normalizer, box_size, face_size, mean_point_error, tight_box
+from morphable_evalkit.npz_rows import RowSubset
 from morphable_evalkit.point_sets import NUM_JAW, Points, aflw21_from_68, jaw_of, predicted_points
 from morphable_evalkit.predictions import Predictions
 
@@ -80,8 +81,6 @@ def check_coverage(predictions: Predictions, truth: GroundTruth, *, partial: boo
 
 def restrict(truth: GroundTruth, images: set[str]) -> GroundTruth:
     """Return the part of a data set that lies in some pictures, named as a part."""
-    from dataclasses import replace
-
     keep = np.array([name in images for name in truth.image], dtype=bool)
     names = tuple(name for name in truth.images if name in images)
     per_face = {
@@ -94,7 +93,7 @@ def restrict(truth: GroundTruth, images: set[str]) -> GroundTruth:
         name=f"{truth.name} (PARTIAL: {len(names)} of {len(truth.images)} pictures)",
         images=names,
         image=tuple(name for name in truth.image if name in images),
-        vertices_px=None,
+        vertices_px=None if truth.vertices_px is None else RowSubset(truth.vertices_px, np.flatnonzero(keep)),
         **per_face,
     )
 

@@ -1,7 +1,7 @@
 """`evalkit nme`: sparse or dense alignment error of one or several prediction files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -119,8 +119,6 @@ def _score(predictions: Predictions, truth: GroundTruth, config: NmeConfig) -> S
 
 def _score_dense(predictions: Predictions, truth: GroundTruth, scores: Scores, config: NmeConfig) -> Scores:
     """Replace the sparse errors by dense ones."""
-    from dataclasses import replace
-
     definition = DENSE_DEFINITIONS[config.measure]
     for side, rows in (("preds", predictions.vertices_px), (truth.name, truth.vertices_px)):
         if rows is None:

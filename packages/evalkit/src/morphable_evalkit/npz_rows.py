@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 from numpy.lib import format as npy_format
 
 _LOCAL_HEADER_BYTES = 30
@@ -48,6 +48,19 @@ class NpzRows:
             file.seek(start)
             data = file.read(self._row_items * self.dtype.itemsize)
         return np.frombuffer(data, self.dtype).reshape(self.shape[1:])
+
+
+class RowSubset:
+    """Some rows of others, in a given order."""
+
+    def __init__(self, rows: Rows, chosen: Int[np.ndarray, " chosen"]) -> None:
+        self._rows = rows
+        self._chosen = chosen
+        self.shape = (len(chosen), *rows.shape[1:])
+
+    def __getitem__(self, index: int, /) -> Shaped[np.ndarray, "..."]:
+        """Return chosen row `index`."""
+        return self._rows[int(self._chosen[index])]
 
 
 def open_rows(path: Path, name: str) -> Rows:

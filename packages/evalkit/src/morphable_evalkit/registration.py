@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.transform import Rotation
 
 from morphable_evalkit.surface_distance import TriangleSurface
 
@@ -127,10 +126,19 @@ def _linearize(
 
 def _moved(pose: Similarity, step: Float[np.ndarray, " params"], pivot: Float[np.ndarray, "3"]) -> Similarity:
     """Apply a small turn, shift and growth about a pivot after a pose."""
-    turn = Rotation.from_rotvec(step[:3]).as_matrix()
+    turn = _rotation(step[:3])
     growth = float(np.exp(step[6])) if len(step) > 6 else 1.0
     translation = growth * turn @ (pose.translation - pivot) + pivot + step[3:6]
     return Similarity(pose.scale * growth, turn @ pose.rotation, translation)
+
+
+def _rotation(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
+    """Rotation matrix of a rotation vector (Rodrigues)."""
+    angle = float(np.linalg.norm(vector))
+    x, y, z = vector
+    K = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    # sin(a) / a and (1 - cos(a)) / a^2 without loss near zero
+    return np.eye(3) + np.sinc(angle / np.pi) * K + 0.5 * np.sinc(angle / (2 * np.pi)) ** 2 * K @ K
 
 
 def _refuse_mirrored(

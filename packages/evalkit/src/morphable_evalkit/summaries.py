@@ -149,8 +149,7 @@ def bootstrap_interval(
     if len(values) == 0:
         return (float("nan"), float("nan"))
     rng = np.random.default_rng(seed)
-    rows = rng.integers(0, len(values), (resamples, len(values)))
-    drawn = [statistic(values[row]) for row in rows]
+    drawn = [statistic(values[rng.integers(0, len(values), len(values))]) for _ in range(resamples)]
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return (float(low), float(high))
 

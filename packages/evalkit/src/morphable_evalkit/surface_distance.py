@@ -1,10 +1,10 @@
 """Exact distance from points to a triangle surface, in NumPy with SciPy's KD-trees."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.spatial import cKDTree
 
 _FIRST_CANDIDATES = 6
 """Triangles looked at per point at first; points that could still have a nearer one look at more."""
@@ -32,7 +32,8 @@ class _SizeClass:
     radius: Float[np.ndarray, " members"]
     """Distance of the centroid to the farthest corner."""
     max_radius: float
-    tree: cKDTree
+    tree: Any
+    """SciPy KD-tree of the centroids."""
 
 
 class TriangleSurface:
@@ -52,7 +53,7 @@ class TriangleSurface:
         self.corners = corners
         self._edges = np.roll(corners, -1, axis=1) - corners
         used, first = np.unique(triangles, return_index=True)
-        self._vertex_tree = cKDTree(vertices.astype(np.float64)[used])
+        self._vertex_tree = _kd_tree(vertices.astype(np.float64)[used])
         self._vertex_triangle = first // 3
         centroid = corners.mean(axis=1)
         radius = np.linalg.norm(corners - centroid[:, None], axis=-1).max(axis=1)
@@ -180,6 +181,13 @@ def _dot(a: Float[np.ndarray, "*pairs 3"], b: Float[np.ndarray, "*pairs 3"]) -> 
     return np.asarray(np.einsum("...i,...i->...", a, b))
 
 
+def _kd_tree(points: Float[np.ndarray, "points 3"]) -> Any:
+    """Build a KD-tree; SciPy is imported here because only scans need it and it doubles the time to start."""
+    from scipy.spatial import cKDTree
+
+    return cKDTree(points)
+
+
 def _size_classes(centroid: Float[np.ndarray, "tris 3"], radius: Float[np.ndarray, " tris"]) -> tuple[_SizeClass, ...]:
     """Sort triangles into classes whose radii differ by at most a factor of two, above the median."""
     reference = max(float(np.median(radius)), np.finfo(np.float64).tiny)
@@ -188,6 +196,6 @@ def _size_classes(centroid: Float[np.ndarray, "tris 3"], radius: Float[np.ndarra
     classes = []
     for index in np.unique(octave):
         member = np.flatnonzero(octave == index)
-        tree = cKDTree(centroid[member])
+        tree = _kd_tree(centroid[member])
         classes.append(_SizeClass(member, radius[member], float(radius[member].max()), tree))
     return tuple(classes)
