@@ -3,13 +3,14 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
 from morphable_train.config import TrainConfig
+from morphable_train.prepare import PrepareConfig
 from morphable_train.presets import PRESETS, preset
 
 _USAGE = """usage: morphable-train COMMAND [OPTIONS]
@@ -169,7 +170,30 @@ def _package(arguments: list[str]) -> int:
     return 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class PrepareCommand:
+    """Photographs to shards."""
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """Folder of the data set."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
+    """Folder of the shards."""
+    config: Annotated[PrepareConfig, tyro.conf.arg(name="")] = field(default_factory=PrepareConfig)
+    """Everything else."""
+
+
+def _prepare(arguments: list[str]) -> int:
+    """Parse and prepare."""
+    from morphable_train.prepare import prepare
+
+    command = tyro.cli(PrepareCommand, args=arguments, prog="morphable-train prepare")
+    result = prepare(command.source, command.output, command.config)
+    sys.stdout.write(json.dumps(asdict(result), indent=2) + "\n")
+    return 0
+
+
 COMMANDS = {
+    "prepare": _prepare,
     "stage1": lambda rest: _stage(1, rest),
     "stage2": lambda rest: _stage(2, rest),
     "resume": _resume,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from lightning.fabric import Fabric
@@ -13,9 +13,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from morphable import MorphableModel
+from morphable_detector_head import FaceDetector
 from morphable_train.atomic import atomic_path
 from morphable_train.batch import Batch
-from morphable_train.cells import encode_cells
+from morphable_train.cells import CellTargets, encode_cells
 from morphable_train.checkpoint import (
     Progress,
     checkpoint_paths,
@@ -31,6 +32,7 @@ from morphable_train.optimizer import AveragedWeights, build_optimizer, rate_fac
 from morphable_train.parts import architecture
 from morphable_train.progress import make_progress
 from morphable_train.streams import Loaded, Stream, finish_batch
+from morphable_train.warm_start import start_from_mean
 
 SECONDS_PER_MINUTE = 60.0
 
@@ -39,6 +41,7 @@ class DivergedError(ArithmeticError):
     """A loss or gradient is not finite; the batch that did it was saved."""
 
 
+@runtime_checkable
 class Observer(Protocol):
     """What happens at intervals: validation and pictures."""
 
@@ -54,7 +57,7 @@ class Trainer:
     config: TrainConfig
     run: Path
     fabric: Fabric
-    network: nn.Module
+    network: FaceDetector
     objective: Objective
     model: MorphableModel
     stream: Stream
@@ -77,6 +80,28 @@ class Trainer:
         groups, self.progress = read_checkpoint(latest_checkpoint(self.run), self._architecture())
         restore(groups, self.module, self.average, self.optimizer)
         self.log.forget_after(self.progress.step)
+
+    def start_from_mean(self) -> None:
+        """Give a fresh network the mean of its first batch as first guess, the same in every process."""
+        with torch.no_grad():
+            batch, spread = finish_batch(self.stream.load(0), self.config, self.model, self.objective.surface)
+        cells = self._encode(batch, spread)
+        start_from_mean(self.module, batch.faces, cells, self.config.detector.layout, batch.size_hw)
+        bias = self.module.parameter_head.output.bias
+        assert bias is not None
+        bias.data.copy_(cast("Tensor", self.fabric.broadcast(bias.data)))
+        self.average = AveragedWeights(self.module, self.config.optimizer.ema_decay)
+
+    def _encode(self, batch: Batch, spread: Tensor) -> CellTargets:
+        """Choose the supervised cells of some pictures."""
+        return encode_cells(
+            batch.faces,
+            spread,
+            num_images=len(batch.image),
+            size_hw=batch.size_hw,
+            neighbourhood=self.config.loss.neighbourhood,
+            kind="gaussian" if self.config.loss.center_kind == "gaussian" else "binary",
+        )
 
     def train(self) -> Progress:
         """Train to the end of the steps or of the time, with a checkpoint at the end.
@@ -171,14 +196,7 @@ class Trainer:
         for part in batch.split(config.run.accumulate):
             rows = spread[first : first + len(part.faces)]
             first += len(part.faces)
-            cells = encode_cells(
-                part.faces,
-                rows,
-                num_images=len(part.image),
-                size_hw=part.size_hw,
-                neighbourhood=config.loss.neighbourhood,
-                kind="gaussian" if config.loss.center_kind == "gaussian" else "binary",
-            )
+            cells = self._encode(part, rows)
             parts.append((part, cells))
         local = torch.stack([count_cells(cells).stacked() for _, cells in parts]).sum(0)
         total = cast("Tensor", self.fabric.all_reduce(local, reduce_op="sum")) / world

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
@@ -54,6 +54,7 @@ class Loaded:
     """Damaged records that were left out."""
 
 
+@runtime_checkable
 class Stream(Protocol):
     """A source of batches by step number."""
 

@@ -1,5 +1,6 @@
 """A run from a configuration to its results."""
 
+import os
 from pathlib import Path
 
 import torch
@@ -36,8 +37,7 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
         raise FileExistsError(f"run must be a new folder, got {run} with checkpoints; pass --resume or another folder")
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
-    fabric = Fabric(accelerator="auto", devices=devices, precision=config.run.precision)
-    fabric.launch()
+    fabric = make_fabric(config, devices)
     run.mkdir(parents=True, exist_ok=True)
     if fabric.is_global_zero:
         write_run_file(run, config)
@@ -51,13 +51,28 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
     trainer = make_trainer(config, run, fabric, parts, log, validator)
     if resume:
         trainer.resume()
-    elif fabric.is_global_zero and validator.sets:
-        validator.validate(0, trainer.average)
+    else:
+        if config.initial is None:
+            trainer.start_from_mean()
+        if fabric.is_global_zero and validator.sets:
+            validator.validate(0, trainer.average)
     trainer.train()
     if fabric.is_global_zero and validator.sets:
         validator.validate(trainer.progress.step, trainer.average)
     log.close()
     return validator.results
+
+
+def make_fabric(config: TrainConfig, devices: int) -> Fabric:
+    """Start the processes, or join those that `torchrun` started (its count wins)."""
+    fabric = Fabric(
+        accelerator="auto",
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", devices)),
+        num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", "1")),
+        precision=config.run.precision,
+    )
+    fabric.launch()
+    return fabric
 
 
 def make_trainer(

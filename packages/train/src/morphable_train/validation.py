@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, UInt8
@@ -30,6 +30,7 @@ _BATCH = 32
 _OUTER_EYES = (36, 45)
 
 
+@runtime_checkable
 class CellNetwork(Protocol):
     """A network that predicts faces at given cells."""
 

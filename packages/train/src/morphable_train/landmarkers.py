@@ -1,0 +1,211 @@
+"""Networks of others that find faces and their 68 points, loaded from files the user names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from morphable_train.labels import NUM_LANDMARKS
+
+Picture = UInt8[np.ndarray, "rows cols 3"]
+MAX_DISAGREEMENT = 0.12
+"""Points found in two successive crops may differ by this part of the face's size; more means there is no sure face."""
+_PASSES = 3
+_FIRST_SCALE = 1.2
+"""The first crop is this much larger than the box a face finder gives."""
+_DETECTOR_PX = 192
+_DETECTOR_CELLS = 48
+
+
+@runtime_checkable
+class LandmarkFinder(Protocol):
+    """Finds the faces of a picture and their landmarks."""
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Return (faces, 68, 2) landmarks in pixels, corner at (0,0); no face is an empty array."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandmarkModelConfig:
+    """How a landmark network wants its input. The defaults are PFLD's."""
+
+    path: Path | None = None
+    """ONNX or tflite file with 68 points out."""
+    detector: Path | None = None
+    """BlazeFace full-range tflite file that finds the faces of pictures without landmarks."""
+    colors: Literal["rgb", "bgr"] = "bgr"
+    """Order of the colour channels."""
+    divisor: float = 255.0
+    """Pixel values are divided by this ..."""
+    offset: float = 0.0
+    """... after this was subtracted."""
+    box_scale: float = 1.1
+    """Side of the square crop relative to the longer side of the box of the points."""
+    min_score: float = 0.5
+    """Faces the finder is less sure of are left out."""
+
+
+def build_landmark_finder(config: LandmarkModelConfig) -> "ModelLandmarks":
+    """Load the networks.
+
+    Raises:
+        ValueError: A path is missing or not of a known kind.
+        FileNotFoundError: A file does not exist.
+    """
+    if config.path is None or config.detector is None:
+        raise ValueError(
+            "landmarks.path and landmarks.detector must be given for pictures without landmarks, got "
+            f"{config.path} and {config.detector}; name an ONNX or tflite file for each"
+        )
+    network = load_network(config.path)
+    return ModelLandmarks(config, network, FaceBoxes(load_network(config.detector), config.min_score))
+
+
+class Network:
+    """A network of one picture in, some arrays out, whatever runs it."""
+
+    def __init__(self, run: Callable[[np.ndarray], list[np.ndarray]], shape: tuple[int, ...]) -> None:
+        self.run = run
+        self.channels_first = shape[1] == 3
+        self.size_px = int(shape[2] if self.channels_first else shape[1])
+
+
+def load_network(path: Path) -> Network:
+    """Open an ONNX or tflite file.
+
+    Raises:
+        FileNotFoundError: It does not exist.
+        ValueError: It has another suffix.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"model must be an existing file, got {path}; check the path")
+    if path.suffix == ".onnx":
+        return _load_onnx(path)
+    if path.suffix == ".tflite":
+        return _load_tflite(path)
+    raise ValueError(f"model must be an .onnx or .tflite file, got {path}")
+
+
+def _load_onnx(path: Path) -> Network:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    entry = session.get_inputs()[0]
+    return Network(lambda batch: list(session.run(None, {entry.name: batch})), tuple(_numbers(entry.shape)))
+
+
+def _numbers(shape: list[object]) -> list[int]:
+    """A shape with free axes as 1."""
+    return [size if isinstance(size, int) else 1 for size in shape]
+
+
+def _load_tflite(path: Path) -> Network:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    entry, outputs = interpreter.get_input_details()[0], interpreter.get_output_details()
+
+    def run(batch: np.ndarray) -> list[np.ndarray]:
+        interpreter.set_tensor(entry["index"], batch)
+        interpreter.invoke()
+        return [interpreter.get_tensor(output["index"]) for output in outputs]
+
+    return Network(run, tuple(int(n) for n in entry["shape"]))
+
+
+def square_crop(
+    image: Picture, center_px: Float[np.ndarray, "2"], side_px: float, size_px: int
+) -> Float[np.ndarray, "size size 3"]:
+    """Cut and scale a square, black outside the picture; pixel corners map to pixel corners."""
+    left, top = center_px - side_px / 2
+    window = (float(left), float(top), float(left + side_px), float(top + side_px))
+    scale = side_px / size_px
+    source = Image.fromarray(image)
+    if scale > 1.0:
+        source = source.reduce(max(1, int(scale)))
+    ratio_x, ratio_y = image.shape[1] / source.width, image.shape[0] / source.height
+    quad = (window[0] / ratio_x, window[1] / ratio_y, window[2] / ratio_x, window[3] / ratio_y)
+    cut = source.transform((size_px, size_px), Image.Transform.EXTENT, quad, Image.Resampling.BILINEAR)
+    return np.asarray(cut, np.float32)
+
+
+class FaceBoxes:
+    """BlazeFace full range: one anchor in each of 48 x 48 cells of a 192 px input."""
+
+    def __init__(self, network: Network, min_score: float) -> None:
+        self._network, self._min_score = network, min_score
+
+    def __call__(self, image: Picture) -> Float[np.ndarray, "faces 4"]:
+        """Return boxes (left, top, right, bottom) in pixels, surest first."""
+        side = float(max(image.shape[:2]))
+        middle = np.array([image.shape[1] / 2, image.shape[0] / 2])
+        pixels = square_crop(image, middle, side, _DETECTOR_PX) / 127.5 - 1.0
+        first, second = self._network.run(pixels[None].astype(np.float32))[:2]
+        values, logits = (first[0], second[0]) if first.shape[-1] > 1 else (second[0], first[0])
+        score = 1.0 / (1.0 + np.exp(-np.clip(logits[:, 0], -50, 50)))
+        row, col = np.divmod(np.arange(len(values)), _DETECTOR_CELLS)
+        anchor = (np.stack([col, row], 1) + 0.5) * (_DETECTOR_PX / _DETECTOR_CELLS)
+        center, size = anchor + values[:, :2], values[:, 2:4]
+        boxes = np.concatenate([center - size / 2, center + size / 2], 1) * (side / _DETECTOR_PX)
+        boxes += np.tile(middle - side / 2, 2)
+        order = np.argsort(-score)
+        return keep_distinct(boxes[order][score[order] >= self._min_score])
+
+
+def keep_distinct(boxes: Float[np.ndarray, "boxes 4"], max_iou: float = 0.3) -> Float[np.ndarray, "kept 4"]:
+    """Drop boxes that overlap an earlier one (non-maximum suppression)."""
+    kept: list[np.ndarray] = []
+    for box in boxes:
+        if all(_iou(box, other) <= max_iou for other in kept):
+            kept.append(box)
+    return np.array(kept, np.float32).reshape(-1, 4)
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boxes."""
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    shared = float(np.prod(np.maximum(sides, 0)))
+    return shared / float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared)
+
+
+class ModelLandmarks:
+    """Face boxes, then a landmark network whose crop follows its own points."""
+
+    def __init__(self, config: LandmarkModelConfig, network: Network, boxes: Callable[[Picture], np.ndarray]) -> None:
+        self._config, self._network, self._boxes = config, network, boxes
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Find every face on whose points successive crops agree."""
+        found = [points for box in self._boxes(image) if (points := self.fit(image, box)) is not None]
+        return np.array(found, np.float32).reshape(-1, NUM_LANDMARKS, 2)
+
+    def fit(self, image: Picture, box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "68 2"] | None:
+        """Find the points of one face; None if they do not settle."""
+        center, side = (box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).max()) * _FIRST_SCALE
+        points, change = np.zeros((NUM_LANDMARKS, 2), np.float32), np.inf
+        for _ in range(_PASSES):
+            before = points
+            points = self._points(image, center, side)
+            low, high = points.min(0), points.max(0)
+            center, side = (low + high) / 2, float((high - low).max()) * self._config.box_scale
+            change = float(np.linalg.norm(points - before, axis=1).mean()) / max(side, 1.0)
+        return points if change <= MAX_DISAGREEMENT else None
+
+    def _points(self, image: Picture, center: np.ndarray, side: float) -> Float[np.ndarray, "68 2"]:
+        """One pass of the network."""
+        config, size = self._config, self._network.size_px
+        pixels = (square_crop(image, center, side, size) - config.offset) / config.divisor
+        pixels = pixels[..., ::-1] if config.colors == "bgr" else pixels
+        batch = pixels.transpose(2, 0, 1) if self._network.channels_first else pixels
+        output = self._network.run(np.ascontiguousarray(batch[None], np.float32))[0].reshape(-1)
+        if output.size != 2 * NUM_LANDMARKS:
+            raise ValueError(f"landmarks.path must be a network of 68 points, got {output.size} numbers out")
+        return (output.reshape(NUM_LANDMARKS, 2) * side + center - side / 2).astype(np.float32)

@@ -1,0 +1,20 @@
+"""A plain folder of photographs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from morphable_train.readers.item import SourceItem, layout_error, pictures_in
+
+
+def read_folder(folder: Path) -> Iterator[SourceItem]:
+    """Yield every picture below a folder; landmarks are found by `prepare`.
+
+    Raises:
+        FileNotFoundError: There is no picture.
+    """
+    pictures = pictures_in(folder) if folder.is_dir() else []
+    if not pictures:
+        raise layout_error(folder, "a folder", "pictures (.jpg, .png, ...) at any depth")
+    for path in pictures:
+        name = str(path.relative_to(folder).with_suffix("")).replace("/", "__").replace(".", "_")
+        yield SourceItem(name, path)

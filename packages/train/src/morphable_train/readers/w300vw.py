@@ -1,0 +1,32 @@
+"""300-VW: videos with a `.pts` file per frame."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from morphable_train.readers.item import SourceItem, layout_error
+from morphable_train.readers.points import parse_pts
+
+VIDEO_FILE = "vid.avi"
+EVERY_FRAMES = 15
+"""Neighbouring frames are nearly equal: one in this many is used."""
+
+
+def read_300vw(folder: Path) -> Iterator[SourceItem]:
+    """Yield frames of the videos `*/vid.avi` with their points `*/annot/000001.pts`, counted from one.
+
+    Raises:
+        FileNotFoundError: There is no such video.
+    """
+    videos = sorted(folder.glob(f"*/{VIDEO_FILE}"))
+    if not videos:
+        raise layout_error(folder, "300-VW", f"folders that hold {VIDEO_FILE} and annot/*.pts")
+    for video in videos:
+        points = sorted((video.parent / "annot").glob("*.pts"))
+        if not points:
+            yield SourceItem(video.parent.name, video, problem="missing landmark file: no annot/*.pts beside the video")
+        for path in points[::EVERY_FRAMES]:
+            name = f"{video.parent.name}__{path.stem}"
+            try:
+                yield SourceItem(name, video, parse_pts(path.read_text())[None], frame=int(path.stem) - 1)
+            except ValueError as error:
+                yield SourceItem(name, video, problem=str(error))

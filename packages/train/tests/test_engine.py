@@ -1,0 +1,151 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from tiny_run import tiny_config, write_shards
+
+from morphable_train.checkpoint import checkpoint_paths, latest_checkpoint
+from morphable_train.config import LossConfig
+from morphable_train.engine import DivergedError
+from morphable_train.logs import RunLog, plain
+from morphable_train.parts import build_parts
+from morphable_train.training import make_fabric, make_trainer, train
+
+COMMAND = [sys.executable, "-c", "import sys; from morphable_train.cli import main; sys.exit(main())"]
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return write_shards(tmp_path_factory.mktemp("data") / "shards", 12)
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    """The loss table without what depends on the clock."""
+    with (run / "losses.csv").open(newline="") as file:
+        return [{k: v for k, v in row.items() if "second" not in k} for row in csv.DictReader(file)]
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+
+
+def make(config, run):
+    run.mkdir(parents=True, exist_ok=True)
+    parts = build_parts(config)
+    return make_trainer(config, run, make_fabric(config, 1), parts, RunLog(run, enabled=False), None)
+
+
+def test_a_resumed_run_is_the_run_that_was_not_stopped(model_file, shards, tmp_path):
+    config = tiny_config(model_file, (shards,))
+    train(config, tmp_path / "whole")
+    train(replace(config, run=replace(config.run, minutes=1e-9)), tmp_path / "parts")  # stops after one step
+    assert len(rows(tmp_path / "parts")) == 1
+    train(config, tmp_path / "parts", resume=True)
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+    whole, parts = (tensors(latest_checkpoint(tmp_path / name)) for name in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole if not name.startswith("random"))
+
+
+def test_a_new_run_does_not_overwrite_an_old_one(model_file, shards, tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step_00000001.safetensors").touch()
+    with pytest.raises(FileExistsError, match="--resume"):
+        train(tiny_config(model_file, (shards,)), tmp_path)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(model_file, shards, tmp_path):
+    gradients = []
+    for accumulate in (1, 2):
+        config = tiny_config(model_file, (shards,), accumulate=accumulate)
+        trainer = make(config, tmp_path / str(accumulate))
+        trainer.network.eval()  # batch statistics would differ by part
+        batch, spread = prepared(trainer)
+        trainer.backward(batch, spread, 0)
+        gradients.append([p.grad.clone() for p in trainer.network.parameters() if p.grad is not None])
+    for whole, parts in zip(*gradients, strict=True):
+        assert_same_gradient(whole, parts)
+
+
+def assert_same_gradient(a: torch.Tensor, b: torch.Tensor) -> None:
+    """Equal but for the order of float32 sums: 1e-5 of the tensor's length measured."""
+    assert float((a - b).norm()) <= 1e-4 * float(a.norm()) + 1e-6
+
+
+def prepared(trainer):
+    from morphable_train.streams import finish_batch
+
+    with torch.no_grad():
+        return finish_batch(trainer.stream.load(0), trainer.config, trainer.model, trainer.objective.surface)
+
+
+def test_the_nan_guard_stops_and_keeps_the_batch(model_file, shards, tmp_path):
+    trainer = make(tiny_config(model_file, (shards,)), tmp_path)
+    with torch.no_grad():
+        trainer.network.parameter_head.output.weight.fill_(float("nan"))
+    with pytest.raises(DivergedError, match=r"the batch is in .*diverged_step_00000000"):
+        trainer.train()
+    saved = tensors(next(tmp_path.glob("diverged_*.safetensors")))
+    assert saved["image"].shape == (4, 3, 64, 64)
+    assert not checkpoint_paths(tmp_path)
+
+
+def test_stage_two_trains_the_center_head_from_stage_one(model_file, tmp_path):
+    scenes = write_shards(tmp_path / "scenes", 6, faces=2)
+    train(tiny_config(model_file, (scenes,), steps=2), tmp_path / "one")
+    config = replace(tiny_config(model_file, (scenes,), stage=2, steps=2), initial=tmp_path / "one")
+    config = replace(config, data=replace(config.data, paste_fraction=0.5))
+    before = tensors(latest_checkpoint(tmp_path / "one"))
+    train(config, tmp_path / "two")
+    after = tensors(latest_checkpoint(tmp_path / "two"))
+    assert not torch.equal(before["network/center_head.hidden.weight"], after["network/center_head.hidden.weight"])
+    assert float(rows(tmp_path / "two")[0]["center"]) > 0
+
+
+def test_no_center_loss_leaves_the_center_head_alone(model_file, shards, tmp_path):
+    config = tiny_config(model_file, (shards,), steps=1)
+    trainer = make(replace(config, loss=LossConfig(center=0.0)), tmp_path)
+    first = trainer.network.center_head.hidden.weight.clone()
+    trainer.train()
+    assert torch.equal(trainer.network.center_head.hidden.weight, first)
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_same_losses(model_file, shards, tmp_path):
+    import json
+    from dataclasses import asdict
+
+    config = tiny_config(model_file, (shards,), steps=40)
+    (tmp_path / "config.json").write_text(json.dumps(plain(asdict(config))))
+    command = [*COMMAND, "stage1", "--config", str(tmp_path / "config.json"), "--out"]
+    process = subprocess.Popen([*command, str(tmp_path / "killed")], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not checkpoint_paths(tmp_path / "killed") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(rows(tmp_path / "killed")) < 40
+    subprocess.run([*command, str(tmp_path / "killed"), "--resume"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, stdout=subprocess.DEVNULL)
+    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
+
+
+def test_two_processes_have_the_gradient_of_one(model_file, shards, tmp_path):
+    script = Path(__file__).parent / "gradients.py"
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    arguments = [str(script), str(model_file), str(shards)]
+    subprocess.run([sys.executable, *arguments, str(tmp_path / "one")], check=True, env=environment)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    subprocess.run([*launcher, *arguments, str(tmp_path / "two")], check=True, env=environment)
+    one, two = (tensors(tmp_path / name / "gradients.safetensors") for name in ("one", "two"))
+    assert set(one) == set(two)
+    for name in one:
+        assert_same_gradient(one[name], two[name])
