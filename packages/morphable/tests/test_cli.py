@@ -34,7 +34,7 @@ def test_sample_draws_a_sheet_and_is_seeded(file, tmp_path):
     for name in ("a.png", "b.png"):
         assert main(["sample", file, "-n", "5", "-o", str(tmp_path / name), "--size-px", "48", "--landmarks"]) == 0
         sheets.append(np.asarray(Image.open(tmp_path / name)))
-    # ceil(sqrt(1.5 * 5)) = 3 columns, 2 rows
+    # 3 columns leave one place of 6 empty, 4 would leave three of 8
     assert sheets[0].shape == (96, 144, 3)
     assert (sheets[0] == sheets[1]).all()
     face, empty = sheets[0][:48, :48], sheets[0][48:, 96:]

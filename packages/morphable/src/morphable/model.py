@@ -130,8 +130,8 @@ class MorphableModel(nn.Module):
         batch = torch.broadcast_shapes(identity.shape[:-1], expression.shape[:-1])
         with torch.autocast(self.mean.device.type, enabled=False):
             neutral = combine_modes(identity, self.identity_basis, self.mean)
-            offset = combine_modes(expression, self.expression_basis, torch.zeros_like(self.mean))
-            return self._full_resolution((neutral + offset).expand(*batch, -1, 3))
+            moved = combine_modes(expression, self.expression_basis, torch.zeros_like(self.mean))
+            return self._full_resolution((neutral + moved).expand(*batch, -1, 3))
 
     def decode_albedo(self, albedo: Float[Tensor, "*batch alb"]) -> Float[Tensor, "*batch verts 3"]:
         """Return sRGB-encoded vertex colours, 0 to 1 but not clamped (clamping would kill gradients)."""

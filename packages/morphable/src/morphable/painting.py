@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from PIL import Image, ImageDraw
 
-AMBIENT = 0.35
+AMBIENT = 0.5
 """Share of the light that comes from everywhere; the rest falls from `LIGHT`."""
 LIGHT = np.array([0.3, 0.5, 0.8]) / math.hypot(0.3, 0.5, 0.8)
 """Direction toward the light: from the viewer's upper right, behind the viewer."""

@@ -57,7 +57,7 @@ def draw_sheet(
         )
         for face in track(range(count), "drawing", console=Console(stderr=True))
     ]
-    contact_sheet(images, math.ceil(math.sqrt(1.5 * count))).save(path)
+    contact_sheet(images, _columns(count)).save(path)
 
 
 def export_mesh(
@@ -104,6 +104,12 @@ def part_counts(model: MorphableModel) -> dict[str, int]:
     """Return the number of triangles of each part."""
     counts = torch.bincount(model.part_labels, minlength=len(model.part_names)).tolist()
     return dict(zip(model.part_names, counts, strict=True))
+
+
+def _columns(count: int) -> int:
+    """Return a number of columns for a sheet that is about square or wide and leaves few places empty."""
+    side = math.sqrt(count)
+    return min(range(math.ceil(side), math.ceil(1.5 * side) + 1), key=lambda columns: -count % columns)
 
 
 def _face(model: MorphableModel, seed: int | None, expression: Mapping[str, float]) -> Coefficients:

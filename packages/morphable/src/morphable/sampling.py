@@ -10,8 +10,8 @@ from morphable.model import MorphableModel
 
 MAX_SIGMA = 2.5
 """Normal coefficients are drawn again beyond this."""
-ACTIVE_SHARE = 0.08
-"""Share of expression activations that are not zero: about five of 64 actions at once."""
+ACTIVE_SHARE = 0.04
+"""Share of expression activations that are not zero: two or three of 64 actions at once."""
 
 
 @dataclass(frozen=True)
