@@ -37,6 +37,18 @@ def pictures(batch: int, height: int = 96, width: int = 64) -> torch.Tensor:
     return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
+def test_normalisation():
+    from morphable_detector_head.aggregation import L2Normalize
+
+    # (3, 4) has length 5 and the first scale is 10
+    layer = L2Normalize(2)
+    features = torch.tensor([[[[3.0, 0.0]], [[4.0, 0.0]]]], requires_grad=True)
+    normalized = layer(features)
+    torch.testing.assert_close(normalized[0, :, 0, 0], torch.tensor([6.0, 8.0]))
+    assert (normalized[0, :, 0, 1] == 0).all()
+    assert torch.autograd.grad(normalized.sum(), features)[0].isfinite().all()
+
+
 def test_patches_are_a_convolutions():
     features = torch.rand(2, 3, 5, 4, generator=torch.Generator().manual_seed(0))
     unfolded = torch.nn.functional.unfold(features, 3, padding=1).transpose(1, 2)

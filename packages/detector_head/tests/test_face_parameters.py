@@ -29,6 +29,12 @@ def test_channel_count_is_the_papers():
     assert ParameterLayout().num_channels == 257
 
 
+def test_layout_follows_the_model():
+    import morphable
+
+    assert ParameterLayout.of_model(morphable.load("open")) == ParameterLayout()
+
+
 def test_translation_is_equation_5():
     # offsets 2 and -1 units of 8 px, centre (100, 60) in a 512x256 input, depth one metre:
     # t_x = (16 + 100 - 256) / 1015,  t_y = (-8 + 60 - 128) / 1015

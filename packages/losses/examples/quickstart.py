@@ -1,3 +1,5 @@
+"""One training step's loss for two pictures: two faces in the first, none in the second."""
+
 import torch
 
 from morphable_losses import (

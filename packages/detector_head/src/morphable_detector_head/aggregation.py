@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 INITIAL_SCALE = 10.0
 """First value of the learnt scale behind the normalisation."""
-NORM_EPSILON = 1e-10
-"""Keeps an all-zero position at zero, with finite gradients."""
+SQUARE_FLOOR = 1e-12
+"""Added to the squared length: an all-zero position stays zero, with bounded gradients."""
 
 
 class L2Normalize(nn.Module):
@@ -19,7 +19,7 @@ class L2Normalize(nn.Module):
 
     def forward(self, features: Float[Tensor, "batch c rows cols"]) -> Float[Tensor, "batch c rows cols"]:
         """Normalise every position."""
-        length = features.square().sum(dim=1, keepdim=True).add(NORM_EPSILON**2).sqrt()
+        length = features.float().square().sum(dim=1, keepdim=True).add(SQUARE_FLOOR).sqrt()
         return features / length * self.scale[:, None, None]
 
 

@@ -88,8 +88,7 @@ def export_program(
     Raises:
         ValueError: The network is in training mode.
     """
-    if detector.training:
-        raise ValueError("detector must be in evaluation mode, got training mode; call detector.eval()")
+    _check_mode(detector)
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     rows, cols = (torch.export.Dim(name, min=2, max=MAX_SIDE) for name in ("height_32", "width_32"))
     shapes = {INPUT_NAME: {0: batch, 2: SIZE_MULTIPLE_PX * rows, 3: SIZE_MULTIPLE_PX * cols}}
@@ -123,7 +122,8 @@ def export_onnx(
     if size_hw is None:
         program = export_program(detector, top_k=top_k, min_score=min_score)
     else:
-        wrapped = TopKDetector(detector.eval(), top_k=top_k, min_score=min_score)
+        _check_mode(detector)
+        wrapped = TopKDetector(detector, top_k=top_k, min_score=min_score)
         program = torch.export.export(wrapped, (torch.zeros(1, 3, *size_hw),), strict=False)
     onnx_program = torch.onnx.export(
         program,
@@ -155,6 +155,11 @@ def export_openvino(onnx_path: Path, path: Path) -> None:
     import openvino
 
     openvino.save_model(openvino.convert_model(onnx_path), path, compress_to_fp16=False)
+
+
+def _check_mode(detector: FaceDetector) -> None:
+    if detector.training:
+        raise ValueError("detector must be in evaluation mode, got training mode; call detector.eval()")
 
 
 def _require(module: str, extra: str) -> None:

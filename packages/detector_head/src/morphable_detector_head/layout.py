@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from morphable import MorphableModel
+
 NUM_ROTATION = 3
 NUM_TRANSLATION = 3
 NUM_SH_BANDS = 9
@@ -52,6 +54,15 @@ class ParameterLayout:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if not self.offset_unit_px > 0:
             raise ValueError(f"offset_unit_px must be positive, got {self.offset_unit_px}")
+
+    @classmethod
+    def of_model(cls, model: MorphableModel) -> "ParameterLayout":
+        """Give the default layout with the numbers of coefficients of a morphable model."""
+        return cls(
+            num_identity=model.num_identity,
+            num_expression=model.num_expression,
+            num_albedo=model.num_albedo,
+        )
 
     @property
     def sizes(self) -> tuple[int, int, int, int, int, int]:

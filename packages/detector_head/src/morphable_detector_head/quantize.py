@@ -6,7 +6,9 @@ to nothing because it runs at the found cells only.
 """
 
 import ast
+import logging
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +113,27 @@ def quantize_openvino(onnx_path: Path, path: Path, images: Iterable[Float[np.nda
     model = openvino.convert_model(onnx_path)
     kept = set(_float_nodes(onnx_path))
     names = [operation.get_friendly_name() for operation in model.get_ordered_ops()]
-    quantized = nncf.quantize(
-        model,
-        nncf.Dataset(pictures, lambda picture: {INPUT_NAME: picture}),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(pictures),
-        ignored_scope=nncf.IgnoredScope(names=[name for name in names if name in kept], validate=False),
-    )
+    with _quiet("nncf"):
+        quantized = nncf.quantize(
+            model,
+            nncf.Dataset(pictures, lambda picture: {INPUT_NAME: picture}),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(pictures),
+            ignored_scope=nncf.IgnoredScope(names=[name for name in names if name in kept], validate=False),
+        )
     openvino.save_model(quantized, path, compress_to_fp16=False)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Keep a library's progress reports out of standard output, warnings excepted."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _float_nodes(onnx_path: Path) -> list[str]:

@@ -1,0 +1,101 @@
+"""Command line: look into a detector file, export it, quantise the export."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from .detector import DEFAULT_MIN_SCORE, SIZE_MULTIPLE_PX
+from .export import EXPORT_TOP_K, export_onnx, export_openvino
+from .quantize import calibration_images, quantize_onnx, quantize_openvino
+from .weights import load_detector, read_about
+
+ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Info:
+    """Print the metadata of a detector file as JSON."""
+
+    weights: Annotated[Path, tyro.conf.Positional]
+    """File written by `save_detector`."""
+
+    def run(self) -> None:
+        """Print."""
+        about = read_about(self.weights)
+        sys.stdout.write(json.dumps({**about, "config": json.loads(about["config"])}, indent=2) + "\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Write a detector with its top-K decoding as ONNX or OpenVINO."""
+
+    weights: Annotated[Path, tyro.conf.Positional]
+    """File written by `save_detector`."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
+    """An .onnx file, or an .xml file for OpenVINO."""
+    top_k: int = EXPORT_TOP_K
+    """Faces per picture in the output."""
+    min_score: float = DEFAULT_MIN_SCORE
+    """Probability that a face must exceed."""
+
+    def run(self) -> None:
+        """Export."""
+        _check_suffix(self.output)
+        detector = load_detector(self.weights)
+        onnx = self.output.with_suffix(ONNX_SUFFIX)
+        export_onnx(detector, onnx, top_k=self.top_k, min_score=self.min_score)
+        if self.output.suffix == OPENVINO_SUFFIX:
+            export_openvino(onnx, self.output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantize:
+    """Quantise an exported ONNX file to int8, calibrated on photographs."""
+
+    onnx: Annotated[Path, tyro.conf.Positional]
+    """File written by `export`."""
+    photographs: Annotated[Path, tyro.conf.Positional]
+    """Folder of photographs with faces as they will come."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
+    """An .onnx file for ONNX Runtime, or an .xml file for OpenVINO."""
+    size_px: int = 512
+    """Side of the square that photographs are scaled into, a multiple of 32."""
+    limit: int = 128
+    """At most this many photographs."""
+
+    def __post_init__(self) -> None:
+        if self.size_px < SIZE_MULTIPLE_PX or self.size_px % SIZE_MULTIPLE_PX:
+            raise ValueError(f"size_px must be a positive multiple of {SIZE_MULTIPLE_PX}, got {self.size_px}")
+
+    def run(self) -> None:
+        """Quantise."""
+        _check_suffix(self.output)
+        size_hw = (self.size_px, self.size_px)
+        images = calibration_images(self.photographs, size_hw=size_hw, limit=self.limit)
+        quantize = quantize_openvino if self.output.suffix == OPENVINO_SUFFIX else quantize_onnx
+        quantize(self.onnx, self.output, images)
+
+
+def _check_suffix(output: Path) -> None:
+    if output.suffix not in (ONNX_SUFFIX, OPENVINO_SUFFIX):
+        raise ValueError(f"output must end in {ONNX_SUFFIX} or {OPENVINO_SUFFIX}, got {output.name}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line and run."""
+    commands: dict[str, Callable[..., Any]] = {"info": Info, "export": Export, "quantize": Quantize}
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, args=argv).run()
+    except (OSError, ValueError, ModuleNotFoundError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
