@@ -30,14 +30,19 @@ SIBLINGS: dict[str, tuple[str, ...]] = {
     "reconstruct": ("morphable", "render", "detector_head"),
     "evalkit": (),
 }
-# What the tests of a package use beyond its run-time dependencies.
+# What the tests of a package use beyond its run-time dependencies: extras, and packages of their own.
 TEST_EXTRAS = {
     "morphable": "build,convert",
     "detector_head": "onnx,openvino",
     "losses": "perception",
+    "reconstruct": "cluster,onnxruntime,openvino,service,video,viewer",
 }
-TEST_TOOLS = ("beartype", "hypothesis", "pytest", "scikit-image")
-TOOLS = (*TEST_TOOLS, "build", "deptry", "import-linter", "mypy", "packaging", "poetry-core", "ruff")
+TEST_PACKAGES: dict[str, tuple[str, ...]] = {
+    "detector_head": ("ai-edge-litert",),
+    "reconstruct": ("httpx2", "scikit-image", "selenium"),
+}
+TEST_TOOLS = ("beartype", "hypothesis", "pytest")
+TOOLS = ("build", "deptry", "import-linter", "mypy", "packaging", "poetry-core", "ruff")
 
 
 def package_dir(package: str) -> Path:
@@ -66,7 +71,8 @@ def tool(name: str) -> str:
 def workspace(session: nox.Session) -> None:
     """Install every package, editable, and the tools into one environment."""
     packages = [argument for package in SIBLINGS for argument in editable(package, extras=True)]
-    session.install("-c", str(CONSTRAINTS), *packages, *TOOLS)
+    used_by_tests = [name for names in TEST_PACKAGES.values() for name in names]
+    session.install("-c", str(CONSTRAINTS), *packages, *TEST_TOOLS, *used_by_tests, *TOOLS)
 
 
 @nox.session(venv_backend="none", requires=["workspace"])
@@ -109,12 +115,21 @@ def isolated_tests(package: str) -> None:
         """Run the tests of one package, alone with its declared siblings."""
         siblings = [argument for name in SIBLINGS[package] for argument in editable(name, extras=False)]
         own = editable(package, extras=True)
-        session.install("-c", str(CONSTRAINTS), *siblings, *own, *TEST_TOOLS)
+        tools = (*TEST_TOOLS, *TEST_PACKAGES.get(package, ()))
+        session.install("-c", str(CONSTRAINTS), *siblings, *own, *tools)
         session.run("pytest", str(package_dir(package)), *session.posargs)
 
 
 for _package in SIBLINGS:
     isolated_tests(_package)
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
+def demo(session: nox.Session) -> None:
+    """Reconstruct a rendered group and a photograph, or the pictures given after `--`, into out/."""
+    session.run(
+        tool("python"), str(package_dir("reconstruct") / "examples" / "demo.py"), *session.posargs, external=True
+    )
 
 
 @nox.session(venv_backend="none", requires=["workspace"])

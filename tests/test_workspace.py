@@ -79,9 +79,7 @@ def test_wheel_names_its_siblings_by_range(package, tmp_path, monkeypatch):
     wheel = api.build_wheel(str(tmp_path))
     with zipfile.ZipFile(tmp_path / wheel) as archive:
         names = archive.namelist()
-        metadata = Parser().parsestr(
-            archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
-        )
+        metadata = Parser().parsestr(archive.read(next(name for name in names if name.endswith("METADATA"))).decode())
     requirements = metadata.get_all("Requires-Dist") or []
     assert not [requirement for requirement in requirements if "file:" in requirement or "@" in requirement]
     siblings = [requirement for requirement in requirements if requirement.startswith("morphable")]
