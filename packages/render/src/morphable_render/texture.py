@@ -13,11 +13,11 @@ from morphable_render.normals import vertex_normals
 from morphable_render.rasterize import rasterize
 from morphable_render.uv import UvLayout, mirrored_uv, sample_image, uv_map_from_vertices
 
-DEPTH_SLACK_M = 0.004
-"""A texel is hidden if something is nearer by more than this, well below the height of a nose, ..."""
+DEPTH_SLACK_M = 0.001
+"""A texel is hidden if something is nearer by more than this (an eyelid lies 2 mm before the eye), ..."""
 
-SLACK_PIXELS = 3.0
-"""... plus this many pixels' width at its distance: the slope of the surface between neighbouring pixels."""
+SLACK_PIXELS = 2.0
+"""... plus how much the texel's own surface recedes within this many pixels."""
 
 GRAZING_COSINE, FACING_COSINE = 0.15, 0.5
 """Cosine between normal and viewing ray at which a texel starts to count and at which it counts in full."""
@@ -68,7 +68,8 @@ def _visibility(texels: _Texels, layout: UvLayout, depth_m: Tensor, focal_px: Te
     nearest = -F.max_pool2d(-depth_m[None, None], 3, stride=1, padding=1)[0, 0]
     col, row = texels.px.long().unbind(-1)
     in_front = nearest[row.clamp(0, rows - 1), col.clamp(0, cols - 1)]
-    slack_m = DEPTH_SLACK_M + SLACK_PIXELS * texels.position[..., 2] / focal_px
+    slope = (1 - cosine * cosine).clamp(min=0).sqrt() / cosine.clamp(min=GRAZING_COSINE)
+    slack_m = DEPTH_SLACK_M + SLACK_PIXELS * slope * texels.position[..., 2] / focal_px
     seen = inside & (texels.position[..., 2] < in_front + slack_m)
     ramp = ((cosine - GRAZING_COSINE) / (FACING_COSINE - GRAZING_COSINE)).clamp(0, 1)
     return torch.where(seen, ramp * ramp * (3 - 2 * ramp), 0.0)

@@ -16,12 +16,12 @@ DISTANCE_IN_RADII = 12.0
 """The views' camera stands this many scene radii away: nearly parallel rays, so that sizes can be compared."""
 
 MARGIN = 0.92
-"""Share of the picture's shorter side that the scene's bounding sphere fills."""
+"""Share of the picture's width or height, whichever is tighter, that the scene fills."""
 
 
 @dataclass(frozen=True)
 class SceneViews:
-    """One scene in three views of one scale; depth and normals are in each view's own camera."""
+    """One scene in three views, each as large as it fits; depth and normals are in each view's own camera."""
 
     front: FaceImage
     right: FaceImage
@@ -54,7 +54,7 @@ def render_view(
     part_labels: Int[Tensor, " tris"] | None = None,
     backend: Backend | None = None,
 ) -> FaceImage:
-    """Render a scene from one side, at a scale that fits its bounding sphere.
+    """Render a scene from one side, as large as it fits.
 
     Args:
         vertices_cam: Vertices of all faces in the photograph's camera frame, metres.
@@ -73,7 +73,9 @@ def render_view(
     radius = (points - center).norm(dim=-1).amax().clamp(min=1e-6)
     turned = (vertices_cam - center) @ view_rotation(view, vertices_cam).T
     placed = turned + torch.stack([0 * radius, 0 * radius, DISTANCE_IN_RADII * radius])
-    focal_px = MARGIN * min(rows, cols) / 2 * DISTANCE_IN_RADII
+    extent = (placed[..., :2] / placed[..., 2:]).detach().abs().reshape(-1, 2)
+    half = extent.new_tensor([cols / 2, rows / 2])
+    focal_px = MARGIN * (half / extent.amax(0).clamp(min=1e-6)).amin() if len(extent) else half[0]
     return render_faces(
         placed,
         triangles,
