@@ -3,11 +3,14 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw
 
-from morphable import ModelData, MorphableModel, SurfacePoints
+from morphable import ModelData, MorphableModel, SurfacePoints, load
 from morphable.contour_lines import trace_contour_lines
+from morphable.sampling import sample_coefficients
 
 HALF_AXES = torch.tensor([0.07, 0.11, 0.09])
 CAMERA = torch.tensor([1.0, -1.0, -1.0])
@@ -169,3 +172,36 @@ def test_contour_of_a_real_head_is_the_cheek_outline(yaw, ict_head):
         assert sign * x < outline + 0.002
         if abs(yaw) == 30:  # nothing but the cheek on that side: no nose, no ear in front of the outline
             assert sign * x > outline - 0.006
+
+
+def face_outline_px(model: MorphableModel, cam: torch.Tensor, px_per_m: float, size: int) -> np.ndarray:
+    """Pixels on the outline of the face without ears, neck, scalp and mouth cavity, drawn by brute force."""
+    away = [model.part_names.index(name) for name in ("ears", "neck", "scalp", "inner_mouth")]
+    kept = model.triangles[~torch.isin(model.part_labels, torch.tensor(away))]
+    xy = (cam[:, :2] / cam[:, 2:] * cam[:, 2].mean() * px_per_m + size / 2).numpy()
+    image = Image.new("1", (size, size))
+    draw = ImageDraw.Draw(image)
+    for polygon in xy[kept.numpy()].reshape(-1, 6).tolist():
+        draw.polygon(polygon, fill=1)
+    inside = np.pad(np.asarray(image), 1)
+    surrounded = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+    rows, cols = np.nonzero(inside[1:-1, 1:-1] & ~surrounded)
+    return np.stack([cols, rows], axis=-1) + 0.5
+
+
+@pytest.mark.parametrize("yaw", [20, -45])
+def test_contour_of_the_open_model_is_its_drawn_outline(yaw):
+    model = load("open")
+    size, px_per_m = 600, 2000.0
+    drawn = sample_coefficients(model, 2, torch.Generator().manual_seed(0))
+    for vertices in model.decode_shape(drawn.identity, 0 * drawn.expression):
+        cam = posed(vertices, yaw_rotation(yaw))
+        jaw, static = model.contour_landmarks(cam)[:17], model.landmarks(cam)[:17]
+        slid = jaw[(jaw - static).norm(dim=-1) > 4e-3]
+        assert 3 <= len(slid) <= 10
+        xy = (slid[:, :2] / slid[:, 2:] * cam[:, 2].mean() * px_per_m + size / 2).numpy()
+        outline = face_outline_px(model, cam, px_per_m, size)
+        distance_m = np.linalg.norm(xy[:, None] - outline[None], axis=-1).min(-1) / px_per_m
+        # At 45 degrees the brow's edge stands up to 3 mm outside the topmost line.
+        assert np.median(distance_m) < 1e-3
+        assert distance_m.max() < 4e-3
