@@ -1,6 +1,7 @@
 """All engines find the same faces."""
 
 import dataclasses
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -68,6 +69,13 @@ def test_engines_agree_single_batched_and_concurrently(weights, model, cache, en
     with ThreadPoolExecutor(3) as pool:
         for one, other in zip(expected * 2, pool.map(exported, pictures() * 2), strict=True):
             np.testing.assert_allclose(landmarks(other), landmarks(one), atol=MAX_DIFFERENCE_PX)
+
+    (graph,) = Path(os.environ["XDG_CACHE_HOME"]).rglob("*.onnx")
+    config = ReconstructConfig(size_px=256, min_score=0.6, engine=engine)
+    given = Reconstructor(graph, model=model, config=config)(pictures()[0])
+    np.testing.assert_allclose(landmarks(given), landmarks(expected[0]), atol=MAX_DIFFERENCE_PX)
+    with pytest.raises(ValueError, match=r"engine must be onnxruntime or openvino for .*got torch"):
+        Reconstructor(graph, model=model)
 
 
 def test_inputs_with_too_few_cells_are_refused(monkeypatch):

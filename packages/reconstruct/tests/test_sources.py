@@ -37,6 +37,15 @@ def test_names_are_different_and_nothing_is_listed_twice(folder):
     assert [s.name for s in same] == ["a.jpg", "other/a.jpg"]
 
 
+def test_results_and_hidden_files_are_no_sources(folder):
+    (folder / "._a.jpg").touch()
+    (folder / "out" / "sub").mkdir(parents=True)
+    (folder / "out" / "sub" / "c.overlay.jpg").touch()
+    names = [s.name for s in find_sources([str(folder)], without=folder / "out")]
+    assert names == ["a.jpg", "a.png", "b.PNG", "other/a.jpg", "sub/c.jpg", "sub/clip.mp4"]
+    assert len(find_sources([str(folder / "out")], without=folder / "out")) == 1
+
+
 def test_refusals(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"sources must exist, got .*none\.jpg"):
         find_sources([str(folder / "none.jpg")])

@@ -17,7 +17,6 @@ from morphable_reconstruct.sources import Source
 
 PARQUET_FOLDER = "parquet"
 _ROWS_PER_TASK = 16
-_MAX_RETRIES = 3
 
 
 class ClusterWorker:
@@ -75,13 +74,10 @@ def run_on_ray(
         context.max_errored_blocks = 0
         table = [{"path": str(s.path.absolute()), "name": s.name, "stem": s.stem} for s in sources]
         finished = data.from_items(table, override_num_blocks=max(1, -(-len(table) // _ROWS_PER_TASK))).map_batches(
-            worker,
-            fn_constructor_args=(config, weights_sha256),
+            _bound(worker, config, weights_sha256),
             batch_size=_ROWS_PER_TASK,
-            concurrency=config.workers,
+            compute=data.ActorPoolStrategy(size=config.workers),
             num_cpus=1,
-            max_restarts=_MAX_RETRIES,
-            max_task_retries=_MAX_RETRIES,
         )
         errors = {row["name"]: row["error"] for row in finished.take_all()}
     finally:
@@ -113,6 +109,16 @@ def write_parquet(outcomes: Sequence[Outcome], folder: Path) -> None:
     path = folder / f"{hashlib.sha256(names.encode()).hexdigest()[:20]}.parquet"
     with atomic_path(path) as temporary:
         parquet.write_table(pyarrow.table(columns), temporary)
+
+
+def _bound(worker: Any, config: RunConfig, weights_sha256: str) -> Any:
+    """The worker's class with its arguments inside: arguments in Ray's object store may be lost before a restart."""
+
+    class BoundWorker(worker):  # type: ignore[misc]  # a class chosen at run time
+        def __init__(self) -> None:
+            super().__init__(config, weights_sha256)
+
+    return BoundWorker
 
 
 def _outcome(source: Source, records: Records, error: str) -> Outcome:

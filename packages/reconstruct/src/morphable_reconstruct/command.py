@@ -31,7 +31,7 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
         config: Options of the command.
         reconstructor: A loaded network; by default the configuration's.
     """
-    sources = find_sources(config.sources)
+    sources = find_sources(config.sources, without=config.out)
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
     config.out.mkdir(parents=True, exist_ok=True)
     screen, errors = Console(), Console(stderr=True)

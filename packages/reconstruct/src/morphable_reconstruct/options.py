@@ -85,7 +85,7 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewConfig:
-    """Open a local page on which photographs are dropped and looked at in 3D."""
+    """Open a local page on which photographs are looked at in 3D."""
 
     photo: tyro.conf.Positional[Path | None] = None
     """A photograph to start with."""

@@ -3,7 +3,7 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -29,10 +29,15 @@ class Source:
     """`name` for results: without suffix, unless two sources would share it."""
 
 
-def find_sources(patterns: Sequence[str]) -> tuple[Source, ...]:
+def find_sources(patterns: Sequence[str], *, without: Path | None = None) -> tuple[Source, ...]:
     """List the pictures and videos behind paths, folders (recursive), globs and `webcam[:NUMBER]`.
 
     A file named directly is taken whatever its suffix, so that a broken one is reported rather than ignored.
+    Hidden files of folders (such as macOS's `._a.jpg`) are left out.
+
+    Args:
+        patterns: What was asked for.
+        without: A folder whose files are no sources unless named directly: that of the results.
 
     Raises:
         FileNotFoundError: A path does not exist, or a folder or glob holds no picture and no video.
@@ -40,7 +45,7 @@ def find_sources(patterns: Sequence[str]) -> tuple[Source, ...]:
     """
     if not patterns:
         raise ValueError("sources must be pictures, folders, globs, videos or webcam, got none; name at least one")
-    found = {entry[1]: entry for pattern in patterns for entry in _expand(pattern)}
+    found = {entry[1]: entry for pattern in patterns for entry in _expand(pattern, without)}
     entries = list(found.values())
     names = [path.relative_to(base).as_posix() if kind != WEBCAM else path.name for kind, path, base in entries]
     if max(Counter(names).values()) > 1:
@@ -54,7 +59,7 @@ def find_sources(patterns: Sequence[str]) -> tuple[Source, ...]:
     )
 
 
-def _expand(pattern: str) -> list[tuple[str, Path, Path]]:
+def _expand(pattern: str, without: Path | None) -> list[tuple[str, Path, Path]]:
     """(kind, path, base folder of the name) of everything behind one argument."""
     if pattern == WEBCAM or pattern.startswith(f"{WEBCAM}:"):
         number = pattern.partition(":")[2] or "0"
@@ -63,22 +68,24 @@ def _expand(pattern: str) -> list[tuple[str, Path, Path]]:
         return [(WEBCAM, Path(f"{WEBCAM}{number}"), Path())]
     path = Path(pattern)
     if path.is_dir():
-        return _nonempty(pattern, path.rglob("*"), path)
+        return _nonempty(pattern, path.rglob("*"), path, without)
     if path.exists():
         return [(_kind(path), path, path.parent)]
     if _GLOB_CHARACTERS & set(pattern):
         fixed = Path(*(part for part in _fixed_parts(path)))
-        return _nonempty(pattern, map(Path, glob.glob(pattern, recursive=True)), fixed)  # noqa: PTH207
+        return _nonempty(pattern, map(Path, glob.glob(pattern, recursive=True)), fixed, without)  # noqa: PTH207
     raise FileNotFoundError(f"sources must exist, got {pattern}; check the path")
 
 
-def _nonempty(pattern: str, paths: object, base: Path) -> list[tuple[str, Path, Path]]:
+def _nonempty(pattern: str, paths: Iterable[Path], base: Path, without: Path | None) -> list[tuple[str, Path, Path]]:
     """Pictures and videos among paths, in order of their names."""
     known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-    files = sorted(path for path in paths if path.suffix.lower() in known and path.is_file())  # type: ignore[attr-defined]
+    files = [path for path in paths if path.suffix.lower() in known and path.name[0] != "." and path.is_file()]
+    if without is not None and base.resolve() in without.resolve().parents:
+        files = [path for path in files if without.resolve() not in path.resolve().parents]
     if not files:
         raise FileNotFoundError(f"sources must hold pictures or videos, got none in {pattern}; check the suffixes")
-    return [(_kind(path), path, base) for path in files]
+    return [(_kind(path), path, base) for path in sorted(files)]
 
 
 def _fixed_parts(path: Path) -> list[str]:

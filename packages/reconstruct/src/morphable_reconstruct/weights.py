@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable_reconstruct.exports.atomic import atomic_path
 
 FORMAT = "morphable-weights"
 FORMAT_VERSION = "1"
@@ -112,14 +112,8 @@ def write_weights(path: str | os.PathLike[str], info: WeightsInfo, state: Mappin
         "inference": json.dumps(asdict(info.inference)),
         "results": json.dumps(info.results),
     }
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
-    os.close(handle)
-    try:
+    with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
-        Path(temporary).replace(target)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def model_sha256(model: MorphableModel) -> str:

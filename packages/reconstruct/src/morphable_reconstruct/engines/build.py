@@ -14,6 +14,10 @@ from morphable_reconstruct.weights import InferenceDefaults, WeightsInfo, check_
 
 OFFICIAL_SUFFIXES = frozenset({".pth", ".pt"})
 """Files taken for the official WM3DR checkpoint."""
+_COUNTER = "num_batches_tracked"
+"""Batch normalisation's training counters, which inference does not need and averaged weights may lack."""
+GRAPH_SUFFIXES = frozenset({".onnx", ".xml"})
+"""Files taken for exported graphs."""
 
 
 def build_engine(
@@ -21,6 +25,10 @@ def build_engine(
 ) -> tuple[Engine, InferenceDefaults]:
     """Load weights for a face model into the engine of the configuration."""
     path = find_weights(weights)
+    if path.suffix in GRAPH_SUFFIXES:
+        from morphable_reconstruct.engines.exported import load_graph
+
+        return load_graph(path, config, model), InferenceDefaults()
     detector, defaults = load_detector(path, model)
     if config.engine == "torch":
         return TorchEngine(detector, config.device), defaults
@@ -43,8 +51,9 @@ def load_detector(path: Path, model: MorphableModel) -> tuple[FaceDetector, Infe
     info, state = read_weights(path)
     check_model(info, model)
     detector = build_detector(detector_config(info))
+    counters = {name: value for name, value in detector.state_dict().items() if name.endswith(_COUNTER)}
     try:
-        detector.load_state_dict(state, strict=True)
+        detector.load_state_dict(counters | state, strict=True)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ValueError(

@@ -5,9 +5,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from morphable import MorphableModel
 from morphable_detector_head import Detections, FaceDetector
 from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
 from morphable_detector_head.export import export_onnx
@@ -16,6 +18,8 @@ from morphable_reconstruct.extras import require
 
 _CELL_AREA_PX = 64
 _GRAPH_VERSION = 1
+_PROBE_HW = (512, 512)
+"""Size of the empty picture that tells what a given graph predicts."""
 _DETECTORS: dict[str, Any] = {"onnxruntime": OnnxDetector, "openvino": OpenvinoDetector}
 
 
@@ -48,6 +52,38 @@ class ExportedEngine:
         return Detections(found.parameters, found.score, found.center_px, found.valid & (found.score > min_score))
 
 
+def load_graph(path: Path, config: ReconstructConfig, model: MorphableModel) -> ExportedEngine:
+    """Take a graph of `morphable_detector_head`'s export or quantisation, e.g. in int8, as it is.
+
+    Raises:
+        ImportError: The engine is not installed.
+        ValueError: The engine is torch, or the graph belongs to another face model.
+    """
+    if config.engine == "torch":
+        raise ValueError(f"engine must be onnxruntime or openvino for {path.name}, got torch; set engine")
+    _check_cpu(config)
+    require(config.engine, extra=config.engine)
+    engine = ExportedEngine(config.engine, path, top_k=1)
+    found = engine(torch.zeros(1, 3, *_PROBE_HW), top_k=1, min_score=0.0)
+    face = found.parameters
+    given = (face.identity.shape[-1], face.expression.shape[-1], face.albedo.shape[-1])
+    expected = (model.num_identity, model.num_expression, model.num_albedo)
+    if given != expected:
+        raise ValueError(
+            f"model must have the graph's {given} coefficients, got {model.name} with {expected}; "
+            "pass the model the graph was exported with"
+        )
+    return ExportedEngine(config.engine, path, top_k=found.score.shape[1])
+
+
+def _check_cpu(config: ReconstructConfig) -> None:
+    """Exported graphs run on the CPU only."""
+    if config.device not in ("auto", "cpu"):
+        raise ValueError(
+            f"device must be cpu with the engine {config.engine}, got {config.device!r}; take the torch engine"
+        )
+
+
 def build_exported(
     detector: FaceDetector, weights_sha256: str, config: ReconstructConfig, min_score: float
 ) -> ExportedEngine:
@@ -57,10 +93,7 @@ def build_exported(
         ImportError: The engine is not installed.
         ValueError: Another device than the CPU was asked for.
     """
-    if config.device not in ("auto", "cpu"):
-        raise ValueError(
-            f"device must be cpu with the engine {config.engine}, got {config.device!r}; take the torch engine"
-        )
+    _check_cpu(config)
     require(config.engine, extra=config.engine)
     name = f"{weights_sha256[:32]}-{config.max_faces}-{min_score:g}-v{_GRAPH_VERSION}.onnx"
     path = cache_folder() / name

@@ -1,7 +1,7 @@
 """Files that are either whole or absent."""
 
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,12 +17,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"path must be in an existing folder, got {target}; create {target.parent} first")
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=target.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = target.with_name(f".{target.stem}-{uuid.uuid4().hex}{target.suffix}")
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -32,10 +30,3 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a whole file or nothing."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
-
-
-def _umask() -> int:
-    """The process's umask; mkstemp makes private files, results are ordinary ones."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
