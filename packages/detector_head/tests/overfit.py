@@ -14,6 +14,7 @@ from morphable_detector_head import (
     cell_centers,
     encode_centers,
 )
+from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
 from morphable_losses import center_focal_loss, coefficient_norm, landmark_loss, landmark_weights
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project, render_faces
 
@@ -107,6 +108,18 @@ def overfit(config: DetectorConfig, scenes: Scenes, model: morphable.MorphableMo
         torch.nn.utils.clip_grad_norm_(detector.parameters(), 10.0)
         optimizer.step()
         schedule.step()
+    return refresh_statistics(detector, scenes.image)
+
+
+def refresh_statistics(detector: FaceDetector, image: Tensor) -> FaceDetector:
+    """Measure the running statistics anew: torchvision's MobileNetV3 averages over 100 steps (momentum 0.01),
+    too slow for a training this short, whose last steps would be judged with the statistics of earlier ones."""
+    for module in detector.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # cumulative average
+    with torch.no_grad():
+        detector.train().features(image)
     return detector.eval()
 
 
@@ -121,10 +134,12 @@ class Score:
     """Mean distance of the landmarks of the found faces."""
 
 
-def score(detect: FaceDetector, scenes: Scenes, model: morphable.MorphableModel) -> Score:
-    """Compare detections with the truth; anything with `detect` will do."""
+def score(
+    detector: FaceDetector | OnnxDetector | OpenvinoDetector, scenes: Scenes, model: morphable.MorphableModel
+) -> Score:
+    """Compare detections with the truth."""
     with torch.no_grad():
-        found = detect.detect(scenes.image)
+        found = detector.detect(scenes.image)
         predicted = landmarks_px(model, found.parameters)
     targets = encode_centers(scenes.boxes(), scenes.present, (SIZE_PX, SIZE_PX))
     center_px = cell_centers(targets.cell, SIZE_PX // 8)
