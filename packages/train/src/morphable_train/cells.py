@@ -112,4 +112,4 @@ def _is_nearest(faces: FaceTargets, cell_px: Tensor, center: Tensor, size: Tenso
     other = faces.image_index[:, None] != faces.image_index[None, :]
     distance = distance.masked_fill(other[:, None, :], torch.inf)
     own = distance.diagonal(dim1=0, dim2=2).T
-    return own <= distance.amin(-1)
+    return (own[..., None] <= distance).all(-1)

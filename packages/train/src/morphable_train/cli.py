@@ -5,13 +5,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from morphable_train.config import TrainConfig
+from morphable_train.config import TrainConfig, ValidationConfig
 from morphable_train.prepare import PrepareConfig
 from morphable_train.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    from morphable_train.training import RunResults
 
 _USAGE = """usage: morphable-train COMMAND [OPTIONS]
 
@@ -20,9 +23,8 @@ commands:
   stage1    train on single centred faces
   stage2    train on scenes of several faces, from a run of stage 1
   resume    go on with a run that was stopped
-  evaluate  measure a run, a checkpoint or a weights file
+  evaluate  measure a run on other data
   package   weights file and model card of a run
-  measure   throughput of data, network and losses
 
 `morphable-train COMMAND --help` lists the options."""
 
@@ -32,7 +34,7 @@ class StageCommand:
     """Train one stage. Defaults come from `--preset mobile|paper_resnet50|smoke` or from `--config FILE`."""
 
     out: Path
-    """Folder of the run."""
+    """Folder of the run; runs/stage1 or runs/stage2 if not given."""
     minutes: float | None = None
     """Stop after this time with a final checkpoint."""
     steps: int | None = None
@@ -41,6 +43,8 @@ class StageCommand:
     """Go on from the newest checkpoint of this run, if there is one."""
     devices: int = 1
     """Processes on this machine; `torchrun` sets its own."""
+    synth: int = 0
+    """Make this many procedural scenes first, in `synth` beside the run, and train and validate on them too."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
     """Everything else."""
 
@@ -71,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return COMMANDS[command](rest)
-    except (OSError, ValueError, ArithmeticError) as error:
+    except (OSError, ValueError, ArithmeticError, ModuleNotFoundError) as error:
         sys.stderr.write(f"morphable-train: {error}\n")
         return 1
 
@@ -90,9 +94,13 @@ def _stage(stage: int, arguments: list[str]) -> int:
         args=arguments,
         prog=f"morphable-train stage{stage}",
         description=f"Train stage {stage}. Presets: {', '.join(PRESETS)} (--preset), or a JSON file (--config).",
-        default=StageCommand(out=tyro.MISSING, config=default),
+        default=StageCommand(out=Path("runs") / f"stage{stage}", config=default),
     )
     config = _with_length(command.config, command.minutes, command.steps)
+    if command.synth:
+        from morphable_train.procedural import with_procedural_data
+
+        config = with_procedural_data(config, command.out.parent / "synth", command.synth)
     results = train(config, command.out, resume=command.resume and has_checkpoint(command.out), devices=command.devices)
     return _print(results)
 
@@ -127,9 +135,9 @@ def _take(arguments: list[str], option: str) -> tuple[str | None, list[str]]:
     return None, arguments
 
 
-def _print(results: dict[str, dict[str, float]]) -> int:
-    """Write results to standard output."""
-    sys.stdout.write(json.dumps(results, indent=2) + "\n")
+def _print(results: "RunResults") -> int:
+    """Write the validation before and after to standard output."""
+    sys.stdout.write(json.dumps(asdict(results), indent=2) + "\n")
     return 0
 
 
@@ -171,6 +179,30 @@ def _package(arguments: list[str]) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluateCommand:
+    """Measure a run's averaged weights."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of the run."""
+    landmarks: tuple[Path, ...] = ()
+    """Folders of photographs with 68 contour points."""
+    exact: tuple[Path, ...] = ()
+    """Folders of shards with exact labels."""
+    max_faces: int = 1000
+    """Faces measured per folder."""
+
+
+def _evaluate(arguments: list[str]) -> int:
+    """Parse and measure."""
+    from morphable_train.training import evaluate
+
+    command = tyro.cli(EvaluateCommand, args=arguments, prog="morphable-train evaluate")
+    validation = ValidationConfig(landmarks=command.landmarks, exact=command.exact, max_faces=command.max_faces)
+    sys.stdout.write(json.dumps(evaluate(command.run, validation), indent=2) + "\n")
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class PrepareCommand:
     """Photographs to shards."""
 
@@ -197,6 +229,7 @@ COMMANDS = {
     "stage1": lambda rest: _stage(1, rest),
     "stage2": lambda rest: _stage(2, rest),
     "resume": _resume,
+    "evaluate": _evaluate,
     "package": _package,
 }
 """Handlers by command."""

@@ -122,7 +122,7 @@ class LossConfig:
     prior_light: float = 1e-2
     """Squared distance of the light's colours from their grey mean."""
     variance: float = 0.0
-    """Albedo variance over the skin, colours in 0-255 (eq. 14)."""
+    """Albedo variance over the skin, colours in 0-255 (eq. 14); only with `rendered` colours."""
     feature_weight: float = 2.0
     """Weight of nose and mouth points against the others (20 in the paper; weights are normalised)."""
     neighbourhood: float = 0.12
@@ -149,7 +149,7 @@ class OptimizerConfig:
     """Part of the run after which the step schedule divides by ten."""
     warmup_steps: int = 200
     """Steps of linear growth from zero."""
-    clip_norm: float = 10.0
+    clip_norm: float = 40.0
     """Gradients longer than this are shortened to it."""
     ema_decay: float = 0.998
     """Decay of the averaged weights; shorter at the start of a run."""

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from morphable_train.extras import import_extra
 from morphable_train.labels import NUM_LANDMARKS
 
 Picture = UInt8[np.ndarray, "rows cols 3"]
@@ -92,8 +93,7 @@ def load_network(path: Path) -> Network:
 
 
 def _load_onnx(path: Path) -> Network:
-    import onnxruntime
-
+    onnxruntime = import_extra("onnxruntime", "landmarks")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -107,9 +107,7 @@ def _numbers(shape: list[object]) -> list[int]:
 
 
 def _load_tflite(path: Path) -> Network:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter = import_extra("ai_edge_litert.interpreter", "landmarks").Interpreter(str(path), num_threads=1)
     interpreter.allocate_tensors()
     entry, outputs = interpreter.get_input_details()[0], interpreter.get_output_details()
 

@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from morphable import MorphableModel
 from morphable_detector_head import FaceParameters, ParameterLayout
 from morphable_losses import center_focal_loss, landmark_weights
 from morphable_render import GLOBAL_FOCAL_PX
 from morphable_train.batch import Batch, FaceTargets
 from morphable_train.cells import CellTargets
 from morphable_train.config import LossConfig
+from morphable_train.rendered import rendered_terms
 from morphable_train.supervised import exact_errors
 from morphable_train.surface import SurfaceSample
 from morphable_train.weak import landmark_errors, point_colors, prior_errors
@@ -41,9 +43,11 @@ class Objective(nn.Module):
 
     weights: Tensor
 
-    def __init__(self, surface: SurfaceSample, layout: ParameterLayout, config: LossConfig) -> None:
+    def __init__(
+        self, model: MorphableModel, surface: SurfaceSample, layout: ParameterLayout, config: LossConfig
+    ) -> None:
         super().__init__()
-        self.surface, self.layout, self.config = surface, layout, config
+        self.model, self.surface, self.layout, self.config = model, surface, layout, config
         weights = landmark_weights(emphasis=config.feature_weight)
         self.register_buffer("weights", weights / weights.mean(), persistent=False)
 
@@ -122,19 +126,27 @@ class Objective(nn.Module):
     ) -> dict[str, Tensor]:
         """Colours at the centre cells, scaled to count like a term of every cell and every step."""
         chosen, faces = predicted[is_center], truth.select(is_center)
-        geometry = _known_geometry(chosen, faces)
-        error, compared = point_colors(
-            chosen,
-            geometry,
-            self.surface,
-            image=batch.image,
-            skin=batch.skin,
-            image_index=owner[is_center],
-            focal_px=GLOBAL_FOCAL_PX,
-        )
+        geometry, image_index = _known_geometry(chosen, faces), owner[is_center]
         per_center = is_center.numel() / is_center.sum().clamp(min=1)
-        weight = self.config.photometric * self.config.photometric_every * per_center
-        return {"photometric": weight * (error * compared).sum()}
+        scale = self.config.photometric_every * per_center
+        if self.config.photometric_kind == "points":
+            error, compared = point_colors(
+                chosen,
+                geometry,
+                self.surface,
+                image=batch.image,
+                skin=batch.skin,
+                image_index=image_index,
+                focal_px=GLOBAL_FOCAL_PX,
+            )
+            return {"photometric": self.config.photometric * scale * (error * compared).sum()}
+        color, variance = rendered_terms(
+            chosen, geometry, self.model, image=batch.image, skin=batch.skin, image_index=image_index
+        )
+        return {
+            "photometric": self.config.photometric * scale * color,
+            "variance": self.config.variance * scale * variance,
+        }
 
 
 def _known_geometry(predicted: FaceParameters, truth: FaceTargets) -> FaceParameters:

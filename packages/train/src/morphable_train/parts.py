@@ -52,7 +52,7 @@ def build_parts(config: TrainConfig) -> Parts:
     if config.initial is not None:
         network.load_state_dict(read_network(config.initial, config.detector))
     surface = SurfaceSample(model)
-    return Parts(model, surface, network, Objective(surface, layout, config.loss))
+    return Parts(model, surface, network, Objective(model, surface, layout, config.loss))
 
 
 def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:

@@ -241,7 +241,8 @@ def _finish(source: Path, output: Path, config: PrepareConfig) -> PrepareResult:
 def _write_sheet(output: Path, reader: ShardReader) -> None:
     """Records spread over the shards, with landmarks, and skin tinted."""
     count = min(len(reader), SHEET_COLUMNS * SHEET_ROWS)
-    tiles = [_tile(reader.read(index)) for index in np.linspace(0, len(reader) - 1, count).astype(int)]
+    chosen = np.linspace(0, len(reader) - 1, count).astype(int).tolist()
+    tiles = [_tile(reader.read(index)) for index in chosen]
     columns = min(SHEET_COLUMNS, count)
     tiles += [np.zeros_like(tiles[0])] * (-count % columns)
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]

@@ -59,7 +59,7 @@ def paper_resnet50(stage: int) -> TrainConfig:
 def smoke(stage: int) -> TrainConfig:
     """A few minutes on two cores, from nothing: does everything work and learn?"""
     return TrainConfig(
-        detector=DetectorConfig(backbone="mobilenet_v3_small", width=48, center_width=48, parameter_width=256),
+        detector=DetectorConfig(backbone="mobilenet_v2", width=48, center_width=48, parameter_width=256),
         run=_run(
             stage,
             RunConfig(

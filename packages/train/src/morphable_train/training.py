@@ -1,26 +1,39 @@
 """A run from a configuration to its results."""
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from lightning.fabric import Fabric
 
-from morphable_train.config import TrainConfig
+from morphable_train.config import TrainConfig, ValidationConfig
 from morphable_train.crops import CropSet, open_crops
 from morphable_train.depthwise import speed_up_depthwise
 from morphable_train.engine import Trainer, has_checkpoint
-from morphable_train.logs import RunLog, write_run_file
+from morphable_train.logs import RUN_FILE, RunLog, write_run_file
 from morphable_train.network import CellPredictor
 from morphable_train.observer import Validator, open_validation
 from morphable_train.parts import Parts, build_parts
 from morphable_train.scenes import SceneStream
+from morphable_train.settings import read_config
 from morphable_train.shards import ShardReader
 from morphable_train.streams import CropStream, Shard, Stream
+from morphable_train.validation import evaluate_set
 
 
-def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int = 1) -> dict[str, dict[str, float]]:
-    """Train a network and return its last validation.
+@dataclass(frozen=True)
+class RunResults:
+    """Validation by set and name."""
+
+    before: dict[str, dict[str, float]]
+    """At this run's (or its resumption's) first step."""
+    after: dict[str, dict[str, float]]
+    """Of the averaged weights at the end."""
+
+
+def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int = 1) -> RunResults:
+    """Train a network and return its validation before and after.
 
     Args:
         config: What to do.
@@ -51,16 +64,16 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
     trainer = make_trainer(config, run, fabric, parts, log, validator)
     if resume:
         trainer.resume()
-    else:
-        if config.initial is None:
-            trainer.start_from_mean()
-        if fabric.is_global_zero and validator.sets:
-            validator.validate(0, trainer.average)
+    before: dict[str, dict[str, float]] = {}
+    if fabric.is_global_zero and validator.sets:
+        before = dict(validator.validate(trainer.progress.step, trainer.average))
+    if not resume and config.initial is None:
+        trainer.start_from_mean()
     trainer.train()
     if fabric.is_global_zero and validator.sets:
         validator.validate(trainer.progress.step, trainer.average)
     log.close()
-    return validator.results
+    return RunResults(before, validator.results)
 
 
 def make_fabric(config: TrainConfig, devices: int) -> Fabric:
@@ -109,3 +122,17 @@ def open_stream(config: TrainConfig, run: Path, parts: Parts, shard: Shard, fabr
         readers = [ShardReader(folder) for folder in data.exact]
         pasted = crops(data.weak or data.exact) if data.paste_fraction > 0 or not readers else None
         return SceneStream(readers, pasted, config, model, shard)
+
+
+def evaluate(run: Path, validation: ValidationConfig) -> dict[str, dict[str, float]]:
+    """Measure a run's averaged weights on any data; nothing in the run changes.
+
+    Raises:
+        FileNotFoundError: The folder is not a run, or has no checkpoint.
+        ValueError: A folder holds no usable face.
+    """
+    config = replace(read_config(run / RUN_FILE), validation=validation)
+    parts = build_parts(replace(config, initial=run, backbone_weights=None))
+    network = CellPredictor(parts.network, with_center=False).eval()
+    sets = open_validation(config, parts)
+    return {data.name: evaluate_set(network, data, parts.surface, config.detector.layout)[0] for data in sets}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from morphable_train.extras import import_extra
 from morphable_train.readers.item import SourceItem, layout_error, pictures_in
 from morphable_train.readers.points import MATLAB_TO_CORNER_PX, NUM_LANDMARKS
 
@@ -20,8 +21,7 @@ def read_mat_landmarks(path: Path) -> Float[np.ndarray, "68 2"]:
     Raises:
         ValueError: It is damaged or has neither array.
     """
-    from scipy.io import loadmat
-
+    loadmat = import_extra("scipy.io", "mat").loadmat
     try:
         content = loadmat(str(path), variable_names=list(_KEYS))
     except Exception as error:  # scipy reports damage by many types

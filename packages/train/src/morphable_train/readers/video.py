@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from morphable_train.extras import import_extra
+
 
 def read_frame(path: Path, frame: int) -> UInt8[np.ndarray, "rows cols 3"]:
     """Decode one frame, counted from zero, as RGB.
@@ -13,14 +15,7 @@ def read_frame(path: Path, frame: int) -> UInt8[np.ndarray, "rows cols 3"]:
         ModuleNotFoundError: The extra `video` is not installed.
         ValueError: The video is damaged or shorter.
     """
-    try:
-        import av
-    except ModuleNotFoundError as error:
-        if error.name != "av":
-            raise
-        raise ModuleNotFoundError(
-            "av is not installed; run `pip install 'morphable-train[video]'`", name="av"
-        ) from error
+    av = import_extra("av", "video")
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]

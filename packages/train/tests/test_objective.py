@@ -1,0 +1,128 @@
+"""The losses pull toward the truth, and vanish there."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from stand_in import draw_truth, render_record
+
+from morphable_detector_head import FaceParameters, ParameterLayout
+from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
+from morphable_train.batch import Batch, FaceTargets
+from morphable_train.cells import encode_cells
+from morphable_train.config import LossConfig
+from morphable_train.objective import Objective, count_cells
+
+SIZE = 128
+LAYOUT = ParameterLayout(num_identity=6, num_expression=4, num_albedo=3)
+
+
+@pytest.fixture(scope="module")
+def scene(model):
+    truth = draw_truth(model, 2, 5, size_px=SIZE, face_px=(40, 50))
+    record = render_record(model, truth, "scene", size_px=SIZE)
+    image = torch.from_numpy(record.image).permute(2, 0, 1)[None].float() / 255
+    skin = torch.from_numpy(record.skin)[None, None].float() / 255
+    faces = FaceTargets(
+        image_index=torch.zeros(2, dtype=torch.long),
+        landmarks68_px=torch.from_numpy(record.labels.landmarks68_px),
+        landmark_weight=torch.ones(2, 68),
+        contour=torch.zeros(2, dtype=torch.bool),
+        exact=torch.ones(2, dtype=torch.bool),
+        identity=truth["identity"],
+        expression=truth["expression"],
+        rotation_head=truth["rotation"],
+        translation_m=truth["translation"],
+    )
+    return truth, Batch(image, skin, faces)
+
+
+def cells_of(batch, neighbours=4):
+    spread = torch.randn(len(batch.faces), neighbours, 2, generator=torch.Generator().manual_seed(0))
+    return encode_cells(batch.faces, spread, num_images=1, size_hw=(SIZE, SIZE), neighbourhood=0.1)
+
+
+def perfect_channels(truth, cells):
+    face = cells.face.clamp(max=1)
+    parameters = FaceParameters(
+        **{name: truth[name][face] for name in ("identity", "expression", "albedo", "rotation", "translation")},
+        illumination=truth["illumination"][face],
+    )
+    return parameters.to_cells(cells.cell_px(), (SIZE, SIZE), LAYOUT)
+
+
+def terms(model, surface, truth, batch, **changes):
+    cells = cells_of(batch)
+    objective = Objective(model, surface, LAYOUT, replace(LossConfig(), **changes))
+    return objective(perfect_channels(truth, cells), None, batch, cells, count_cells(cells), True)
+
+
+def test_exact_terms_vanish_at_the_truth_in_every_cell(model, surface, scene):
+    truth, batch = scene
+    values = terms(model, surface, truth, batch)
+    for name in ("landmarks", "points", "shape", "rotation", "depth", "identity", "expression"):
+        assert float(values[name]) < 2e-3, name  # float32 pixels over face sizes, times weights up to 30
+
+
+@pytest.mark.parametrize("kind", ["points", "rendered"])
+def test_true_colours_have_the_least_photometric_error(model, surface, scene, kind):
+    truth, batch = scene
+    right = terms(model, surface, truth, batch, photometric_kind=kind)["photometric"]
+    dark = truth | {"illumination": truth["illumination"] - 0.3}
+    wrong = terms(model, surface, dark, batch, photometric_kind=kind)["photometric"]
+    # what remains is the picture's 8 bits and its interpolation (at outlines for `points`)
+    assert float(right) < 0.05
+    assert float(wrong) > 3 * float(right)
+
+
+@pytest.mark.parametrize("kind", ["points", "rendered"])
+def test_weak_terms_reach_shape_pose_albedo_and_light(model, surface, scene, kind):
+    _, batch = scene
+    weak = replace(batch.faces, exact=torch.zeros(2, dtype=torch.bool), contour=torch.ones(2, dtype=torch.bool))
+    batch, cells = Batch(batch.image, batch.skin, weak), cells_of(batch)
+    channels = torch.zeros(1, cells.cell.shape[1], LAYOUT.num_channels, requires_grad=True)
+    objective = Objective(model, surface, LAYOUT, replace(LossConfig(), photometric_kind=kind))
+    values = objective(channels, None, batch, cells, count_cells(cells), True)
+    torch.stack(list(values.values())).sum().backward()
+    assert bool(torch.isfinite(channels.grad).all())
+    parts = channels.grad[cells.is_center].abs().sum(0).split(list(LAYOUT.sizes))
+    assert all(float(part.sum()) > 0 for part in parts)
+    assert float(values["landmarks"].detach()) == 0.0
+
+
+def test_neighbouring_cells_belong_to_the_nearest_face(scene):
+    _, batch = scene
+    cells = cells_of(batch, neighbours=64)
+    centers, sizes = batch.faces.centers_px(), batch.faces.sizes_px()
+    distance = (cells.cell_px()[0, :, None] - centers[None]).norm(dim=-1) / sizes
+    valid = cells.valid[0]
+    centre_cells = cells.is_center[0]
+    assert bool((distance.argmin(1)[valid] == cells.face[0][valid]).all())
+    assert int(centre_cells.sum()) == 2
+    assert float(cells.heatmap.flatten()[cells.cell[0][centre_cells]].min()) == 1.0
+
+
+def test_a_picture_without_faces_has_no_loss_but_the_centre(model, surface, scene):
+    _, batch = scene
+    empty = Batch(batch.image, batch.skin, batch.faces.select(torch.zeros(0, dtype=torch.long)))
+    cells = cells_of(empty)
+    channels = torch.zeros(1, cells.cell.shape[1], LAYOUT.num_channels, requires_grad=True)
+    objective = Objective(model, surface, LAYOUT, LossConfig())
+    values = objective(channels, torch.full((1, 16, 16), -2.0), empty, cells, count_cells(cells), True)
+    assert float(values.pop("center").detach()) > 0
+    assert float(torch.stack(list(values.values())).sum().detach()) == 0.0
+
+
+def test_surface_points_are_the_models(model, surface):
+    truth = draw_truth(model, 3, 1, size_px=SIZE, face_px=(40, 50))
+    vertices = camera_from_model(
+        model.decode_shape(truth["identity"], truth["expression"]), truth["rotation"], truth["translation"]
+    )
+    points = camera_from_model(
+        surface.decode(truth["identity"], truth["expression"]), truth["rotation"], truth["translation"]
+    )
+    torch.testing.assert_close(surface.groups(points).landmarks, model.landmarks(vertices), atol=1e-6, rtol=0)
+    torch.testing.assert_close(surface.contour_landmarks(points), model.contour_landmarks(vertices), atol=1e-6, rtol=0)
+    few = surface.decode_few(truth["identity"], truth["expression"])
+    assert few.shape == (3, 68 + 64, 3)
+    assert project(points, GLOBAL_FOCAL_PX, (SIZE, SIZE)).isfinite().all()

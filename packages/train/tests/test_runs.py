@@ -1,0 +1,115 @@
+"""Checkpoints, packaging, settings and the command line."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+from safetensors import safe_open
+from test_engine import make
+from tiny_run import tiny_config, write_shards
+
+import morphable_train.checkpoint
+from morphable_train.checkpoint import checkpoint_paths, latest_checkpoint, read_checkpoint
+from morphable_train.cli import main
+from morphable_train.logs import plain
+from morphable_train.optimizer import rate_factor
+from morphable_train.packaging import PackageOptions, package
+from morphable_train.parts import architecture, read_network
+from morphable_train.presets import PRESETS, preset
+from morphable_train.settings import config_from_json
+from morphable_train.training import train
+
+
+@pytest.fixture(scope="module")
+def run(model_file, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    shards = write_shards(folder / "shards", 6)
+    train(tiny_config(model_file, (shards,), steps=2), folder / "run")
+    return folder / "run"
+
+
+def test_packaged_weights_are_the_documented_file(run, tmp_path):
+    card = package(run, tmp_path / "w.safetensors", PackageOptions(name="tiny"))
+    with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
+        metadata = file.metadata()
+    required = {"format", "format_version", "name", "architecture", "model", "license", "training_data"}
+    assert set(metadata) == required | {"inference", "results"}
+    assert metadata["license"] == "CC0-1.0"
+    assert json.loads(metadata["model"])["num_identity"] == 6
+    assert "stand-in (6 faces, CC0-1.0)" in card.read_text()
+    config = config_from_json(json.loads((run / "run.json").read_text())["config"])
+    average = read_checkpoint(latest_checkpoint(run), None)[0]["average"]
+    packaged = read_network(tmp_path / "w.safetensors", config.detector)
+    assert set(packaged) == set(average)
+
+
+def test_another_architecture_is_refused_by_name(run):
+    config = config_from_json(json.loads((run / "run.json").read_text())["config"])
+    other = replace(config.detector, width=16)
+    with pytest.raises(ValueError, match=r"different: width"):
+        read_checkpoint(latest_checkpoint(run), architecture(other))
+
+
+def test_a_newer_checkpoint_is_refused(run, monkeypatch):
+    monkeypatch.setattr(morphable_train.checkpoint, "FORMAT_VERSION", 0)
+    with pytest.raises(ValueError, match=r"version 0, got 1 .*install the version"):
+        read_checkpoint(latest_checkpoint(run), None)
+
+
+def test_a_torn_checkpoint_is_refused(run, tmp_path):
+    torn = tmp_path / "step_00000001.safetensors"
+    torn.write_bytes(latest_checkpoint(run).read_bytes()[:1000])
+    with pytest.raises(ValueError, match="whole safetensors file"):
+        read_checkpoint(torn, None)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(model_file, tmp_path, monkeypatch):
+    shards = write_shards(tmp_path / "shards", 4)
+    trainer = make(tiny_config(model_file, (shards,), steps=2), tmp_path / "run")
+    trainer.save()
+    before = latest_checkpoint(tmp_path / "run").read_bytes()
+
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(morphable_train.checkpoint, "save_file", full)
+    with pytest.raises(OSError, match=r"could not be written .*free some space"):
+        trainer.save()
+    assert [p.read_bytes() for p in checkpoint_paths(tmp_path / "run")] == [before]
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("stage", [1, 2])
+def test_configurations_survive_json(name, stage):
+    config = preset(name, stage)
+    assert config_from_json(json.loads(json.dumps(plain(asdict(config))))) == config
+    assert (config.loss.center > 0) == (stage == 2)
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(ValueError, match=r"config\.run must have no unknown keys, got stepps"):
+        config_from_json({"run": {"stepps": 3}})
+    with pytest.raises(ValueError, match=r"config\.run\.steps must be of type int, got 'many'"):
+        config_from_json({"run": {"steps": "many"}})
+
+
+def test_the_paper_divides_its_rate_by_ten():
+    config = preset("paper_resnet50", 1).optimizer
+    assert rate_factor(0.74, 10_000, config) == 1.0
+    assert rate_factor(0.75, 10_000, config) == pytest.approx(0.1)
+    assert rate_factor(0.0, 0, config) == pytest.approx(1 / 201)
+
+
+def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
+    assert main(["--help"]) == 0
+    assert "stage1" in capsys.readouterr().out
+    assert main(["dance"]) == 2
+    assert main(["stage1", "--preset", "smoke", "--out", str(tmp_path / "run")]) == 1
+    assert "data must name at least one folder of shards" in capsys.readouterr().err
+    assert main(["resume", str(tmp_path / "nowhere")]) == 1
+    assert main(["package", str(tmp_path / "nowhere"), "-o", str(tmp_path / "w.safetensors")]) == 1
+    assert "run must be a folder with run.json" in capsys.readouterr().err
+    assert main(["prepare", str(tmp_path / "nowhere"), "-o", str(tmp_path / "s")]) == 1
+    assert "source must be an existing folder" in capsys.readouterr().err

@@ -1,0 +1,85 @@
+"""Print the cost per picture of the parts of a training step.
+
+`python tools/measure_throughput.py SHARDS --preset mobile --stage 1`. On the CPU both wall-clock and processor time
+are shown: on a busy machine only the latter means something.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import tyro
+
+from morphable_train import preset
+from morphable_train.logs import RunLog
+from morphable_train.parts import build_parts
+from morphable_train.streams import finish_batch
+from morphable_train.training import make_fabric, make_trainer
+
+STEPS = 5
+
+
+def main(
+    shards: tyro.conf.Positional[Path],
+    preset_name: str = "mobile",
+    stage: int = 1,
+    batch_size: int = 0,
+    threads: int = 0,
+) -> None:
+    """Measure a preset on some shards with exact labels."""
+    config = preset(preset_name, stage, exact=(shards,))
+    size = batch_size or config.run.batch_size
+    config = replace(config, run=replace(config.run, batch_size=size))
+    if threads:
+        torch.set_num_threads(threads)
+    run = Path(tempfile.mkdtemp())
+    trainer = make_trainer(config, run, make_fabric(config, 1), build_parts(config), RunLog(run, enabled=False), None)
+    trainer.model.to(trainer.fabric.device)
+    trainer.objective.to(trainer.fabric.device)
+    loaded = trainer.stream.load(0)
+    surface = trainer.objective.surface
+
+    def augment() -> None:
+        with torch.no_grad():
+            finish_batch(loaded, config, trainer.model, surface)
+
+    with torch.no_grad():
+        batch, spread = finish_batch(loaded, config, trainer.model, surface)
+    cells = trainer._encode(batch, spread)
+    image = batch.image.contiguous(memory_format=torch.channels_last)
+
+    def network() -> None:
+        channels, logits = trainer._wrapped(image, cells.cell)
+        total = channels.float().mean() + (0.0 if logits is None else logits.float().mean())
+        trainer.fabric.backward(total)
+
+    rows = {
+        "data (read, decode)": lambda: trainer.stream.load(1),
+        "augmentation, labels": augment,
+        "network, forward and backward": network,
+        "whole step": lambda: trainer._step(loaded),
+    }
+    for name, function in rows.items():
+        wall, cpu = measure(function)
+        print(f"| {name} | {wall / size * 1000:.2f} | {cpu / size * 1000:.2f} | {size / wall:.1f} |")
+
+
+def measure(function: Callable[[], object]) -> tuple[float, float]:
+    """Median wall-clock and processor seconds of a few calls after a first one."""
+    times = []
+    for _ in range(STEPS + 1):
+        start, start_cpu = time.perf_counter(), time.process_time()
+        function()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append((time.perf_counter() - start, time.process_time() - start_cpu))
+    return statistics.median(t[0] for t in times[1:]), statistics.median(t[1] for t in times[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(tyro.cli(main))
