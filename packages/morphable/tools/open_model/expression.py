@@ -2,11 +2,13 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from .eyeballs import RADIUS_M, gaze_rotation
 from .identity import Anatomy
-from .seams import Seam
+from .seams import NUM_COLUMNS, Seam, rings_from
 from .source import BaseMesh, read_target
+from .topology import Head, edge_list
 
 UNITS = {
     "browInnerUpLeft": "eyebrows-left-inner-up",
@@ -24,6 +26,11 @@ UNITS = {
 }
 ANCESTRIES = ("african", "asian", "caucasian")
 """MakeHuman draws its units for each; ours are the average."""
+
+
+SMOOTHING_STEPS = 8
+SMOOTH_BEYOND_RING = 7
+"""Edge loops around the mouth that keep MakeHuman's movement."""
 
 
 def expression_names(base: BaseMesh) -> tuple[str, ...]:
@@ -55,11 +62,28 @@ def build_expressions(
     ]
     offsets = np.zeros((len(names), len(mean), 3))
     offsets[:, : len(head.base_index)] = np.concatenate([skin, np.stack(units)])
+    for side in ("Left", "Right"):
+        row = names.index(f"mouthSmile{side}")
+        offsets[row, : len(head.base_index)] = _smoothed(offsets[row, : len(head.base_index)], head)
     _turn_eyeballs(offsets, names, anatomy)
     for side in ("Left", "Right"):
         _close_lids(offsets[names.index(f"eyeBlink{side}")], mean, lids[side.lower()], len(head.base_index))
     partner = [names.index(mirrored_name(n)) for n in names]
     return 0.5 * (offsets + offsets[partner][:, anatomy.mirror] * [-1.0, 1.0, 1.0])
+
+
+def _smoothed(offset: NDArray[np.float64], head: Head) -> NDArray[np.float64]:
+    """Average the movement with its neighbours' away from the lips: MakeHuman's smile folds the cheek sharply."""
+    edges, _, _ = edge_list(head.quads)
+    n = len(offset)
+    ends = np.concatenate([edges, edges[:, ::-1]])
+    neighbours = csr_matrix((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (n, n))
+    average = neighbours.multiply(1 / neighbours.sum(1)).tocsr()
+    border = np.intersect1d(head.quads[head.zone == "head"], head.quads[head.zone == "mouth_cavity"])
+    lips = rings_from(head.quads, border, n) <= SMOOTH_BEYOND_RING
+    for _ in range(SMOOTHING_STEPS):
+        offset = np.where(lips[:, None], offset, 0.5 * offset + 0.5 * (average @ offset))
+    return offset
 
 
 def _turn_eyeballs(offsets: NDArray[np.float64], names: tuple[str, ...], anatomy: Anatomy) -> None:
@@ -75,5 +99,5 @@ def _turn_eyeballs(offsets: NDArray[np.float64], names: tuple[str, ...], anatomy
 
 def _close_lids(offset: NDArray[np.float64], mean: NDArray[np.float64], lids: Seam, num_skin: int) -> None:
     """Correct a blink so that the upper lid ends on the lower one, in place."""
-    closed = lids.close((mean + offset)[:num_skin], np.zeros(lids.upper.shape[0]), upper_share=0.85)
+    closed = lids.close((mean + offset)[:num_skin], np.zeros(NUM_COLUMNS), upper_share=0.85)
     offset[:num_skin] = closed - mean[:num_skin]

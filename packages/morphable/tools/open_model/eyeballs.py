@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 SEGMENTS = 16
 RING_DEGREES = (5.5, 11.0, 12.5, 19.0, 27.0, 29.5, 38.0, 50.0, 65.0, 82.0, 100.0)
 """Polar angles of the rings about the optical axis; the pupil ends at 11-12.5, the iris at 27-29.5 degrees."""
-RADIUS_M = 0.0122
+RADIUS_M = 0.0125
 LID_CLEARANCE_M = 0.0001
 GAZE_DEGREES = {"eyeLookUp": 25.0, "eyeLookDown": 30.0, "eyeLookIn": 35.0, "eyeLookOut": 35.0}
 
@@ -44,18 +44,19 @@ def unit_sphere() -> Sphere:
 def rest_against_lids(
     lids: NDArray[np.float64], guess: NDArray[np.float64], radius: float = RADIUS_M
 ) -> NDArray[np.float64]:
-    """Centre of the eyeball: the guess moved along z until the nearest lid vertex clears the sphere.
+    """Centre of the eyeball: between the guess and the middle of the lids, as far forward as they allow.
 
     Args:
         lids: (n, 3) points of the lid margin.
         guess: (3,) centre of MakeHuman's eye helper.
         radius: Of the sphere, metres.
     """
-    sideways = np.sum((lids[:, :2] - guess[:2]) ** 2, axis=1)
+    middle = 0.5 * guess[:2] + 0.25 * (lids[:, :2].min(0) + lids[:, :2].max(0))
+    sideways = np.sum((lids[:, :2] - middle) ** 2, axis=1)
     reach = (radius + LID_CLEARANCE_M) ** 2 - sideways
     touching = reach > 0
     depth = np.min(lids[touching, 2] - np.sqrt(reach[touching]))
-    return np.array([guess[0], guess[1], depth])
+    return np.array([*middle, depth])
 
 
 def gaze_rotation(action: str) -> NDArray[np.float64]:

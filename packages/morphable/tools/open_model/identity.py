@@ -1,4 +1,4 @@
-"""Identity: seeded adults, lips closed, eyeballs placed, aligned without size, mirrored, reduced to principal components."""
+"""Identity: seeded adults, lips closed, eyeballs placed, aligned without size, mirrored, then PCA."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,16 @@ from numpy.typing import NDArray
 
 from . import people
 from .eyeballs import RADIUS_M, Sphere, rest_against_lids
-from .seams import Seam
+from .seams import NUM_COLUMNS, Seam
 from .source import BaseMesh
 from .topology import Head, Subdivision
 
 NUM_MODES = 80
 NUM_PEOPLE = 3000
-LIP_GAP_SHARE = 0.5
-"""Neutral lips part by this share of the template's gap between rims, which brings them just into contact."""
+LIP_RINGS = (1, 2)
+"""Edge loops of the lips, counted from the mouth's border, that meet when the mouth is shut."""
+LIP_GAP_M = 0.0
+"""Neutral lips: the upper's lowest loop is this far above the lower's highest."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,7 @@ def sample_people(base: BaseMesh, anatomy: Anatomy, count: int, seed: int) -> ND
 
 def finish_faces(anatomy: Anatomy, skin: NDArray[np.float64], helpers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Close the lips and rest an eyeball against each pair of lids."""
-    target = LIP_GAP_SHARE * anatomy.lips.gap(anatomy.head.template)
-    skin = anatomy.lips.close(skin, target, upper_share=0.5)
+    skin = anatomy.lips.close(skin, np.full(NUM_COLUMNS, LIP_GAP_M), upper_share=0.5)
     matrix = anatomy.subdivision.matrix
     people_points = np.empty((len(skin), skin.shape[1] + 2 * len(anatomy.sphere.points), 3))
     people_points[:, : skin.shape[1]] = skin

@@ -1,60 +1,62 @@
 """Landmarks, picked once on the template: a table of positions, carried to the surface and mirrored.
 
-Picked on pictures of the mean face (front, 45 and 90 degrees): eye corners, lids and lips follow the mesh's own edge loops;
-brows lie on the upper half of the drawn brow; the jaw line is the true 3D edge of the jaw, between the lines of Basel's and
-ICT-FaceKit's 68 points, up to the front of the ears.
+Picked on pictures of the mean face (front, 45 and 90 degrees): eyes and lips follow the mesh's own edge loops, brows
+lie on the upper half of the drawn brow; mouth corners, brow ends and canthi were then shifted by the mean residual of
+fits to real faces. The jaw line is the true 3D edge of the jaw up to the front of the ears, between the lines of
+Basel's and ICT-FaceKit's 68 points.
 """
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
 from morphable.geometry import SurfacePoints
 from morphable.landmarks import IBUG68_FLIP
-from numpy.typing import NDArray
 
 from .surface import closest_points
 
 PICKED_MM = {
     8: (0.00, 619.63, 142.25),
-    9: (19.12, 624.41, 136.58),
-    10: (34.51, 634.11, 121.87),
-    11: (45.48, 643.76, 108.64),
+    9: (18.95, 623.85, 136.15),
+    10: (34.75, 634.48, 121.89),
+    11: (46.45, 645.29, 107.98),
     12: (55.43, 657.46, 93.23),
     13: (63.30, 674.07, 80.28),
     14: (67.45, 689.25, 76.49),
     15: (70.09, 705.92, 72.98),
-    16: (70.75, 724.70, 72.28),
-    22: (12.51, 742.74, 149.11),
-    23: (23.51, 746.26, 146.12),
-    24: (34.33, 747.62, 141.76),
-    25: (45.35, 746.13, 134.91),
-    26: (57.25, 739.23, 121.35),
-    27: (0.00, 731.50, 150.57),
+    16: (70.62, 724.29, 73.32),
+    22: (15.32, 744.21, 148.56),
+    23: (26.45, 747.08, 145.13),
+    24: (36.68, 748.15, 140.57),
+    25: (46.40, 744.97, 134.06),
+    26: (53.75, 740.54, 126.94),
+    27: (0.00, 730.80, 150.59),
     28: (-0.04, 718.92, 153.72),
     29: (-0.03, 706.30, 160.73),
     30: (0.00, 693.51, 167.71),
-    33: (0.00, 680.16, 157.13),
+    33: (0.00, 680.58, 157.47),
     34: (6.27, 681.39, 154.86),
-    35: (13.82, 684.11, 150.55),
-    42: (20.10, 726.94, 134.60),
+    35: (13.26, 683.85, 150.62),
+    42: (18.40, 726.60, 133.20),
     43: (27.85, 732.59, 136.99),
     44: (36.34, 733.02, 136.14),
-    45: (43.62, 728.16, 131.23),
+    45: (43.50, 728.05, 131.76),
     46: (36.35, 724.20, 135.65),
     47: (27.86, 724.15, 136.19),
     51: (0.00, 668.33, 160.06),
-    52: (6.19, 669.89, 159.29),
-    53: (15.53, 668.51, 154.14),
-    54: (24.32, 660.96, 140.72),
-    55: (16.55, 655.49, 148.94),
-    56: (8.55, 653.42, 153.51),
+    52: (6.68, 669.88, 159.20),
+    53: (16.99, 668.20, 153.09),
+    54: (24.35, 661.42, 139.16),
+    55: (17.29, 655.70, 148.37),
+    56: (7.59, 653.30, 153.90),
     57: (0.00, 652.65, 155.82),
-    62: (0.00, 661.87, 156.41),
-    63: (8.54, 662.74, 155.42),
-    64: (24.80, 661.49, 137.51),
-    65: (8.54, 660.33, 152.16),
+    62: (0.00, 661.86, 156.41),
+    63: (7.04, 662.73, 155.74),
+    64: (22.31, 660.72, 139.73),
+    65: (7.34, 660.38, 152.48),
     66: (0.00, 660.03, 153.84),
 }
-"""Points on the person's left side and the middle: (x, y, z) in the base mesh, millimetres; by 68-point index from 0."""
+"""Points of the person's left side and the middle: (x, y, z) in the base mesh, millimetres; by index from 0."""
 
 
 def picked_points() -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .source import BaseMesh
-from .topology import Head, nearer_to_first, rim_halves
+from .topology import Head, Subdivision, nearer_to_first, rim_halves
 
 PART_NAMES = (
     "skin", "left_brow", "right_brow", "left_eye", "right_eye", "nose", "upper_lip", "lower_lip",
@@ -23,6 +23,13 @@ BROW_HALF_WIDTH = np.array([0.0042, 0.0045, 0.0043, 0.004, 0.0036, 0.0033, 0.003
 HAIR_LINE = np.array([[0.0, 0.792], [0.03, 0.790], [0.048, 0.780], [0.058, 0.766], [0.066, 0.742], [0.072, 0.735]])
 """Hair line in the base mesh (|x|, y), metres, from the middle of the forehead to above the ear."""
 NECK_LEVEL = 0.62
+
+
+BROW_EDGE, NOSE_EDGE = 0.42, 0.75
+"""Where the soft masks of brows and nose become parts."""
+_MOUTH = ("mouth_cavity", "helper-tongue", "helper-upper-teeth", "helper-lower-teeth")
+ZONES_OF = {"left_eye": ("eye_cavity_left",), "right_eye": ("eye_cavity_right",), "inner_mouth": _MOUTH}
+"""Zones a part may lie in, where not on the outside."""
 
 
 @dataclass(frozen=True)
@@ -96,27 +103,34 @@ def mouth_rings(head: Head) -> NDArray[np.int64]:
     return ring
 
 
-def label_quads(head: Head, masks: Masks) -> NDArray[np.int64]:
-    """Part of every base quad."""
-    corner_mean = {
-        name: getattr(masks, name)[head.quads].mean(1) for name in ("ears", "nose", "brows", "scalp", "neck")
+def label_quads(head: Head, masks: Masks, subdivision: Subdivision) -> NDArray[np.int64]:
+    """Part of every subdivided quad."""
+    quads, parent = subdivision.quads, subdivision.parent
+    zone = head.zone[parent]
+
+    def share(name: str) -> NDArray[np.float64]:
+        return np.asarray(subdivision.matrix @ getattr(masks, name))[quads].mean(1)
+
+    side = np.asarray(subdivision.matrix @ head.template)[quads][..., 0].mean(1)
+    lips = lip_quads(head, masks)[parent]
+    upper = masks.upper[head.quads].mean(1)[parent] > 0.5
+    brows = share("brows") > BROW_EDGE
+    chosen = {
+        "scalp": share("scalp") > 0.5,
+        "neck": (share("neck") > 0.5) | (zone == "neck"),
+        "ears": share("ears") > 0.5,
+        "nose": share("nose") > NOSE_EDGE,
+        "left_brow": brows & (side > 0),
+        "right_brow": brows & (side < 0),
+        "upper_lip": lips & upper,
+        "lower_lip": lips & ~upper,
+        "left_eye": zone == "eye_cavity_left",
+        "right_eye": zone == "eye_cavity_right",
+        "inner_mouth": np.isin(zone, _MOUTH),
     }
-    side = head.template[head.quads][..., 0].mean(1)
-    part = np.full(len(head.quads), PART_NAMES.index("skin"))
-    part[corner_mean["scalp"] > 0.5] = PART_NAMES.index("scalp")
-    part[(corner_mean["neck"] > 0.5) | (head.zone == "neck")] = PART_NAMES.index("neck")
-    part[corner_mean["ears"] > 0.5] = PART_NAMES.index("ears")
-    part[corner_mean["nose"] > 0.75] = PART_NAMES.index("nose")
-    part[(corner_mean["brows"] > 0.45) & (side > 0)] = PART_NAMES.index("left_brow")
-    part[(corner_mean["brows"] > 0.45) & (side < 0)] = PART_NAMES.index("right_brow")
-    lips = lip_quads(head, masks)
-    upper = masks.upper[head.quads].mean(1) > 0.5
-    part[lips & upper] = PART_NAMES.index("upper_lip")
-    part[lips & ~upper] = PART_NAMES.index("lower_lip")
-    part[head.zone == "eye_cavity_left"] = PART_NAMES.index("left_eye")
-    part[head.zone == "eye_cavity_right"] = PART_NAMES.index("right_eye")
-    inner = np.isin(head.zone, ("mouth_cavity", "helper-tongue", "helper-upper-teeth", "helper-lower-teeth"))
-    part[inner] = PART_NAMES.index("inner_mouth")
+    part = np.full(len(quads), PART_NAMES.index("skin"))
+    for name, mask in chosen.items():
+        part[mask & np.isin(zone, ZONES_OF.get(name, ("head", "neck")))] = PART_NAMES.index(name)
     return part
 
 

@@ -4,33 +4,35 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from .topology import Head, nearer_to_first, rim_halves
 
 NUM_COLUMNS = 15
-CLOSING_STEPS = 4
+CLOSING_STEPS = 8
 FULL_RINGS, LAST_RING = 3, 10
 """Closing moves the first rings fully and fades out toward the last."""
-CORNER_SHARE = 0.06
+CORNER_SHARE = 0.10
 """Share of the width at either corner that is left alone."""
 
 
 @dataclass(frozen=True)
 class Seam:
-    """Columns across a seam, each with an upper and a lower point on the subdivided surface."""
+    """Columns across a seam, each with upper and lower points on some edge loops of the subdivided surface."""
 
     upper: csr_matrix
-    """(columns, base vertices)"""
+    """(loops * columns, base vertices)"""
     lower: csr_matrix
     raise_upper: csr_matrix
     """(base vertices, columns): how a column's change moves the upper rim and its surroundings."""
     raise_lower: csr_matrix
 
     def gap(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Height of the upper over the lower rim (..., columns) for base vertices (..., base, 3); metres."""
+        """Height of the lowest upper over the highest lower loop (..., columns) for base vertices (..., base, 3)."""
         flat = points[..., 1].reshape(-1, points.shape[-2]).T
-        return ((self.upper - self.lower) @ flat).T.reshape(*points.shape[:-2], -1)
+        shape = (-1, NUM_COLUMNS, flat.shape[1])
+        gap = (self.upper @ flat).reshape(shape).min(0) - (self.lower @ flat).reshape(shape).max(0)
+        return gap.T.reshape(*points.shape[:-2], NUM_COLUMNS)
 
     def close(
         self, points: NDArray[np.float64], target: NDArray[np.float64], upper_share: float
@@ -38,10 +40,16 @@ class Seam:
         """Move both rims vertically until every column's gap is the target."""
         points = points.copy()
         for _ in range(CLOSING_STEPS):
-            change = (target - self.gap(points)).reshape(-1, len(target)).T
+            change = _smooth((target - self.gap(points)).reshape(-1, NUM_COLUMNS)).T
             lift = upper_share * (self.raise_upper @ change) - (1 - upper_share) * (self.raise_lower @ change)
             points[..., 1] += lift.T.reshape(points.shape[:-1])
         return points
+
+
+def _smooth(change: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average neighbouring columns, so that closing never ripples."""
+    padded = np.pad(change, ((0, 0), (1, 1)), mode="edge")
+    return 0.25 * padded[:, :-2] + 0.5 * padded[:, 1:-1] + 0.25 * padded[:, 2:]
 
 
 def rings_from(quads: NDArray[np.int64], start: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -54,14 +62,14 @@ def rings_from(quads: NDArray[np.int64], start: NDArray[np.int64], size: int) ->
     return ring
 
 
-def make_seam(head: Head, matrix: csr_matrix, cavity: str, rim_ring: int) -> Seam:
+def make_seam(head: Head, matrix: csr_matrix, cavity: str, rim_rings: tuple[int, ...]) -> Seam:
     """Build the seam of the opening into `cavity`.
 
     Args:
         head: The polygons.
         matrix: Subdivision; its first rows are the base vertices.
         cavity: Zone behind the opening.
-        rim_ring: Edge loop (0: the cavity's border) at which gaps are measured.
+        rim_rings: Edge loops (0: the cavity's border) between which gaps are measured.
     """
     outside, inside = head.quads[head.zone == "head"], head.quads[head.zone == cavity]
     border = np.intersect1d(outside, inside)
@@ -72,12 +80,12 @@ def make_seam(head: Head, matrix: csr_matrix, cavity: str, rim_ring: int) -> Sea
     left, right = border[np.argmin(x[border])], border[np.argmax(x[border])]
     position = (x - x[left]) / (x[right] - x[left])
     above = nearer_to_first(head, *rim_halves(head, border))
-    rim = np.flatnonzero(outer_ring == rim_ring)
+    rims = [np.flatnonzero(outer_ring == ring) for ring in rim_rings]
     columns = np.linspace(CORNER_SHARE, 1 - CORNER_SHARE, NUM_COLUMNS)
     fade = np.clip((LAST_RING - ring) / (LAST_RING - FULL_RINGS), 0.0, 1.0)
     return Seam(
-        upper=_read(rim[above[rim]], position, columns, n) @ matrix[:n],
-        lower=_read(rim[~above[rim]], position, columns, n) @ matrix[:n],
+        upper=csr_matrix(vstack([_read(rim[above[rim]], position, columns, n) for rim in rims]) @ matrix[:n]),
+        lower=csr_matrix(vstack([_read(rim[~above[rim]], position, columns, n) for rim in rims]) @ matrix[:n]),
         raise_upper=_spread(above, fade, position, columns),
         raise_lower=_spread(~above, fade, position, columns),
     )

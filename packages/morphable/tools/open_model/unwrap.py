@@ -1,6 +1,7 @@
 """Texture coordinates: the skin as one island cut along the back of the head, inner parts in a strip above it.
 
-The skin's island is an unrolled globe; mean-value weights (all positive) keep it from folding. Beside it every UV vertex keeps its place in MakeHuman's own layout, for MakeHuman's skins.
+The skin's island is an unrolled globe; mean-value weights (all positive) keep it from folding. Beside it every UV
+vertex keeps its place in MakeHuman's own layout, for MakeHuman's skins.
 """
 
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import spsolve
+from scipy.spatial import cKDTree
 
 from .source import BaseMesh
 from .topology import Head, edge_list
@@ -66,7 +68,7 @@ def unwrap(base: BaseMesh, head: Head) -> Unwrapped:
 
 def _cut_nodes(head: Head, skin: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Copies of vertices, one per island and, along the back of the head, one per side; vertex of each node."""
-    names, island = np.unique(np.where(skin, "skin", head.zone), return_inverse=True)
+    _, island = np.unique(np.where(skin, "skin", head.zone), return_inverse=True)
     x = head.template[head.quads][..., 0]
     on_cut = skin[:, None] & (np.abs(x) < 1e-6) & _behind_crown(head)[head.quads]
     side = np.where(on_cut, np.where(x.mean(1, keepdims=True) > 0, 1, 2), 0)
@@ -97,8 +99,18 @@ def _embed_skin(points: NDArray[np.float64], quads: NDArray[np.int64]) -> NDArra
     flat[outer] = fixed
     flat[inner] = spsolve((total - weights[inner][:, inner]).tocsc(), weights[inner][:, outer] @ fixed)
     place = np.zeros((len(points), 2))
-    place[used] = _stretch(flat[: len(used)])
+    place[used] = _stretch(_symmetric(flat[: len(used)], points[used], globe[: len(used)]))
     return place
+
+
+def _symmetric(
+    flat: NDArray[np.float64], points: NDArray[np.float64], globe: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Average the layout with its mirror image."""
+    bank = np.where((np.abs(points[:, 0]) < 1e-6) & (points[:, 2] < GLOBE_CENTER[2]), np.sign(globe[:, 0] - 0.5), 0.0)
+    keys = np.concatenate([points, bank[:, None]], axis=1)
+    _, mirror = cKDTree(keys).query(keys * [-1.0, 1.0, 1.0, -1.0])
+    return 0.5 * (flat + flat[mirror] * [-1.0, 1.0] + [1.0, 0.0])
 
 
 def _sparse_diagonal(values: NDArray[np.float64]) -> csr_matrix:
@@ -187,7 +199,7 @@ def _boundary_loops(quads: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 
 def _rectangle(points: NDArray[np.float64], globe: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Boundary positions: the neck's rim at the bottom, the banks of the cut at the sides and, near the crown, the top."""
+    """Boundary positions: the neck's rim at the bottom, the cut's banks at the sides and, near the crown, on top."""
     behind = (np.abs(points[:, 0]) < 1e-6) & (points[:, 2] < GLOBE_CENTER[2] + 0.005)
     place = globe.copy()
     rim = ~behind

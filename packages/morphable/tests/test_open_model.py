@@ -1,0 +1,240 @@
+"""The open model's data: what its modes mean, and that 1,000 people sampled from it are sound."""
+
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import morphable
+from morphable import MorphableModel
+
+NUM_PEOPLE = 1000
+MIRROR = torch.tensor([-1.0, 1.0, 1.0])
+NUM_EYEBALL = 177
+"""Vertices of one eyeball; the left and the right one are the last of the mesh."""
+MM = 1e-3
+ITA_CLASSES = (-30.0, 10.0, 28.0, 41.0, 55.0)
+"""Borders of the six skin classes by individual typology angle, degrees (Chardon et al. 1991): dark to very light."""
+
+
+@pytest.fixture(scope="module")
+def model() -> MorphableModel:
+    return morphable.load("open")
+
+
+@pytest.fixture(scope="module")
+def people(model: MorphableModel) -> Tensor:
+    """Neutral people, (1000, verts, 3)."""
+    generator = torch.Generator().manual_seed(0)
+    identity = torch.randn(NUM_PEOPLE, model.num_identity, generator=generator)
+    with torch.no_grad():
+        return torch.cat([model.decode_shape(part, torch.zeros(len(part), 64)) for part in identity.split(100)])
+
+
+def act(model: MorphableModel, **activations: float) -> Tensor:
+    """The mean person with some expressions."""
+    expression = torch.zeros(model.num_expression)
+    for name, value in activations.items():
+        expression[model.expression_names.index(name)] = value
+    return model.decode_shape(torch.zeros(model.num_identity), expression)
+
+
+def part_triangles(model: MorphableModel, *names: str) -> Tensor:
+    labels = torch.tensor([model.part_names.index(name) for name in names])
+    return model.triangles[torch.isin(model.part_labels, labels)]
+
+
+def test_dimensions_and_size_of_the_file(model: MorphableModel) -> None:
+    assert (model.num_identity, model.num_expression, model.num_albedo) == (80, 64, 80)
+    assert 17_000 <= model.num_vertices <= 19_000
+    assert Path(str(files("morphable") / "data/open.safetensors")).stat().st_size < 8_000_000
+    assert model.part_names == (
+        *("skin", "left_brow", "right_brow", "left_eye", "right_eye", "nose", "upper_lip", "lower_lip"),
+        *("inner_mouth", "ears", "neck", "scalp"),
+    )
+
+
+def test_frame_unit_and_size(model: MorphableModel) -> None:
+    mean = act(model)
+    # float16 bases and a float32 mean: the origin is met to a micrometre
+    torch.testing.assert_close(mean.mean(0), torch.zeros(3), atol=1e-6, rtol=0)
+    points = model.landmarks(mean)
+    # +x is the person's left: points 42-47 are the left eye; +z out of the face: the nose tip is foremost
+    assert points[45, 0] > 0.03 > 0 > points[36, 0]
+    assert points[30, 2] == points[:, 2].max()
+    assert points[27, 1] > points[8, 1]
+    # adults' pupils are 54 to 74 mm apart (Dodgson 2004)
+    eyes = model.landmarks(mean, "five")[:2]
+    assert 0.054 < float((eyes[0] - eyes[1]).norm()) < 0.074
+
+
+def test_every_mode_is_symmetric_or_antisymmetric(model: MorphableModel) -> None:
+    generator = torch.Generator().manual_seed(1)
+    identity, albedo = torch.randn(2, 8, 80, generator=generator)
+    expression = torch.rand(8, 64, generator=generator)
+    mirrored = model.mirror(model.decode_shape(identity, expression))
+    flipped = model.decode_shape(model.flip_identity(identity), model.flip_expression(expression))
+    # 144 products with float16 modes up to 2 cm: 1e-2 * 2^-11 * sqrt(144) = 0.06 mm
+    torch.testing.assert_close(mirrored, flipped, atol=1e-4, rtol=0)
+    colours = model.decode_albedo(albedo)[:, model.mirror_vertices]
+    torch.testing.assert_close(colours, model.decode_albedo(model.flip_albedo(albedo)), atol=2e-3, rtol=0)
+
+
+def test_size_is_not_an_identity_mode(model: MorphableModel, people: Tensor) -> None:
+    face = model.region("face")
+    centred = people[:, face] - people[:, face].mean(1, keepdim=True)
+    spread = centred.square().sum((1, 2)).sqrt()
+    # the alignment gave the samples one size; what is left is second order
+    assert float(spread.std() / spread.mean()) < 0.03
+
+
+def test_neutral_lips_touch_and_do_not_cross(model: MorphableModel, people: Tensor) -> None:
+    gap = lip_gap(model, people)
+    # measured: median -0.3 mm (closed); thin rolled-in lips overlap beside the middle, 5 % by 0.7 mm, 1 % by 1.4 mm and
+    # one in a thousand by 3.1 mm (stated in OPEN_MODEL.md)
+    assert float(gap.min()) > -3.5 * MM
+    assert float(gap.quantile(0.01)) > -1.6 * MM
+    assert float(gap.quantile(0.05)) > -0.8 * MM
+    assert float(gap.quantile(0.95)) < 0.5 * MM
+
+
+def lip_gap(model: MorphableModel, vertices: Tensor) -> Tensor:
+    """Height of the upper lip's lowest over the lower lip's highest point, smallest of ten columns, at any depth."""
+    mean = act(model)
+    corner = float(model.landmarks(mean)[54, 0])
+    upper, lower = (part_triangles(model, name).unique() for name in ("upper_lip", "lower_lip"))
+    borders = torch.linspace(-0.75 * corner, 0.75 * corner, 11).tolist()
+    gaps = []
+    for left, right in pairwise(borders):
+        above, below = (part[(mean[part, 0] >= left) & (mean[part, 0] < right)] for part in (upper, lower))
+        gaps.append(vertices[:, above, 1].amin(1) - vertices[:, below, 1].amax(1))
+    return torch.stack(gaps).amin(0)
+
+
+def test_lip_gap_sees_parted_and_crossing_lips(model: MorphableModel) -> None:
+    neutral = act(model)
+    lower = part_triangles(model, "lower_lip").unique()
+    for shift in (-3 * MM, 3 * MM):
+        moved = neutral.clone()
+        moved[lower, 1] += shift
+        change = lip_gap(model, moved[None]) - lip_gap(model, neutral[None])
+        torch.testing.assert_close(change, torch.tensor([-shift]), atol=0.05 * MM, rtol=0)
+
+
+def test_neutral_eyes_are_open_and_lids_rest_on_eyeballs(model: MorphableModel, people: Tensor) -> None:
+    points = model.landmarks(people)
+    for upper, lower, ball in (((43, 44), (47, 46), slice(-2 * NUM_EYEBALL, -NUM_EYEBALL)),
+                               ((37, 38), (41, 40), slice(-NUM_EYEBALL, None))):  # fmt: skip
+        opening = points[:, list(upper), 1] - points[:, list(lower), 1]
+        assert float(opening.min()) > 2 * MM
+        assert float(opening.max()) < 20 * MM
+        sphere = people[:, ball]
+        pole, rim = sphere[:, :1], sphere[:, -16:].mean(1, keepdim=True)
+        # the last ring lies 100 degrees from the pole: its centre is cos(100) radii along the axis
+        radius = (pole - rim).norm(dim=-1, keepdim=True) / (1 + 0.17365)
+        center = pole - (pole - rim) / (1 + 0.17365)
+        lids = points[:, [*upper, *lower]]
+        clearance = (lids - center).norm(dim=-1) - radius[..., 0]
+        assert float(clearance.min()) > -1.0 * MM
+        assert float(clearance.median()) < 2.5 * MM
+
+
+def test_no_triangle_of_a_sampled_face_turns_over(model: MorphableModel, people: Tensor) -> None:
+    def turned(*parts: str) -> float:
+        corners = part_triangles(model, *parts)
+
+        def normals(vertices: Tensor) -> Tensor:
+            a, b, c = (vertices[..., corners[:, k], :] for k in range(3))
+            return torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=-1)
+
+        mean = normals(act(model))
+        return sum(float(((normals(batch) * mean).sum(-1) < -0.5).float().mean()) for batch in people.split(100)) / 10
+
+    # measured: 4.5e-5, about one of 22,000 triangles per person, beside the lips
+    assert turned("skin", "nose", "left_brow", "right_brow", "ears") < 1e-4
+    # slivers in the corners of the mouth, tenths of a millimetre long, roll as lips grow thick
+    assert turned("upper_lip", "lower_lip") < 3e-3
+
+
+def test_identity_does_not_open_mouths_or_smile(model: MorphableModel, people: Tensor) -> None:
+    points = model.landmarks(people)
+    assert float((points[:, 62, 1] - points[:, 66, 1]).std()) < 1.0 * MM
+    corners, middle = points[:, [48, 54], 1].mean(1), points[:, [62, 66], 1].mean(1)
+    smile = model.landmarks(act(model, mouthSmileLeft=1.0, mouthSmileRight=1.0))
+    neutral = model.landmarks(act(model))
+    raised = (smile - neutral)[[48, 54], 1].mean() - (smile - neutral)[[62, 66], 1].mean()
+    assert float((corners - middle).std()) < 0.35 * float(raised)
+
+
+def test_expressions_do_what_their_names_say(model: MorphableModel) -> None:
+    neutral = model.landmarks(act(model))
+    smile = model.landmarks(act(model, mouthSmileLeft=1.0)) - neutral
+    assert smile[54, 0] > 2 * MM
+    assert smile[54, 1] > 3 * MM
+    assert smile[48].norm() < 0.4 * smile[54].norm()
+    jaw = model.landmarks(act(model, jawOpen=1.0))
+    assert jaw[62, 1] - jaw[66, 1] > 20 * MM
+    jaw_left = model.landmarks(act(model, jawLeft=1.0)) - neutral
+    assert jaw_left[8, 0] > 2 * MM
+    brow = model.landmarks(act(model, browOuterUpLeft=1.0)) - neutral
+    assert brow[25, 1] > 2 * MM > brow[18, 1].abs()
+    closed = model.landmarks(act(model, jawOpen=1.0, mouthClose=1.0))
+    assert (closed[62, 1] - closed[66, 1]).abs() < 4 * MM
+
+
+@pytest.mark.parametrize(
+    ("name", "axis", "sign"),
+    [("eyeLookInLeft", 0, -1), ("eyeLookOutLeft", 0, 1), ("eyeLookUpLeft", 1, 1), ("eyeLookDownLeft", 1, -1)],
+)
+def test_gaze_turns_the_eyeball(model: MorphableModel, name: str, axis: int, sign: int) -> None:
+    pole = model.num_vertices - 2 * NUM_EYEBALL
+    moved = act(model, **{name: 1.0})[pole] - act(model)[pole]
+    assert sign * float(moved[axis]) > 4 * MM
+    assert float(act(model, **{name: 1.0})[-1].sub(act(model)[-1]).norm()) == 0.0
+
+
+def test_blink_brings_the_mean_lids_together(model: MorphableModel) -> None:
+    for side, upper, lower in (("Left", (43, 44), (47, 46)), ("Right", (37, 38), (41, 40))):
+        points = model.landmarks(act(model, **{f"eyeBlink{side}": 1.0}))
+        gap = points[list(upper), 1] - points[list(lower), 1]
+        assert float(gap.abs().max()) < 0.6 * MM
+
+
+def test_skin_spans_all_classes(model: MorphableModel) -> None:
+    generator = torch.Generator().manual_seed(2)
+    cheek = model.region("skin")
+    albedo = model.decode_albedo(torch.randn(NUM_PEOPLE, 80, generator=generator))[:, cheek]
+    colour = albedo.median(1).values.clamp(0, 1)
+    angle = individual_typology_angle(colour)
+    counts = torch.histogram(angle, bins=torch.tensor([-91.0, *ITA_CLASSES, 91.0])).hist / NUM_PEOPLE
+    assert float(counts.min()) > 0.08
+    # redder than green, greener than blue: no blue, green or purple people
+    assert float((colour[:, 0] > colour[:, 1]).float().mean()) > 0.99
+    assert float((colour[:, 1] > colour[:, 2] - 0.03).float().mean()) > 0.98
+
+
+def individual_typology_angle(srgb: Tensor) -> Tensor:
+    """atan((L* - 50) / b*) in degrees, from sRGB under D65."""
+    linear = torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = torch.tensor([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    relative = (linear @ to_xyz.T) / torch.tensor([0.9505, 1.0, 1.089])
+    f = torch.where(relative > 0.008856, relative.clamp(min=1e-6) ** (1 / 3), 7.787 * relative + 16 / 116)
+    return torch.rad2deg(torch.atan2(116 * f[:, 1] - 66, 200 * (f[:, 1] - f[:, 2])))
+
+
+def test_typology_angle_of_a_known_colour() -> None:
+    # sRGB (210, 161, 140) / 255 has L* = 70.24 and b* = 17.95 under D65: atan(20.24 / 17.95) = 48.43 degrees
+    angle = individual_typology_angle(torch.tensor([[210.0, 161.0, 140.0]]) / 255)
+    torch.testing.assert_close(angle, torch.tensor([48.43]), atol=0.05, rtol=0)
+
+
+def test_landmarks_sit_on_the_parts_they_name(model: MorphableModel) -> None:
+    triangle = model.surface_points("ibug68_3d").triangle
+    part = [model.part_names[label] for label in model.part_labels[triangle].tolist()]
+    assert set(part[51:54] + part[61:64]) <= {"upper_lip", "skin"}
+    assert set(part[65:68] + part[56:58]) <= {"lower_lip", "skin"}
+    assert set(part[27:36]) <= {"nose", "skin"}
+    assert set(part[22:27]) <= {"left_brow", "skin"}
