@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "packages/morphable/tools"))
 from open_model import assemble, parts, people, source, topology  # noqa: E402
 
+from morphable_synth.hm08 import fingerprint  # noqa: E402
+
 OUT = Path(__file__).parents[1] / "src/morphable_synth/data/hm08.safetensors"
 SEED, PEOPLE, CHUNK = 20261121, 600, 30
 RIDGE = 0.05
@@ -59,6 +61,7 @@ def main() -> int:
     design = np.hstack([np.ones((len(identity), 1)), identity])
     slopes = np.linalg.lstsq(design.T @ design + np.eye(design.shape[1]), design.T @ phenotypes, rcond=None)[0]
     tensors["phenotype"] = slopes.astype(np.float32)
+    tensors["open_fingerprint"] = fingerprint(model)
     tensors["head_index"], tensors["exact_index"], tensors["body_index"] = (
         x.astype(np.int32) for x in (head, exact, body)
     )
@@ -205,15 +208,22 @@ def _expressions(
     size = spread[0] / spread[1]
     labels = list(base.model.blendshape_labels)
     basis = np.zeros((model.num_expression, len(exact), 3))
-    for mode, name in enumerate(model.expression_names):
-        rows = [k for k, label in enumerate(labels) if label.split(":")[-1] == name and "action" in label]
-        if rows:  # the units beyond ARKit's actions are made by the open model's builder; here they move nothing
-            basis[mode] = base.blend(np.ones((1, 1)), exact, rows)[0] * size
+    actions = {
+        mode: labels.index(f"facial_action:{name}")
+        for mode, name in enumerate(model.expression_names)
+        if f"facial_action:{name}" in labels
+    }  # the other units are made by the open model's builder; here they move lashes only
+    for mode, row in actions.items():
+        basis[mode] = base.blend(np.ones((1, 1)), exact, [row])[0] * size
     lashes = np.flatnonzero(np.isin(exact, np.concatenate([groups[name] for name in EXACT if "lashes" in name])))
     distance, nearest = cKDTree(aligned[:, head].mean(0)).query(aligned[:, exact[lashes]].mean(0), 3)
     weight = 1 / np.maximum(distance, 1e-5)
     weight /= weight.sum(1, keepdims=True)
-    basis[:, lashes] = np.einsum("mlkc,lk->mlc", model.expression_basis.numpy()[:, nearest], weight)
+    lids = np.zeros((model.num_expression, len(head), 3))
+    for mode, row in actions.items():
+        lids[mode] = base.blend(np.ones((1, 1)), head, [row])[0] * size
+    corrected = model.expression_basis.numpy()[:, : len(head)] - lids  # the open model closes its lids exactly
+    basis[:, lashes] += np.einsum("mlkc,lk->mlc", corrected[:, nearest], weight)
     print("modes with helper motion:", int((np.abs(basis).max((1, 2)) > 0).sum()))
     return {"exact_expression": basis.astype(np.float16)}
 

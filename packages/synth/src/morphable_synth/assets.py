@@ -115,8 +115,10 @@ def scan_assets(folder: Path, *, cc0_only: bool = False) -> AssetCatalog:
     hair = [*_styles(core / "hair"), *(s for s in wigs if s.name not in _BEARDS)]
     clothes = _styles(core / "clothes")
     hats = [s for s in (*clothes, *worn) if s.name in _HATS]
-    keep = [lambda s: not (cc0_only and s.name in CC_BY)]
-    pick = lambda styles: tuple(s for s in styles if keep[0](s))  # noqa: E731
+
+    def pick(styles: list[Style]) -> tuple[Style, ...]:
+        return tuple(style for style in styles if not (cc0_only and style.name in CC_BY))
+
     eyes = [s for s in _styles(core / "eyes") if s.name == "high-poly"]
     return AssetCatalog(
         folder=folder,
@@ -165,6 +167,20 @@ def _diffuse_names(folder: Path) -> set[str]:
     materials = [path.read_text(encoding="utf-8", errors="replace") for path in folder.glob("*.mhmat")]
     lines = [line.split() for text in materials for line in text.splitlines()]
     return {Path(words[-1]).name for words in lines if words and words[0] == "diffuseTexture"}
+
+
+def require_assets(catalog: AssetCatalog) -> None:
+    """Refuse a folder that lacks a kind of asset people cannot be drawn without.
+
+    Raises:
+        ValueError: Names the kinds that are missing.
+    """
+    missing = [kind for kind in _REQUIRED if not getattr(catalog, kind) and kind != "backgrounds"]
+    if missing:
+        raise ValueError(
+            f"assets must hold {', '.join(missing)}, got none in {catalog.folder}; "
+            "`morphable-synth check-assets DIR` lists what a folder holds"
+        )
 
 
 def check_assets(folder: Path) -> AssetReport:
@@ -227,8 +243,8 @@ def read_head_skin(path: Path) -> UInt8[np.ndarray, "rows cols 4"]:
     """Read the part of a skin that covers the head; `head_uv` gives the matching coordinates."""
     with Image.open(path) as image:
         size = image.width
-        box = tuple(round(edge * size) for edge in _HEAD_UV)
-        return np.asarray(image.convert("RGB").crop(box).convert("RGBA"), np.uint8)
+        left, top, right, bottom = (round(edge * size) for edge in _HEAD_UV)
+        return np.asarray(image.convert("RGB").crop((left, top, right, bottom)).convert("RGBA"), np.uint8)
 
 
 def head_uv(uv: np.ndarray) -> np.ndarray:

@@ -87,7 +87,7 @@ def _report(folder: Path) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line."""
-    command = tyro.cli(Command, args=argv)  # type: ignore[var-annotated, call-overload]
+    command = tyro.cli(Command, args=argv)
     try:
         return run(command)
     except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from safetensors.numpy import load_file
 
+from morphable import MorphableModel
 from morphable_synth.proxies import HM08_VERTICES
 
 
@@ -39,6 +40,8 @@ class Hm08:
     """The same for the vertices of the decoded face."""
     phenotype: Float[np.ndarray, "id_plus_one 4"]
     """Affine map (constant first) to sex (1 female), age (2/3 is 25 years, 1 is 90), African and Asian ancestry."""
+    open_fingerprint: Float[np.ndarray, " entries"]
+    """Of the open model it was made for; see `fingerprint`."""
     head_uv: Float[np.ndarray, "uv_verts 2"]
     """MakeHuman's texture coordinates of the open model's UV vertices: u right, v down."""
 
@@ -78,6 +81,13 @@ def read_hm08(path: Path) -> Hm08:
         )
     arrays = {field.name: tensors[field.name] for field in fields(Hm08)}
     return Hm08(**{k: v.astype(np.float32) if v.dtype == np.float16 else v for k, v in arrays.items()})
+
+
+def fingerprint(model: MorphableModel) -> Float[np.ndarray, " entries"]:
+    """Return a few sums that change when the open model is built anew."""
+    parts = (model.mean, model.identity_basis, model.expression_basis)
+    sums = [float(part.double().abs().sum()) for part in parts]
+    return np.array([*sums, float(model.num_vertices), float(model.uv.shape[0])], np.float32)
 
 
 @cache

@@ -102,17 +102,20 @@ def face_labels(
     row_of = np.full(len(faces) + 1, -1, np.int32)
     row_of[kept] = np.arange(len(kept))
     people = [scene.people[k] for k in kept]
-    stack = lambda name, width: np.array([getattr(p, name) for p in people], np.float32).reshape(len(people), *width)  # noqa: E731
+
+    def stack(name: str, *width: int) -> np.ndarray:
+        return np.array([getattr(person, name) for person in people], np.float32).reshape(len(people), *width)
+
     model = library.model
     return Sample(
         image=image,
         focal_px=GLOBAL_FOCAL_PX,
-        identity=stack("identity", (model.num_identity,)),
-        expression=stack("expression", (model.num_expression,)),
-        albedo=stack("albedo", (model.num_albedo,)),
+        identity=stack("identity", model.num_identity),
+        expression=stack("expression", model.num_expression),
+        albedo=stack("albedo", model.num_albedo),
         albedo_valid=np.array([not p.skin.base for p in people], bool),
-        rotation_head=stack("rotation_head", (3, 3)),
-        translation_m=stack("translation_m", (3,)),
+        rotation_head=stack("rotation_head", 3, 3),
+        translation_m=stack("translation_m", 3),
         landmarks68_px=static_px[kept],
         landmarks68_contour_px=project(contour, size)[kept],
         landmarks68_cam_m=static[kept],

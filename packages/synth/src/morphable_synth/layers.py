@@ -1,6 +1,6 @@
 """Layers: the textured meshes a person is made of, before they are lit."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,6 +10,8 @@ from morphable_synth._kernels import accumulate_normals
 SKIN_WRAP = (0.30, 0.14, 0.08)
 """How far light creeps past the terminator under the skin: red, green, blue."""
 NO_WRAP = (0.0, 0.0, 0.0)
+_KEEP_WHOLE = 0.8
+"""Share of visible triangles above which cutting is not worth its time."""
 HAIR_WRAP = (0.25, 0.25, 0.25)
 
 
@@ -42,8 +44,30 @@ class Layer:
     transparent: bool = False
     casts_shadow: bool = True
     wrap: tuple[float, float, float] = NO_WRAP
+    keep_whole: bool = False
+    """Never cut at the border of the picture (labels count its triangles)."""
     shade: float = 1.0
     """Factor on the light, for what lies in a cavity."""
+
+
+def in_view(layer: Layer, size_px: int, focal_px: float) -> Layer:
+    """Return the layer without the triangles that lie outside the picture, and without their vertices."""
+    depth = np.maximum(layer.xyz_cam[:, 2:], 1e-3)
+    px = layer.xyz_cam[:, :2] * (focal_px / depth) + size_px / 2
+    corners = px[layer.triangles]
+    seen = ((corners.max(1) > 0) & (corners.min(1) < size_px)).all(1)
+    if seen.mean() > _KEEP_WHOLE or layer.keep_whole:
+        return layer
+    used, compact = np.unique(layer.triangles[seen], return_inverse=True)
+    return replace(
+        layer,
+        xyz_cam=layer.xyz_cam[used],
+        triangles=compact.reshape(-1, 3).astype(np.int32),
+        corner_uv=None if layer.corner_uv is None else layer.corner_uv[seen],
+        part=layer.part[seen] if isinstance(layer.part, np.ndarray) else layer.part,
+        tint=layer.tint[used] if isinstance(layer.tint, np.ndarray) else layer.tint,
+        normal=vertex_normals(layer.xyz_cam, layer.triangles)[used] if layer.normal is None else layer.normal[used],
+    )
 
 
 def vertex_normals(

@@ -1,6 +1,5 @@
 """Everything scenes are drawn from, read once per process: face model, base mesh, proxies, textures, environments."""
 
-from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -10,11 +9,19 @@ from jaxtyping import Bool, Float, Int
 
 import morphable
 from morphable_synth._arrays import Texels
-from morphable_synth.assets import AssetCatalog, Style, head_uv, read_head_skin, read_texture, scan_assets
+from morphable_synth.assets import (
+    AssetCatalog,
+    Style,
+    head_uv,
+    read_head_skin,
+    read_texture,
+    require_assets,
+    scan_assets,
+)
 from morphable_synth.environment import Environment, build_environment, read_radiance
 from morphable_synth.hm08 import Hm08, load_hm08
 from morphable_synth.proxies import HM08_VERTICES, ProxyMesh, read_proxy
-from morphable_synth.skin import detail_map
+from morphable_synth.skin import detail_map, gray_map
 from morphable_synth.textures import TexturePool, linear_from_srgb
 
 _EYE_PARTS = ("left_eye", "right_eye")
@@ -35,6 +42,12 @@ class Library:
 
     def __init__(self, assets: Path | None, *, cc0_only: bool = False) -> None:
         self.catalog: AssetCatalog | None = scan_assets(assets, cc0_only=cc0_only) if assets is not None else None
+        if self.catalog is not None:
+            require_assets(self.catalog)
+            if not self.catalog.backgrounds and not cc0_only:
+                raise ValueError(
+                    f"assets must hold pictures in {self.catalog.folder / 'backgrounds'}, got none; add some"
+                )
         self.model = morphable.load("open")
         self.hm08: Hm08 = load_hm08()
         self.pool = TexturePool()
@@ -71,6 +84,12 @@ class Library:
         """Triangles of the decoded face that the head's skin texture covers; the others line mouth and sockets."""
         center = self.head_corner_uv.mean(1)
         return ((center > 0) & (center < 1)).all(1)
+
+    @cached_property
+    def eyeball(self) -> tuple[Int[np.ndarray, " left"], Int[np.ndarray, " right"]]:
+        """Vertices of the decoded face's left and right eyeball."""
+        left, right = (np.unique(self.head_triangles[self.part_mask((name,))]) for name in _EYE_PARTS)
+        return left, right
 
     @cached_property
     def tongue_triangle(self) -> Bool[np.ndarray, " tris"]:
@@ -124,30 +143,31 @@ class Library:
             return self.model.decode_shape(torch.from_numpy(identity), torch.from_numpy(expression)).numpy()
 
     def proxy(self, style: Style, *, min_alpha: float = 0.0) -> ProxyMesh:
-        """Return a proxy mesh; with ``min_alpha``, without the triangles whose texture is more transparent."""
+        """Return a proxy mesh, without triangles bound to base mesh vertices that `Hm08` does not make.
+
+        Args:
+            style: What is worn.
+            min_alpha: Triangles whose texture is more transparent are left out too.
+
+        Raises:
+            ValueError: The proxy is scaled by such vertices.
+        """
         key = (style.mesh, min_alpha)
         if key not in self._proxies:
             mesh = read_proxy(style.mesh)
-            self._proxies[key] = mesh.subset(self.alpha(mesh, style.texture) >= min_alpha) if min_alpha > 0 else mesh
+            if not all(self._known[i] and self._known[j] for i, j, _ in mesh.scale):
+                raise ValueError(f"{style.mesh} must be scaled by vertices of head and body, got {mesh.scale}")
+            keep = self._known[mesh.reference].all(1)[mesh.triangles].all(1)
+            if min_alpha > 0:
+                keep &= self.alpha(mesh, style.texture) >= min_alpha
+            self._proxies[key] = mesh if keep.all() else mesh.subset(keep)
         return self._proxies[key]
 
-    def upper_clothes(self, style: Style) -> ProxyMesh:
-        """Return clothes cut where the base mesh around the head ends."""
-        key = (style.mesh, -1.0)
-        if key not in self._proxies:
-            mesh = read_proxy(style.mesh)
-            known = np.zeros(HM08_VERTICES, bool)
-            known[np.concatenate([self.hm08.head_index, self.hm08.exact_index, self.hm08.body_index])] = True
-            bound = known[mesh.reference].all(1)
-            cut = mesh.subset(bound[mesh.triangles].all(1))
-            pairs = tuple(self._known_pair(pair, known, axis) for axis, pair in enumerate(mesh.scale))
-            self._proxies[key] = replace(cut, scale=pairs)
-        return self._proxies[key]
-
-    def _known_pair(self, pair: tuple[int, int, float], known: np.ndarray, axis: int) -> tuple[int, int, float]:
-        if known[pair[0]] and known[pair[1]]:
-            return pair
-        raise ValueError(f"clothes must be scaled by vertices of the upper body, got {pair} for axis {axis}")
+    @cached_property
+    def _known(self) -> Bool[np.ndarray, " hm08"]:
+        known = np.zeros(HM08_VERTICES, bool)
+        known[np.concatenate([self.hm08.head_index, self.hm08.exact_index, self.hm08.body_index])] = True
+        return known
 
     def glasses_texture(self, style: Style, tint: float) -> int:
         """Return glasses whose lenses (the half-transparent texels) have the given opacity, darkened with it."""
@@ -173,6 +193,10 @@ class Library:
     def texture(self, path: Path) -> int:
         """Return the pool's number of a picture."""
         return self.pool.get(str(path), lambda: read_texture(path))
+
+    def gray_texture(self, path: Path) -> int:
+        """Return the pool's number of a picture's brightness, scaled to a common mean: what hair is coloured from."""
+        return self.pool.get(f"{path}#gray", lambda: gray_map(read_texture(path)))
 
     def head_skin(self, path: Path) -> int:
         """Return the pool's number of the head's part of a skin."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from morphable_synth.layers import SKIN_WRAP, Layer, Material
+from morphable_synth.layers import SKIN_WRAP, Layer, Material, vertex_normals
 from morphable_synth.parts import part
 from morphable_synth.scene import GLOBAL_FOCAL_PX, Blob
 
@@ -16,7 +16,7 @@ def blob_layers(blob: Blob, centers: list[np.ndarray]) -> tuple[Layer, int]:
     outline = 1 + 0.12 * np.sin(2 * angle + rng.uniform(0, 6)) + 0.08 * np.sin(3 * angle + rng.uniform(0, 6))
     if blob.fingers:
         fan = np.clip(np.cos(angle), 0, 1)
-        outline = outline * (0.62 + 0.75 * fan**0.7 * (0.55 + 0.45 * np.cos(blob.fingers * 4.2 * angle) ** 2))
+        outline = outline * (0.6 + 0.6 * fan**0.5 * (0.72 + 0.28 * np.cos(blob.fingers * 1.9 * angle) ** 2))
     ring = np.linspace(0, 1, _ACROSS + 1)[1:, None]
     x, y = ring * outline * np.cos(angle) * blob.radius_px[0], ring * outline * np.sin(angle) * blob.radius_px[1]
     cos, sin = np.cos(blob.angle_rad), np.sin(blob.angle_rad)
@@ -31,16 +31,11 @@ def blob_layers(blob: Blob, centers: list[np.ndarray]) -> tuple[Layer, int]:
     xyz = np.asarray(np.concatenate([points, middle]), np.float32)
     tint = np.asarray(np.array(blob.color) * np.exp(0.15 * rng.standard_normal((len(xyz), 1))), np.float32)
     owner = int(np.argmin([np.hypot(*(c[:2] / c[2] - middle[0, :2] / middle[0, 2])) for c in centers]))
-    layer = Layer(
-        "occluder",
-        xyz,
-        _disc(len(xyz) - 1),
-        None,
-        part("occluder"),
-        Material(specular=(0.02, 2.0)),
-        tint,
-        wrap=SKIN_WRAP,
-    )
+    triangles = _disc(len(xyz) - 1)
+    normal = vertex_normals(xyz, triangles)
+    normal *= np.where(normal[:, 2:] > 0, -1.0, 1.0).astype(np.float32)
+    material = Material(specular=(0.02, 2.0))
+    layer = Layer("occluder", xyz, triangles, None, part("occluder"), material, tint, normal, wrap=SKIN_WRAP)
     return layer, owner
 
 

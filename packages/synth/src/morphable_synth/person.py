@@ -6,7 +6,7 @@ from jaxtyping import Float
 from morphable_synth import wardrobe
 from morphable_synth.assets import picture_named
 from morphable_synth.figure import Figure
-from morphable_synth.layers import SKIN_WRAP, Layer, Material
+from morphable_synth.layers import SKIN_WRAP, Layer, Material, vertex_normals
 from morphable_synth.library import Library
 from morphable_synth.parts import MODEL_PARTS, part
 from morphable_synth.scene import Person
@@ -53,14 +53,17 @@ def albedo_colors(library: Library, person: Person) -> Float[np.ndarray, "verts 
 def _head(library: Library, figure: Figure, material: Material, tint: np.ndarray | None) -> Layer:
     keep = library.head_kept
     labels = np.array([part(name) if name in MODEL_PARTS else part("skin") for name in library.model.part_names])
+    placed = figure.pose(figure.decoded, library.hm08.head_neck_weight)
     return Layer(
         name="head",
-        xyz_cam=figure.pose(figure.decoded, library.hm08.head_neck_weight),
+        xyz_cam=placed,
+        normal=vertex_normals(placed, library.head_triangles),
         triangles=library.head_triangles[keep],
         corner_uv=library.head_corner_uv[keep],
         part=labels[library.part_labels[keep]].astype(np.int32),
         material=material,
         tint=(1.0, 1.0, 1.0) if tint is None else tint,
+        keep_whole=True,
         wrap=SKIN_WRAP,
     )
 
@@ -99,6 +102,7 @@ def _body(library: Library, figure: Figure, hidden: np.ndarray) -> list[Layer]:
     shoulders = figure.pose(figure.hm08[used], extension.neck_weight[used])
     triangles, uv = compact.reshape(-1, 3).astype(np.int32), extension.skin_corner_uv[shown]
     neck = figure.pose(figure.decoded, extension.head_neck_weight)
+    neck_normal = vertex_normals(neck, library.head_triangles)
     on_torso = library.on_torso
     return [
         Layer("body", shoulders, triangles, uv, part("body"), material, wrap=SKIN_WRAP),
@@ -109,6 +113,7 @@ def _body(library: Library, figure: Figure, hidden: np.ndarray) -> list[Layer]:
             library.head_full_uv[on_torso],
             part("neck"),
             material,
+            normal=neck_normal,
             wrap=SKIN_WRAP,
         ),
     ]

@@ -11,6 +11,10 @@ _TRIES = 40
 _SHOULDER_M = 0.22
 _MAX_NECK_TURN_RAD = 1.2
 _HEAD_TO_SHOULDER_M = 0.12
+_BODY_WIDTH_M, _BODY_DEPTH_M = 0.44, 0.42
+"""People nearer to each other than this in both would stand in one another."""
+_ROW_M = 0.55
+"""Distance between the rows of a posed group."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ def _rows(rng: np.random.Generator, config: SceneConfig, count: int) -> list[lis
     out = []
     for k in range(count):
         row, col = divmod(k, per_row)
-        scale = 0.9 ** (rows - 1 - row) * np.exp(rng.normal(0, 0.05))
+        depth = GLOBAL_FOCAL_PX * FACE_HEIGHT_M / side + (rows - 1 - row) * _ROW_M
+        scale = GLOBAL_FOCAL_PX * FACE_HEIGHT_M / (depth * side) * np.exp(rng.normal(0, 0.02))
         x = size / 2 + (col - (per_row - 1) / 2 + 0.5 * (row % 2)) * pitch + rng.normal(0, 0.08 * pitch)
         y = top + row * side * rng.uniform(1.3, 1.8) + rng.normal(0, 0.12 * side)
         face = float(np.clip(side * scale, config.min_face_px, config.max_face_px))
@@ -89,7 +94,11 @@ def _rows(rng: np.random.Generator, config: SceneConfig, count: int) -> list[lis
 
 def _fits(place: Place, placed: list[Place], rng: np.random.Generator) -> bool:
     """Whether a face would be mostly seen: not on top of another, rarely behind a nearer person's chest."""
+    here = translation(place, 0)
     for near in placed:
+        apart = np.abs(here - translation(near, 0))
+        if apart[0] < _BODY_WIDTH_M and apart[2] < _BODY_DEPTH_M:
+            return False
         dx, dy = (place.center_px[k] - near.center_px[k] for k in (0, 1))
         reach = 0.75 * (place.face_px + near.face_px) * (0.65 if rng.random() < 0.15 else 1.0)
         if np.hypot(dx, dy) < reach:
@@ -120,9 +129,9 @@ def head_rotation(pitch_rad: float, yaw_rad: float, roll_rad: float) -> Float[np
 def sample_rotations(rng: np.random.Generator) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3 3"]]:
     """Draw rotations of head and shoulders: all yaws up to profile, the neck turned within reason."""
     kind = rng.random()
-    if kind < 0.45:
+    if kind < 0.5:
         yaw = rng.normal(0, np.radians(18))
-    elif kind < 0.75:
+    elif kind < 0.8:
         yaw = rng.uniform(-np.radians(60), np.radians(60))
     else:
         yaw = rng.choice([-1, 1]) * rng.uniform(np.radians(40), np.radians(93))

@@ -11,6 +11,7 @@ from morphable_synth.effects import apply_effects
 from morphable_synth.environment import Environment, camera_view, procedural_environment
 from morphable_synth.figure import Figure, build_figure
 from morphable_synth.labels import PixelLabels, Sample, face_labels
+from morphable_synth.layers import in_view
 from morphable_synth.library import Library, load_library
 from morphable_synth.occluders import blob_layers
 from morphable_synth.parts import FIRST_COVERING_PART
@@ -30,7 +31,7 @@ def render_scene(scene: Scene) -> Sample:
     Faces of which too little shows (see `SceneConfig.min_visible`) are in the picture but not in the labels.
     """
     library = load_library(scene.config.assets, scene.config.cc0_only)
-    rng = np.random.default_rng([scene.seed, scene.index, 1])
+    rng, size = np.random.default_rng([scene.seed, scene.index, 1]), scene.config.size_px
     figures = _figures(library, scene)
     environment = _environment(library, scene, rng)
     light = camera_light(environment, scene.light)
@@ -40,6 +41,7 @@ def render_scene(scene: Scene) -> Sample:
     for blob in scene.blobs:
         layer, owner = blob_layers(blob, centers)
         people[owner].append(layer)
+    people = [[in_view(layer, size, GLOBAL_FOCAL_PX) for layer in layers] for layers in people]
     lit = build_soup(people, light, centers, sizes)
     color, transmittance = _colors(library, scene, lit, light)
     backdrop = _background(library, scene, environment, light, rng)
@@ -126,7 +128,8 @@ def _background(
     if choice.background and library.catalog is not None:
         picture = _crop(Image.open(picture_named(library.catalog.backgrounds, choice.background)), size, rng)
     else:
-        coarse = rng.uniform(0.1, 0.9, 3) + rng.normal(0, 0.12, (int(rng.integers(2, 9)),) * 2 + (3,))
+        grid = int(rng.integers(2, 9))
+        coarse = rng.uniform(0.1, 0.9) + rng.normal(0, 0.07, 3) + rng.normal(0, 0.06, (grid, grid, 3))
         picture = Image.fromarray((np.clip(coarse, 0, 1) * 255).astype(np.uint8)).resize(
             (size, size), Image.Resampling.BICUBIC
         )

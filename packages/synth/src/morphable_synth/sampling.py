@@ -14,6 +14,8 @@ from morphable_synth.textures import linear_from_srgb
 _IDENTITY_LIMIT, _ALBEDO_LIMIT = 2.7, 2.2
 _SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 _CLOSE_HAIR = ("short02", "short03", "short04")
+_RARE_HAIR = {"long2_alpha7": 0.08, "bob01": 0.25, "bob02": 0.4, "short03": 0.45, "braid01": 0.6, "curly2": 0.6}
+"""Styles that hide much of the face (measured on a frontal view) are drawn this often relative to others."""
 _SLIM_FACE_PX = 24.0
 """Below this size nothing small is worn."""
 
@@ -146,6 +148,12 @@ def _name(rng: np.random.Generator, styles: tuple[Style, ...], share: float = 1.
     return styles[int(at)].name if styles and draw < share else ""
 
 
+def _hair_name(rng: np.random.Generator, styles: tuple[Style, ...], share: float) -> str:
+    weight = np.array([_RARE_HAIR.get(style.name, 1.0) for style in styles])
+    draw, at = rng.random(), int(rng.choice(len(styles), p=weight / weight.sum()))
+    return styles[at].name if draw < share else ""
+
+
 def _wearing(
     rng: np.random.Generator,
     config: SceneConfig,
@@ -171,7 +179,7 @@ def _wearing(
     mask_picture = str(rng.choice([p.name for p in catalog.masks])) if catalog.masks and rng.random() < 0.5 else ""
     clothes = tuple(s for s in catalog.clothes if s.name.startswith("female") == female) or catalog.clothes
     return Wearing(
-        hair=_name(rng, likely, 1 - bald),
+        hair=_hair_name(rng, likely, 1 - bald),
         hair_color=_hair_color(rng, age, darkness),
         beard="" if female else _name(rng, catalog.beards, 0.22),
         eyebrows=_name(rng, catalog.eyebrows, 0.985),
@@ -182,7 +190,7 @@ def _wearing(
         teeth=_name(rng, catalog.teeth),
         teeth_shade=float(rng.uniform(0.6, 1.15)),
         clothes=_name(rng, clothes),
-        cloth_color=_cloth_color(rng) if rng.random() < 0.7 else None,
+        cloth_color=_cloth_color(rng) if rng.random() < 0.85 else None,
         glasses=_name(rng, catalog.glasses, 0.17 * covers * detailed),
         lens_tint=float(rng.choice([0.04, rng.uniform(0.5, 0.97)], p=[0.72, 0.28])),
         hat=hat,
@@ -210,7 +218,7 @@ def _light(rng: np.random.Generator, config: SceneConfig, catalog: AssetCatalog 
     return LightChoice(
         environment=environment,
         env_from_cam=np.asarray(env_from_cam, np.float32),
-        exposure_ev=float(np.clip(rng.normal(0.0, 0.55), -1.6, 1.3)),
+        exposure_ev=float(np.clip(rng.normal(0.0, 0.5), -1.5, 1.1)),
         key_gain=float(np.exp(rng.normal(0.1, 0.5))),
         ambient=float(rng.uniform(0.0, 0.45)),
         tint=_rgb(np.exp(rng.normal(0, 0.06, 3))),

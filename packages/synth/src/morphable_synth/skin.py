@@ -18,6 +18,7 @@ HAIR_COLORS_SRGB = {
     "black": (28, 24, 22), "dark_brown": (54, 38, 28), "brown": (88, 60, 40), "auburn": (112, 56, 32),
     "light_brown": (134, 100, 68), "blond": (188, 150, 98), "grey": (140, 136, 132), "white": (212, 208, 202),
 }  # fmt: skip
+_GRAY_MEAN, _GRAY_LIFT = 110.0, 12.0
 _DETAIL_RADIUS = 0.004
 """Blur that separates structure from colour, relative to the width of the head's texture."""
 
@@ -54,6 +55,15 @@ def recolor_table(
 def plain_table() -> Float[np.ndarray, "256 3"]:
     """Return the table that only decodes sRGB."""
     return np.repeat(linear_from_srgb(np.arange(256, dtype=np.float32) / 255.0)[:, None], 3, 1)
+
+
+def gray_map(picture: UInt8[np.ndarray, "rows cols 4"]) -> UInt8[np.ndarray, "rows cols 4"]:
+    """Return the brightness of a picture, its opaque part scaled to a mean of `_GRAY_MEAN`; opacity is kept."""
+    luma = picture[..., :3].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    weight = picture[..., 3].astype(np.float32)
+    mean = float((luma * weight).sum() / max(float(weight.sum()), 1.0))
+    scaled = np.clip((luma + _GRAY_LIFT) * (_GRAY_MEAN / (mean + _GRAY_LIFT)), 0, 255).astype(np.uint8)
+    return np.dstack([scaled, scaled, scaled, picture[..., 3]])
 
 
 def detail_map(skin: UInt8[np.ndarray, "rows cols 4"]) -> UInt8[np.ndarray, "rows cols 4"]:

@@ -19,7 +19,7 @@ _MAP_SIZE, _SMALL_MAP_SIZE = 112, 56
 _RADIUS_M = 0.27
 _BIAS_M = 0.004
 _KEY_DIRECTIONS = np.array([[0, 0, -1], [0.5, -0.2, -0.84], [-0.5, -0.2, -0.84], [0, -0.6, -0.8]], np.float32)
-_KEY_VALUE = 0.62
+_KEY_VALUE = 0.85
 """Linear value of a white wall that faces the camera, at exposure 0."""
 
 
@@ -111,7 +111,9 @@ def build_soup(
 ) -> LitScene:
     """Light every person and join all layers."""
     rows: dict[str, list[np.ndarray]] = {name: [] for name in Soup._fields}
-    opaque, transparent, head_start = [], [], []
+    opaque: list[np.ndarray] = []
+    transparent: list[np.ndarray] = []
+    head_start: list[int] = []
     vertices = triangles = 0
     for face, (layers, center, size) in enumerate(zip(people, centers, sizes_px, strict=True)):
         lit = light_layers(layers, light, center, size)

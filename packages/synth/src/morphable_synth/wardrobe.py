@@ -24,8 +24,11 @@ _HANGING_M = (0.02, 0.12)
 """Heights below the pivot between which hanging hair passes from the head to the shoulders."""
 
 
-def _recolored(library: Library, style: Style, color: tuple[float, float, float]) -> tuple[int, np.ndarray]:
-    texture = library.texture(style.texture)
+def _recolored(
+    library: Library, style: Style, color: tuple[float, float, float], *, gray: bool = False
+) -> tuple[int, np.ndarray]:
+    """A style's texture and the table that gives it a colour; ``gray`` drops the texture's own hues."""
+    texture = library.gray_texture(style.texture) if gray else library.texture(style.texture)
     mean = linear_from_srgb(library.pool.mean_color(texture)[:3])
     return texture, recolor_table(mean, np.array(color), 0.85)
 
@@ -36,7 +39,7 @@ def clothes_layers(library: Library, figure: Figure) -> tuple[list[Layer], np.nd
     if catalog is None or not wearing.clothes:
         return [], np.zeros(0, np.int32)
     style = style_named(catalog.clothes, wearing.clothes)
-    mesh = library.upper_clothes(style)
+    mesh = library.proxy(style)
     xyz = mesh.bind(figure.hm08)
     share = (extension.neck_weight[mesh.reference] * mesh.weights).sum(1).clip(0, 1)
     texture, lut = library.texture(style.texture), plain_table()
@@ -73,10 +76,11 @@ def _eyes(library: Library, figure: Figure) -> Layer | None:
     angles = gaze_angles(figure.person.expression, library.model.expression_names)
     left = mesh.reference[:, 0] < _RIGHT_EYE[0]
     for side, vertices, (yaw, pitch) in zip((left, ~left), (_LEFT_EYE, _RIGHT_EYE), angles, strict=True):
-        center = figure.resting_hm08[vertices].mean(0)
+        center, radius = _sphere(figure.resting_hm08[vertices])
+        ball, ball_radius = _sphere(figure.decoded[library.eyeball[0 if vertices is _LEFT_EYE else 1]])
         turn = head_rotation(float(pitch), -float(yaw), 0.0)
-        offset = (xyz[side] - center) @ turn.T
-        xyz[side] = center + offset
+        offset = (xyz[side] - center) @ turn.T * (ball_radius / radius)
+        xyz[side] = ball + offset
         normal[side] = offset / np.linalg.norm(offset, axis=1, keepdims=True)
     rotation = np.diag([1.0, -1.0, -1.0]) @ figure.person.rotation_head
     labels = np.where(left[mesh.triangles[:, 0]], part("left_eye"), part("right_eye")).astype(np.int32)
@@ -95,6 +99,14 @@ def _eyes(library: Library, figure: Figure) -> Layer | None:
         casts_shadow=False,
         wrap=SKIN_WRAP,
     )
+
+
+def _sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Centre and radius of the sphere nearest to points (algebraic least squares)."""
+    design = np.hstack([2 * points, np.ones((len(points), 1))]).astype(np.float64)
+    solution = np.linalg.lstsq(design, (points.astype(np.float64) ** 2).sum(1), rcond=None)[0]
+    center = solution[:3]
+    return center.astype(np.float32), float(np.sqrt(solution[3] + center @ center))
 
 
 def _teeth(library: Library, figure: Figure) -> Layer | None:
@@ -147,7 +159,7 @@ def _hairs_on_skin(library: Library, figure: Figure, style: Style, bias_m: float
     texture, lut = _recolored(library, style, (float(color[0]), float(color[1]), float(color[2])))
     normal = vertex_normals(placed, mesh.triangles)
     normal *= np.where(normal[:, 2:] > 0, -1.0, 1.0).astype(np.float32)
-    material = Material(texture, lut=np.minimum(lut, 0.25), alpha_gain=0.9 if lashes else 1.0, depth_bias_m=bias_m)
+    material = Material(texture, lut=np.minimum(lut, 0.25), alpha_gain=0.65 if lashes else 1.0, depth_bias_m=bias_m)
     name = "lashes" if lashes else "brows"
     return Layer(
         name,
@@ -192,7 +204,7 @@ def _hair(library: Library, figure: Figure, style: Style, name: str, below_m: fl
     drop = (figure.pivot[1] - xyz[:, 1] - _HANGING_M[0]) / (_HANGING_M[1] - _HANGING_M[0])
     placed = figure.pose(xyz, 1.0 - np.clip(drop, 0, 1) * 0.8)
     center = figure.pose(figure.hm08[np.r_[_LEFT_EYE, _RIGHT_EYE]].mean(0, keepdims=True) - [[0, -0.02, 0.08]], 1.0)[0]
-    texture, lut = _recolored(library, style, figure.person.wearing.hair_color)
+    texture, lut = _recolored(library, style, figure.person.wearing.hair_color, gray=True)
     material = Material(
         texture,
         lut=lut,

@@ -1,0 +1,119 @@
+"""Shards, resuming, the command line, the assets check."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from morphable_synth import (
+    FACE_LABELS,
+    GenerateConfig,
+    SceneConfig,
+    check_assets,
+    generate,
+    read_shard,
+    render_scene,
+    sample_scene,
+)
+from morphable_synth.cli import main
+
+TINY = SceneConfig(layout="single", size_px=64, camera_effects=False)
+
+
+def _config(folder: Path, **changes: object) -> GenerateConfig:
+    return GenerateConfig(**{"scenes": TINY, "out": folder, "count": 4, "shard_size": 2, "workers": 1, **changes})
+
+
+def test_shard_holds_the_rendered_scene(tmp_path: Path):
+    paths = generate(_config(tmp_path), quiet=True)
+    stored = [scene for path in paths for scene in read_shard(path)]
+    assert [scene.key for scene in stored] == [f"0000_{k:08d}" for k in range(4)]
+    sample = render_scene(sample_scene(0, 3, TINY))
+    for name in FACE_LABELS:
+        np.testing.assert_array_equal(stored[3].labels[name], getattr(sample, name))
+    np.testing.assert_array_equal(stored[3].part, sample.part)
+    np.testing.assert_array_equal(stored[3].face_index, sample.face_index)
+    np.testing.assert_array_equal(stored[3].skin_mask, sample.skin_mask)
+    assert np.abs(stored[3].image.astype(int) - sample.image).mean() < 3  # JPEG
+
+
+def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path):
+    whole = [path.read_bytes() for path in generate(_config(tmp_path / "a"), quiet=True)]
+    paths = generate(_config(tmp_path / "b"), quiet=True)
+    paths[1].unlink()
+    (tmp_path / "b" / "synth-0000-000001.77.tmp").write_bytes(b"torn")
+    kept = paths[0].stat().st_mtime_ns
+    again = generate(_config(tmp_path / "b"), quiet=True)
+    assert [path.read_bytes() for path in again] == whole
+    assert paths[0].stat().st_mtime_ns == kept
+
+
+def test_other_settings_in_one_folder_are_refused(tmp_path: Path):
+    generate(_config(tmp_path, count=1), quiet=True)
+    with pytest.raises(ValueError, match="other seed; choose another folder"):
+        generate(_config(tmp_path, seed=1), quiet=True)
+
+
+@pytest.mark.slow
+def test_number_of_workers_does_not_change_the_shards(tmp_path: Path):
+    one = [path.read_bytes() for path in generate(_config(tmp_path / "a"), quiet=True)]
+    two = [path.read_bytes() for path in generate(_config(tmp_path / "b", workers=2), quiet=True)]
+    assert one == two
+
+
+def test_preview_writes_a_sheet(tmp_path: Path):
+    out = tmp_path / "sheet.png"
+    arguments = [
+        "preview",
+        "--out",
+        str(out),
+        "--count",
+        "2",
+        "--columns",
+        "2",
+        "--labels",
+        "--scenes.layout",
+        "single",
+    ]
+    assert main([*arguments, "--scenes.size-px", "64"]) == 0
+    assert out.exists()
+
+
+def test_absent_and_empty_folders_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(FileNotFoundError, match="assets must be a folder"):
+        check_assets(tmp_path / "absent")
+    report = check_assets(tmp_path)
+    assert not report.usable
+    assert "skins_fine" in report.missing
+    assert "backgrounds" in report.missing
+    assert main(["check-assets", str(tmp_path)]) == 1
+    arguments = [
+        "preview",
+        "--out",
+        str(tmp_path / "x.png"),
+        "--scenes.level",
+        "makehuman",
+        "--scenes.assets",
+        str(tmp_path),
+    ]
+    assert main(arguments) == 1
+    assert "check-assets" in capsys.readouterr().err
+
+
+def test_broken_files_are_named(tmp_path: Path):
+    folder = tmp_path / "backgrounds"
+    folder.mkdir()
+    (folder / "torn.jpg").write_bytes(b"not a picture")
+    report = check_assets(tmp_path)
+    assert len(report.broken) == 1
+    assert "torn.jpg" in report.broken[0]
+
+
+def test_scenes_with_real_assets_have_labels(assets: Path):
+    config = SceneConfig(
+        level="makehuman", assets=assets, layout="single", size_px=96, min_visible=0.0, occluders=False
+    )
+    sample = render_scene(sample_scene(3, 0, config))
+    assert len(sample.identity) == 1
+    assert sample.skin_mask.sum() > 100
+    assert not sample.albedo_valid.any() or sample.albedo.any()
