@@ -26,7 +26,7 @@ SIBLINGS: dict[str, tuple[str, ...]] = {
     "regressors": (),
     "losses": (),
     "synth": ("morphable", "render"),
-    "train": ("morphable", "render", "detector_head", "losses", "regressors", "synth"),
+    "train": ("morphable", "render", "detector_head", "losses", "synth"),
     "reconstruct": ("morphable", "render", "detector_head"),
     "evalkit": (),
 }
@@ -36,10 +36,12 @@ TEST_EXTRAS = {
     "detector_head": "onnx,openvino",
     "losses": "perception",
     "reconstruct": "cluster,onnxruntime,openvino,service,video,viewer",
+    "train": "landmarks,mat,video",
 }
 TEST_PACKAGES: dict[str, tuple[str, ...]] = {
     "detector_head": ("ai-edge-litert",),
     "reconstruct": ("httpx2", "scikit-image", "selenium"),
+    "train": ("webdataset",),
 }
 TEST_TOOLS = ("beartype", "hypothesis", "pytest")
 TOOLS = ("build", "deptry", "import-linter", "mypy", "packaging", "poetry-core", "ruff")
