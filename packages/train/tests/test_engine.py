@@ -138,6 +138,7 @@ def test_a_killed_run_resumes_to_the_same_losses(model_file, shards, tmp_path):
     assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_two_processes_have_the_gradient_of_one(model_file, shards, tmp_path):
     script = Path(__file__).parent / "gradients.py"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
