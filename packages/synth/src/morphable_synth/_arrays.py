@@ -51,3 +51,16 @@ class Texels(NamedTuple):
 
     pixels: UInt8[np.ndarray, "texels 4"]
     levels: Int[np.ndarray, "textures levels 3"]
+
+
+class Scratch(NamedTuple):
+    """What the shading kernels write on while they work at a pixel."""
+
+    texel: Float[np.ndarray, "4"]
+    sky: Float[np.ndarray, "3"]
+    color: Float[np.ndarray, "3"]
+
+
+def scratch() -> Scratch:
+    """Return fresh scratch memory."""
+    return Scratch(np.empty(4, np.float32), np.empty(3, np.float32), np.empty(3, np.float32))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from morphable_synth._arrays import Soup, Texels
-from morphable_synth._compiled import compiled
+from morphable_synth._compiled import compiled, per_pixel
 
 NEAR_M = 0.1
 """Triangles with a corner nearer than this are not drawn."""
@@ -25,7 +25,7 @@ def project(xyz_cam, focal_px, width, height):  # type: ignore[no-untyped-def]
     return out
 
 
-@compiled
+@per_pixel
 def corners(screen, triangles, t):  # type: ignore[no-untyped-def]
     """The nine screen numbers of a triangle and twice its signed area (0 if it must not be drawn)."""
     i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -38,7 +38,7 @@ def corners(screen, triangles, t):  # type: ignore[no-untyped-def]
     return ax, ay, az, bx, by, bz, cx, cy, cz, area
 
 
-@compiled
+@per_pixel
 def span(a, b, c, limit):  # type: ignore[no-untyped-def]
     """First and last pixel whose centre can lie between three coordinates."""
     first = math.ceil(min(a, b, c) - 0.5)
@@ -90,7 +90,7 @@ def level_of_detail(soup: Soup, texels: Texels, screen, selected, lod):  # type:
         lod[t] = 0.5 * math.log2(max(abs(covered) * size, 1e-9) / max(abs(area), MIN_AREA_PX2))
 
 
-@compiled
+@per_pixel
 def fetch(texels: Texels, texture, u, v, lod, out):  # type: ignore[no-untyped-def]
     """Bilinear texture value (0..255, RGBA) at the nearest mip level."""
     level = min(max(int(lod + 0.5), 0), texels.levels.shape[1] - 1)

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 
-from morphable_synth._arrays import Light, Soup, Texels
-from morphable_synth._compiled import compiled
+from morphable_synth._arrays import Light, Scratch, Soup, Texels
+from morphable_synth._compiled import per_pixel
 from morphable_synth._kernels import corners, fetch, span
 
 
-@compiled
+@per_pixel
 def _mirror(light: Light, rough, x, y, z, out):  # type: ignore[no-untyped-def]
     """Prefiltered radiance from a camera-frame direction."""
     m = light.env_from_cam
@@ -30,7 +30,7 @@ def _mirror(light: Light, rough, x, y, z, out):  # type: ignore[no-untyped-def]
         out[ch] = top * (1 - fr) + bottom * fr
 
 
-@compiled
+@per_pixel
 def _textured(soup: Soup, texels: Texels, m, t, u, v, w, lod, texel, out):  # type: ignore[no-untyped-def]
     """Multiply the texture's colour into ``out``; return alpha and the gloss factor of its fine structure."""
     uv = soup.corner_uv
@@ -56,7 +56,7 @@ def _textured(soup: Soup, texels: Texels, m, t, u, v, w, lod, texel, out):  # ty
     return alpha, gloss
 
 
-@compiled
+@per_pixel
 def _highlight(soup: Soup, light: Light, m, i, j, k, u, v, w, gloss, sky, out):  # type: ignore[no-untyped-def]
     """Add what the surface mirrors; nothing on sheets seen from behind."""
     f0 = soup.specular[m, 0]
@@ -85,9 +85,10 @@ def _highlight(soup: Soup, light: Light, m, i, j, k, u, v, w, gloss, sky, out): 
         out[ch] += factor * sky[ch]
 
 
-@compiled
-def _shaded(soup: Soup, light: Light, texels: Texels, t, u, v, w, lod, texel, sky, out):  # type: ignore[no-untyped-def]
-    """Colour (linear, 3) and alpha of a point of triangle ``t`` with perspective-correct weights."""
+@per_pixel
+def _shaded(soup: Soup, light: Light, texels: Texels, t, u, v, w, lod, scratch: Scratch):  # type: ignore[no-untyped-def]
+    """Write the linear colour of a point of triangle ``t``, given perspective-correct weights; return its alpha."""
+    texel, sky, out = scratch.texel, scratch.sky, scratch.color
     i, j, k = soup.triangles[t, 0], soup.triangles[t, 1], soup.triangles[t, 2]
     m = soup.material[t]
     for ch in range(3):
@@ -103,10 +104,10 @@ def _shaded(soup: Soup, light: Light, texels: Texels, t, u, v, w, lod, texel, sk
     return alpha
 
 
-@compiled
-def shade_opaque(soup: Soup, light: Light, texels: Texels, screen, lod, owner, color, transmittance):  # type: ignore[no-untyped-def]
+@per_pixel
+def shade_opaque(soup: Soup, light: Light, texels: Texels, screen, lod, owner, color, transmittance, scratch):  # type: ignore[no-untyped-def]
     """Colour every pixel that has an owner; its background no longer shows."""
-    texel, sky, out = np.empty(4, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
+    out = scratch.color
     rows, cols = owner.shape
     for y in range(rows):
         py = y + 0.5
@@ -121,16 +122,16 @@ def shade_opaque(soup: Soup, light: Light, texels: Texels, screen, lod, owner, c
             v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inv
             u, v, w = u * az, v * bz, (1.0 - u - v) * cz
             inverse = 1.0 / (u + v + w)
-            _shaded(soup, light, texels, t, u * inverse, v * inverse, w * inverse, lod[t], texel, sky, out)
+            _shaded(soup, light, texels, t, u * inverse, v * inverse, w * inverse, lod[t], scratch)
             for ch in range(3):
                 color[y, x, ch] = out[ch]
             transmittance[y, x] = 0.0
 
 
-@compiled
-def blend(soup: Soup, light: Light, texels: Texels, screen, lod, ordered, zbuffer, color, transmittance):  # type: ignore[no-untyped-def]
+@per_pixel
+def blend(soup: Soup, light: Light, texels: Texels, screen, lod, ordered, zbuffer, color, transmittance, scratch):  # type: ignore[no-untyped-def]
     """Blend the triangles, farthest first, over what is drawn."""
-    texel, sky, out = np.empty(4, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
+    out = scratch.color
     rows, cols = transmittance.shape
     for q in range(len(ordered)):
         t = ordered[q]
@@ -154,7 +155,7 @@ def blend(soup: Soup, light: Light, texels: Texels, screen, lod, ordered, zbuffe
                 if depth <= zbuffer[y, x] * (1.0 - bias * depth):
                     continue
                 inverse = 1.0 / depth
-                alpha = _shaded(soup, light, texels, t, u * inverse, v * inverse, w * inverse, lod[t], texel, sky, out)
+                alpha = _shaded(soup, light, texels, t, u * inverse, v * inverse, w * inverse, lod[t], scratch)
                 if alpha < 0.01:
                     continue
                 for ch in range(3):

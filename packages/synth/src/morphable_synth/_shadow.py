@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from morphable_synth._compiled import compiled
+from morphable_synth._compiled import compiled, per_pixel
 from morphable_synth._kernels import corners, span
 
 NORMAL_OFFSET_M = 0.003
@@ -116,7 +116,7 @@ def gather_light(  # type: ignore[no-untyped-def]
             irradiance[i, ch] += ambient[ch] * (0.35 + 0.65 * openness[i])
 
 
-@compiled
+@per_pixel
 def _visibility(depth_map, k, x, y, height):  # type: ignore[no-untyped-def]
     """Share of the 3x3 map texels around a point that are not nearer to the light, with smooth (B-spline) weights."""
     size = depth_map.shape[1]

@@ -54,8 +54,9 @@ def in_view(layer: Layer, size_px: int, focal_px: float) -> Layer:
     """Return the layer without the triangles that lie outside the picture, and without their vertices."""
     depth = np.maximum(layer.xyz_cam[:, 2:], 1e-3)
     px = layer.xyz_cam[:, :2] * (focal_px / depth) + size_px / 2
-    corners = px[layer.triangles]
-    seen = ((corners.max(1) > 0) & (corners.min(1) < size_px)).all(1)
+    beyond = np.packbits(np.hstack([px <= 0, px >= size_px]), axis=1)[:, 0]
+    a, b, c = layer.triangles.T
+    seen = (beyond[a] & beyond[b] & beyond[c]) == 0
     if seen.mean() > _KEEP_WHOLE or layer.keep_whole:
         return layer
     used, compact = np.unique(layer.triangles[seen], return_inverse=True)

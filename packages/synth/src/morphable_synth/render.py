@@ -5,7 +5,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageFilter
 
 from morphable_synth import _kernels, _shade
-from morphable_synth._arrays import Soup
+from morphable_synth._arrays import Soup, scratch
 from morphable_synth.assets import picture_named
 from morphable_synth.effects import apply_effects
 from morphable_synth.environment import Environment, camera_view, procedural_environment
@@ -88,9 +88,10 @@ def _colors(library: Library, scene: Scene, lit: LitScene, light: CameraLight) -
     for selected in (lit.opaque, lit.transparent):
         _kernels.level_of_detail(soup, texels, screen, selected, lod)
     color, transmittance = np.zeros((size, size, 3), np.float32), np.ones((size, size), np.float32)
-    _shade.shade_opaque(soup, light.mirror, texels, screen, lod, owner, color, transmittance)
+    memory = scratch()
+    _shade.shade_opaque(soup, light.mirror, texels, screen, lod, owner, color, transmittance, memory)
     ordered = _ordered(soup, lit.transparent)
-    _shade.blend(soup, light.mirror, texels, screen, lod, ordered, zbuffer, color, transmittance)
+    _shade.blend(soup, light.mirror, texels, screen, lod, ordered, zbuffer, color, transmittance, memory)
     return _reduced(color), _reduced(transmittance)
 
 
