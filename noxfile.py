@@ -43,6 +43,14 @@ TEST_PACKAGES: dict[str, tuple[str, ...]] = {
     "reconstruct": ("httpx2", "scikit-image", "selenium"),
     "train": ("webdataset",),
 }
+# Benchmarks that need neither data nor trained weights.
+BENCHMARKS = (
+    ("regressor_sizes.py",),
+    ("detector_head.py", "sizes"),
+    ("detector_head.py", "latency"),
+    ("morphable_decode.py",),
+    ("render.py",),
+)
 TEST_TOOLS = ("beartype", "hypothesis", "pytest")
 TOOLS = ("build", "deptry", "import-linter", "mypy", "packaging", "poetry-core", "ruff")
 
@@ -132,6 +140,28 @@ def demo(session: nox.Session) -> None:
     session.run(
         tool("python"), str(package_dir("reconstruct") / "examples" / "demo.py"), *session.posargs, external=True
     )
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
+def train_stage1(session: nox.Session) -> None:
+    """Train single faces on procedural scenes into runs/stage1; options of `morphable-train stage1` go after `--`."""
+    options = ("--preset", "smoke", "--synth", "500", "--out", "runs/stage1")
+    session.run(tool("morphable-train"), "stage1", *options, *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
+def train_stage2(session: nox.Session) -> None:
+    """Train groups from runs/stage1 into runs/stage2; options of `morphable-train stage2` go after `--`."""
+    options = ("--preset", "smoke", "--synth", "60", "--initial", "runs/stage1", "--out", "runs/stage2")
+    session.run(tool("morphable-train"), "stage2", *options, *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks that need no data; a part of their names after `--` selects some."""
+    for script, *options in BENCHMARKS:
+        if not session.posargs or any(part in script for part in session.posargs):
+            session.run(tool("python"), str(ROOT / "benchmarks" / script), *options, external=True)
 
 
 @nox.session(venv_backend="none", requires=["workspace"])

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import morphable
 from morphable_detector_head import DetectorConfig, ParameterLayout, build_detector, save_detector
 from morphable_detector_head.cli import main
 
@@ -18,15 +19,16 @@ CONFIG = DetectorConfig(
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    save_detector(build_detector(CONFIG), tmp_path / "w.safetensors", about={"license": "CC0"})
-    return tmp_path / "w.safetensors"
+    path, model = tmp_path / "w.safetensors", morphable.load("open")
+    save_detector(build_detector(CONFIG), path, model, name="tiny", license="CC0", training_data="none")
+    return path
 
 
 def test_info(weights: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["info", str(weights)]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["license"] == "CC0"
-    assert printed["config"]["backbone"] == "mobilenet_v3_small"
+    assert printed["architecture"]["backbone"] == "mobilenet_v3_small"
 
 
 @pytest.mark.slow
@@ -46,7 +48,7 @@ def test_export_then_quantize(weights: Path, tmp_path: Path):
 
 def test_refusals(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["info", str(tmp_path / "nothing.safetensors")]) == 1
-    assert "does not exist" in capsys.readouterr().err
+    assert "weights must be an existing file" in capsys.readouterr().err
     assert main(["export", str(weights), "-o", str(tmp_path / "x.tflite")]) == 1
     assert "must end in .onnx or .xml" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):

@@ -6,12 +6,21 @@ import morphable
 def test_public_names():
     assert morphable.__all__ == [
         "IBUG68_FLIP",
+        "InferenceDefaults",
         "ModelData",
+        "ModelReference",
         "MorphableModel",
         "SparseRows",
         "SurfacePoints",
+        "WeightsInfo",
+        "check_model",
         "derive_landmarks",
         "load",
+        "model_sha256",
+        "read_weights",
+        "read_weights_info",
+        "reference_to",
+        "write_weights",
     ]
     assert all(hasattr(morphable, name) for name in morphable.__all__)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from stand_ins import random_detector
 
+from morphable import WeightsInfo, reference_to, write_weights
 from morphable_reconstruct.config import ReconstructConfig
 from morphable_reconstruct.reconstructor import Reconstructor
-from morphable_reconstruct.weights import WeightsInfo, reference_to, write_weights
 
 MAX_DIFFERENCE_PX = 0.05
 """Between float32 engines."""

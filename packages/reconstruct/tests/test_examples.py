@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from morphable_reconstruct.weights import BUNDLED_FOLDER, WeightsInfo, reference_to, write_weights
+from morphable import WeightsInfo, reference_to, write_weights
+from morphable_reconstruct.weights import BUNDLED_FOLDER
 
 FOLDER = Path(__file__).parents[1]
 

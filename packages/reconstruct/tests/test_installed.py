@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from stand_ins import dotted, random_detector
 
-from morphable_reconstruct.weights import WeightsInfo, reference_to, write_weights
+from morphable import WeightsInfo, reference_to, write_weights
 
 COMMAND = [sys.executable, "-c", "from morphable_reconstruct.cli import main; raise SystemExit(main())"]
 

@@ -9,7 +9,7 @@ from .layout import ParameterLayout
 from .official import load_official
 from .presets import MOBILE, MOBILE_V3, PRESETS, RESNET50, RESNET50_128, WM3DR_OFFICIAL
 from .targets import CenterTargets, encode_centers, gaussian_radius
-from .weights import load_detector, read_about, save_detector
+from .weights import load_detector, save_detector
 
 __version__ = "0.1.0"
 
@@ -44,6 +44,5 @@ __all__ = [
     "load_detector",
     "load_official",
     "local_maxima",
-    "read_about",
     "save_detector",
 ]

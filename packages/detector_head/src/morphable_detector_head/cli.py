@@ -1,33 +1,34 @@
-"""Command line: look into a detector file, export it, quantise the export."""
+"""Command line: look into a weights file, export it, quantise the export."""
 
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
+from morphable import read_weights_info
+
 from .detector import DEFAULT_MIN_SCORE, SIZE_MULTIPLE_PX
 from .export import EXPORT_TOP_K, export_onnx, export_openvino
 from .quantize import calibration_images, quantize_onnx, quantize_openvino
-from .weights import load_detector, read_about
+from .weights import load_detector
 
 ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """Print the metadata of a detector file as JSON."""
+    """Print what a weights file says about itself as JSON."""
 
     weights: Annotated[Path, tyro.conf.Positional]
-    """File written by `save_detector`."""
+    """Weights file (docs/weights_file.md)."""
 
     def run(self) -> None:
         """Print."""
-        about = read_about(self.weights)
-        sys.stdout.write(json.dumps({**about, "config": json.loads(about["config"])}, indent=2) + "\n")
+        sys.stdout.write(json.dumps(asdict(read_weights_info(self.weights)), indent=2) + "\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Export:
     """Write a detector with its top-K decoding as ONNX or OpenVINO."""
 
     weights: Annotated[Path, tyro.conf.Positional]
-    """File written by `save_detector`."""
+    """Weights file (docs/weights_file.md)."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
     """An .onnx file, or an .xml file for OpenVINO."""
     top_k: int = EXPORT_TOP_K

@@ -1,110 +1,106 @@
-"""The detector's own file: safetensors with its configuration as JSON metadata."""
+"""The detector in a weights file (docs/weights_file.md): its configuration is the file's `architecture`."""
 
-import json
 from dataclasses import asdict
-from pathlib import Path
+from os import PathLike
+from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from torch import Tensor
+
+from morphable import (
+    InferenceDefaults,
+    MorphableModel,
+    WeightsInfo,
+    check_model,
+    read_weights,
+    reference_to,
+    write_weights,
+)
 
 from .detector import DetectorConfig, FaceDetector, build_detector
-from .files import read_state_dict
 from .layout import ParameterLayout
 
-FORMAT = "morphable-detector"
-FORMAT_VERSION = 1
+_COUNTER = "num_batches_tracked"
+"""Batch normalisation's training counters, which inference does not need and averaged weights lack."""
 
 
 def save_detector(
     detector: FaceDetector,
-    path: Path,
+    path: str | PathLike[str],
+    model: MorphableModel,
     *,
+    name: str,
+    license: str,  # noqa: A002  (the metadata's own word)
+    training_data: str,
+    inference: InferenceDefaults | None = None,
     dtype: torch.dtype = torch.float16,
-    about: dict[str, str] | None = None,
 ) -> None:
-    """Write a detector: weights, running statistics, configuration.
+    """Write a detector: weights, running statistics, configuration, and the face model it belongs to.
 
     Args:
         detector: The network.
         path: A `.safetensors` file; replaced in one step.
-        dtype: Floating-point type of the stored weights.
-        about: More metadata, e.g. `license`, `trained_on`, `recipe`.
+        model: The face model whose coefficients it predicts.
+        name: Shown to the user.
+        license: Of the weights.
+        training_data: What the network saw, in one line.
+        inference: Settings it was validated with.
+        dtype: Type that floating-point tensors are stored in.
     """
-    state = {
-        name: (value.to(dtype) if value.is_floating_point() else value).cpu().contiguous()
-        for name, value in detector.state_dict().items()
-        if not name.endswith("num_batches_tracked")
-    }
-    metadata = {
-        **(about or {}),
-        "format": FORMAT,
-        "version": str(FORMAT_VERSION),
-        "config": json.dumps(asdict(detector.config)),
-    }
-    temporary = path.with_name(path.name + ".tmp")
-    save_file(state, temporary, metadata)
-    temporary.replace(path)
+    info = WeightsInfo(
+        name=name,
+        architecture=asdict(detector.config),
+        model=reference_to(model),
+        license=license,
+        training_data=training_data,
+        inference=inference or InferenceDefaults(),
+    )
+    state = {key: value for key, value in detector.state_dict().items() if not key.endswith(_COUNTER)}
+    write_weights(path, info, state, dtype=dtype)
 
 
-def read_about(path: Path) -> dict[str, str]:
-    """Read the metadata of a detector file.
-
-    Raises:
-        FileNotFoundError: The file does not exist.
-        ValueError: It is truncated, or not a detector of a format version that this package reads.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; pass the path of a detector's .safetensors file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata: dict[str, str] = file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"{path} must be a complete safetensors file, got: {error}; fetch it again") from error
-    found = (metadata.get("format"), metadata.get("version"))
-    if found != (FORMAT, str(FORMAT_VERSION)):
-        raise ValueError(
-            f"{path} must be of format {FORMAT} version {FORMAT_VERSION}, got {found[0]} version {found[1]}; "
-            "write it with save_detector"
-        )
-    return metadata
-
-
-def load_detector(path: Path, *, model_name: str | None = None) -> FaceDetector:
+def load_detector(path: str | PathLike[str], model: MorphableModel | None = None) -> FaceDetector:
     """Read a detector, in float32 and in evaluation mode.
 
     Args:
-        path: File written by `save_detector`.
-        model_name: Morphable model that the caller will decode with; checked if given.
+        path: File written by `save_detector` or `morphable-train package`.
+        model: Face model that the caller will decode with; checked if given.
 
     Raises:
         FileNotFoundError: The file does not exist.
-        ValueError: It is truncated, of another format, of another morphable model, or its weights do not fit its
+        ValueError: It is damaged, of another format or network, of another face model, or its weights do not fit its
             configuration.
     """
-    config = _config_from_json(read_about(path)["config"], path)
-    if model_name is not None and model_name != config.model_name:
-        raise ValueError(
-            f"{path} must predict coefficients of the model {model_name!r}, got {config.model_name!r}; "
-            "load that morphable model, or other weights"
-        )
-    detector = build_detector(config)
-    own = detector.state_dict()
-    state = read_state_dict(path)
-    counters = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")}
-    state = {**counters, **{name: value.to(own[name].dtype) if name in own else value for name, value in state.items()}}
+    info, state = read_weights(path)
+    if model is not None:
+        check_model(info, model)
+    return detector_from(info, state, path)
+
+
+def detector_from(info: WeightsInfo, state: dict[str, Tensor], path: str | PathLike[str]) -> FaceDetector:
+    """Build the detector of a weights file that was read; `path` is for the errors."""
+    detector = build_detector(_config(info, path))
+    counters = {key: value for key, value in detector.state_dict().items() if key.endswith(_COUNTER)}
     try:
-        detector.load_state_dict(state)
+        detector.load_state_dict(counters | state)
     except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
-        raise ValueError(f"{path} must fit its configuration, got: {reason}; fetch it again") from error
+        reason = str(error).splitlines()[-1].strip()
+        raise ValueError(
+            f"weights must fit the network they describe, got {path}: {reason}; "
+            "install the version of morphable-detector-head they were made with"
+        ) from error
     return detector.eval()
 
 
-def _config_from_json(text: str, path: Path) -> DetectorConfig:
-    """Rebuild the configuration; unknown keys are refused."""
-    content = json.loads(text)
+def _config(info: WeightsInfo, path: str | PathLike[str]) -> DetectorConfig:
+    """Rebuild the configuration; other networks and unknown fields are refused."""
+    fields: dict[str, Any] = dict(info.architecture)
+    if "network" in fields:
+        raise ValueError(f"weights must be a detector's, got those of {fields['network']} in {path}")
     try:
-        return DetectorConfig(**{**content, "layout": ParameterLayout(**content["layout"])})
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{path} must hold a known configuration, got: {error}; update this package") from error
+        return DetectorConfig(layout=ParameterLayout(**fields.pop("layout", {})), **fields)
+    except TypeError as error:
+        raise ValueError(
+            f"weights must describe a network this version knows, got {error} in {path}; "
+            "upgrade morphable-detector-head"
+        ) from error

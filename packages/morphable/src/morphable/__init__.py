@@ -6,14 +6,34 @@ from morphable.library import load
 from morphable.linear import SparseRows
 from morphable.model import MorphableModel
 from morphable.model_data import ModelData
+from morphable.weights import (
+    InferenceDefaults,
+    ModelReference,
+    WeightsInfo,
+    check_model,
+    model_sha256,
+    read_weights,
+    read_weights_info,
+    reference_to,
+    write_weights,
+)
 
 __all__ = [
     "IBUG68_FLIP",
+    "InferenceDefaults",
     "ModelData",
+    "ModelReference",
     "MorphableModel",
     "SparseRows",
     "SurfacePoints",
+    "WeightsInfo",
+    "check_model",
     "derive_landmarks",
     "load",
+    "model_sha256",
+    "read_weights",
+    "read_weights_info",
+    "reference_to",
+    "write_weights",
 ]
 __version__ = "0.1.0"

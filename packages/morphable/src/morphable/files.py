@@ -1,8 +1,6 @@
 """The model file: safetensors with JSON metadata and a format version (docs/model_file.md)."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -13,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from morphable._atomic import atomic_path
 from morphable.geometry import SurfacePoints
 from morphable.linear import SparseRows
 from morphable.model_data import PLAIN_TENSORS, SUBDIVISION_PARTS, ModelData
@@ -37,7 +36,6 @@ def write_model_file(data: ModelData, path: str | PathLike[str], *, half: bool =
         path: File to write or replace.
         half: Store the bases as float16.
     """
-    path = Path(path)
     metadata = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -47,18 +45,9 @@ def write_model_file(data: ModelData, path: str | PathLike[str], *, half: bool =
         "part_names": list(data.part_names),
     }
     tensors = {name: _compact(name, tensor, half) for name, tensor in data.tensors().items()}
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(descriptor)
-    try:
-        save_file(
-            tensors,
-            temporary,
-            metadata={METADATA_KEY: json.dumps(metadata, ensure_ascii=False, sort_keys=True)},
-        )
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    text = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={METADATA_KEY: text})
 
 
 def read_model_file(path: str | PathLike[str]) -> ModelData:

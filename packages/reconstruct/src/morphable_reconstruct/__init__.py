@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from morphable_reconstruct.sources import Source, find_sources
     from morphable_reconstruct.texture import FaceTexture, albedo_texture, photo_texture
     from morphable_reconstruct.video.run import track_video
-    from morphable_reconstruct.weights import WeightsInfo, model_sha256, read_weights, write_weights
 
 __version__ = "0.1.0"
 
@@ -41,7 +40,6 @@ _MODULES = {
     "sources": ("Source", "find_sources"),
     "texture": ("FaceTexture", "albedo_texture", "photo_texture"),
     "video.run": ("track_video",),
-    "weights": ("WeightsInfo", "model_sha256", "read_weights", "write_weights"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -64,21 +62,17 @@ __all__ = [
     "TorchEngine",
     "VideoConfig",
     "ViewConfig",
-    "WeightsInfo",
     "albedo_texture",
     "change_camera",
     "draw_cells",
     "find_sources",
     "landmarks_around_peaks",
     "load_photograph",
-    "model_sha256",
     "photo_texture",
     "prediction_rows",
-    "read_weights",
     "run",
     "track_video",
     "write_predictions",
-    "write_weights",
 ]
 
 

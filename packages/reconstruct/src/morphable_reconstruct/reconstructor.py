@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 import morphable
-from morphable import MorphableModel
+from morphable import InferenceDefaults, MorphableModel
 from morphable_detector_head import FaceParameters
 from morphable_reconstruct.camera import NETWORK_FOCAL_PX, Camera, change_camera
 from morphable_reconstruct.config import ReconstructConfig
@@ -23,7 +23,6 @@ from morphable_reconstruct.landmarks import landmark_basis
 from morphable_reconstruct.letterbox import Letterbox, letterbox
 from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.tiles import Tile, merge_faces, plan_tiles
-from morphable_reconstruct.weights import InferenceDefaults
 
 _CELL_AREA_PX = 64
 

@@ -3,19 +3,17 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
 
-from morphable import MorphableModel
-from morphable_detector_head import DetectorConfig, FaceDetector, ParameterLayout, build_detector, load_official
+from morphable import InferenceDefaults, MorphableModel, check_model, read_weights
+from morphable_detector_head import FaceDetector, ParameterLayout, load_official
+from morphable_detector_head.weights import detector_from
 from morphable_reconstruct.config import ReconstructConfig
 from morphable_reconstruct.engines.base import Engine
 from morphable_reconstruct.engines.torch_engine import TorchEngine
-from morphable_reconstruct.weights import InferenceDefaults, WeightsInfo, check_model, find_weights, read_weights
+from morphable_reconstruct.weights import find_weights
 
 OFFICIAL_SUFFIXES = frozenset({".pth", ".pt"})
 """Files taken for the official WM3DR checkpoint."""
-_COUNTER = "num_batches_tracked"
-"""Batch normalisation's training counters, which inference does not need and averaged weights may lack."""
 GRAPH_SUFFIXES = frozenset({".onnx", ".xml"})
 """Files taken for exported graphs."""
 
@@ -50,33 +48,7 @@ def load_detector(path: Path, model: MorphableModel) -> tuple[FaceDetector, Infe
         return detector, InferenceDefaults()
     info, state = read_weights(path)
     check_model(info, model)
-    detector = build_detector(detector_config(info))
-    counters = {name: value for name, value in detector.state_dict().items() if name.endswith(_COUNTER)}
-    try:
-        detector.load_state_dict(counters | state, strict=True)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ValueError(
-            f"weights must fit the network they describe, got {path}: {reason}; "
-            "install the version of morphable-detector-head they were made with"
-        ) from error
-    return detector.eval(), info.inference
-
-
-def detector_config(info: WeightsInfo) -> DetectorConfig:
-    """Rebuild the detector's configuration, refusing fields this version does not know.
-
-    Raises:
-        ValueError: A field is unknown or out of range.
-    """
-    fields: dict[str, Any] = dict(info.architecture)
-    try:
-        layout = ParameterLayout(**fields.pop("layout", {}))
-        return DetectorConfig(layout=layout, **fields)
-    except TypeError as error:
-        raise ValueError(
-            f"weights must describe a network this version knows, got {error}; upgrade morphable-detector-head"
-        ) from error
+    return detector_from(info, state, path), info.inference
 
 
 def file_sha256(path: Path) -> str:

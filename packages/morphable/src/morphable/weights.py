@@ -1,0 +1,211 @@
+"""The weights file of networks that predict a face model's coefficients (docs/weights_file.md).
+
+One safetensors file: the network's tensors, and metadata that says which network, which face model, which licence.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from os import PathLike
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from morphable._atomic import atomic_path
+from morphable.model import MorphableModel
+
+FORMAT = "morphable-weights"
+FORMAT_VERSION = "1"
+_HASHED_BUFFERS = ("mean", "identity_basis", "expression_basis", "mean_albedo", "albedo_basis", "triangles")
+_REQUIRED = {"format", "format_version", "name", "architecture", "model", "license", "training_data"}
+_OPTIONAL = {"inference", "results"}
+_Record = TypeVar("_Record")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelReference:
+    """The face model whose coefficients a network predicts."""
+
+    name: str
+    sha256: str
+    """`model_sha256` of it."""
+    num_identity: int
+    num_expression: int
+    num_albedo: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceDefaults:
+    """Settings the weights were validated with."""
+
+    size_px: int = 512
+    """Long side of the network's input."""
+    min_score: float = 0.5
+    """Detections below this probability are dropped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsInfo:
+    """Everything of a weights file but the tensors."""
+
+    name: str
+    """Shown to the user."""
+    architecture: dict[str, Any]
+    """Fields of the network's configuration; `network` names it, absent for the detector."""
+    model: ModelReference
+    license: str
+    """Of the weights."""
+    training_data: str
+    """What the network saw, in one line."""
+    inference: InferenceDefaults = field(default_factory=InferenceDefaults)
+    results: dict[str, Any] = field(default_factory=dict)
+    """Measured numbers, for the model card."""
+
+
+def model_sha256(model: MorphableModel) -> str:
+    """Hash the numbers of a face model, independent of the file they came from."""
+    digest = hashlib.sha256()
+    for name in _HASHED_BUFFERS:
+        array = getattr(model, name).detach().cpu().numpy()
+        dtype = "<i4" if array.dtype.kind == "i" else "<f2"
+        digest.update(f"{name}{list(array.shape)}".encode())
+        digest.update(np.ascontiguousarray(array.astype(dtype)).tobytes())
+    return digest.hexdigest()
+
+
+def reference_to(model: MorphableModel) -> ModelReference:
+    """Describe a face model for a weights file."""
+    return ModelReference(
+        name=model.name,
+        sha256=model_sha256(model),
+        num_identity=model.num_identity,
+        num_expression=model.num_expression,
+        num_albedo=model.num_albedo,
+    )
+
+
+def check_model(info: WeightsInfo, model: MorphableModel) -> None:
+    """Refuse a face model the network was not trained with.
+
+    Raises:
+        ValueError: The model's numbers differ from those the weights were trained with.
+    """
+    expected, given = info.model, reference_to(model)
+    if expected.sha256 == given.sha256:
+        return
+    raise ValueError(
+        f'model must be the one the weights "{info.name}" were trained with ({_shown(expected)}), '
+        f"got {_shown(given)}; install the version of morphable they were made with, or pass the right model"
+    )
+
+
+def read_weights(path: str | PathLike[str]) -> tuple[WeightsInfo, dict[str, Tensor]]:
+    """Read a weights file; floating tensors come back as float32.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: Not a weights file, damaged, or of another format version.
+    """
+    return _read(path, with_tensors=True)
+
+
+def read_weights_info(path: str | PathLike[str]) -> WeightsInfo:
+    """Read what a weights file says about itself, without its tensors; raises as `read_weights` does."""
+    return _read(path, with_tensors=False)[0]
+
+
+def write_weights(
+    path: str | PathLike[str], info: WeightsInfo, state: Mapping[str, Tensor], *, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write a weights file; it is whole or absent.
+
+    Args:
+        path: The file, `.safetensors` by custom.
+        info: What it says about itself.
+        state: The network's `state_dict()`.
+        dtype: Type that floating-point tensors are stored in.
+    """
+    tensors = {name: (t.to(dtype) if t.is_floating_point() else t).contiguous().cpu() for name, t in state.items()}
+    metadata = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "name": info.name,
+        "architecture": json.dumps(info.architecture),
+        "model": json.dumps(asdict(info.model)),
+        "license": info.license,
+        "training_data": info.training_data,
+        "inference": json.dumps(asdict(info.inference)),
+        "results": json.dumps(info.results),
+    }
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def _read(path: str | PathLike[str], *, with_tensors: bool) -> tuple[WeightsInfo, dict[str, Tensor]]:
+    """Open the file once for both readers."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            info = _parse_metadata(file.metadata() or {}, path)
+            names = file.keys() if with_tensors else []
+            tensors = {name: file.get_tensor(name) for name in names}
+    except FileNotFoundError:
+        raise FileNotFoundError(f"weights must be an existing file, got {path}; check the path") from None
+    except SafetensorError as error:
+        raise ValueError(f"weights must be a whole safetensors file, got {path}: {error}; fetch it again") from error
+    return info, {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+def _shown(model: ModelReference) -> str:
+    """A face model in one line."""
+    sizes = f"{model.num_identity}/{model.num_expression}/{model.num_albedo}"
+    return f"{model.name} {sizes}, sha256 {model.sha256[:12]}"
+
+
+def _parse_metadata(metadata: Mapping[str, str], path: str | PathLike[str]) -> WeightsInfo:
+    """Check the metadata's keys and turn them into typed fields."""
+    if metadata.get("format") != FORMAT:
+        raise ValueError(f'weights must be a file of format "{FORMAT}", got {path}; see docs/weights_file.md')
+    version = metadata.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ValueError(
+            f"weights must have format version {FORMAT_VERSION}, got {version} in {path}; "
+            "install the version of morphable they were made for"
+        )
+    missing, unknown = _REQUIRED - set(metadata), set(metadata) - _REQUIRED - _OPTIONAL
+    if missing or unknown:
+        raise ValueError(
+            f"weights must have the documented keys, got missing {sorted(missing)}, unknown {sorted(unknown)} in {path}"
+        )
+    try:
+        return WeightsInfo(
+            name=metadata["name"],
+            architecture=_json_object(metadata, "architecture"),
+            model=_build(ModelReference, _json_object(metadata, "model")),
+            license=metadata["license"],
+            training_data=metadata["training_data"],
+            inference=_build(InferenceDefaults, _json_object(metadata, "inference")),
+            results=_json_object(metadata, "results"),
+        )
+    except (json.JSONDecodeError, TypeError) as error:
+        raise ValueError(f"weights must have JSON metadata as documented, got {path}: {error}") from error
+
+
+def _json_object(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
+    """One JSON object of the metadata; an absent optional one is empty."""
+    value = json.loads(metadata.get(key, "{}"))
+    if not isinstance(value, dict):
+        raise TypeError(f"{key} must be a JSON object, got {type(value).__name__}")
+    return value
+
+
+def _build(record: type[_Record], values: dict[str, Any]) -> _Record:
+    """Fill a dataclass from JSON, refusing unknown and missing fields by name."""
+    names = {item.name for item in fields(record)}  # type: ignore[arg-type]
+    if unknown := set(values) - names:
+        raise TypeError(f"unknown fields {sorted(unknown)}")
+    return record(**values)
