@@ -1,11 +1,13 @@
 """DF-MVR: coefficients of one face from three views of it (Zhao et al., Deep Fusion MVR)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from morphable_regressors.fusions import ConvFusion, UNetFusion
 from morphable_regressors.mulen_unet import MulEnUNet
 from morphable_regressors.rednet import RedNet50
 
@@ -28,6 +30,12 @@ class DFMVRConfig:
     """Albedo modes of the face model."""
     width: float = 1.0
     """Factor on the channels; 0.25 is for two cores."""
+    fusion: Literal["mulen_unet", "unet", "cnn"] = "mulen_unet"
+    """How views are fused; the other two are v2 and v1 of the paper's ablation."""
+    involution: bool = True
+    """RedNet-50; without, the same layout with 3x3 convolutions, a ResNet-50 (v3)."""
+    parsing_channel: bool = True
+    """Whether a fourth channel holds the parsing of each view (v4 leaves it out)."""
 
     def __post_init__(self) -> None:
         """Check what the layers can take."""
@@ -47,11 +55,18 @@ class MultiViewParameters:
     illumination: Float[Tensor, "batch 9 3"]
     """Spherical harmonics, shared by the views."""
     rotation_vector: Float[Tensor, "batch views 3"]
-    """Of `R_head`, in radians."""
+    """Of `R_head`, in radians; `poses.view_poses` decodes all three."""
     offset: Float[Tensor, "batch views 2"]
-    """Shift in the picture, raw."""
+    """Shift from the middle of the crop, in crop sides."""
     depth: Float[Tensor, "batch views"]
-    """Depth or scale of the view, raw."""
+    """Logarithm of the depth relative to that of a mean face of the crop rule's size."""
+
+
+_FUSIONS: dict[str, type[MulEnUNet] | type[UNetFusion] | type[ConvFusion]] = {
+    "mulen_unet": MulEnUNet,
+    "unet": UNetFusion,
+    "cnn": ConvFusion,
+}
 
 
 class DFMVR(nn.Module):
@@ -60,8 +75,11 @@ class DFMVR(nn.Module):
     def __init__(self, config: DFMVRConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or DFMVRConfig()
-        self.fusion = MulEnUNet(num_views=config.num_views, width=config.width)
-        self.trunk = RedNet50(in_channels=self.fusion.out_channels, width=config.width)
+        in_channels = 4 if config.parsing_channel else 3
+        self.fusion: MulEnUNet | UNetFusion | ConvFusion = _FUSIONS[config.fusion](
+            num_views=config.num_views, in_channels=in_channels, width=config.width
+        )
+        self.trunk = RedNet50(in_channels=self.fusion.out_channels, width=config.width, involution=config.involution)
         self.sizes = {
             "identity": config.num_identity,
             "expression": config.num_expression,
@@ -79,12 +97,12 @@ class DFMVR(nn.Module):
             nn.init.zeros_(head.bias)
         return head
 
-    def forward(self, views: Float[Tensor, "batch views 4 rows cols"]) -> MultiViewParameters:
+    def forward(self, views: Float[Tensor, "batch views channels rows cols"]) -> MultiViewParameters:
         """Regress a face; at the start of training it is the mean face.
 
         Args:
-            views: RGB in [0, 1] and the parsing mask, in the order left, front, right; a face with fewer pictures
-                repeats one (`repeat_views`). Rows and columns must be multiples of 32.
+            views: RGB in [0, 1] and the parsing channel (`parsing_channel`), in the order left, front, right; a face
+                with fewer pictures repeats one (`repeat_views`). Rows and columns must be multiples of 32.
         """
         pooled = self.trunk(self.fusion(views)).mean(dim=(2, 3), keepdim=True)
         out = {name: head(pooled).flatten(1) for name, head in self.heads.items()}
@@ -110,5 +128,8 @@ def repeat_views(
     """
     given = views.shape[1]
     if not 1 <= given <= num_views:
-        raise ValueError(f"views must hold 1 to {num_views} pictures of a face, got {given}")
+        raise ValueError(
+            f"views must hold 1 to {num_views} pictures of a face, got {given}; "
+            "leave some out: the network has one encoder for each of left, front, right"
+        )
     return torch.cat([views, views[:, -1:].expand(-1, num_views - given, -1, -1, -1)], dim=1)

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 PARSING_CLASSES = (
@@ -18,6 +18,11 @@ PARSING_CLASSES = (
     "lower_lip",
 )
 """The ten classes of DF-MVR, in order; left and right are the person's own, mouth is its inside."""
+
+
+def parsing_channel(classes: Int[Tensor, "*batch rows cols"]) -> Float[Tensor, "*batch rows cols"]:
+    """Turn classes into the fourth channel of DF-MVR's views: the class's number between 0 and 1."""
+    return classes / (len(PARSING_CLASSES) - 1)
 
 
 class ConvNormRelu(nn.Sequential):

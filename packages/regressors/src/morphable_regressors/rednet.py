@@ -17,14 +17,17 @@ def _conv_norm_relu(inputs: int, outputs: int, *, kernel: int = 1, stride: int =
 
 
 class Bottleneck(nn.Module):
-    """1x1 convolution, 7x7 involution, 1x1 convolution, with a shortcut."""
+    """1x1 convolution, 7x7 involution (or 3x3 convolution), 1x1 convolution, with a shortcut."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int) -> None:
+    def __init__(self, inputs: int, outputs: int, *, stride: int, involution: bool = True) -> None:
         super().__init__()
         hidden = outputs // 4
+        spatial = (
+            Involution2d(hidden, stride=stride) if involution else nn.Conv2d(hidden, hidden, 3, stride, 1, bias=False)
+        )
         self.layers = nn.Sequential(
             *_conv_norm_relu(inputs, hidden),
-            Involution2d(hidden, stride=stride),
+            spatial,
             nn.BatchNorm2d(hidden),
             nn.ReLU(inplace=True),
             *_conv_norm_relu(hidden, outputs)[:-1],
@@ -44,16 +47,21 @@ class Bottleneck(nn.Module):
 class RedNet50(nn.Module):
     """Features of a picture, or of another network's feature map, at 1/32 of its size."""
 
-    def __init__(self, *, in_channels: int = 3, width: float = 1.0) -> None:
+    def __init__(self, *, in_channels: int = 3, width: float = 1.0, involution: bool = True) -> None:
         """Make the network.
 
         Args:
             in_channels: Channels of the input (DF-MVR feeds the 256 fused ones).
             width: Factor on all channel numbers; each must stay a multiple of 64.
+            involution: False puts 3x3 convolutions in place of all involutions: a ResNet-50 of this layout.
         """
         super().__init__()
         half = round(32 * width)
-        stem = Involution2d(half, kernel_size=3, group_channels=min(16, half))
+        stem = (
+            Involution2d(half, kernel_size=3, group_channels=min(16, half))
+            if involution
+            else nn.Conv2d(half, half, 3, padding=1, bias=False)
+        )
         channels = 2 * half
         layers: list[nn.Module] = [
             *_conv_norm_relu(in_channels, half, kernel=3, stride=2),
@@ -66,7 +74,8 @@ class RedNet50(nn.Module):
         for blocks, outputs, first_stride in STAGES:
             for block in range(blocks):
                 scaled = round(outputs * width)
-                layers.append(Bottleneck(channels, scaled, stride=first_stride if block == 0 else 1))
+                stride = first_stride if block == 0 else 1
+                layers.append(Bottleneck(channels, scaled, stride=stride, involution=involution))
                 channels = scaled
         self.layers = nn.Sequential(*layers)
         self.out_channels = channels

@@ -1,0 +1,90 @@
+"""Square crops of single faces, from boxes or landmarks: what every per-face network is fed."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+MIN_BOX_PX = 1.0
+"""Boxes with a shorter longer side are refused."""
+_HALVE_BELOW = 0.6
+"""Scales below this are reached through exact 2x2 means first, so that nothing aliases."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropRule:
+    """How a crop stands around a face: centred on the box of its 68 points."""
+
+    side_px: int = 120
+    """Side of the crop."""
+    face_share: float = 0.5**0.5
+    """Longer side of the box in crop sides. 3DDFA's rule, a square sqrt(2) times the box, is the default."""
+
+    def __post_init__(self) -> None:
+        if self.side_px < 32:
+            raise ValueError(f"side_px must be at least 32, got {self.side_px}")
+        if not 0.0 < self.face_share <= 1.0:
+            raise ValueError(f"face_share must be in (0, 1], got {self.face_share}")
+
+    @property
+    def face_px(self) -> float:
+        """Longer side of the box in pixels of the crop."""
+        return self.side_px * self.face_share
+
+
+def boxes_of_landmarks(landmarks_px: Float[Tensor, "faces points 2"]) -> Float[Tensor, "faces 4"]:
+    """Return the tight boxes (left, top, right, bottom) of landmarks."""
+    return torch.cat([landmarks_px.amin(1), landmarks_px.amax(1)], dim=1)
+
+
+def crop_matrices(boxes_px: Float[Tensor, "faces 4"], rule: CropRule) -> Float[Tensor, "faces 3 3"]:
+    """Return where the crops put the pixels of the picture: one scale and a shift each.
+
+    Args:
+        boxes_px: Left, top, right, bottom, in pixels of the picture, corner at (0, 0); may reach past it.
+        rule: Size of the crops, and of the faces in them.
+
+    Raises:
+        ValueError: A box is empty or not finite.
+    """
+    size = (boxes_px[:, 2:] - boxes_px[:, :2]).amax(1)
+    if not bool((torch.isfinite(boxes_px).all(1) & (size >= MIN_BOX_PX)).all()):
+        raise ValueError(
+            f"boxes_px must be finite with a longer side of at least {MIN_BOX_PX:g} px, "
+            f"got {boxes_px[~(size >= MIN_BOX_PX)].tolist() or 'numbers that are not finite'}; leave those faces out"
+        )
+    scale = rule.face_px / size
+    shift = rule.side_px / 2 - scale[:, None] * (boxes_px[:, :2] + boxes_px[:, 2:]) / 2
+    matrix = torch.zeros(len(boxes_px), 3, 3, dtype=boxes_px.dtype, device=boxes_px.device)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = scale
+    matrix[:, :2, 2], matrix[:, 2, 2] = shift, 1.0
+    return matrix
+
+
+def cut_crops(
+    picture: Float[Tensor, "3 rows cols"], crop_from_picture: Float[Tensor, "faces 3 3"], side_px: int
+) -> Float[Tensor, "faces 3 side side"]:
+    """Resample the crops bilinearly; beyond the picture its edge is repeated.
+
+    Args:
+        picture: RGB in [0, 1].
+        crop_from_picture: From `crop_matrices`.
+        side_px: Side of the crops.
+    """
+    crops = [_cut(picture, matrix, side_px) for matrix in crop_from_picture]
+    return torch.stack(crops) if crops else picture.new_zeros(0, 3, side_px, side_px)
+
+
+def _cut(picture: Tensor, matrix: Tensor, side_px: int) -> Tensor:
+    """One crop: halve while the scale is small, then sample."""
+    scale, shift = float(matrix[0, 0]), matrix[:2, 2]
+    while scale < _HALVE_BELOW and min(picture.shape[1:]) > 2:
+        padding = (0, picture.shape[2] % 2, 0, picture.shape[1] % 2)
+        picture = F.avg_pool2d(F.pad(picture[None], padding, mode="replicate"), 2)[0]
+        scale *= 2.0
+    at = torch.arange(side_px, dtype=picture.dtype, device=picture.device) + 0.5
+    x, y = ((at - shift[axis]) / scale * 2 / picture.shape[2 - axis] - 1 for axis in (0, 1))
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+    return F.grid_sample(picture[None], grid[None], "bilinear", "border", align_corners=False)[0]
