@@ -77,10 +77,11 @@ def run_nme(config: NmeConfig) -> None:
             if config.worst is not None:
                 points = matched_points(predictions, part, scores, config.points)
                 draw_worst_sheet(config.worst, part, scores.error, points, count=config.worst_count)
-    table = Table(_title(config, results[0].protocol), _columns(summaries), tuple(rows), protocol_notes(results))
+    data = results[0].protocol["data set"] if config.data.labels != "both" else "AFLW2000-3D, both label sets"
+    table = Table(_title(config, data), _columns(summaries), tuple(rows), protocol_notes(results))
     emit(table, results, config.output)
     for path in config.output.plot:
-        plot_cumulative_errors(path, curves, threshold=config.threshold, title=results[0].protocol["data set"])
+        plot_cumulative_errors(path, curves, threshold=config.threshold, title=data)
 
 
 def _group_rows(
@@ -176,8 +177,7 @@ def _row(name: str, summary: Summary) -> tuple[str, ...]:
     )
 
 
-def _title(config: NmeConfig, protocol: dict[str, str]) -> str:
+def _title(config: NmeConfig, data: str) -> str:
     """Name measure and data set."""
     kind = "sparse" if config.measure == "sparse" else f"dense {config.measure}"
-    data = protocol["data set"] if config.data.labels != "both" else "AFLW2000-3D, both label sets"
     return f"NME (%), {kind} {config.dims}D, {data}"

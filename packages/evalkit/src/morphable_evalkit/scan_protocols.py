@@ -1,7 +1,7 @@
 """Scan-to-mesh protocols by name, as data: region, alignment, distance, and how one number comes of many."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Region = Literal["now", "nose-sphere"]
@@ -34,73 +34,46 @@ class ScanProtocol:
     """Subjects with a smaller region."""
 
 
+_NOW = ScanProtocol(
+    region="now",
+    radius=1.4,
+    scale="free",
+    distance="surface",
+    measure="mean",
+    pooling="vertices",
+    source="NoW (soubhiksanyal/now_evaluation): 7 landmarks with scale, then least squares of scan-to-mesh "
+    "distance; median, mean, std over all vertices of all images",
+)
+_NOSE_SPHERE = replace(_NOW, region="nose-sphere", radius=95.0, pooling="scans")
+
 SCAN_PROTOCOLS: Mapping[str, ScanProtocol] = {
-    "now": ScanProtocol(
-        region="now",
-        radius=1.4,
-        scale="free",
-        distance="surface",
-        measure="mean",
-        pooling="vertices",
-        source="NoW (soubhiksanyal/now_evaluation): 7 landmarks with scale, then least squares of scan-to-mesh "
-        "distance; median, mean, std over all vertices of all images",
-    ),
-    "now-metrical": ScanProtocol(
-        region="now",
-        radius=1.4,
-        scale="unit",
-        distance="surface",
-        measure="mean",
-        pooling="vertices",
-        source="NoW metrical: as now, without scale",
-    ),
-    "stirling": ScanProtocol(
-        region="now",
-        radius=1.2,
-        scale="free",
-        distance="surface",
-        measure="mean",
-        pooling="vertices",
-        source="Stirling / FG2018 challenge: as now with a factor of 1.2",
-    ),
-    "micc-deng": ScanProtocol(
-        region="nose-sphere",
-        radius=95.0,
-        scale="free",
+    "now": _NOW,
+    "now-metrical": replace(_NOW, scale="unit", source="NoW metrical: as now, without scale"),
+    "stirling": replace(_NOW, radius=1.2, source="Stirling / FG2018 challenge: as now with a factor of 1.2"),
+    "micc-deng": replace(
+        _NOSE_SPHERE,
         distance="plane",
         measure="rmse",
-        pooling="scans",
         source="MICC by Deng et al. (microsoft/Deep3DFaceReconstruction#23): 95 mm about the scan's nose tip, ICP with "
         "isotropic scale per mesh, point-to-plane RMSE over vertices, mean and std over meshes; the cut of the "
         "forehead is not public: pass it as --forehead-mm",
     ),
-    "micc-ganfit": ScanProtocol(
-        region="nose-sphere",
-        radius=95.0,
-        scale="free",
-        distance="surface",
+    "micc-ganfit": replace(
+        _NOSE_SPHERE,
         measure="two-way-mean",
         pooling="best-of-subject",
         source="MICC by GANFIT's code: 95 mm about the nose tip (60 mm for subject 28), mean nearest-surface distance "
         "of both directions, better of the two frontal scans, mean and std over subjects",
         small_radius={"subject_28": 60.0},
     ),
-    "df-mvr": ScanProtocol(
-        region="now",
-        radius=1.4,
-        scale="free",
-        distance="surface",
-        measure="mean",
+    "df-mvr": replace(
+        _NOW,
         pooling="scans",
         source="DF-MVR's code (lib/now_evaluation/compute_error.py): its 'RMSE' is the mean scan-to-mesh distance",
     ),
-    "florence-prnet": ScanProtocol(
-        region="nose-sphere",
-        radius=95.0,
-        scale="free",
-        distance="surface",
+    "florence-prnet": replace(
+        _NOSE_SPHERE,
         measure="mean-per-interocular",
-        pooling="scans",
         source="PRNet on Florence (YadiraF/PRNet#161): ICP, mean distance over the scan's outer interocular distance",
     ),
 }
