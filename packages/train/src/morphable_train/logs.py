@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from morphable_train.atomic import atomic_path, write_text
-from morphable_train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 RUN_FILE = "run.json"
 RUN_VERSION = 1
@@ -87,9 +89,10 @@ def _write_rows(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def write_run_file(run: Path, config: TrainConfig) -> None:
+def write_run_file(run: Path, config: "DataclassInstance") -> None:
     """Write `run.json`: the configuration, the code's versions and the machine."""
-    names = ("morphable", "morphable-render", "morphable-detector-head", "morphable-losses", "morphable-train", "torch")
+    siblings = ("render", "detector-head", "losses", "regressors", "train")
+    names = ("morphable", *(f"morphable-{name}" for name in siblings), "torch")
     content = {
         "format_version": RUN_VERSION,
         "config": plain(asdict(config)),

@@ -9,6 +9,8 @@ from typing import Any
 
 from morphable_train.config import TrainConfig
 
+_Config = typing.TypeVar("_Config")
+
 
 def config_from_json(values: dict[str, Any]) -> TrainConfig:
     """Build a configuration; absent fields take their defaults.
@@ -16,7 +18,12 @@ def config_from_json(values: dict[str, Any]) -> TrainConfig:
     Raises:
         ValueError: A key is unknown or a value has the wrong type.
     """
-    return typing.cast("TrainConfig", _build(TrainConfig, values, "config"))
+    return dataclass_from_json(TrainConfig, values)
+
+
+def dataclass_from_json(kind: type[_Config], values: dict[str, Any]) -> _Config:
+    """Build a configuration of any kind, as `config_from_json` does."""
+    return typing.cast("_Config", _build(kind, values, "config"))
 
 
 def read_config(path: Path) -> TrainConfig:

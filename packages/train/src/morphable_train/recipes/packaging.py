@@ -1,0 +1,135 @@
+"""Per-face networks as weights files (docs/weights_file.md), and back."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from morphable import InferenceDefaults, WeightsInfo, load, read_weights, reference_to, write_weights
+from morphable_regressors import SystemSpec, load_system
+from morphable_train.atomic import write_text
+from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
+from morphable_train.logs import read_run_file
+from morphable_train.recipes.config import CONFIGS, RecipeConfig
+from morphable_train.settings import dataclass_from_json
+from morphable_train.shards import read_info
+
+RESULTS_FILE = "results.json"
+_PARSER_PREFIX = "parser."
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipePackage:
+    """What a weights file says beside what the run knows."""
+
+    name: str = ""
+    """Name shown to the user; by default the recipe's."""
+    license: str = ""
+    """Licence of the weights; by default the data's licences, joined."""
+    training_data: str = ""
+    """One line on what the network saw; by default from the shards' descriptions."""
+
+
+def read_recipe_config(run: Path) -> RecipeConfig | None:
+    """Read the configuration of a recipe's run; None for a run of the stages.
+
+    Raises:
+        FileNotFoundError: The folder is not a run.
+        ValueError: It is of another version, or has unknown keys.
+    """
+    values = read_run_file(run)["config"]
+    kind = CONFIGS.get(values.get("recipe", ""))
+    return None if kind is None else dataclass_from_json(kind, values)
+
+
+def read_system(source: Path) -> tuple[SystemSpec, dict[str, Tensor]]:
+    """Read a per-face network from a run (its averaged weights) or a weights file.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        ValueError: It is not of a per-face network.
+    """
+    if not source.is_dir():
+        info, state = read_weights(source)
+        return SystemSpec.from_json(info.architecture), state
+    path = latest_checkpoint(source)
+    groups, _ = read_checkpoint(path, None)
+    config = read_recipe_config(source)
+    if config is None:
+        raise ValueError(f"run must be of a per-face network, got one of the stages: {source}; pass a recipe's run")
+    spec = SystemSpec.from_json(_architecture(path))
+    average = groups["average"]
+    if spec.network == "parsing":
+        average = {name.removeprefix(_PARSER_PREFIX): value for name, value in average.items()}
+    return spec, average
+
+
+def _architecture(checkpoint: Path) -> dict[str, Any]:
+    """What a checkpoint says its network is."""
+    from safetensors import safe_open
+
+    with safe_open(checkpoint, framework="pt") as file:
+        values: dict[str, Any] = json.loads(file.metadata()["architecture"])
+    return values
+
+
+def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
+    """Write a run's averaged weights in float16 and a card beside them; returns the card's path.
+
+    Raises:
+        FileNotFoundError: The folder is not a run, or has no checkpoint.
+        ValueError: The network needs a parser and has none, or the licence of its data is not known.
+    """
+    config = read_recipe_config(run)
+    spec, state = read_system(run)
+    assert config is not None
+    if spec.options.get("parsing_channel") and not spec.options.get("with_parser"):
+        raise ValueError(
+            f"parser must be in the weights of a dfmvr with a parsing channel, got a run on exact labels: {run}; "
+            "train with --parser RUN"
+        )
+    load_system(spec, state)
+    infos = [info for info in map(read_info, config.data.exact) if info is not None]
+    licence = options.license or "; ".join(dict.fromkeys(info.license for info in infos))
+    if not licence:
+        raise ValueError("license must be given where the shards do not say theirs, got none; pass --license")
+    path = run / RESULTS_FILE
+    results = json.loads(path.read_text()) if path.is_file() else {}
+    info = WeightsInfo(
+        name=options.name or spec.network,
+        architecture=spec.to_json(),
+        model=reference_to(load(config.model)),
+        license=licence,
+        training_data=options.training_data or "; ".join(map(str, infos)) or "not described",
+        inference=InferenceDefaults(size_px=spec.crop.side_px),
+        results=results,
+    )
+    write_weights(output, info, state)
+    card = output.with_suffix(".md")
+    write_text(card, _card(info, config, output.stat().st_size))
+    return card
+
+
+def _card(info: WeightsInfo, config: RecipeConfig, size_bytes: int) -> str:
+    """The card in markdown; every number in it comes from the run."""
+    numbers = [f"| {name} | {value:.4g} |" for name, value in info.results.items() if isinstance(value, int | float)]
+    lines = [
+        f"# {info.name}",
+        "",
+        f"- Network: `{info.architecture['network']}`, options `{json.dumps(info.architecture['options'])}`, "
+        f"{size_bytes / 1e6:.1f} MB (float16)",
+        f"- Crop: {config.crop.side_px} px, longer side of the 68-point box {config.crop.face_share:.3f} of it",
+        f"- Face model: `{info.model.name}`, sha256 `{info.model.sha256[:16]}`",
+        f"- Data: {info.training_data}",
+        f"- Licence: {info.license}",
+        "",
+        "Measured on held-out synthetic faces, cut out by their true boxes:",
+        "",
+        "| measure | value |",
+        "|---|---|",
+        *numbers,
+        "",
+    ]
+    return "\n".join(lines)

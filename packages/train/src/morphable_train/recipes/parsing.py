@@ -1,0 +1,134 @@
+"""The recipe of face parsing: BiSeNet on the exact part labels of synthetic faces."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+
+from morphable import MorphableModel
+from morphable_regressors import PARSING_CLASSES, FaceParser, SystemSpec
+from morphable_synth import PART_NAMES
+from morphable_train.pictures import grid
+from morphable_train.recipes.batches import FaceStream, LoadedCrops, finish_crops
+from morphable_train.recipes.config import ParsingConfig
+from morphable_train.recipes.crops import PartCrops
+from morphable_train.recipes.held_out import SHEET_FACES, HeldOut, pictures_of
+from morphable_train.streams import Shard
+from morphable_train.surface import SurfaceSample
+
+PART_OF_CLASS = {"mouth": "inner_mouth"} | {name: name for name in PARSING_CLASSES if name not in ("mouth",)}
+"""The part of `morphable_synth.PART_NAMES` that a class is; all other parts are background, what covers a face too."""
+_PALETTE = np.array(
+    [
+        (0, 0, 0), (230, 180, 150), (120, 60, 20), (180, 100, 40), (60, 120, 220), (90, 200, 240), (240, 220, 90),
+        (110, 20, 30), (220, 60, 90), (250, 130, 150),
+    ],
+    np.uint8,
+)  # fmt: skip
+_SHARE_CROPS = 256
+
+
+def class_of_part() -> Int[Tensor, " parts"]:
+    """Return the class of each part."""
+    table = torch.zeros(len(PART_NAMES), dtype=torch.long)
+    for number, name in enumerate(PARSING_CLASSES):
+        table[PART_NAMES.index(PART_OF_CLASS[name])] = number
+    return table
+
+
+def classes_of(part: Int[Tensor, "*batch side side"]) -> Int[Tensor, "*batch side side"]:
+    """Turn a picture of parts into one of parsing classes."""
+    return class_of_part().to(part.device)[part]
+
+
+def confusion(predicted: Int[Tensor, "..."], truth: Int[Tensor, "..."]) -> Float[Tensor, "classes classes"]:
+    """Count pixels by true (row) and predicted (column) class."""
+    count = len(PARSING_CLASSES)
+    return torch.bincount((truth * count + predicted).flatten(), minlength=count * count).view(count, count).double()
+
+
+def intersection_over_union(counts: Float[Tensor, "classes classes"]) -> Float[Tensor, " classes"]:
+    """Return the IoU of each class over all counted pixels; NaN for a class that occurs nowhere."""
+    hit = counts.diagonal()
+    return hit / (counts.sum(0) + counts.sum(1) - hit)
+
+
+class ParsingRecipe:
+    """Trains a `FaceParser`."""
+
+    def __init__(
+        self,
+        config: ParsingConfig,
+        model: MorphableModel,
+        crops: PartCrops,
+        held_out: PartCrops | None,
+        shard: Shard,
+    ) -> None:
+        if config.crop.side_px % 32:
+            raise ValueError(f"crop.side_px must be a multiple of 32 for parsing, got {config.crop.side_px}")
+        self.config, self.model, self.surface = config, model, SurfaceSample(model).to(model.mean.device)
+        self.spec = SystemSpec(network="parsing", crop=config.crop)
+        self.stream = FaceStream(crops, config, shard)
+        self.held_out = HeldOut(held_out, config, model, self.surface)
+        self.system: nn.Module = FaceParser()
+        self.network: nn.Module = AllLogits(self.system)
+        self.class_weights = self._class_weights().to(model.mean.device)
+
+    def load(self, step: int) -> LoadedCrops:
+        """Read a step's crops."""
+        return self.stream.load(step)
+
+    def losses(self, network: nn.Module, loaded: LoadedCrops, step: int) -> dict[str, Float[Tensor, ""]]:
+        """Return the cross entropy of the output and of the two auxiliary heads."""
+        batch = finish_crops(loaded, self.config.crop, self.model, self.surface)
+        truth = classes_of(batch.part)
+        terms = [F.cross_entropy(logits.float(), truth, self.class_weights) for logits in network(batch.image)]
+        return {"output": terms[0], "auxiliary": self.config.auxiliary * (terms[1] + terms[2])}
+
+    @torch.no_grad()
+    def validate(self, network: nn.Module) -> dict[str, float]:
+        """Measure the intersection over union of each class, over the pixels of all held-out crops."""
+        if not self.held_out.count:
+            return {}
+        counts = torch.zeros(len(PARSING_CLASSES), len(PARSING_CLASSES), dtype=torch.double)
+        for start in range(0, self.held_out.count, SHEET_FACES):
+            batch = self.held_out.batch(start, start + SHEET_FACES)
+            counts += confusion(network(batch.image)[0].argmax(1), classes_of(batch.part)).cpu()
+        ious = intersection_over_union(counts)
+        by_class = {f"iou_{name}": float(ious[k]) for k, name in enumerate(PARSING_CLASSES)}
+        return {"mean_iou": float(ious.nanmean()), **by_class, "faces": float(self.held_out.count)}
+
+    @torch.no_grad()
+    def sheet(self, network: nn.Module) -> UInt8[np.ndarray, "rows cols 3"] | None:
+        """Draw held-out faces, their true and their predicted classes."""
+        if not self.held_out.count:
+            return None
+        batch = self.held_out.batch(0, SHEET_FACES)
+        found = network(batch.image)[0].argmax(1)
+        rows = [pictures_of(batch), colored(classes_of(batch.part)), colored(found)]
+        return grid([list(row) for row in rows])
+
+    def _class_weights(self) -> Float[Tensor, " classes"]:
+        """Weigh classes by how rare they are in stored crops."""
+        part = torch.from_numpy(self.stream.crops.part[:_SHARE_CROPS]).long()
+        share = torch.bincount(classes_of(part).flatten(), minlength=len(PARSING_CLASSES)) / part.numel()
+        weights = share.clamp(min=1e-4) ** -self.config.rarity
+        return weights / weights.mean()
+
+
+class AllLogits(nn.Module):
+    """A parser whose call gives all three heads' logits."""
+
+    def __init__(self, parser: FaceParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+    def forward(self, image: Float[Tensor, "batch 3 side side"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return output and auxiliary logits."""
+        return self.parser.all_logits(image)
+
+
+def colored(classes: Int[Tensor, "batch side side"]) -> UInt8[np.ndarray, "batch side side 3"]:
+    """Paint classes."""
+    return _PALETTE[classes.cpu().numpy()]

@@ -1,0 +1,144 @@
+"""Named configurations of the recipes, and the variants of the papers' ablations."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from morphable_losses import DfmvrWeights
+from morphable_regressors import CropRule
+from morphable_train.config import AugmentConfig, OptimizerConfig, RunConfig
+from morphable_train.recipes.config import (
+    RECIPES,
+    DfmvrConfig,
+    MobileFrnetConfig,
+    ParsingConfig,
+    PrnetConfig,
+    RecipeConfig,
+)
+
+PRESETS = ("smoke", "full")
+"""`smoke`: minutes on two cores, from nothing; `full`: the papers' sizes."""
+_GENTLE = AugmentConfig(zoom=(0.92, 1.08), shift=0.04, angle_deg=8.0, erase=0.0, blur=0.0)
+_WIDE = AugmentConfig(zoom=(0.8, 1.25), shift=0.08, angle_deg=30.0)
+_SMOKE_RATE = OptimizerConfig(learning_rate=2e-3, backbone_factor=1.0, warmup_steps=30, ema_decay=0.99)
+_FULL_RATE = OptimizerConfig(learning_rate=1e-3, backbone_factor=1.0, warmup_steps=500)
+
+
+def _smoke_run(steps: int, batch: int) -> RunConfig:
+    return RunConfig(steps=steps, batch_size=batch, precision="32-true", checkpoint_every_steps=500, log_every_steps=10)
+
+
+def mobile_frnet(name: str) -> MobileFrnetConfig:
+    """120 px with 3DDFA's crop; `smoke` at 64 px."""
+    if name == "smoke":
+        return MobileFrnetConfig(
+            crop=CropRule(side_px=64), augment=_GENTLE, optimizer=_SMOKE_RATE, run=_smoke_run(1200, 16)
+        )
+    return MobileFrnetConfig(
+        crop=CropRule(side_px=120), augment=_WIDE, optimizer=_FULL_RATE, run=RunConfig(steps=60_000, batch_size=64)
+    )
+
+
+def prnet(name: str) -> PrnetConfig:
+    """256 px with PRNet's crop; `smoke` at 64 px and half the width."""
+    if name == "smoke":
+        return PrnetConfig(
+            crop=CropRule(side_px=64, face_share=1 / 1.6),
+            width=8,
+            augment=_GENTLE,
+            optimizer=_SMOKE_RATE,
+            run=_smoke_run(1000, 16),
+        )
+    return PrnetConfig(
+        crop=CropRule(side_px=256, face_share=1 / 1.6),
+        augment=_WIDE,
+        optimizer=replace(_FULL_RATE, learning_rate=5e-4),
+        run=RunConfig(steps=60_000, batch_size=16),
+    )
+
+
+def dfmvr(name: str) -> DfmvrConfig:
+    """224 px at full width; `smoke` at 64 px and a quarter of the width, on the exact labels' parsing."""
+    if name == "smoke":
+        return DfmvrConfig(
+            crop=CropRule(side_px=64, face_share=0.6),
+            width=0.25,
+            augment=replace(_GENTLE, zoom=(0.96, 1.04), shift=0.02),
+            optimizer=_SMOKE_RATE,
+            run=_smoke_run(1500, 8),
+            photo_every=10,
+        )
+    return DfmvrConfig(
+        crop=CropRule(side_px=224, face_share=0.6),
+        augment=replace(_GENTLE, angle_deg=15.0, blur=0.2),
+        optimizer=OptimizerConfig(learning_rate=1e-4, backbone_factor=1.0, weight_decay=0.0, warmup_steps=500),
+        run=RunConfig(steps=100_000, batch_size=16),
+        photo_every=2,
+    )
+
+
+def parsing(name: str) -> ParsingConfig:
+    """256 px; `smoke` at 128 px."""
+    rule = CropRule(side_px=128 if name == "smoke" else 256, face_share=0.6)
+    if name == "smoke":
+        return ParsingConfig(crop=rule, augment=_GENTLE, optimizer=_SMOKE_RATE, run=_smoke_run(500, 8))
+    return ParsingConfig(
+        crop=rule, augment=replace(_WIDE, erase=0.5), optimizer=_FULL_RATE, run=RunConfig(steps=30_000, batch_size=16)
+    )
+
+
+_MAKERS: dict[str, Callable[[str], RecipeConfig]] = {
+    "mobile_frnet": mobile_frnet,
+    "prnet": prnet,
+    "dfmvr": dfmvr,
+    "parsing": parsing,
+}
+
+ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "mobile_frnet": {
+        name: {"backbone": name}
+        for name in ("mobile_frnet", "mobile_frnet_plain", "mobilenet_v2", "densenet121", "resnext50")
+    },
+    "prnet": {
+        # The paper's mask, and the three it is compared with: all alike, without the points, without the features.
+        "16_4_3_0": {},
+        "1_1_1_1": {"landmark_weight": 1.0, "feature_weight": 1.0, "face_weight": 1.0, "elsewhere_weight": 1.0},
+        "1_1_1_0": {"landmark_weight": 1.0, "feature_weight": 1.0, "face_weight": 1.0},
+        "4_4_3_0": {"landmark_weight": 4.0},
+        "16_3_3_0": {"feature_weight": 3.0},
+    },
+    "dfmvr": {
+        "v1": {"fusion": "cnn"},
+        "v2": {"fusion": "unet"},
+        "v3": {"involution": False},
+        "v4": {"parsing_channel": False, "weights": DfmvrWeights(mask=0.0)},
+        "v5": {"weights": DfmvrWeights(landmark_3d=0.0)},
+        "v6": {},
+    },
+    "parsing": {},
+}
+"""Changes to a recipe's preset, by the names of the papers' tables."""
+
+
+def recipe_preset(recipe: str, name: str = "full", *, ablation: str | None = None) -> RecipeConfig:
+    """Return a preset, or a variant of it.
+
+    Args:
+        recipe: One of `RECIPES`.
+        name: `smoke` or `full`.
+        ablation: A row of the paper's table; see `ABLATIONS`.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if recipe not in _MAKERS:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
+    if name not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
+    config = _MAKERS[recipe](name)
+    if ablation is None:
+        return config
+    known = ABLATIONS[recipe]
+    if ablation not in known:
+        raise ValueError(f"ablation of {recipe} must be one of {', '.join(known) or 'none'}, got {ablation!r}")
+    return replace(config, **known[ablation])

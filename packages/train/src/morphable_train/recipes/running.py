@@ -1,0 +1,164 @@
+"""A recipe's run from a configuration to its results."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+
+from morphable import load
+from morphable_synth import GenerateConfig, SceneConfig, generate
+from morphable_train.atomic import write_text
+from morphable_train.depthwise import speed_up_depthwise
+from morphable_train.engine import has_checkpoint
+from morphable_train.logs import RunLog, write_run_file
+from morphable_train.recipes.config import RecipeConfig
+from morphable_train.recipes.crops import PartCrops, open_part_crops
+from morphable_train.recipes.dfmvr import DfmvrRecipe
+from morphable_train.recipes.engine import RecipeTrainer
+from morphable_train.recipes.frnet import FrnetRecipe
+from morphable_train.recipes.packaging import RESULTS_FILE
+from morphable_train.recipes.parsing import ParsingRecipe
+from morphable_train.recipes.prnet import PrnetRecipe
+from morphable_train.recipes.recipe import Recipe
+from morphable_train.recipes.triples import TriplesConfig, write_triples
+from morphable_train.shards import DatasetInfo, read_info, write_info
+from morphable_train.streams import Shard
+
+HELD_OUT_SEED = 1_000_003
+"""Series of the held-out scenes; training scenes are of series 0."""
+HELD_OUT_SHARE = 0.15
+MIN_HELD_OUT = 16
+SCENE_PX = 256
+_MAKERS: dict[str, Callable[..., Recipe]] = {
+    "mobile_frnet": FrnetRecipe,
+    "prnet": PrnetRecipe,
+    "dfmvr": DfmvrRecipe,
+    "parsing": ParsingRecipe,
+}
+
+
+@dataclass(frozen=True)
+class RecipeResults:
+    """Errors on the held-out faces by name."""
+
+    before: dict[str, float]
+    """At this run's (or its resumption's) first step."""
+    after: dict[str, float]
+    """Of the averaged weights at the end."""
+
+
+def recipe_name(config: RecipeConfig) -> str:
+    """Return the recipe that a configuration is of."""
+    name: str = vars(config)["recipe"]
+    return name
+
+
+def run_recipe(config: RecipeConfig, run: Path, *, resume: bool = False, devices: int = 1) -> RecipeResults:
+    """Train a per-face network and measure it before and after.
+
+    Args:
+        config: What to do.
+        run: Folder of the run: checkpoints, logs, pictures, `run.json`, `results.json`.
+        resume: Go on from the run's newest checkpoint.
+        devices: Processes on this machine when it is not `torchrun` that starts them.
+
+    Raises:
+        FileExistsError: The run has checkpoints and `resume` is false.
+        ValueError: Data or configuration are unusable.
+        DivergedError: A loss is not finite.
+    """
+    if has_checkpoint(run) and not resume:
+        raise FileExistsError(f"run must be a new folder, got {run} with checkpoints; pass --resume or another folder")
+    if config.run.threads:
+        torch.set_num_threads(config.run.threads)
+    fabric = _make_fabric(config, devices)
+    run.mkdir(parents=True, exist_ok=True)
+    recipe = make_recipe(config, run, fabric)
+    if fabric.is_global_zero:
+        write_run_file(run, config)
+    log = RunLog(run, enabled=fabric.is_global_zero)
+    trainer = RecipeTrainer(config, run, fabric, recipe, log)
+    if resume:
+        trainer.resume()
+    before = trainer.validate()
+    trainer.train()
+    after = trainer.validate()
+    if fabric.is_global_zero:
+        write_text(run / RESULTS_FILE, json.dumps({"step": trainer.progress.step} | after, indent=2) + "\n")
+    log.close()
+    return RecipeResults(before, after)
+
+
+def make_recipe(config: RecipeConfig, run: Path, fabric: Fabric) -> Recipe:
+    """Open data and build network and losses; first weights are a function of the seed."""
+    torch.manual_seed(config.run.seed)
+    model = load(config.model).requires_grad_(False).to(fabric.device)
+    cache = config.data.cache or run / "cache"
+    with fabric.rank_zero_first():
+        crops = open_part_crops(config.data.exact, cache, config.crop, config.data, model)
+        held_out: PartCrops | None = None
+        if config.data.held_out:
+            held_out = open_part_crops(config.data.held_out, cache, config.crop, config.data, model)
+    shard = Shard(fabric.global_rank, fabric.world_size)
+    recipe = _MAKERS[recipe_name(config)](config, model, crops, held_out, shard)
+    if fabric.device.type == "cpu":
+        speed_up_depthwise(recipe.network)
+    return recipe
+
+
+def _make_fabric(config: RecipeConfig, devices: int) -> Fabric:
+    """Start the processes, or join those that `torchrun` started (its count wins)."""
+    options: dict[str, Any] = {"accelerator": "auto", "precision": config.run.precision}
+    fabric = Fabric(
+        devices=int(os.environ.get("LOCAL_WORLD_SIZE", devices)),
+        num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", "1")),
+        **options,
+    )
+    fabric.launch()
+    return fabric
+
+
+def with_procedural_faces(config: RecipeConfig, folder: Path, count: int, *, workers: int = 2) -> RecipeConfig:
+    """Make procedural scenes (for DF-MVR: people in three views) to train and validate on; what is there is kept.
+
+    Args:
+        config: A run.
+        folder: Where the shards go.
+        count: Faces (people) to train on; a seventh as many others are held out.
+        workers: Processes that render.
+    """
+    kind = "triples" if recipe_name(config) == "dfmvr" else "faces"
+    make = _triples if kind == "triples" else _faces
+    train = make(folder / f"{kind}_train", count, 0, workers)
+    held_out = make(
+        folder / f"{kind}_held_out", max(MIN_HELD_OUT, round(count * HELD_OUT_SHARE)), HELD_OUT_SEED, workers
+    )
+    data = config.data
+    data = replace(data, exact=(*data.exact, train), held_out=(*data.held_out, held_out))
+    return replace(config, data=data)
+
+
+def _faces(folder: Path, count: int, seed: int, workers: int) -> Path:
+    """Single faces."""
+    scenes = SceneConfig(layout="single", size_px=SCENE_PX)
+    generate(
+        GenerateConfig(scenes=scenes, out=folder, seed=seed, count=count, shard_size=50, workers=workers), quiet=True
+    )
+    if read_info(folder) is None:
+        name = "morphable-synth, procedural"
+        write_info(folder, DatasetInfo(name=name, license="CC0-1.0", records=count, faces=count, model="open"))
+    return folder
+
+
+def _triples(folder: Path, count: int, seed: int, workers: int) -> Path:
+    """People in three views."""
+    scenes = SceneConfig(layout="single", size_px=SCENE_PX)
+    write_triples(
+        TriplesConfig(out=folder, scenes=scenes, people=count, seed=seed, people_per_shard=25, workers=workers)
+    )
+    return folder
