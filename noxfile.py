@@ -26,7 +26,7 @@ SIBLINGS: dict[str, tuple[str, ...]] = {
     "regressors": (),
     "losses": (),
     "synth": ("morphable", "render"),
-    "train": ("morphable", "render", "detector_head", "losses", "synth"),
+    "train": ("morphable", "render", "detector_head", "regressors", "losses", "synth"),
     "reconstruct": ("morphable", "render", "detector_head"),
     "evalkit": (),
 }

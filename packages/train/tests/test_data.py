@@ -218,3 +218,17 @@ def test_json_landmarks_of_several_faces(tmp_path):
     (tmp_path / "landmarks68.json").write_text(json.dumps({"a.png": {"landmarks68_px": faces}}))
     (item,) = open_source(tmp_path)
     assert item.landmarks68_px.shape == (2, 68, 2)
+
+
+def test_a_description_by_synth_is_read(tmp_path):
+    """The file that `morphable-synth generate` leaves, and that of shards prepared before it had sources."""
+    sources = [{"name": "skins", "license": "CC0-1.0"}, {"name": "backgrounds", "license": "CC-BY-SA-4.0"}]
+    values = {"format_version": 1, "name": "synth", "license": "CC-BY-SA-4.0", "sources": sources, "settings": {"n": 1}}
+    (tmp_path / "dataset.json").write_text(json.dumps(values))
+    assert str(read_info(tmp_path)) == "synth (CC-BY-SA-4.0; skins: CC0-1.0, backgrounds: CC-BY-SA-4.0)"
+    old = {"format_version": 1, "name": "a", "license": "MIT", "records": 2, "faces": 3, "sources": ["a"], "model": ""}
+    (tmp_path / "dataset.json").write_text(json.dumps(old))
+    assert str(read_info(tmp_path)) == "a (3 faces, MIT)"
+    (tmp_path / "dataset.json").write_text(json.dumps(old | {"colour": 1}))
+    with pytest.raises(ValueError, match=r"fields of DatasetInfo: .*colour"):
+        read_info(tmp_path)

@@ -8,6 +8,7 @@ NAMES = [
     "AugmentConfig",
     "DataConfig",
     "DatasetInfo",
+    "DatasetSource",
     "DivergedError",
     "FaceLabels",
     "LossConfig",

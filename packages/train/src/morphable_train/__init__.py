@@ -16,7 +16,7 @@ from morphable_train.prepare import PrepareConfig, PrepareResult, prepare
 from morphable_train.presets import PRESETS, preset
 from morphable_train.readers import open_source
 from morphable_train.settings import read_config
-from morphable_train.shards import DatasetInfo, Record, ShardReader, ShardWriter, read_info, write_info
+from morphable_train.shards import DatasetInfo, DatasetSource, Record, ShardReader, ShardWriter, read_info, write_info
 from morphable_train.synthesis import record_from_sample
 from morphable_train.training import RunResults, train
 
@@ -27,6 +27,7 @@ __all__ = [
     "AugmentConfig",
     "DataConfig",
     "DatasetInfo",
+    "DatasetSource",
     "DivergedError",
     "FaceLabels",
     "LossConfig",

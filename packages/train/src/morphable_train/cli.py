@@ -22,7 +22,9 @@ commands:
   prepare   photographs to shards with weak labels
   stage1    train on single centred faces
   stage2    train on scenes of several faces, from a run of stage 1
-  resume    go on with a run that was stopped
+  run       train a per-face network: mobile_frnet, prnet, dfmvr, parsing
+  triples   render synthetic people in three views, for dfmvr
+  resume    go on with a run of a stage that was stopped
   evaluate  measure a run on other data
   package   weights file and model card of a run
 
@@ -126,13 +128,19 @@ def _with_length(config: TrainConfig, minutes: float | None, steps: int | None) 
 
 
 def _take(arguments: list[str], option: str) -> tuple[str | None, list[str]]:
-    """Take one option with its value out of a list of arguments."""
-    for index, argument in enumerate(arguments):
-        if argument == option and index + 1 < len(arguments):
-            return arguments[index + 1], arguments[:index] + arguments[index + 2 :]
-        if argument.startswith(option + "="):
-            return argument.partition("=")[2], arguments[:index] + arguments[index + 1 :]
-    return None, arguments
+    """Take an option with its value out of a list of arguments; given twice, the last one counts."""
+    value: str | None = None
+    rest, waiting = [], iter(arguments)
+    for argument in waiting:
+        if argument == option:
+            value = next(waiting, None)
+            if value is None:
+                raise ValueError(f"{option} must be followed by a value, got none")
+        elif argument.startswith(option + "="):
+            value = argument.partition("=")[2]
+        else:
+            rest.append(argument)
+    return value, rest
 
 
 def _print(results: "RunResults") -> int:
@@ -166,6 +174,12 @@ def _package(arguments: list[str]) -> int:
     from morphable_train.packaging import PackageOptions, package
 
     command = tyro.cli(PackageCommand, args=arguments, prog="morphable-train package")
+    if _is_recipe(command.run):
+        from morphable_train.recipes.packaging import RecipePackage, package_recipe
+
+        described = RecipePackage(name=command.name, license=command.license, training_data=command.training_data)
+        sys.stdout.write(f"{command.output}\n{package_recipe(command.run, command.output, described)}\n")
+        return 0
     options = PackageOptions(
         name=command.name,
         license=command.license,
@@ -178,6 +192,13 @@ def _package(arguments: list[str]) -> int:
     return 0
 
 
+def _is_recipe(run: Path) -> bool:
+    """Whether a run is of a per-face network."""
+    from morphable_train.recipes.packaging import read_recipe_config
+
+    return read_recipe_config(run) is not None
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvaluateCommand:
     """Measure a run's averaged weights."""
@@ -188,8 +209,12 @@ class EvaluateCommand:
     """Folders of photographs with 68 contour points."""
     exact: tuple[Path, ...] = ()
     """Folders of shards with exact labels."""
+    pictures: tuple[Path, ...] = ()
+    """Whole pictures for detection: shards of scenes, or folders of photographs with 68 points (recall alone)."""
     max_faces: int = 1000
     """Faces measured per folder."""
+    max_pictures: int = 500
+    """Whole pictures measured per folder."""
 
 
 def _evaluate(arguments: list[str]) -> int:
@@ -197,7 +222,8 @@ def _evaluate(arguments: list[str]) -> int:
     from morphable_train.training import evaluate
 
     command = tyro.cli(EvaluateCommand, args=arguments, prog="morphable-train evaluate")
-    validation = ValidationConfig(landmarks=command.landmarks, exact=command.exact, max_faces=command.max_faces)
+    names = ("landmarks", "exact", "pictures", "max_faces", "max_pictures")
+    validation = ValidationConfig(**{name: getattr(command, name) for name in names})
     sys.stdout.write(json.dumps(evaluate(command.run, validation), indent=2) + "\n")
     return 0
 
@@ -224,10 +250,26 @@ def _prepare(arguments: list[str]) -> int:
     return 0
 
 
+def _run(arguments: list[str]) -> int:
+    """Train a per-face network."""
+    from morphable_train.recipes.commands import run_command
+
+    return run_command(arguments)
+
+
+def _triples(arguments: list[str]) -> int:
+    """Render people in three views."""
+    from morphable_train.recipes.commands import triples_command
+
+    return triples_command(arguments)
+
+
 COMMANDS = {
     "prepare": _prepare,
     "stage1": lambda rest: _stage(1, rest),
     "stage2": lambda rest: _stage(2, rest),
+    "run": _run,
+    "triples": _triples,
     "resume": _resume,
     "evaluate": _evaluate,
     "package": _package,

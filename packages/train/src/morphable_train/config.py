@@ -19,6 +19,10 @@ class DataConfig:
 
     exact: tuple[Path, ...] = ()
     """Folders of shards with exact labels (synthetic scenes)."""
+    synthesize: Literal["none", "procedural", "makehuman"] = "none"
+    """Render the exactly labelled pictures while training, every one new, instead of reading them from `exact`."""
+    assets: Path | None = None
+    """Folder of photographic assets for `makehuman` (`morphable-synth check-assets`)."""
     weak: tuple[Path, ...] = ()
     """Folders of shards with landmark labels (photographs)."""
     weak_fraction: float = 0.3
@@ -36,9 +40,11 @@ class DataConfig:
     paste_fraction: float = 0.3
     """Share of stage 2 pictures that are made by pasting single faces rather than taken as scenes."""
     workers: int = 0
-    """Processes that read and decode; 0 reads in the training process."""
+    """Threads that decode scenes, and processes that render with `synthesize`; 0 works in the training process."""
 
     def __post_init__(self) -> None:
+        if self.synthesize != "none" and self.exact:
+            raise ValueError(f"exact must be empty with synthesize {self.synthesize}, got {len(self.exact)} folders")
         _require("weak_fraction", self.weak_fraction, 0.0 <= self.weak_fraction <= 1.0, "in [0, 1]")
         _require("paste_fraction", self.paste_fraction, 0.0 <= self.paste_fraction <= 1.0, "in [0, 1]")
         _require("crop_px", self.crop_px, self.crop_px >= 32, "at least 32")
@@ -113,6 +119,11 @@ class LossConfig:
     """Compare at sampled surface points (fast), or through the rasteriser (the paper's eq. 9)."""
     photometric_every: int = 1
     """Steps between photometric terms; it is weighted up accordingly."""
+    perception: float = 0.0
+    """Distance between face embeddings of rendered and photographed face (eq. 11; 1e-4 of `photometric` in the paper);
+    rendered in the steps of the photometric term. Needs facenet-pytorch (extra `perception`)."""
+    perception_weights: Path | None = None
+    """Local file with InceptionResnetV1's weights; facenet-pytorch downloads VGGFace2's if not given."""
     prior_identity: float = 1e-3
     """Squared identity coefficients of weakly labelled faces, mean over the modes."""
     prior_expression: float = 1e-2
@@ -168,10 +179,17 @@ class ValidationConfig:
     """Folders of photographs with 68 contour points (`landmarks68.json` or `.pts` files)."""
     exact: tuple[Path, ...] = ()
     """Held-out shards with exact labels."""
+    pictures: tuple[Path, ...] = ()
+    """Whole pictures on which detection is measured in stage 2: held-out shards of scenes, or folders of photographs
+    with 68 points, where not every face need be annotated (recall alone)."""
+    min_score: float = 0.5
+    """Detections below this probability are not counted."""
     every_steps: int = 500
     """Steps between validations."""
     max_faces: int = 200
     """Faces measured per folder."""
+    max_pictures: int = 100
+    """Whole pictures measured per folder."""
 
 
 @dataclass(frozen=True, kw_only=True)

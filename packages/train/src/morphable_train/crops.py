@@ -44,6 +44,10 @@ class CropSet:
         image = torch.from_numpy(self.image[rows]).permute(0, 3, 1, 2)
         return torch.cat([image, torch.from_numpy(self.skin[rows])[:, None]], 1)
 
+    def take(self, index: Int[Tensor, " chosen"]) -> tuple[UInt8[Tensor, "chosen 4 side side"], SourceFaces]:
+        """Return crops and the labels of their faces."""
+        return self.pictures(index), self.faces[index]
+
 
 def open_crops(folders: tuple[Path, ...], cache: Path, config: DataConfig, model: MorphableModel) -> CropSet:
     """Open the crops of some shards, making them if the cache does not hold them yet.
@@ -120,7 +124,7 @@ def _build(readers: list[ShardReader], target: Path, config: DataConfig, model: 
                 image_file.write(crop[:3].permute(1, 2, 0).numpy().tobytes())
                 skin_file.write(crop[3].numpy().tobytes())
                 faces = source_faces(record.labels.select([face]), size_hw, model)
-                parts.append(_with_crop(faces, moved))
+                parts.append(faces.with_crop(moved))
     if not parts:
         raise ValueError(
             f"shards must hold at least one face of {config.min_face_px} px, got none "
@@ -131,11 +135,6 @@ def _build(readers: list[ShardReader], target: Path, config: DataConfig, model: 
         save_file({f.name: getattr(joined, f.name).contiguous() for f in fields(joined)}, temporary)
     info = {"version": CROPS_VERSION, "crops": len(joined), "skipped": skipped}
     write_text(target / "info.json", json.dumps(info, indent=1))
-
-
-def _with_crop(faces: SourceFaces, crop_from_source: Tensor) -> SourceFaces:
-    values = {f.name: getattr(faces, f.name) for f in fields(faces)}
-    return SourceFaces(**{**values, "crop_from_source": crop_from_source[None]})
 
 
 def _records(readers: list[ShardReader], skipped: list[str]) -> Iterator[Record]:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from morphable_train.alignment import build_face_alignment
 from morphable_train.extras import import_extra
 from morphable_train.labels import NUM_LANDMARKS
 
@@ -35,10 +36,15 @@ class LandmarkFinder(Protocol):
 class LandmarkModelConfig:
     """How a landmark network wants its input. The defaults are PFLD's."""
 
+    kind: Literal["file", "face-alignment"] = "file"
+    """Networks from the two files below, or those of the package face-alignment (extra `face-alignment`)."""
     path: Path | None = None
-    """ONNX or tflite file with 68 points out."""
+    """ONNX or tflite file with 68 points out; not used by face-alignment."""
     detector: Path | None = None
-    """BlazeFace full-range tflite file that finds the faces of pictures without landmarks."""
+    """BlazeFace full-range tflite file that finds the faces of pictures without landmarks; of face-alignment: its
+    S3FD file, downloaded if not given."""
+    device: str = "cpu"
+    """Where face-alignment runs."""
     colors: Literal["rgb", "bgr"] = "bgr"
     """Order of the colour channels."""
     divisor: float = 255.0
@@ -51,17 +57,21 @@ class LandmarkModelConfig:
     """Faces the finder is less sure of are left out."""
 
 
-def build_landmark_finder(config: LandmarkModelConfig) -> "ModelLandmarks":
+def build_landmark_finder(config: LandmarkModelConfig) -> LandmarkFinder:
     """Load the networks.
 
     Raises:
         ValueError: A path is missing or not of a known kind.
         FileNotFoundError: A file does not exist.
+        ModuleNotFoundError: A package of an extra is not installed.
     """
+    if config.kind == "face-alignment":
+        return build_face_alignment(config.device, config.detector)
     if config.path is None or config.detector is None:
         raise ValueError(
             "landmarks.path and landmarks.detector must be given for pictures without landmarks, got "
-            f"{config.path} and {config.detector}; name an ONNX or tflite file for each"
+            f"{config.path} and {config.detector}; name an ONNX or tflite file for each, or pass "
+            "--landmarks.kind face-alignment"
         )
     network = load_network(config.path)
     return ModelLandmarks(config, network, FaceBoxes(load_network(config.detector), config.min_score))

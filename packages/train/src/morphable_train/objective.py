@@ -13,7 +13,8 @@ from morphable_render import GLOBAL_FOCAL_PX
 from morphable_train.batch import Batch, FaceTargets
 from morphable_train.cells import CellTargets
 from morphable_train.config import LossConfig
-from morphable_train.rendered import rendered_terms
+from morphable_train.perception import perception_error
+from morphable_train.rendered import render_batch, rendered_color, skin_variance
 from morphable_train.supervised import exact_errors
 from morphable_train.surface import SurfaceSample
 from morphable_train.weak import landmark_errors, point_colors, prior_errors
@@ -44,9 +45,24 @@ class Objective(nn.Module):
     weights: Tensor
 
     def __init__(
-        self, model: MorphableModel, surface: SurfaceSample, layout: ParameterLayout, config: LossConfig
+        self,
+        model: MorphableModel,
+        surface: SurfaceSample,
+        layout: ParameterLayout,
+        config: LossConfig,
+        embedder: nn.Module | None = None,
     ) -> None:
+        """Make the objective.
+
+        Args:
+            model: The face model.
+            surface: Points of it.
+            layout: Meaning of the parameter head's channels.
+            config: Weights of the terms.
+            embedder: Frozen network of the perception term; without it there is none.
+        """
         super().__init__()
+        self.embedder = embedder
         self.model, self.surface, self.layout, self.config = model, surface, layout, config
         weights = landmark_weights(emphasis=config.feature_weight)
         self.register_buffer("weights", weights / weights.mean(), persistent=False)
@@ -76,7 +92,7 @@ class Objective(nn.Module):
         )
         truth = batch.faces.select(cells.face[where])
         terms = self._exact_terms(predicted, truth, batch.size_hw) | self._weak_terms(predicted, truth, batch.size_hw)
-        if photometric and self.config.photometric > 0:
+        if photometric and (self.config.photometric > 0 or self.embedder is not None):
             owner = torch.arange(len(where), device=where.device)[:, None].expand_as(where)[where]
             terms |= self._color_terms(predicted, truth, batch, owner, cells.is_center[where])
         divided = {name: value / counts.cells.clamp(min=1.0) for name, value in terms.items()}
@@ -124,12 +140,14 @@ class Objective(nn.Module):
     def _color_terms(
         self, predicted: FaceParameters, truth: FaceTargets, batch: Batch, owner: Tensor, is_center: Tensor
     ) -> dict[str, Tensor]:
-        """Colours at the centre cells, scaled to count like a term of every cell and every step."""
+        """Colours and looks at the centre cells, scaled to count like a term of every cell and every step."""
         chosen, faces = predicted[is_center], truth.select(is_center)
         geometry, image_index = _known_geometry(chosen, faces), owner[is_center]
         per_center = is_center.numel() / is_center.sum().clamp(min=1)
         scale = self.config.photometric_every * per_center
-        if self.config.photometric_kind == "points":
+        config = self.config
+        terms: dict[str, Tensor] = {}
+        if config.photometric_kind == "points" and config.photometric > 0:
             error, compared = point_colors(
                 chosen,
                 geometry,
@@ -139,14 +157,34 @@ class Objective(nn.Module):
                 image_index=image_index,
                 focal_px=GLOBAL_FOCAL_PX,
             )
-            return {"photometric": self.config.photometric * scale * (error * compared).sum()}
-        color, variance = rendered_terms(
-            chosen, geometry, self.model, image=batch.image, skin=batch.skin, image_index=image_index
+            terms["photometric"] = config.photometric * scale * (error * compared).sum()
+        if config.photometric_kind == "rendered" or self.embedder is not None:
+            drawn = self._rendered_terms(chosen, geometry, faces, batch, image_index)
+            terms |= {name: scale * value for name, value in drawn.items()}
+        return terms
+
+    def _rendered_terms(
+        self,
+        chosen: FaceParameters,
+        geometry: FaceParameters,
+        faces: FaceTargets,
+        batch: Batch,
+        image_index: Tensor,
+    ) -> dict[str, Tensor]:
+        """Sums of the terms that need the faces drawn."""
+        config, model, image = self.config, self.model, batch.image
+        pixels = render_batch(
+            chosen, geometry, model, size_hw=batch.size_hw, image_index=image_index, num_images=len(image)
         )
-        return {
-            "photometric": self.config.photometric * scale * color,
-            "variance": self.config.variance * scale * variance,
-        }
+        terms: dict[str, Tensor] = {}
+        if config.photometric_kind == "rendered":
+            color = rendered_color(pixels, image=image, skin=batch.skin, image_index=image_index)
+            terms["photometric"] = config.photometric * color
+            terms["variance"] = config.variance * skin_variance(chosen.albedo, model)
+        if self.embedder is not None:
+            error = perception_error(pixels, faces, model, self.embedder, image=image, image_index=image_index)
+            terms["perception"] = config.perception * error
+        return terms
 
 
 def _known_geometry(predicted: FaceParameters, truth: FaceTargets) -> FaceParameters:

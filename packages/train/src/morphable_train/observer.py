@@ -4,15 +4,23 @@ import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import nn
 
-from morphable_detector_head import FaceParameters
+from morphable_detector_head import FaceDetector, FaceParameters
 from morphable_train.atomic import write_text
 from morphable_train.batch import Batch
 from morphable_train.config import TrainConfig
+from morphable_train.detection import (
+    PictureSet,
+    detect_pictures,
+    detection_sheet,
+    measure_detection,
+    open_pictures,
+)
 from morphable_train.logs import RunLog
 from morphable_train.network import CellPredictor
 from morphable_train.optimizer import AveragedWeights
@@ -40,6 +48,13 @@ def open_validation(config: TrainConfig, parts: Parts) -> list[ValidationSet]:
     return photographs + [open_exact_shards(folder, **options) for folder in chosen.exact]  # type: ignore[arg-type]
 
 
+def open_detection(config: TrainConfig) -> list[PictureSet]:
+    """Open the whole pictures that a run's detection is measured on; none in stage 1, which trains no detection."""
+    chosen, side = config.validation, config.run.input_px
+    folders = chosen.pictures if config.run.stage == 2 else ()
+    return [open_pictures(folder, input_px=side, max_pictures=chosen.max_pictures) for folder in folders]
+
+
 @dataclass
 class Validator:
     """Measures and draws the averaged weights."""
@@ -49,13 +64,19 @@ class Validator:
     sets: list[ValidationSet]
     log: RunLog
     run: Path
+    whole: list[PictureSet] = field(default_factory=list)
     results: dict[str, dict[str, float]] = field(default_factory=dict)
     _network: nn.Module | None = None
+
+    @property
+    def measures(self) -> bool:
+        """Whether there is anything to measure."""
+        return bool(self.sets or self.whole)
 
     def __call__(self, step: int, average: AveragedWeights, last: Batch | None) -> None:
         """Validate and draw when it is time."""
         final = step >= self.config.run.steps
-        if self.sets and (final or step % self.config.validation.every_steps == 0):
+        if self.measures and (final or step % self.config.validation.every_steps == 0):
             self.validate(step, average)
         if last is not None and (final or step % self.config.run.pictures_every_steps == 0):
             self.log.picture("input", step, input_sheet(last))
@@ -69,6 +90,13 @@ class Validator:
             self.log.scalars(f"validation_{data.name}", step, values)
             self.results[data.name] = {"step": float(step)} | values
             self.log.picture(data.name, step, self.sheet(data, predicted))
+        for pictures in self.whole:
+            detector = cast("FaceDetector", network.detector)
+            found = detect_pictures(detector, pictures, self.parts.surface, min_score=self.config.validation.min_score)
+            values, name = measure_detection(found, pictures, self.parts.surface), f"detection_{pictures.name}"
+            self.log.scalars(f"validation_{name}", step, values)
+            self.results[name] = {"step": float(step)} | values
+            self.log.picture(name, step, detection_sheet(found, pictures, self.parts.model))
         write_text(self.run / RESULTS_FILE, json.dumps(self.results, indent=2) + "\n")
         return self.results
 

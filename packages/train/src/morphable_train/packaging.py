@@ -1,27 +1,20 @@
 """Weights for others: one safetensors file as docs/weights_file.md describes it, and a model card."""
 
-import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors.torch import save_file
-
-from morphable import MorphableModel, load
-from morphable_train.atomic import atomic_path, write_text
+from morphable import InferenceDefaults, WeightsInfo, load, reference_to, write_weights
+from morphable_train.atomic import write_text
 from morphable_train.checkpoint import Progress, latest_checkpoint, read_checkpoint
 from morphable_train.config import TrainConfig
 from morphable_train.logs import read_run_file
 from morphable_train.observer import RESULTS_FILE
 from morphable_train.parts import architecture
+from morphable_train.rendered_scenes import describe_rendered
 from morphable_train.settings import config_from_json
-from morphable_train.shards import read_info
-
-FORMAT = "morphable-weights"
-FORMAT_VERSION = "1"
-_HASHED_BUFFERS = ("mean", "identity_basis", "expression_basis", "mean_albedo", "albedo_basis", "triangles")
+from morphable_train.shards import DatasetInfo, read_info
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +33,6 @@ class PackageOptions:
     """Detections below this probability are dropped."""
 
 
-def model_sha256(model: MorphableModel) -> str:
-    """Hash a face model's numbers, as docs/weights_file.md defines it."""
-    digest = hashlib.sha256()
-    for name in _HASHED_BUFFERS:
-        array = getattr(model, name).detach().cpu().numpy()
-        dtype = "<i4" if array.dtype.kind == "i" else "<f2"
-        digest.update(f"{name}{list(array.shape)}".encode())
-        digest.update(np.ascontiguousarray(array.astype(dtype)).tobytes())
-    return digest.hexdigest()
-
-
 def package(run: Path, output: Path, options: PackageOptions) -> Path:
     """Write a run's averaged weights in float16, and `NAME.md` beside them; returns the card's path.
 
@@ -60,60 +42,53 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
     """
     config = config_from_json(read_run_file(run)["config"])
     groups, progress = read_checkpoint(latest_checkpoint(run), architecture(config.detector))
-    described = _describe_data(run, config)
-    license_text = options.license or "; ".join(dict.fromkeys(entry["license"] for entry in described))
-    if not license_text:
+    described = describe_data(run, config)
+    license_text = options.license or "; ".join(dict.fromkeys(info.license for info in described))
+    if not options.license and not (described and all(info.license for info in described)):
         raise ValueError("license must be given where the shards do not say theirs, got none; pass --license")
-    training_data = options.training_data or "; ".join(
-        f"{entry['name']} ({entry['faces']} faces, {entry['license']})" for entry in described
-    )
+    training_data = options.training_data or "; ".join(str(info) for info in described)
     model = load(config.model)
-    results = _read_results(run)
-    metadata = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "name": options.name,
-        "architecture": json.dumps(architecture(config.detector)),
-        "model": json.dumps(_model_reference(model)),
-        "license": license_text,
-        "training_data": training_data or "not described",
-        "inference": json.dumps({"size_px": options.size_px, "min_score": options.min_score}),
-        "results": json.dumps(results),
-    }
-    tensors = {n: (t.half() if t.is_floating_point() else t).contiguous() for n, t in groups["average"].items()}
-    with atomic_path(output) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    info = WeightsInfo(
+        name=options.name,
+        architecture=architecture(config.detector),
+        model=reference_to(model),
+        license=license_text,
+        training_data=training_data or "not described",
+        inference=InferenceDefaults(size_px=options.size_px, min_score=options.min_score),
+        results=_read_results(run),
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    write_weights(output, info, groups["average"])
     card = output.with_suffix(".md")
-    write_text(card, model_card(metadata, config, progress, size_bytes=output.stat().st_size))
+    write_text(card, model_card(info, config, progress, size_bytes=output.stat().st_size))
     return card
 
 
-def model_card(metadata: dict[str, str], config: TrainConfig, progress: Progress, *, size_bytes: int) -> str:
+def model_card(info: WeightsInfo, config: TrainConfig, progress: Progress, *, size_bytes: int) -> str:
     """Return the card in markdown; every number in it comes from the run."""
-    model = json.loads(metadata["model"])
-    inference, run = json.loads(metadata["inference"]), config.run
+    model, run = info.model, config.run
     lines = [
-        f"# {metadata['name']}",
+        f"# {info.name}",
         "",
         "Finds every face of a photograph in one pass and describes each by morphable-model coefficients, head pose",
         "and position in one camera, albedo and light.",
         "",
         f"- Network: `{config.detector.backbone}`, width {config.detector.width}, {size_bytes / 1e6:.1f} MB (float16)",
-        f"- Face model: `{model['name']}`, {model['num_identity']} identity, {model['num_expression']} expression, "
-        f"{model['num_albedo']} albedo; sha256 `{model['sha256'][:16]}`",
-        f"- Input: RGB, long side {inference['size_px']} px; detections above {inference['min_score']}",
-        f"- Licence: {metadata['license']}",
+        f"- Face model: `{model.name}`, {model.num_identity} identity, {model.num_expression} expression, "
+        f"{model.num_albedo} albedo; sha256 `{model.sha256[:16]}`",
+        f"- Input: RGB, long side {info.inference.size_px} px; detections above {info.inference.min_score}",
+        f"- Licence: {info.license}",
         "",
         "## Training",
         "",
-        f"- Data: {metadata['training_data']}",
+        f"- Data: {info.training_data}",
         f"- Stage {run.stage}, {progress.step} steps of {run.batch_size} pictures at {run.input_px} px, "
         f"{progress.seconds / 3600:.2f} h, seed {run.seed}",
         f"- Started from: {'another run of this project' if config.initial else 'the backbone alone'}",
         "",
         "## Measured",
         "",
-        *_results_table(json.loads(metadata["results"])),
+        *_results_table(info.results),
         "",
         "`nme_box`: mean distance of the 68 points over the square root of the area of their true box; photographs",
         "are scored against the visible contour, synthetic faces against static points. The faces are cut out with",
@@ -141,24 +116,15 @@ def _results_table(results: dict[str, dict[str, float]]) -> list[str]:
     return head + rows
 
 
-def _model_reference(model: MorphableModel) -> dict[str, Any]:
-    """The face model as the weights file names it."""
-    return {
-        "name": model.name,
-        "sha256": model_sha256(model),
-        "num_identity": model.num_identity,
-        "num_expression": model.num_expression,
-        "num_albedo": model.num_albedo,
-    }
-
-
-def _describe_data(run: Path, config: TrainConfig) -> list[dict[str, Any]]:
+def describe_data(run: Path, config: TrainConfig) -> list[DatasetInfo]:
     """What this run and the run it started from were trained on."""
     own = [read_info(folder) for folder in (*config.data.exact, *config.data.weak)]
-    described = [asdict(info) for info in own if info is not None]
+    described = [info for info in own if info is not None]
+    if config.data.synthesize != "none":
+        described.append(describe_rendered(config))
     if config.initial is not None and (config.initial / "run.json").is_file() and config.initial != run:
         before = config_from_json(read_run_file(config.initial)["config"])
-        described += [d for d in _describe_data(config.initial, before) if d not in described]
+        described += [info for info in describe_data(config.initial, before) if info not in described]
     return described
 
 

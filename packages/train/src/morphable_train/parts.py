@@ -8,8 +8,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from morphable import MorphableModel, load
+from morphable import MorphableModel, load, read_weights
 from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
+from morphable_losses import facenet_embedder
 from morphable_train.checkpoint import FORMAT, latest_checkpoint, read_checkpoint
 from morphable_train.config import TrainConfig
 from morphable_train.logs import plain
@@ -52,7 +53,8 @@ def build_parts(config: TrainConfig) -> Parts:
     if config.initial is not None:
         network.load_state_dict(read_network(config.initial, config.detector))
     surface = SurfaceSample(model)
-    return Parts(model, surface, network, Objective(model, surface, layout, config.loss))
+    embedder = facenet_embedder(config.loss.perception_weights) if config.loss.perception > 0 else None
+    return Parts(model, surface, network, Objective(model, surface, layout, config.loss, embedder))
 
 
 def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
@@ -68,7 +70,12 @@ def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
         raise FileNotFoundError(f"initial must be a run, a checkpoint or a weights file, got {path}; check the path")
     with safe_open(path, framework="pt") as file:
         is_checkpoint = (file.metadata() or {}).get("format") == FORMAT
-        tensors = {} if is_checkpoint else {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if is_checkpoint:
         return read_checkpoint(path, architecture(config))[0]["average"]
-    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    info, state = read_weights(path)
+    if info.architecture != architecture(config):
+        raise ValueError(
+            f"initial must be of this run's architecture, got another in {path}; "
+            "use the detector configuration it was trained with"
+        )
+    return state

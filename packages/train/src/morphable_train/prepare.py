@@ -19,8 +19,8 @@ from morphable_train.progress import track
 from morphable_train.readers import SourceKind, open_source
 from morphable_train.readers.item import SourceItem, read_picture
 from morphable_train.readers.video import read_frame
-from morphable_train.shards import DatasetInfo, Record, ShardReader, ShardWriter, write_info
-from morphable_train.skin import skin_mask
+from morphable_train.shards import DatasetInfo, DatasetSource, Record, ShardReader, ShardWriter, write_info
+from morphable_train.skin_sources import SkinSource, skin_source
 
 REJECTS_FILE = "rejects.jsonl"
 REPORT_FILE = "rejects.md"
@@ -48,8 +48,13 @@ class PrepareConfig:
     """Side of a crop relative to the longer side of the face's box."""
     min_face_px: float = 48.0
     """Smaller faces (longer side of the box, in the photograph) are refused."""
-    skin: Literal["color", "none"] = "color"
-    """Skin mask from colour and landmarks, or none: then nothing is compared photometrically."""
+    skin: Literal["color", "parsing", "folder", "none"] = "color"
+    """Skin masks from colour and landmarks, from the parsing network in `skin_weights`, given in `skin_folder`, or
+    none: then nothing is compared photometrically."""
+    skin_weights: Path | None = None
+    """Weights file of the face-parsing network of `morphable_regressors`."""
+    skin_folder: Path | None = None
+    """Folder of masks, white on skin: the mask of `SOURCE/a/b.jpg` is `a/b.png`."""
     records_per_shard: int = 500
     """Records per tar file."""
 
@@ -87,6 +92,7 @@ def prepare(
         OSError: The disk is full; finished shards stay.
     """
     items = list(open_source(source, config.kind))
+    skin = skin_source(config.skin, source, weights=config.skin_weights, folder=config.skin_folder)
     output.mkdir(parents=True, exist_ok=True)
     done, first_shard = _finished(output)
     todo = [item for item in items if item.name not in done]
@@ -94,7 +100,7 @@ def prepare(
         finder = build_landmark_finder(config.landmarks)
     with ShardWriter(output, records_per_shard=config.records_per_shard, first_shard=first_shard) as writer:
         for item in track(todo, "preparing", len(todo)):
-            records, problems = _records(item, config, finder)
+            records, problems = _records(item, config, finder, skin)
             for problem in problems:
                 _note(output, item.name, problem)
             for record in records:
@@ -102,7 +108,9 @@ def prepare(
     return _finish(source, output, config)
 
 
-def _records(item: SourceItem, config: PrepareConfig, finder: LandmarkFinder | None) -> tuple[list[Record], list[str]]:
+def _records(
+    item: SourceItem, config: PrepareConfig, finder: LandmarkFinder | None, skin: SkinSource
+) -> tuple[list[Record], list[str]]:
     """The records of one picture, and why it or some of its faces are refused."""
     if item.problem:
         return [], [item.problem]
@@ -121,9 +129,12 @@ def _records(item: SourceItem, config: PrepareConfig, finder: LandmarkFinder | N
     problems = [problem for problem in checked if problem]
     if not len(usable):
         return [], problems
-    if config.layout == "scene":
-        return [_scene(item, image, usable, config)], problems
-    return [_crop(item, index, image, points, config) for index, points in enumerate(usable)], problems
+    try:
+        if config.layout == "scene":
+            return [_scene(item, image, usable, config, skin)], problems
+        return [_crop(item, index, image, points, config, skin) for index, points in enumerate(usable)], problems
+    except ValueError as error:
+        return [], [*problems, str(error)]
 
 
 def check_face(landmarks: Float[np.ndarray, "68 2"], size_hw: tuple[int, int], min_face_px: float) -> str:
@@ -138,14 +149,19 @@ def check_face(landmarks: Float[np.ndarray, "68 2"], size_hw: tuple[int, int], m
 
 
 def _crop(
-    item: SourceItem, index: int, image: np.ndarray, points: Float[np.ndarray, "68 2"], config: PrepareConfig
+    item: SourceItem,
+    index: int,
+    image: np.ndarray,
+    points: Float[np.ndarray, "68 2"],
+    config: PrepareConfig,
+    skin: SkinSource,
 ) -> Record:
     """A square around one face; what lies outside the picture is black and not skin."""
     low, high = points.min(0), points.max(0)
     side = float((high - low).max()) * config.face_scale
     size = int(min(config.size_px, np.ceil(side)))
     left, top = (low + high) / 2 - side / 2
-    mask = _skin(image, points[None], config)
+    mask = skin(item, image, points[None])
     window = (float(left), float(top), float(left + side), float(top + side))
     moved = (points - np.array([left, top], np.float32)) * np.float32(size / side)
     labels = weak_labels(moved[None], contour=item.contour)
@@ -168,7 +184,11 @@ def _cut(picture: np.ndarray, window: tuple[float, float, float, float], size: i
 
 
 def _scene(
-    item: SourceItem, image: np.ndarray, points: Float[np.ndarray, "faces 68 2"], config: PrepareConfig
+    item: SourceItem,
+    image: np.ndarray,
+    points: Float[np.ndarray, "faces 68 2"],
+    config: PrepareConfig,
+    skin: SkinSource,
 ) -> Record:
     """The whole picture, made smaller where it is larger than asked for."""
     rows, cols = image.shape[:2]
@@ -177,11 +197,7 @@ def _scene(
     ratio = np.array([width / cols, height / rows], np.float32)
     small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
     moved = (points * ratio).astype(np.float32)
-    return Record(item.name, small, weak_labels(moved, contour=item.contour), _skin(small, moved, config))
-
-
-def _skin(image: np.ndarray, points: np.ndarray, config: PrepareConfig) -> np.ndarray | None:
-    return skin_mask(image, points) if config.skin == "color" else None
+    return Record(item.name, small, weak_labels(moved, contour=item.contour), skin(item, small, moved))
 
 
 def _finished(output: Path) -> tuple[set[str], int]:
@@ -222,8 +238,9 @@ def _finish(source: Path, output: Path, config: PrepareConfig) -> PrepareResult:
     reader = ShardReader(output)
     faces = sum(len(reader.labels(index)) for index in range(len(reader)))
     name = config.name or source.resolve().name
+    sources = (DatasetSource(name=name, license=config.license),)
     write_info(
-        output, DatasetInfo(name=name, license=config.license, records=len(reader), faces=faces, sources=(name,))
+        output, DatasetInfo(name=name, license=config.license, records=len(reader), faces=faces, sources=sources)
     )
     lines = [f"# Refused while preparing {name}", "", f"{len(reader)} records with {faces} faces were made.", ""]
     lines += [

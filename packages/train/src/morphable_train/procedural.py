@@ -32,11 +32,11 @@ def with_procedural_data(config: TrainConfig, folder: Path, count: int, *, worke
     held_out = max(16, round(count * _HELD_OUT_SHARE))
     singles = replace(scenes, layout="single", size_px=_SINGLE_PX)
     validation = _shards(folder / "validation", singles, held_out, seed=_HELD_OUT_SEED, workers=workers)
-    return replace(
-        config,
-        data=replace(config.data, exact=(*config.data.exact, train)),
-        validation=replace(config.validation, exact=(*config.validation.exact, validation)),
-    )
+    measured = replace(config.validation, exact=(*config.validation.exact, validation))
+    if not single:
+        groups = _shards(folder / "validation_groups", scenes, 16, seed=_HELD_OUT_SEED, workers=workers)
+        measured = replace(measured, pictures=(*measured.pictures, groups))
+    return replace(config, data=replace(config.data, exact=(*config.data.exact, train)), validation=measured)
 
 
 def _shards(folder: Path, scenes: SceneConfig, count: int, *, seed: int, workers: int) -> Path:

@@ -13,9 +13,10 @@ from morphable_train.augment import draw_changes, log_between
 from morphable_train.config import TrainConfig
 from morphable_train.crops import CropSet, picture_tensor
 from morphable_train.order import ShuffledOrder, seeded
-from morphable_train.shards import ShardReader
+from morphable_train.rendered_scenes import RenderedScenes
+from morphable_train.shards import Record, ShardReader
 from morphable_train.sources import SourceFaces, source_faces
-from morphable_train.streams import PASTE_STREAM, SCENE_STREAM, Loaded, Shard, draw_spread, noise_seed
+from morphable_train.streams import NO_DATA, PASTE_STREAM, SCENE_STREAM, Loaded, Shard, draw_spread, noise_seed
 
 FILL_COLOR = (0.485, 0.456, 0.406)
 """Outside the picture: ImageNet's mean colour, as at inference."""
@@ -54,15 +55,18 @@ class SceneStream:
 
     def __init__(
         self,
-        readers: list[ShardReader],
+        readers: list[ShardReader] | RenderedScenes,
         crops: CropSet | None,
         config: TrainConfig,
         model: MorphableModel,
         shard: Shard,
     ) -> None:
         if not readers and crops is None:
-            raise ValueError("data must name at least one folder of shards, got none; pass --data.exact or --data.weak")
-        self._records = [(reader, index) for reader in readers for index in range(len(reader))]
+            raise ValueError(NO_DATA)
+        self._rendered = readers if isinstance(readers, RenderedScenes) else None
+        stored = [] if isinstance(readers, RenderedScenes) else readers
+        self._records = [(reader, index) for reader in stored for index in range(len(reader))]
+        self._has_scenes = bool(self._records) or self._rendered is not None
         self._crops, self._config, self._model, self._shard = crops, config, model, shard
         seed = config.run.seed
         self._scene_order = ShuffledOrder(max(len(self._records), 1), seed=seed, stream=SCENE_STREAM)
@@ -95,8 +99,10 @@ class SceneStream:
         """One picture; the same for the same position."""
         generator = seeded(self._config.run.seed, PASTE_STREAM, position)
         u = torch.rand(8, generator=generator)
-        pasted = self._crop_order is not None and (not self._records or bool(u[0] < self._config.data.paste_fraction))
-        scene = bool(self._records) and (not pasted or bool(u[7] < 0.5))
+        pasted = self._crop_order is not None and (
+            not self._has_scenes or bool(u[0] < self._config.data.paste_fraction)
+        )
+        scene = self._has_scenes and (not pasted or bool(u[7] < 0.5))
         canvas = self._scene(position, u) if scene else self._empty(u)
         if pasted:
             for index in range(1 + int(u[6] * self._config.data.max_faces)):
@@ -112,9 +118,8 @@ class SceneStream:
 
     def _scene(self, position: int, u: Tensor) -> Canvas:
         """A scene, zoomed and shifted; damaged records give an empty picture, which is counted."""
-        reader, index = self._records[int(self._scene_order(position, position + 1))]
         try:
-            record = reader.read(index)
+            record = self._read(position)
         except ValueError:
             canvas = self._empty(u)
             canvas.damaged = True
@@ -131,10 +136,17 @@ class SceneStream:
         flipped = augment.flip and bool(u[5] < 0.5)
         if flipped:
             move = move @ flip_matrix(torch.tensor([float(cols)]))[0]
-        canvas = Canvas(_warp_filled(source, move, scale, side), [], [], [], [])
+        canvas = Canvas(warp_filled(source, move, scale, side), [], [], [], [])
         faces = source_faces(record.labels, (rows, cols), self._model)
         canvas.add(faces[_taught(faces, move, side)], move, flipped)
         return canvas
+
+    def _read(self, position: int) -> Record:
+        """The scene at a position of the series of pictures."""
+        if self._rendered is not None:
+            return self._rendered.read(position)
+        reader, index = self._records[int(self._scene_order(position, position + 1))]
+        return reader.read(index)
 
     def _paste(self, canvas: Canvas, position: int, generator: torch.Generator) -> None:
         """Paste one face where there is room."""
@@ -176,7 +188,7 @@ def _taught(faces: SourceFaces, move: Tensor, side: int) -> Tensor:
     return inside & ((high - low).clamp(min=0).prod(1).sqrt() >= _MIN_INSIDE_PX)
 
 
-def _warp_filled(source: Tensor, move: Tensor, scale: float, side: int) -> Tensor:
+def warp_filled(source: Tensor, move: Tensor, scale: float, side: int) -> Tensor:
     """Resample a scene; outside it is the fill colour, without skin."""
     fill = torch.tensor([*FILL_COLOR, 0.0])[:, None, None]
     small, remaining = shrink_for(source - fill, scale)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -27,18 +28,34 @@ _JPEG_QUALITY = 92
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetInfo:
-    """What a folder of shards holds; written when it is complete."""
+class DatasetSource:
+    """Something that went into a data set: a collection of photographs, of skins, of backgrounds."""
 
     name: str
     license: str
-    records: int
-    faces: int
-    sources: tuple[str, ...] = ()
-    """Where the pictures come from, one line each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetInfo:
+    """What a folder of shards holds; written when it is complete, by `prepare` or by `morphable-synth generate`."""
+
+    name: str
+    license: str
+    """Of the whole: what a model card says of weights trained on it."""
+    sources: tuple[DatasetSource, ...] = ()
+    records: int | None = None
+    faces: int | None = None
     model: str = ""
     """Name of the face model the coefficients belong to; empty for weak labels."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """How it was made, in the words of the program that did."""
     format_version: int = FORMAT_VERSION
+
+    def __str__(self) -> str:
+        """Return one line for a model card."""
+        count = "" if self.faces is None else f"{self.faces} faces, "
+        parts = ", ".join(f"{part.name}: {part.license}" for part in self.sources if part.name != self.name)
+        return f"{self.name} ({count}{self.license}{'; ' * bool(parts)}{parts})"
 
 
 @dataclass(frozen=True)
@@ -160,6 +177,19 @@ class ShardReader:
         skin = _decode_skin(self._member(index, "mask.png"), entry) if "mask.png" in entry.members else None
         return Record(entry.key, image, self.labels(index), skin)
 
+    def parts(self, index: int) -> UInt8[np.ndarray, "rows cols"]:
+        """Read what each pixel of a synthetic scene shows: indices into `morphable_synth.PART_NAMES`.
+
+        Raises:
+            ValueError: The record has no parts, as prepared photographs have none, or they are damaged.
+        """
+        entry = self._entries[index]
+        if "mask.png" not in entry.members or Image.open(io.BytesIO(self._member(index, "mask.png"))).mode != "RGB":
+            raise ValueError(
+                f"record {entry.key} must have parts, got none in {entry.path}; use shards of `morphable-synth generate`"
+            )
+        return np.ascontiguousarray(_decode(self._member(index, "mask.png"), "RGB", entry)[..., 0])
+
     def _member(self, index: int, suffix: str) -> bytes:
         entry = self._entries[index]
         offset, size = entry.members[suffix]
@@ -221,6 +251,12 @@ def read_info(folder: Path) -> DatasetInfo | None:
             f"shards must be of format version {FORMAT_VERSION}, got {version} in {path}; prepare them again"
         )
     try:
-        return DatasetInfo(**{**values, "sources": tuple(values.get("sources", ()))})
-    except TypeError as error:
+        sources = tuple(_source(entry, values["license"]) for entry in values.get("sources", ()))
+        return DatasetInfo(**{**values, "sources": sources})
+    except (TypeError, KeyError) as error:
         raise ValueError(f"{path} must hold the fields of DatasetInfo: {error}") from error
+
+
+def _source(entry: object, data_license: str) -> DatasetSource:
+    """One source; a bare name has the licence of the whole."""
+    return DatasetSource(**entry) if isinstance(entry, dict) else DatasetSource(name=str(entry), license=data_license)

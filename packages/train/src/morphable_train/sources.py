@@ -1,6 +1,6 @@
 """Faces on their way from a shard to the network: labels of the source picture and where its pixels have gone."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -43,6 +43,10 @@ class SourceFaces:
     def to(self, device: torch.device) -> "SourceFaces":
         """Move to a device."""
         return SourceFaces(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
+
+    def with_crop(self, crop_from_source: Float[Tensor, "3 3"]) -> "SourceFaces":
+        """Return the faces with one crop made of their picture."""
+        return replace(self, crop_from_source=crop_from_source[None].expand(len(self), 3, 3))
 
     @staticmethod
     def concatenate(parts: "list[SourceFaces]") -> "SourceFaces":

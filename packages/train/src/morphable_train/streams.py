@@ -14,11 +14,13 @@ from morphable_train.batch import Batch
 from morphable_train.config import TrainConfig
 from morphable_train.crops import CropSet
 from morphable_train.order import ShuffledOrder, seeded
+from morphable_train.rendered_scenes import RenderedScenes
 from morphable_train.sources import SourceFaces, input_targets
 from morphable_train.surface import SurfaceSample
 
 NUM_NEIGHBOURS = 8
 """Cells beside the centre cell that are trained to describe a face."""
+NO_DATA = "data must name at least one folder of shards, got none; pass --data.exact, --data.weak or --data.synthesize"
 EXACT_STREAM, WEAK_STREAM, CHANGE_STREAM, NOISE_STREAM, SCENE_STREAM, PASTE_STREAM = range(1, 7)
 
 
@@ -66,17 +68,21 @@ class Stream(Protocol):
 class CropStream:
     """Stage 1: one centred face per picture."""
 
-    def __init__(self, exact: CropSet | None, weak: CropSet | None, config: TrainConfig, shard: Shard) -> None:
+    def __init__(
+        self, exact: CropSet | RenderedScenes | None, weak: CropSet | None, config: TrainConfig, shard: Shard
+    ) -> None:
         self._config, self._shard = config, shard
         total = config.run.batch_size
         num_weak = 0 if weak is None else total if exact is None else round(total * config.data.weak_fraction)
         seed = config.run.seed
-        self._parts: list[tuple[CropSet, int, ShuffledOrder]] = []
+        self._parts: list[tuple[CropSet | RenderedScenes, int, Callable[[int, int], Tensor]]] = []
         for crops, count, stream in ((exact, total - num_weak, EXACT_STREAM), (weak, num_weak, WEAK_STREAM)):
-            if crops is not None and count:
+            if isinstance(crops, CropSet) and count:
                 self._parts.append((crops, count, ShuffledOrder(len(crops), seed=seed, stream=stream)))
+            elif isinstance(crops, RenderedScenes) and count:
+                self._parts.append((crops, count, torch.arange))
         if not self._parts:
-            raise ValueError("data must name at least one folder of shards, got none; pass --data.exact or --data.weak")
+            raise ValueError(NO_DATA)
 
     def load(self, step: int) -> Loaded:
         """Copy crops from the cache and draw their changes."""
@@ -112,8 +118,9 @@ class CropStream:
             mine = items[max(rows.start - first, 0) : max(rows.stop - first, 0)]
             first += count
             if len(mine):
-                pictures.append(crops.pictures(mine))
-                faces.append(crops.faces[mine])
+                taken = crops.take(mine)
+                pictures.append(taken[0])
+                faces.append(taken[1])
         return torch.cat(pictures), SourceFaces.concatenate(faces)
 
 

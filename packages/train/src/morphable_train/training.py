@@ -10,11 +10,13 @@ from lightning.fabric import Fabric
 from morphable_train.config import TrainConfig, ValidationConfig
 from morphable_train.crops import CropSet, open_crops
 from morphable_train.depthwise import speed_up_depthwise
+from morphable_train.detection import detect_pictures, measure_detection
 from morphable_train.engine import Trainer, has_checkpoint
 from morphable_train.logs import RUN_FILE, RunLog, write_run_file
 from morphable_train.network import CellPredictor
-from morphable_train.observer import Validator, open_validation
+from morphable_train.observer import Validator, open_detection, open_validation
 from morphable_train.parts import Parts, build_parts
+from morphable_train.rendered_scenes import RenderedScenes
 from morphable_train.scenes import SceneStream
 from morphable_train.settings import read_config
 from morphable_train.shards import ShardReader
@@ -60,17 +62,17 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
     if fabric.device.type == "cpu":
         speed_up_depthwise(parts.network)
     log = RunLog(run, enabled=fabric.is_global_zero)
-    validator = Validator(config, parts, open_validation(config, parts), log, run)
+    validator = Validator(config, parts, open_validation(config, parts), log, run, open_detection(config))
     trainer = make_trainer(config, run, fabric, parts, log, validator)
     if resume:
         trainer.resume()
     before: dict[str, dict[str, float]] = {}
-    if fabric.is_global_zero and validator.sets:
+    if fabric.is_global_zero and validator.measures:
         before = dict(validator.validate(trainer.progress.step, trainer.average))
     if not resume and config.initial is None:
         trainer.start_from_mean()
     trainer.train()
-    if fabric.is_global_zero and validator.sets:
+    if fabric.is_global_zero and validator.measures:
         validator.validate(trainer.progress.step, trainer.average)
     log.close()
     return RunResults(before, validator.results)
@@ -116,10 +118,11 @@ def open_stream(config: TrainConfig, run: Path, parts: Parts, shard: Shard, fabr
     def crops(folders: tuple[Path, ...]) -> CropSet | None:
         return open_crops(folders, cache, data, model) if folders else None
 
+    rendered = RenderedScenes(config, model) if data.synthesize != "none" else None
     with fabric.rank_zero_first():
         if config.run.stage == 1:
-            return CropStream(crops(data.exact), crops(data.weak), config, shard)
-        readers = [ShardReader(folder) for folder in data.exact]
+            return CropStream(rendered or crops(data.exact), crops(data.weak), config, shard)
+        readers = rendered or [ShardReader(folder) for folder in data.exact]
         pasted = crops(data.weak or data.exact) if data.paste_fraction > 0 or not readers else None
         return SceneStream(readers, pasted, config, model, shard)
 
@@ -133,6 +136,10 @@ def evaluate(run: Path, validation: ValidationConfig) -> dict[str, dict[str, flo
     """
     config = replace(read_config(run / RUN_FILE), validation=validation)
     parts = build_parts(replace(config, initial=run, backbone_weights=None))
-    network = CellPredictor(parts.network, with_center=False).eval()
-    sets = open_validation(config, parts)
-    return {data.name: evaluate_set(network, data, parts.surface, config.detector.layout)[0] for data in sets}
+    predictor = CellPredictor(parts.network, with_center=False).eval()
+    layout, surface = config.detector.layout, parts.surface
+    results = {data.name: evaluate_set(predictor, data, surface, layout)[0] for data in open_validation(config, parts)}
+    for pictures in open_detection(config):
+        found = detect_pictures(parts.network, pictures, surface, min_score=validation.min_score)
+        results[f"detection_{pictures.name}"] = measure_detection(found, pictures, surface)
+    return results

@@ -86,8 +86,7 @@ def _cut(
         for face in usable_faces(record.labels, size_hw, shape.min_face_px):
             crop, moved = cut_crop(record, face, shape)
             pictures.append(crop[:3])
-            source = source_faces(record.labels.select([face]), size_hw, model)
-            parts.append(SourceFaces(**{**vars(source), "crop_from_source": moved[None]}))
+            parts.append(source_faces(record.labels.select([face]), size_hw, model).with_crop(moved))
     if not parts:
         raise ValueError(
             f"validation must have at least one face of {shape.min_face_px:g} px, got none in {name}; check the folder"

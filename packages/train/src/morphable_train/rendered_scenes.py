@@ -1,0 +1,101 @@
+"""Synthetic scenes rendered while training: every picture is new, and a function of the seed and its position."""
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+
+from morphable import MorphableModel
+from morphable_synth import SceneConfig, render_scene, sample_scene
+from morphable_train.config import DataConfig, TrainConfig
+from morphable_train.crops import cut_crop, usable_faces
+from morphable_train.labels import FaceLabels
+from morphable_train.shards import DatasetInfo, Record
+from morphable_train.sources import SourceFaces, source_faces
+from morphable_train.synthesis import record_from_sample
+
+_SIZE_STEP_PX = 32
+_TRIES = 8
+"""Scenes per position of a crop: one whose face is too small or outside gives way to the next."""
+_Crop = tuple[UInt8[Tensor, "4 side side"], Tensor, FaceLabels, tuple[int, int]]
+
+
+def scene_config(config: TrainConfig) -> SceneConfig:
+    """Return what kind of scenes a run's stage wants."""
+    data, single = config.data, config.run.stage == 1
+    side = data.crop_px if single else config.run.input_px
+    return SceneConfig(
+        level="makehuman" if data.synthesize == "makehuman" else "procedural",
+        assets=data.assets,
+        layout="single" if single else "group",
+        size_px=-(-side // _SIZE_STEP_PX) * _SIZE_STEP_PX,
+        max_faces=data.max_faces,
+    )
+
+
+def describe_rendered(config: TrainConfig) -> DatasetInfo:
+    """Describe the scenes for a model card; the licence of photographic assets is for the user to say."""
+    level = config.data.synthesize
+    return DatasetInfo(
+        name=f"morphable-synth, {level}, rendered while training",
+        license="CC0-1.0" if level == "procedural" else "",
+        model="open",
+    )
+
+
+class RenderedScenes:
+    """Scenes by position: infinitely many, rendered in this process or in `data.workers` others."""
+
+    def __init__(self, config: TrainConfig, model: MorphableModel) -> None:
+        self._scenes, self._seed, self._data, self._model = scene_config(config), config.run.seed, config.data, model
+        workers = config.data.workers
+        self._pool = ProcessPoolExecutor(workers, get_context("spawn")) if workers else None
+
+    def read(self, position: int) -> Record:
+        """Render the scene of a position, with exact labels."""
+        if self._pool is None:
+            return _render(self._scenes, self._seed, position)
+        return self._pool.submit(_render, self._scenes, self._seed, position).result()
+
+    def take(self, positions: Int[Tensor, " chosen"]) -> tuple[UInt8[Tensor, "chosen 4 side side"], SourceFaces]:
+        """Render single faces and cut them out, as a `CropSet` holds them.
+
+        Raises:
+            ValueError: The scenes of a position show no face of `data.min_face_px`.
+        """
+        crops = self._crops(positions.tolist())
+        faces = [
+            source_faces(labels, size_hw, self._model).with_crop(crop_from_source)
+            for _, crop_from_source, labels, size_hw in crops
+        ]
+        return torch.stack([crop for crop, *_ in crops]), SourceFaces.concatenate(faces)
+
+    def _crops(self, positions: Sequence[int]) -> list[_Crop]:
+        """Crops of some positions, in order."""
+        arguments = [(self._scenes, self._seed, position, self._data) for position in positions]
+        if self._pool is None:
+            return [_crop(*values) for values in arguments]
+        return [future.result() for future in [self._pool.submit(_crop, *values) for values in arguments]]
+
+
+def _render(scenes: SceneConfig, seed: int, index: int) -> Record:
+    """Render one scene; runs in a worker."""
+    return record_from_sample(render_scene(sample_scene(seed, index, scenes)), f"{seed}_{index}")
+
+
+def _crop(scenes: SceneConfig, seed: int, position: int, data: DataConfig) -> _Crop:
+    """Render until there is a usable face, and cut it out; runs in a worker."""
+    for index in range(position * _TRIES, (position + 1) * _TRIES):
+        record = _render(scenes, seed, index)
+        size_hw = record.image.shape[0], record.image.shape[1]
+        usable = usable_faces(record.labels, size_hw, data.min_face_px)
+        if usable:
+            crop, crop_from_source = cut_crop(record, usable[0], data)
+            return crop, crop_from_source, record.labels.select(usable[:1]), size_hw
+    raise ValueError(
+        f"data.min_face_px must let faces of rendered pictures of {scenes.size_px} px pass, "
+        f"got {data.min_face_px:g}; lower it"
+    )

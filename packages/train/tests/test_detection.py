@@ -1,0 +1,88 @@
+"""Recall and precision on whole pictures, by hand and through a detector that knows the answer."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from stand_in import draw_truth
+from tiny_run import SIZE, write_shards
+
+from morphable_detector_head import FaceParameters
+from morphable_train.detection import (
+    PictureSet,
+    detection_sheet,
+    match,
+    measure_detection,
+    open_pictures,
+    overlaps,
+)
+
+
+def test_overlap_by_hand():
+    # 10 x 10 boxes shifted by 5: shared 50, union 150
+    a, b = torch.tensor([[0.0, 0.0, 10.0, 10.0]]), torch.tensor([[5.0, 0.0, 15.0, 10.0], [20.0, 20.0, 30.0, 30.0]])
+    torch.testing.assert_close(overlaps(a, b), torch.tensor([[1 / 3, 0.0]]))
+
+
+def test_a_face_is_found_once():
+    truth = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
+    found = torch.tensor([[0.0, 1.0, 10.0, 11.0], [0.0, 0.0, 10.0, 10.0], [40.0, 40.0, 50.0, 50.0]])
+    assert match(found, truth).tolist() == [True, False, False]
+    assert match(found, truth[:0]).tolist() == [False, False, False]
+    assert match(found[:0], truth).tolist() == []
+
+
+def knowing(model, count):
+    """The true parameters of the pictures that `write_shards` makes."""
+    truths = [draw_truth(model, 2, index, size_px=SIZE, face_px=(40, 60)) for index in range(count)]
+    return [FaceParameters(**truth) for truth in truths]
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    folder = write_shards(tmp_path_factory.mktemp("data") / "groups", 3, faces=2)
+    return open_pictures(folder, input_px=SIZE, max_pictures=3)
+
+
+def test_a_detector_that_knows_the_answer_finds_everything(model, surface, scenes):
+    found = knowing(model, 3)
+    values = measure_detection(found, scenes, surface)
+    assert values == {"recall": 1.0, "faces": 6.0, "pictures": 3.0, "precision": 1.0, "false_per_picture": 0.0}
+    sheet = detection_sheet(found, scenes, model)
+    assert sheet.shape == (SIZE, 3 * SIZE, 3)
+
+
+def test_a_missed_face_and_a_false_one(model, surface, scenes):
+    found = knowing(model, 3)
+    found[0] = found[0][torch.tensor([0])]
+    away = found[1][torch.tensor([0])]
+    away = FaceParameters(**{**vars(away), "translation": away.translation + torch.tensor([5.0, 0.0, 0.0])})
+    found[1] = FaceParameters(
+        **{name: torch.cat([value, getattr(away, name)]) for name, value in vars(found[1]).items()}
+    )
+    values = measure_detection(found, scenes, surface)
+    assert values["recall"] == pytest.approx(5 / 6)
+    assert values["precision"] == pytest.approx(5 / 6)
+    assert values["false_per_picture"] == pytest.approx(1 / 3)
+
+
+def test_photographs_tell_recall_alone(model, surface, tmp_path):
+    Image.new("RGB", (200, 100)).save(tmp_path / "a.png")
+    points = np.random.default_rng(0).uniform(40, 80, (2, 68, 2))
+    (tmp_path / "landmarks68.json").write_text(json.dumps({"a.png": {"landmarks68_px": points.tolist()}}))
+    data = open_pictures(tmp_path, input_px=64, max_pictures=5)
+    assert isinstance(data, PictureSet)
+    assert not data.complete
+    # 200 x 100 into 64 x 64: scale 0.32, 16 rows of padding above
+    expected = torch.from_numpy(points).float() * 0.32 + torch.tensor([0.0, 16.0])
+    torch.testing.assert_close(data.landmarks68_px[0], expected, atol=1e-4, rtol=0)
+    nothing = [knowing(model, 1)[0][torch.zeros(0, dtype=torch.long)]]
+    assert measure_detection(nothing, data, surface) == {"recall": 0.0, "faces": 2.0, "pictures": 1.0}
+
+
+def test_a_folder_without_labels_is_refused(tmp_path):
+    (tmp_path / "landmarks68.json").write_text("{}")
+    with pytest.raises(ValueError, match="at least one labelled picture"):
+        open_pictures(tmp_path, input_px=64, max_pictures=5)
