@@ -1,5 +1,6 @@
 """Shards, resuming, the command line, the assets check."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from morphable_synth import (
     sample_scene,
 )
 from morphable_synth.cli import main
+from morphable_synth.provenance import code_version
 
 TINY = SceneConfig(layout="single", size_px=64, camera_effects=False)
 
@@ -52,6 +54,32 @@ def test_other_settings_in_one_folder_are_refused(tmp_path: Path):
     generate(_config(tmp_path, count=1), quiet=True)
     with pytest.raises(ValueError, match="other seed; choose another folder"):
         generate(_config(tmp_path, seed=1), quiet=True)
+
+
+def test_another_version_of_the_code_is_recorded_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    generate(_config(tmp_path, count=1, shard_size=1), quiet=True)
+    generate(_config(tmp_path, count=1, shard_size=1), quiet=True)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("morphable_synth.shards.code_version", lambda: "9.9")
+    generate(_config(tmp_path, count=1, shard_size=1), quiet=True)
+    assert "are continued by 9.9" in capsys.readouterr().err
+    assert json.loads((tmp_path / "run.json").read_text())["versions"] == [code_version(), "9.9"]
+
+
+def test_data_set_says_what_it_is_made_of(tmp_path: Path):
+    generate(_config(tmp_path, count=1), quiet=True)
+    described = json.loads((tmp_path / "dataset.json").read_text())
+    assert described["format_version"] == 1
+    assert described["license"] == "CC0-1.0"
+    assert described["sources"] == [{"name": "open face model and base mesh hm08", "license": "CC0-1.0"}]
+    assert described["settings"]["scenes"]["size_px"] == 64
+    # shards of other assets in the same folder add their sources
+    described["sources"].insert(0, {"name": "skins", "license": "CC-BY"})
+    (tmp_path / "dataset.json").write_text(json.dumps(described))
+    generate(_config(tmp_path, count=1), quiet=True)
+    assert json.loads((tmp_path / "dataset.json").read_text())["license"] == "CC-BY; CC0-1.0"
 
 
 @pytest.mark.slow

@@ -46,6 +46,15 @@ def span(a, b, c, limit):  # type: ignore[no-untyped-def]
     return max(first, 0), min(last, limit - 1)
 
 
+@per_pixel
+def barycentric(ax, ay, bx, by, cx, cy, inverse_area, x, y):  # type: ignore[no-untyped-def]
+    """Weights of a triangle's corners on the screen at the centre of a pixel; all positive inside."""
+    px, py = x + 0.5, y + 0.5
+    u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) * inverse_area
+    v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inverse_area
+    return u, v, 1.0 - u - v
+
+
 @compiled
 def rasterize(screen, triangles, selected, zbuffer, owner):  # type: ignore[no-untyped-def]
     """Draw the selected triangles into a z-buffer of inverse depth; ``owner`` gets the nearest triangle's number."""
@@ -59,12 +68,8 @@ def rasterize(screen, triangles, selected, zbuffer, owner):  # type: ignore[no-u
         y0, y1 = span(ay, by, cy, rows)
         inv = 1.0 / area
         for y in range(y0, y1 + 1):
-            py = y + 0.5
             for x in range(x0, x1 + 1):
-                px = x + 0.5
-                u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) * inv
-                v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inv
-                w = 1.0 - u - v
+                u, v, w = barycentric(ax, ay, bx, by, cx, cy, inv, x, y)
                 if u < 0.0 or v < 0.0 or w < 0.0:
                     continue
                 depth = u * az + v * bz + w * cz
@@ -137,12 +142,8 @@ def cover(soup: Soup, texels: Texels, screen, lod, ordered, zbuffer, amount, cov
         m = soup.material[t]
         texture, bias, inv = soup.texture[m], soup.depth_bias_m[m], 1.0 / area
         for y in range(y0, y1 + 1):
-            py = y + 0.5
             for x in range(x0, x1 + 1):
-                px = x + 0.5
-                u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) * inv
-                v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inv
-                w = 1.0 - u - v
+                u, v, w = barycentric(ax, ay, bx, by, cx, cy, inv, x, y)
                 if u < 0.0 or v < 0.0 or w < 0.0:
                     continue
                 u, v, w = u * az, v * bz, w * cz

@@ -6,7 +6,7 @@ import numpy as np
 
 from morphable_synth._arrays import Light, Scratch, Soup, Texels
 from morphable_synth._compiled import per_pixel
-from morphable_synth._kernels import corners, fetch, span
+from morphable_synth._kernels import barycentric, corners, fetch, span
 
 
 @per_pixel
@@ -110,17 +110,13 @@ def shade_opaque(soup: Soup, light: Light, texels: Texels, screen, lod, owner, c
     out = scratch.color
     rows, cols = owner.shape
     for y in range(rows):
-        py = y + 0.5
         for x in range(cols):
             t = owner[y, x]
             if t < 0:
                 continue
-            px = x + 0.5
             ax, ay, az, bx, by, bz, cx, cy, cz, area = corners(screen, soup.triangles, t)
-            inv = 1.0 / area
-            u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) * inv
-            v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inv
-            u, v, w = u * az, v * bz, (1.0 - u - v) * cz
+            u, v, w = barycentric(ax, ay, bx, by, cx, cy, 1.0 / area, x, y)
+            u, v, w = u * az, v * bz, w * cz
             inverse = 1.0 / (u + v + w)
             _shaded(soup, light, texels, t, u * inverse, v * inverse, w * inverse, lod[t], scratch)
             for ch in range(3):
@@ -142,12 +138,8 @@ def blend(soup: Soup, light: Light, texels: Texels, screen, lod, ordered, zbuffe
         y0, y1 = span(ay, by, cy, rows)
         bias, inv = soup.depth_bias_m[soup.material[t]], 1.0 / area
         for y in range(y0, y1 + 1):
-            py = y + 0.5
             for x in range(x0, x1 + 1):
-                px = x + 0.5
-                u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) * inv
-                v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inv
-                w = 1.0 - u - v
+                u, v, w = barycentric(ax, ay, bx, by, cx, cy, inv, x, y)
                 if u < 0.0 or v < 0.0 or w < 0.0:
                     continue
                 u, v, w = u * az, v * bz, w * cz

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from morphable_synth._compiled import compiled, per_pixel
-from morphable_synth._kernels import corners, span
+from morphable_synth._kernels import barycentric, corners, span
 
 NORMAL_OFFSET_M = 0.003
 """Shadow tests start this far outside the surface, against self-shadowing of coarse maps."""
@@ -47,10 +47,7 @@ def shadow_map(xyz, triangles, center, radius_m, frame, out):  # type: ignore[no
         inv = 1.0 / area
         for y in range(y0, y1 + 1):
             for x in range(x0, x1 + 1):
-                px, py = x + 0.5, y + 0.5
-                u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) * inv
-                v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inv
-                w = 1.0 - u - v
+                u, v, w = barycentric(ax, ay, bx, by, cx, cy, inv, x, y)
                 if u >= 0.0 and v >= 0.0 and w >= 0.0:
                     height = u * az + v * bz + w * cz
                     if height > out[y, x]:

@@ -1,6 +1,7 @@
 """Exact labels of a rendered scene."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,11 +10,13 @@ from jaxtyping import Bool, Float, Int, UInt8
 from morphable_synth.figure import Figure
 from morphable_synth.library import Library
 from morphable_synth.parts import FIRST_COVERING_PART, part
-from morphable_synth.scene import GLOBAL_FOCAL_PX, Scene
+from morphable_synth.scene import GLOBAL_FOCAL_PX, Person, Scene
 from morphable_synth.soup import LitScene
 
 _VISIBLE_TOLERANCE_M = 0.006
 """A landmark counts as seen if nothing lies farther than this before it."""
+_MIN_SHOWN_PX = 8
+"""Faces with less visible skin are not labelled."""
 
 
 @dataclass(frozen=True)
@@ -83,51 +86,59 @@ def face_labels(
 ) -> Sample:
     """Gather the labels of the faces that show enough."""
     size = scene.config.size_px
-    faces = (
-        np.stack([figure.face_cam for figure in figures])
-        if figures
-        else np.zeros((0, library.model.num_vertices, 3), np.float32)
-    )
-    with torch.no_grad():
-        static = library.model.landmarks(torch.from_numpy(faces)).numpy()
-        contour = library.model.contour_landmarks(torch.from_numpy(faces)).numpy() if len(faces) else static
+    static, contour = _landmarks(library, figures)
     static_px = project(static, size)
     skin, part_map, owner_face = _skin_pixels(library, pixels)
-    shown = np.array([((owner_face == k) & skin).sum() for k in range(len(faces))], np.float32)
-    share = shown / np.maximum([_skin_alone(library, face, size) for face in faces], 1.0) if len(faces) else shown
+    shown = np.array([((owner_face == k) & skin).sum() for k in range(len(figures))], np.float32)
+    share = shown / np.array([max(_skin_alone(library, figure.face_cam, size), 1.0) for figure in figures], np.float32)
     box = np.concatenate([static_px.min(1), static_px.max(1)], -1)
     center = (box[:, :2] + box[:, 2:]) / 2
     inside = ((center > 0) & (center < size)).all(1)
-    kept = np.flatnonzero((share >= scene.config.min_visible) & inside & (shown >= 8))
-    row_of = np.full(len(faces) + 1, -1, np.int32)
+    kept = np.flatnonzero((share >= scene.config.min_visible) & inside & (shown >= _MIN_SHOWN_PX))
+    row_of = np.full(len(figures) + 1, -1, np.int32)
     row_of[kept] = np.arange(len(kept))
-    people = [scene.people[k] for k in kept]
-
-    def stack(name: str, *width: int) -> np.ndarray:
-        return np.array([getattr(person, name) for person in people], np.float32).reshape(len(people), *width)
-
-    model = library.model
     return Sample(
         image=image,
         focal_px=GLOBAL_FOCAL_PX,
-        identity=stack("identity", model.num_identity),
-        expression=stack("expression", model.num_expression),
-        albedo=stack("albedo", model.num_albedo),
-        albedo_valid=np.array([not p.skin.base for p in people], bool),
-        rotation_head=stack("rotation_head", 3, 3),
-        translation_m=stack("translation_m", 3),
+        **_person_labels(library, [scene.people[k] for k in kept]),
         landmarks68_px=static_px[kept],
         landmarks68_contour_px=project(contour, size)[kept],
         landmarks68_cam_m=static[kept],
         landmark_visible=_visible(static, static_px, pixels)[kept],
         box_xyxy_px=box[kept],
         center_px=center[kept],
-        visible_share=np.asarray(share[kept], np.float32),
+        visible_share=share[kept],
         face_index=row_of[owner_face],
         part=part_map.astype(np.uint8),
         skin_mask=skin & (row_of[owner_face] >= 0),
         depth_m=np.where(pixels.owner >= 0, 1 / np.maximum(pixels.inverse_depth, 1e-6), 0).astype(np.float32),
     )
+
+
+def _landmarks(library: Library, figures: list[Figure]) -> tuple[np.ndarray, np.ndarray]:
+    """The 68 points of each face in the camera frame: on the surface, and on the outline."""
+    if not figures:
+        return np.zeros((0, 68, 3), np.float32), np.zeros((0, 68, 3), np.float32)
+    faces = torch.from_numpy(np.stack([figure.face_cam for figure in figures]))
+    with torch.no_grad():
+        return library.model.landmarks(faces).numpy(), library.model.contour_landmarks(faces).numpy()
+
+
+def _person_labels(library: Library, people: list[Person]) -> dict[str, Any]:
+    """What is labelled as it was drawn."""
+    model = library.model
+    widths = {
+        "identity": (model.num_identity,),
+        "expression": (model.num_expression,),
+        "albedo": (model.num_albedo,),
+        "rotation_head": (3, 3),
+        "translation_m": (3,),
+    }
+    labels = {
+        name: np.array([getattr(person, name) for person in people], np.float32).reshape(len(people), *width)
+        for name, width in widths.items()
+    }
+    return {**labels, "albedo_valid": np.array([not person.skin.base for person in people], bool)}
 
 
 def _skin_pixels(library: Library, pixels: PixelLabels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -138,9 +138,13 @@ class Library:
     def decode(
         self, identity: Float[np.ndarray, "faces id"], expression: Float[np.ndarray, "faces expr"]
     ) -> Float[np.ndarray, "faces verts 3"]:
-        """Return the vertices of faces in the model frame."""
+        """Return the vertices of faces in the model frame.
+
+        One face at a time: a product of matrices rounds differently with the number of rows and of torch's threads.
+        """
+        pairs = zip(torch.from_numpy(identity), torch.from_numpy(expression), strict=True)
         with torch.no_grad():
-            return self.model.decode_shape(torch.from_numpy(identity), torch.from_numpy(expression)).numpy()
+            return np.stack([self.model.decode_shape(*pair).numpy() for pair in pairs])
 
     def proxy(self, style: Style, *, min_alpha: float = 0.0) -> ProxyMesh:
         """Return a proxy mesh, without triangles bound to base mesh vertices that `Hm08` does not make.

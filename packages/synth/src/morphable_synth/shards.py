@@ -3,23 +3,28 @@
 import io
 import json
 import os
+import sys
 import tarfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
 from morphable_synth.labels import FACE_LABELS, Sample
+from morphable_synth.provenance import Source, code_version, license_of, sources_of
 from morphable_synth.render import render_scene
 from morphable_synth.sampling import sample_scene
 from morphable_synth.scene import SceneConfig
 
 FORMAT_VERSION = 1
+DESCRIPTION_FILE = "dataset.json"
+"""Beside the shards: name, licence, sources with their licences, and settings of the data set."""
 _JPEG_QUALITY = 95
 _OTHER_RUN = (
     "out must be empty or hold shards of the same settings, got {path} with other {names}; choose another folder"
@@ -79,24 +84,47 @@ def generate(config: GenerateConfig, *, quiet: bool = False) -> list[Path]:
 
 
 def _claim(config: GenerateConfig) -> None:
-    """Record the settings, or compare them with those of the shards already there."""
+    """Record the settings, or compare them with those of the shards already there; describe the data set.
+
+    Several versions of the code in one folder are recorded and said, not refused.
+    """
     settings = json.loads(json.dumps(asdict(config), default=str))
     for name in ("out", "workers"):
         settings.pop(name)
     settings["scenes"].pop("assets")
-    record = {"format_version": FORMAT_VERSION, "settings": settings}
-    path = config.out / "run.json"
-    if not path.exists():
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
-        temporary.replace(path)
-        return
-    known = json.loads(path.read_text())
-    if known != record:
-        old = known.get("settings", {})
-        names = [n for n in settings if n != "count" and settings[n] != old.get(n)]
-        if names or known.get("format_version") != FORMAT_VERSION:
-            raise ValueError(_OTHER_RUN.format(path=path, names=", ".join(names) or "format_version"))
+    path, current = config.out / "run.json", code_version()
+    known = json.loads(path.read_text()) if path.exists() else {"format_version": FORMAT_VERSION, "settings": settings}
+    old = known.get("settings", {})
+    names = [name for name in settings if name != "count" and settings[name] != old.get(name)]
+    if names or known.get("format_version") != FORMAT_VERSION:
+        raise ValueError(_OTHER_RUN.format(path=path, names=", ".join(names) or "format_version"))
+    versions = known.get("versions", ["not recorded"] if path.exists() else [])
+    if versions and versions[-1] != current:
+        sys.stderr.write(f"{config.out}: shards of {', '.join(versions)} are continued by {current}\n")
+    versions += [current] if current not in versions else []
+    _write_json(path, {"format_version": FORMAT_VERSION, "settings": settings, "versions": versions})
+    _describe(config, settings)
+
+
+def _describe(config: GenerateConfig, settings: dict[str, Any]) -> None:
+    """Write `dataset.json`: what the pictures are made of, for whoever trains on them."""
+    path = config.out / DESCRIPTION_FILE
+    before = json.loads(path.read_text())["sources"] if path.exists() else []
+    sources = tuple(dict.fromkeys((*(Source(**entry) for entry in before), *sources_of(config.scenes))))
+    description = {
+        "format_version": FORMAT_VERSION,
+        "name": f"morphable-synth, {config.scenes.level}, {config.scenes.layout}, series {config.seed}",
+        "license": license_of(sources),
+        "sources": [asdict(source) for source in sources],
+        "settings": settings,
+    }
+    _write_json(path, description)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    temporary.replace(path)
 
 
 def _write_shard(scenes: SceneConfig, seed: int, start: int, count: int, path: Path) -> None:
