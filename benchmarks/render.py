@@ -1,20 +1,25 @@
 """How fast faces are drawn: the rasteriser alone, one and two cores, the training form, memory, and CUDA.
 
-`python benchmarks/render.py` prints a Markdown table. Times are medians, with the
-best beside them for busy machines; what is compared is measured in one run, in turn. Numbers of other systems are
-quoted, not measured, and say so.
+`python benchmarks/render.py` prints a Markdown table. Times are medians, with the best beside them for busy machines;
+what is compared is measured in one run, in turn; `--parts costs` counts processor time, which other programs disturb
+less. Numbers of other systems are quoted, not measured, and say so.
 """
 
 import argparse
+import json
+import math
 import os
 import platform
 import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numba
 import torch
 from torch import Tensor
 
@@ -77,24 +82,41 @@ def with_threads(count: int, task: Callable[[], object]) -> Callable[[], object]
 
 
 def rasterizer(repeats: int) -> None:
-    """Time the rasteriser alone."""
+    """Time the rasteriser alone, and how much two cores of this machine can give at all."""
     vertices, triangles = bulged_grid()
 
     def draw() -> mr.Fragments:
         return mr.rasterize(vertices, triangles, focal_px=mr.GLOBAL_FOCAL_PX, size_hw=(224, 224))
+
+    def draw_big() -> mr.Fragments:
+        return mr.rasterize(vertices, triangles, focal_px=mr.GLOBAL_FOCAL_PX * 4, size_hw=(896, 896))
 
     covered = float(draw().mask.float().mean())
     one, two = timings(with_threads(1, draw), with_threads(2, draw), repeats=repeats)
     name = f"rasterise {len(triangles)} triangles on {covered:.0%} of 224x224"
     ROWS.append((f"{name}, 1 core", f"{one}", "<= 2.0 ms"))
     ROWS.append(("the same, 2 cores", f"{two}, {ratio(one, two)}", ">= 1.6 x"))
-
-    def draw_big() -> mr.Fragments:
-        return mr.rasterize(vertices, triangles, focal_px=mr.GLOBAL_FOCAL_PX * 4, size_hw=(896, 896))
-
     one, two = timings(with_threads(1, draw_big), with_threads(2, draw_big), repeats=max(repeats // 4, 3))
     ROWS.append(("the same mesh on 896x896, 1 core", f"{one}", ""))
     ROWS.append(("the same, 2 cores", f"{two}, {ratio(one, two)}", ""))
+    with ThreadPoolExecutor(1) as pool:
+
+        def both() -> None:
+            other = pool.submit(arithmetic, 500_000)
+            arithmetic(500_000)
+            other.result()
+
+        one, two = timings(lambda: arithmetic(1_000_000), both, repeats=repeats)
+    ROWS.append(("arithmetic without memory, 2 cores: the most this machine gives", ratio(one, two), ""))
+
+
+@numba.njit(nogil=True)
+def arithmetic(steps: int) -> float:
+    """Compute something that no cache, memory or lock slows down."""
+    value = 0.5
+    for _ in range(steps):
+        value = 3.9 * value * (1.0 - value)
+    return value
 
 
 def ratio(slow: Timing, fast: Timing) -> str:
@@ -103,21 +125,25 @@ def ratio(slow: Timing, fast: Timing) -> str:
 
 
 class Training:
-    """A batch of open faces, one per image, and a step forward and backward to coefficients and pose."""
+    """Open faces in a batch of images, and a step forward and backward to coefficients and pose."""
 
-    def __init__(self, batch: int, size: int, device: str) -> None:
+    def __init__(self, faces: int, size: int, device: str, *, per_image: int = 1, fill: float = 1.0) -> None:
         self.model = morphable.load("open").to(device)
-        self.size, self.batch = size, batch
+        self.size, self.num_images = size, -(-faces // per_image)
         generator = torch.Generator().manual_seed(0)
         counts = (self.model.num_identity, self.model.num_expression, self.model.num_albedo)
-        identity, expression, albedo = (torch.randn(batch, n, generator=generator) * 0.3 for n in counts)
-        turn = torch.randn(batch, 3, generator=generator) * 0.2
-        # A head of 0.3 m fills the picture's height: f / z = size / 0.3
-        place = torch.tensor([0.0, 0.0, mr.GLOBAL_FOCAL_PX * 0.3 / size]).repeat(batch, 1)
-        light = torch.zeros(batch, 9, 3)
+        identity, expression, albedo = (torch.randn(faces, n, generator=generator) * 0.3 for n in counts)
+        turn = torch.randn(faces, 3, generator=generator) * 0.2
+        # The faces of an image stand on a grid; a head of 0.3 m fills that part of its cell: f / z = px / 0.3
+        side = math.ceil(math.sqrt(per_image))
+        depth_m = mr.GLOBAL_FOCAL_PX * 0.3 / (size * fill / side)
+        slot = torch.arange(faces) % per_image
+        offset_px = (torch.stack([slot % side, slot // side], dim=1) + 0.5) * size / side - size / 2
+        place = torch.cat([offset_px * depth_m / mr.GLOBAL_FOCAL_PX, torch.full((faces, 1), depth_m)], dim=1)
+        light = torch.zeros(faces, 9, 3)
         self.leaves = [x.to(device).requires_grad_() for x in (identity, expression, albedo, turn, place, light)]
-        self.images = torch.rand(batch, size, size, 3, generator=generator).to(device)
-        self.index = torch.arange(batch, device=device)
+        self.images = torch.rand(self.num_images, size, size, 3, generator=generator).to(device)
+        self.index = (torch.arange(faces) // per_image).to(device)
 
     def forward(self) -> mr.RenderedPixels:
         """Decode and render."""
@@ -130,7 +156,7 @@ class Training:
             self.model.decode_albedo(albedo),
             illumination=light,
             image_index=self.index,
-            num_images=self.batch,
+            num_images=self.num_images,
             focal_px=mr.GLOBAL_FOCAL_PX,
             size_hw=(self.size, self.size),
         )
@@ -173,21 +199,61 @@ def training(repeats: int) -> None:
         repeats=repeats,
     )
     for name, took in zip(names, results, strict=True):
-        aim = "<= 25 ms" if name == "whole step" else ""
+        aim = "<= 25 ms" if name == "step" else ""
         ROWS.append((f"training form, 16 at 224x224 ({covered:.0%} covered): {name}", took.per_face(16), aim))
 
 
-def memory(size: int) -> None:
-    """Measure the growth of peak memory in one training step; run in a fresh process."""
-    torch.set_num_threads(2)
-    Training(1, 64, "cpu").step()  # libraries, kernels, model
-    state = Training(16, size, "cpu")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+CASES = (
+    (1, 512, 1, 1.0),
+    (4, 512, 1, 1.0),
+    (16, 512, 1, 1.0),
+    (16, 256, 1, 1.0),
+    (16, 128, 1, 1.0),
+    (16, 512, 1, 0.25),
+    (16, 512, 4, 1.0),
+)
+"""Faces, image size, faces per image, and which part of its room a head fills."""
+
+
+def costs(repeats: int) -> None:
+    """Measure processor time and memory of the training form against image size and faces."""
+    for case in CASES:
+        command = [sys.executable, __file__, "--case", *map(str, case), "--repeats", str(repeats)]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True
+        )  # a fresh process: peaks are for good
+        cpu_ms, grown_mib, peak_mib, pixels, *first = json.loads(done.stdout)
+        faces, size, per_image, fill = case
+        name = f"one step, {faces} faces in {-(-faces // per_image)} of {size}x{size}"
+        name += f", {fill:g} of the room" if fill != 1 else ""
+        result = f"{pixels / 1000:.0f}k pixels covered: {cpu_ms / faces:.0f} ms of processor per face, "
+        result += f"{grown_mib:.0f} MiB more, {peak_mib:.0f} in all"
+        ROWS.append((name, result, "< 1500 MiB" if case == (16, 512, 1, 1.0) else ""))
+    result = f"{first[0]:.2f} s, {first[1]:.2f} s of processor"
+    ROWS.append(("first picture of a process after imports and loading the model", result, "<= 0.3 s"))
+
+
+def one_case(faces: int, size: int, per_image: int, fill: float, repeats: int) -> None:
+    """Print as JSON: ms of processor per step, MiB grown and in all, pixels, seconds of the first picture."""
+    torch.set_num_threads(1)
+    warm = Training(1, 64, "cpu")
+    start = time.perf_counter(), time.process_time()
+    with torch.no_grad():
+        warm.forward()  # loads the kernels' machine code from disk, or compiles it
+    first = time.perf_counter() - start[0], time.process_time() - start[1]
+    warm.step()
+    state = Training(faces, size, "cpu", per_image=per_image, fill=fill)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     state.step()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    covered = float(state.forward().mask.float().mean())
-    name = f"peak memory of the step, 16 at {size}x{size} ({covered:.0%} covered)"
-    ROWS.append((name, f"{(peak - before) / 1024:.0f} MiB more, {peak / 1024:.0f} in all", "< 1500"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    times = []
+    for _ in range(repeats):
+        start = time.process_time()
+        state.step()
+        times.append((time.process_time() - start) * 1e3)
+    with torch.no_grad():
+        covered = int(state.forward().mask.sum())
+    print(json.dumps([min(times), peak - before, peak, covered, *first]))
 
 
 def cuda(repeats: int) -> None:
@@ -208,15 +274,18 @@ def cuda(repeats: int) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the parts asked for and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", nargs="+", default=["memory", "rasterizer", "training", "cuda"])
+    parser.add_argument("--parts", nargs="+", default=["costs", "rasterizer", "training", "cuda"])
     parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--case", nargs=4, type=float, metavar=("FACES", "SIZE", "PER_IMAGE", "FILL"))
     options = parser.parse_args(argv)
-    parts = {"rasterizer": rasterizer, "training": lambda n: training(max(n // 4, 3)), "cuda": cuda}
+    if options.case:
+        faces, size, per_image, fill = options.case
+        one_case(int(faces), int(size), int(per_image), fill, options.repeats)
+        return 0
+    parts = {"costs": lambda n: costs(max(n // 20, 2)), "rasterizer": rasterizer, "cuda": cuda}
+    parts["training"] = lambda n: training(max(n // 4, 3))
     for name in options.parts:
-        if name == "memory":
-            memory(512)
-        else:
-            parts[name](options.repeats)
+        parts[name](options.repeats)
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}\n")
     print("| what | result | aim |\n|---|---|---|")
     print("\n".join(f"| {' | '.join(row)} |" for row in ROWS))

@@ -71,6 +71,21 @@ def test_recovers_the_true_pose_of_a_true_camera():
     torch.testing.assert_close(back.translation_m, translation, atol=0.02, rtol=0.02)
 
 
+def test_another_principal_point_turns_the_camera():
+    """A camera whose principal point is moved by f tan(a) sees far things as if the head turned by a."""
+    points, (rotation, translation) = face(2), pose(0.2, 0.0, 0.0, 40.0)
+    settings = {"focal_px": 4000.0, "true_focal_px": 4000.0, "size_hw": (400, 600)}
+    offset = 4000.0 * math.tan(0.1)
+    moved = refocus(points, rotation, translation, **settings, true_center_px=(300.0 - offset, 200.0))
+    assert moved.residual_px < 0.05  # 40 m away, perspective within the face is 0.003 of its size
+    assert (moved.translation_m[0] / moved.translation_m[2]).item() == pytest.approx(math.tan(0.1), abs=1e-4)
+    # x_cam turns from +z toward +x, about the camera's +y, which is the head frame's -y
+    expected = rotation_from_vector(torch.tensor([0.0, -0.1, 0.0]).double()) @ rotation
+    assert angle_deg(moved.rotation_head, expected) < 0.3
+    crop = refocus(points, rotation, translation, **settings, center_px=(100.0, 50.0), true_center_px=(100.0, 50.0))
+    torch.testing.assert_close(crop.rotation_head, rotation)
+
+
 def test_batch_equals_single_and_mixed_focal_lengths():
     poses = [pose(0.1 * k, 0.1 * k, 0.0, 1.0 + k) for k in range(3)]
     rotation, translation = (torch.stack(part) for part in zip(*poses, strict=True))

@@ -141,6 +141,20 @@ def test_batch_equals_single_also_with_different_meshes(reference):
     torch.testing.assert_close(nested.triangle, both.triangle[:, None])
 
 
+def test_a_second_picture_leaves_the_first_alone(reference):
+    """Memory that is kept between calls is none of the results'."""
+    vertices, triangles = reference.sphere(8, 12, 0.5)
+    vertices, triangles = tensor(vertices + [0, 0, 2]), torch.as_tensor(triangles)
+    settings = {"focal_px": 40.0, "size_hw": (32, 32)}
+    first = rasterize(vertices, triangles, **settings)
+    before = {name: getattr(first, name).clone() for name in Fragments.__dataclass_fields__}
+    rasterize(vertices + 0.2, triangles, **settings)
+    again = rasterize(vertices, triangles, **settings)
+    for name, layer in before.items():
+        assert torch.equal(getattr(first, name), layer)
+        assert torch.equal(getattr(again, name), layer)
+
+
 def test_nearer_face_hides_the_farther_one():
     square = torch.tensor([[-0.2, -0.2, 0.0], [0.2, -0.2, 0.0], [-0.2, 0.2, 0.0], [0.2, 0.2, 0.0]])
     triangles = torch.tensor([[0, 1, 2], [1, 3, 2]])

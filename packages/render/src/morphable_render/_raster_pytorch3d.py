@@ -24,16 +24,8 @@ def draw(
             "backend 'pytorch3d' must be installed, got no such package; "
             "run `pip install 'morphable-render[pytorch3d]'` or use 'numba'"
         ) from error
-    num_images, (num_meshes, num_triangles, _) = len(focal_px), triangles.shape
-    vertices = _normalized(vertices_cam, focal_px[image_index], size_hw)
-    verts, faces, first = [], [], []
-    for image in range(num_images):
-        mine = (image_index == image).nonzero()[:, 0]
-        offset = torch.arange(len(mine), device=mine.device)[:, None, None] * vertices.shape[1]
-        mesh = triangles.expand(len(mine), -1, -1) if num_meshes == 1 else triangles[mine]
-        verts.append(vertices[mine].reshape(-1, 3))
-        faces.append((mesh + offset).reshape(-1, 3))
-        first.append(mine)
+    points = _normalized(vertices_cam, focal_px[image_index], size_hw)
+    verts, faces, slots = _by_image(points, triangles, image_index, num_images=len(focal_px))
     pix_to_face, z, barycentric, _ = rasterize_meshes(
         Meshes(verts, faces),
         image_size=size_hw,
@@ -47,7 +39,7 @@ def draw(
     )
     mask = pix_to_face[..., 0] >= 0
     packed = pix_to_face[..., 0].clamp(min=0)
-    slots = torch.cat(first)  # packed faces are ordered image by image, mesh by mesh
+    num_triangles = triangles.shape[1]
     face = slots[packed // num_triangles] if len(slots) else packed
     zero = torch.zeros_like(packed)
     return (
@@ -57,6 +49,21 @@ def draw(
         torch.where(mask, z[..., 0], 0.0),
         mask,
     )
+
+
+def _by_image(
+    points: Tensor, triangles: Tensor, image_index: Tensor, *, num_images: int
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """Join the meshes of each image into one; return vertices, triangles, and the meshes in the packed order."""
+    verts, faces, slots = [], [], []
+    for image in range(num_images):
+        mine = (image_index == image).nonzero()[:, 0]
+        offset = torch.arange(len(mine), device=mine.device)[:, None, None] * points.shape[1]
+        mesh = triangles.expand(len(mine), -1, -1) if len(triangles) == 1 else triangles[mine]
+        verts.append(points[mine].reshape(-1, 3))
+        faces.append((mesh + offset).reshape(-1, 3))
+        slots.append(mine)
+    return verts, faces, torch.cat(slots)
 
 
 def _normalized(vertices_cam: Tensor, focal_px: Tensor, size_hw: tuple[int, int]) -> Tensor:

@@ -46,6 +46,39 @@ def _weights(row, col, ax, ay, az, bx, by, bz, cx, cy, cz, focal, width, height,
 
 
 @triton.jit
+def _box(ax, ay, bx, by, cx, cy, width, height):  # type: ignore[no-untyped-def]
+    """First row and column, and number of rows and columns, of the pixels whose centres lie in a triangle's box."""
+    top, bottom = tl.minimum(ay, tl.minimum(by, cy)) - 0.5, tl.maximum(ay, tl.maximum(by, cy)) - 0.5
+    left, right = tl.minimum(ax, tl.minimum(bx, cx)) - 0.5, tl.maximum(ax, tl.maximum(bx, cx)) - 0.5
+    row0 = tl.ceil(tl.minimum(tl.maximum(top, 0.0), height + 0.0)).to(tl.int64)
+    col0 = tl.ceil(tl.minimum(tl.maximum(left, 0.0), width + 0.0)).to(tl.int64)
+    rows = tl.floor(tl.maximum(tl.minimum(bottom, height - 1.0), -1.0)).to(tl.int64) + 1 - row0
+    cols = tl.floor(tl.maximum(tl.minimum(right, width - 1.0), -1.0)).to(tl.int64) + 1 - col0
+    return row0, col0, rows, cols
+
+
+@triton.jit
+def _hit(row, col, ax, ay, qa, bx, by, qb, cx, cy, qc, focal, width, height, near_m, CROSSING: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Whether a triangle owns a pixel's centre, and its depth there."""
+    wa, wb, wc = _weights(row, col, ax, ay, qa, bx, by, qb, cx, cy, qc, focal, width, height, CROSSING)
+    if CROSSING:
+        total = wa + wb + wc
+        solid = total != 0
+        divisor = tl.where(solid, total, 1.0)
+        wa, wb, wc = wa / divisor, wb / divisor, wc / divisor
+        depth = wa * qa + wb * qb + wc * qc
+        hit = solid & (tl.minimum(wa, tl.minimum(wb, wc)) >= 0) & (depth > near_m)
+    else:
+        sign = tl.where((bx - ax) * (cy - ay) - (cx - ax) * (by - ay) > 0, 1.0, -1.0)
+        wa, wb, wc = sign * wa, sign * wb, sign * wc
+        hit = _owns(wa, sign * (cx - bx), sign * (cy - by))
+        hit = hit & _owns(wb, sign * (ax - cx), sign * (ay - cy)) & _owns(wc, sign * (bx - ax), sign * (by - ay))
+        inverse = wa * qa + wb * qb + wc * qc
+        depth = (wa + wb + wc) * (1.0 / tl.where(hit, inverse, 1.0))
+    return hit, depth
+
+
+@triton.jit
 def _draw(screen, camera, triangles, image_index, focal_px, z_bits, owner, near_m, num_faces, num_vertices, num_triangles, width, height, SHARED: tl.constexpr, PASS: tl.constexpr, CROSSING: tl.constexpr, BLOCK: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip  # noqa: E501
     """Pass 1 or 2 for a block of triangles; the second grid axis shares out the pixels of their boxes."""
     code = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -64,38 +97,17 @@ def _draw(screen, camera, triangles, image_index, focal_px, z_bits, owner, near_
         ax, ay, qa = _corner(camera, face, a, num_vertices, lane)
         bx, by, qb = _corner(camera, face, b, num_vertices, lane)
         cx, cy, qc = _corner(camera, face, c, num_vertices, lane)
-        sign = 1.0 + 0.0 * ax
         row0, col0 = tl.zeros_like(code), tl.zeros_like(code)
         rows, cols = row0 + height, col0 + width
     else:
-        area = (bx - ax) * (cy - ay) - (cx - ax) * (by - ay)
-        lane = lane & (least > 0) & (area != 0)
-        sign = tl.where(area > 0, 1.0, -1.0)
-        top, bottom = tl.minimum(ay, tl.minimum(by, cy)) - 0.5, tl.maximum(ay, tl.maximum(by, cy)) - 0.5
-        left, right = tl.minimum(ax, tl.minimum(bx, cx)) - 0.5, tl.maximum(ax, tl.maximum(bx, cx)) - 0.5
-        row0 = tl.ceil(tl.minimum(tl.maximum(top, 0.0), height + 0.0)).to(tl.int64)
-        col0 = tl.ceil(tl.minimum(tl.maximum(left, 0.0), width + 0.0)).to(tl.int64)
-        rows = tl.floor(tl.maximum(tl.minimum(bottom, height - 1.0), -1.0)).to(tl.int64) + 1 - row0
-        cols = tl.floor(tl.maximum(tl.minimum(right, width - 1.0), -1.0)).to(tl.int64) + 1 - col0
+        lane = lane & (least > 0) & ((bx - ax) * (cy - ay) - (cx - ax) * (by - ay) != 0)
+        row0, col0, rows, cols = _box(ax, ay, bx, by, cx, cy, width, height)
     lane = lane & (rows > 0) & (cols > 0)
     count = tl.where(lane, rows * cols, 0)
     width_or_1 = tl.maximum(cols, 1)
     for i in range(tl.program_id(1), tl.max(count), tl.num_programs(1)):
         row, col = row0 + i // width_or_1, col0 + i % width_or_1
-        wa, wb, wc = _weights(row, col, ax, ay, qa, bx, by, qb, cx, cy, qc, focal, width, height, CROSSING)
-        if CROSSING:
-            total = wa + wb + wc
-            solid = total != 0
-            divisor = tl.where(solid, total, 1.0)
-            wa, wb, wc = wa / divisor, wb / divisor, wc / divisor
-            depth = wa * qa + wb * qb + wc * qc
-            hit = solid & (tl.minimum(wa, tl.minimum(wb, wc)) >= 0) & (depth > near_m)
-        else:
-            wa, wb, wc = sign * wa, sign * wb, sign * wc
-            hit = _owns(wa, sign * (cx - bx), sign * (cy - by))
-            hit = hit & _owns(wb, sign * (ax - cx), sign * (ay - cy)) & _owns(wc, sign * (bx - ax), sign * (by - ay))
-            inverse = wa * qa + wb * qb + wc * qc
-            depth = (wa + wb + wc) * (1.0 / tl.where(hit, inverse, 1.0))
+        hit, depth = _hit(row, col, ax, ay, qa, bx, by, qb, cx, cy, qc, focal, width, height, near_m, CROSSING)
         hit = hit & (i < count)
         pixel = (image * height + row) * width + col
         bits = depth.to(tl.int64, bitcast=True)  # positive floats sort like their bits

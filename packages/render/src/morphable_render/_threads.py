@@ -1,11 +1,14 @@
-"""One pool of threads per process, as wide as PyTorch is allowed to be."""
+"""One pool of threads per process, as wide as PyTorch is allowed to be, and scratch memory that threads keep."""
 
+import math
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 Result = TypeVar("Result")
@@ -31,3 +34,23 @@ def run_all(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
     waiting = [pool.submit(task) for task in tasks[:-1]]
     last = tasks[-1]()
     return [future.result() for future in waiting] + [last]
+
+
+MAX_KEPT_BYTES = 1 << 24
+"""Scratch larger than this is given back after use."""
+
+_kept = threading.local()
+
+
+def scratch(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a float64 array with any content, the same memory in every call from this thread where it is small.
+
+    Memory fresh from the system costs a page fault per 4 KiB; for one picture those take as long as its triangles.
+    """
+    count = math.prod(shape)
+    kept: np.ndarray | None = getattr(_kept, name, None)
+    if kept is None or kept.size < count:
+        kept = np.empty(count)
+        if kept.nbytes <= MAX_KEPT_BYTES:
+            setattr(_kept, name, kept)
+    return kept[:count].reshape(shape)
