@@ -1,7 +1,8 @@
 """Reconstruct a rendered group and a photograph, or the pictures given, into `out/`.
 
 Run by `nox -s demo`, or `python examples/demo.py [PICTURE ...] [--out out] [--weights mobile]`. Leaves for every
-picture the overlay, three views, a GLB and a JSON.
+picture the overlay, three views, a GLB and a JSON. The picture of the repository's README is its `--sheet`:
+`nox -s demo -- --sheet docs/demo.png`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import tyro
 from PIL import Image
 
-from morphable_reconstruct import RunConfig, run
+from morphable_reconstruct import RunConfig, find_sources, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,12 @@ class DemoConfig:
     """Face model: open, or a model file."""
     seed: int = 7
     """Of the rendered group."""
+    sheet: Path | None = None
+    """Also put overlays and views side by side into one picture."""
+
+
+ROW_PX = 300
+"""Height of a row of the sheet."""
 
 
 def example_pictures(folder: Path, seed: int) -> tuple[str, ...]:
@@ -43,6 +50,23 @@ def example_pictures(folder: Path, seed: int) -> tuple[str, ...]:
     return str(group), str(photograph)
 
 
+def write_sheet(stems: list[str], out: Path, sheet: Path) -> None:
+    """Join overlays and views: a row for each picture."""
+    rows = []
+    for stem in stems:
+        parts = [Image.open(out / f"{stem}{suffix}").convert("RGB") for suffix in (".overlay.jpg", ".views.png")]
+        parts = [
+            part.resize((round(part.width * ROW_PX / part.height), ROW_PX), Image.Resampling.LANCZOS) for part in parts
+        ]
+        rows.append(parts)
+    width = max(sum(part.width for part in row) for row in rows)
+    joined = Image.new("RGB", (width, ROW_PX * len(rows)), "white")
+    for index, row in enumerate(rows):
+        joined.paste(row[0], (0, index * ROW_PX))
+        joined.paste(row[1], (row[0].width, index * ROW_PX))
+    joined.save(sheet, optimize=True)
+
+
 def main() -> int:
     """Run the demo; its exit status is that of `reconstruct`."""
     config = tyro.cli(DemoConfig)
@@ -50,7 +74,10 @@ def main() -> int:
     run_config = RunConfig(
         sources=pictures, out=config.out, save="overlay,views,glb,json", weights=config.weights, model=config.model
     )
-    return run(run_config)
+    status = run(run_config)
+    if config.sheet is not None:
+        write_sheet([source.stem for source in find_sources(pictures)], config.out, config.sheet)
+    return status
 
 
 if __name__ == "__main__":

@@ -83,10 +83,27 @@ def test_inputs_with_too_few_cells_are_refused(monkeypatch):
 
     from morphable_reconstruct.engines import exported
 
-    monkeypatch.setitem(exported._DETECTORS, "onnxruntime", lambda path: None)
+    monkeypatch.setattr(exported, "OnnxDetector", lambda path: None)
     engine = exported.ExportedEngine("onnxruntime", Path("graph.onnx"), top_k=64)
     with pytest.raises(ValueError, match="size_px must give at least 64 cells of 8x8 pixels"):
         engine(torch.zeros(1, 3, 32, 32), top_k=16, min_score=0.5)
+
+
+def test_bfloat16_stays_near_float32(weights, model):
+    """An untrained network's scores are noise, so its best cells differ; where they agree, so do the faces."""
+    config = ReconstructConfig(size_px=256, min_score=0.6, max_faces=16, precision="bfloat16")
+    exact = {tuple(face.center_px): face for face in build(weights, model, "torch")(pictures()[0]).faces}
+    found = {
+        tuple(face.center_px): face for face in Reconstructor(weights, model=model, config=config)(pictures()[0]).faces
+    }
+    common = exact.keys() & found.keys()
+    assert len(common) >= 3
+    for place in common:
+        points, other = exact[place].landmarks68_px, found[place].landmarks68_px
+        size = float(np.sqrt(np.prod(points.max(0) - points.min(0))))
+        assert 0 < float(np.linalg.norm(points - other, axis=1).mean()) < 0.02 * size
+        assert found[place].rotation_head.dtype == np.float32
+        np.testing.assert_allclose(found[place].rotation_head @ found[place].rotation_head.T, np.eye(3), atol=1e-5)
 
 
 def test_refusals(weights, model, monkeypatch):
@@ -94,6 +111,9 @@ def test_refusals(weights, model, monkeypatch):
 
     config = ReconstructConfig(engine="openvino", device="cuda")
     with pytest.raises(ValueError, match="device must be cpu with the engine openvino, got 'cuda'"):
+        Reconstructor(weights, model=model, config=config)
+    config = ReconstructConfig(engine="onnxruntime", precision="bfloat16")
+    with pytest.raises(ValueError, match="precision must be float32 with the engine onnxruntime, got bfloat16"):
         Reconstructor(weights, model=model, config=config)
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(ImportError, match=r"run `pip install 'morphable-reconstruct\[openvino\]'`"):

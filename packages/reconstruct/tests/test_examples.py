@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from morphable import WeightsInfo, reference_to, write_weights
 from morphable_reconstruct.weights import BUNDLED_FOLDER
@@ -50,9 +51,12 @@ def test_the_demo_leaves_overlay_views_glb_and_json(tmp_path, monkeypatch):
     )
     write_weights(tmp_path / "w.safetensors", info, detector.state_dict())
     arguments = ["demo.py", "--out", str(tmp_path / "out"), "--weights", str(tmp_path / "w.safetensors")]
+    arguments += ["--sheet", str(tmp_path / "sheet.png")]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit, match="0"):
         runpy.run_path(str(FOLDER / "examples" / "demo.py"), run_name="__main__")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (4 * 300, 2 * 300)
     for name in ("group", "astronaut"):
         for suffix in ("overlay.jpg", "views.png", "glb", "json"):
             assert (tmp_path / "out" / f"{name}.{suffix}").stat().st_size > 100

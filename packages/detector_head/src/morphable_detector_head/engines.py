@@ -1,7 +1,7 @@
 """Exported detectors under ONNX Runtime and OpenVINO, with the detector's own interface."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -41,21 +41,22 @@ class OnnxDetector:
 
 
 class OpenvinoDetector:
-    """A detector in OpenVINO, on the CPU, in float32 or int8 arithmetic as its file says."""
+    """A detector in OpenVINO, on the CPU; int8 layers of a quantised file stay int8."""
 
-    def __init__(self, path: Path, *, num_threads: int = 0) -> None:
+    def __init__(self, path: Path, *, num_threads: int = 0, precision: Literal["f32", "bf16"] = "f32") -> None:
         """Load a file of `export_openvino`, `quantize_openvino` or `export_onnx`.
 
         Args:
             path: The `.xml` or `.onnx` file.
             num_threads: Threads of one run; OpenVINO's choice if 0.
+            precision: Arithmetic of the floating-point layers. Left to itself OpenVINO takes bf16 where the
+                processor has it.
         """
         _require("openvino", "openvino")
         import openvino
 
         _check_file(path)
-        # without the hint OpenVINO may compute in bfloat16 where the processor has it
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         if num_threads:
             settings["INFERENCE_NUM_THREADS"] = num_threads
         try:

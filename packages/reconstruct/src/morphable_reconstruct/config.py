@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 EngineName = Literal["torch", "onnxruntime", "openvino"]
+Precision = Literal["float32", "bfloat16"]
 FocalChoice = float | Literal["network", "exif"]
 SIZE_STEP_PX = 32
 
@@ -26,6 +27,9 @@ class ReconstructConfig:
     """Also look at overlapping tiles of this many photograph pixels, for tiny faces in very large pictures."""
     engine: EngineName = "torch"
     """What runs the network."""
+    precision: Precision = "float32"
+    """Arithmetic of the network: bfloat16 (torch, openvino) is faster where the processor has it, and moves
+    landmarks a little (docs/reconstruct.md); decoding stays in float32."""
     device: str = "auto"
     """Where it runs: `cpu`, `cuda`, `cuda:1`; `auto` takes a CUDA GPU if the torch engine sees one."""
     batch_size: int = 8

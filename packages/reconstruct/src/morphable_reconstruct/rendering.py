@@ -7,22 +7,14 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
+import morphable_render
 from morphable_reconstruct.colors import lit_vertex_colors, to_bytes
-from morphable_render import render_faces
+from morphable_render.views import View
 
 if TYPE_CHECKING:
     from morphable_reconstruct.scene import Scene
 
-VIEW_NAMES = ("front", "right", "top")
-_VIEW_TURNS = {
-    "front": np.eye(3),
-    "right": np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]),
-    "top": np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]]),
-}
-"""Camera axes of the view from those of the photograph: `right` looks from +x to -x, `top` from above down."""
-_VIEW_DISTANCE = 100.0
-"""Distance of a view's camera in scene radii: nearly parallel rays."""
-_VIEW_MARGIN = 1.1
+VIEW_NAMES: tuple[View, ...] = ("front", "right", "top")
 _VIEW_BACKGROUND = 1.0
 
 
@@ -60,7 +52,7 @@ def render_scene(
     if not scene.faces:
         return _empty(behind)
     parameters = scene.parameters
-    image = render_faces(
+    image = morphable_render.render_faces(
         torch.from_numpy(np.stack([face.vertices_cam_m for face in scene.faces])),
         scene.model.triangles,
         torch.from_numpy(np.stack([face.albedo_rgb for face in scene.faces])),
@@ -79,30 +71,24 @@ def render_scene(
     )
 
 
-def render_view(scene: "Scene", name: str, *, size_px: int = 512) -> UInt8[np.ndarray, "rows cols 3"]:
+def render_view(scene: "Scene", name: View, *, size_px: int = 512) -> UInt8[np.ndarray, "rows cols 3"]:
     """Render all faces, in their light, from the front, from the picture's right, or from above.
 
-    Views are nearly parallel and all of one scale, so that sizes and distances can be compared.
+    Views are nearly parallel, so that sizes can be compared within one, and each is as large as it fits.
 
     Raises:
         ValueError: The name is none of `VIEW_NAMES`.
     """
-    if name not in _VIEW_TURNS:
+    if name not in VIEW_NAMES:
         raise ValueError(f"name must be one of {', '.join(VIEW_NAMES)}, got {name!r}")
     background = torch.full((size_px, size_px, 3), _VIEW_BACKGROUND)
     if not scene.faces:
         return to_bytes(background.numpy())
-    vertices = np.stack([face.vertices_cam_m for face in scene.faces]).astype(np.float64)
-    low, high = vertices.min((0, 1)), vertices.max((0, 1))
-    turned = (vertices - (low + high) / 2) @ _VIEW_TURNS[name].T
-    radius_m = (high - low).max() / 2 * _VIEW_MARGIN
-    distance_m = _VIEW_DISTANCE * radius_m
-    turned[..., 2] += distance_m
-    image = render_faces(
-        torch.from_numpy(turned.astype(np.float32)),
+    image = morphable_render.render_view(
+        torch.from_numpy(np.stack([face.vertices_cam_m for face in scene.faces])),
         scene.model.triangles,
         torch.from_numpy(np.stack([lit_vertex_colors(face) for face in scene.faces])),
-        focal_px=float(size_px / 2 / radius_m * distance_m),
+        view=name,
         background=background,
     )
     return to_bytes(image.rgb.numpy())

@@ -29,7 +29,7 @@ def build_engine(
         return load_graph(path, config, model), InferenceDefaults()
     detector, defaults = load_detector(path, model)
     if config.engine == "torch":
-        return TorchEngine(detector, config.device), defaults
+        return TorchEngine(detector, config.device, config.precision), defaults
     from morphable_reconstruct.engines.exported import build_exported
 
     min_score = defaults.min_score if config.min_score is None else config.min_score

@@ -3,7 +3,7 @@
 import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -13,21 +13,21 @@ from morphable import MorphableModel
 from morphable_detector_head import Detections, FaceDetector
 from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
 from morphable_detector_head.export import export_onnx
-from morphable_reconstruct.config import ReconstructConfig
+from morphable_reconstruct.config import Precision, ReconstructConfig
 from morphable_reconstruct.extras import require
 
 _CELL_AREA_PX = 64
 _GRAPH_VERSION = 1
 _PROBE_HW = (512, 512)
 """Size of the empty picture that tells what a given graph predicts."""
-_DETECTORS: dict[str, Any] = {"onnxruntime": OnnxDetector, "openvino": OpenvinoDetector}
+_OPENVINO_HINTS: dict[str, Literal["f32", "bf16"]] = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class ExportedEngine:
-    """Runs an exported graph on the CPU in float32; the number of faces and the threshold are part of the graph."""
+    """Runs an exported graph on the CPU; the number of faces and the threshold are part of the graph."""
 
-    def __init__(self, engine: str, path: Path, *, top_k: int) -> None:
-        self._detector = _DETECTORS[engine](path)
+    def __init__(self, engine: str, path: Path, *, top_k: int, precision: Precision = "float32") -> None:
+        self._detector = _open(engine, path, precision)
         self._top_k = top_k
         # onnxruntime's sessions may be shared by threads, OpenVINO's request may not
         self._lock = threading.Lock() if engine == "openvino" else None
@@ -52,6 +52,13 @@ class ExportedEngine:
         return Detections(found.parameters, found.score, found.center_px, found.valid & (found.score > min_score))
 
 
+def _open(engine: str, path: Path, precision: Precision) -> Any:
+    """Load a graph into an engine."""
+    if engine == "onnxruntime":
+        return OnnxDetector(path)
+    return OpenvinoDetector(path, precision=_OPENVINO_HINTS[precision])
+
+
 def load_graph(path: Path, config: ReconstructConfig, model: MorphableModel) -> ExportedEngine:
     """Take a graph of `morphable_detector_head`'s export or quantisation, e.g. in int8, as it is.
 
@@ -73,11 +80,13 @@ def load_graph(path: Path, config: ReconstructConfig, model: MorphableModel) -> 
             f"model must have the graph's {given} coefficients, got {model.name} with {expected}; "
             "pass the model the graph was exported with"
         )
-    return ExportedEngine(config.engine, path, top_k=found.score.shape[1])
+    return ExportedEngine(config.engine, path, top_k=found.score.shape[1], precision=config.precision)
 
 
 def _check_cpu(config: ReconstructConfig) -> None:
-    """Exported graphs run on the CPU only."""
+    """Exported graphs run on the CPU only, and ONNX Runtime has no bfloat16 there."""
+    if config.engine == "onnxruntime" and config.precision != "float32":
+        raise ValueError(f"precision must be float32 with the engine onnxruntime, got {config.precision}; try openvino")
     if config.device not in ("auto", "cpu"):
         raise ValueError(
             f"device must be cpu with the engine {config.engine}, got {config.device!r}; take the torch engine"
@@ -106,7 +115,7 @@ def build_exported(
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-    return ExportedEngine(config.engine, path, top_k=config.max_faces)
+    return ExportedEngine(config.engine, path, top_k=config.max_faces, precision=config.precision)
 
 
 def cache_folder() -> Path:
