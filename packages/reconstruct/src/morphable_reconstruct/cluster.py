@@ -23,10 +23,10 @@ class ClusterWorker:
     """Reconstructs blocks of pictures in one Ray process; the network is loaded once."""
 
     def __init__(self, config: RunConfig, weights_sha256: str) -> None:
-        from morphable_reconstruct.reconstructor import Reconstructor
+        from morphable_reconstruct.opening import open_reconstructor
 
         self.config = config
-        self.reconstructor = Reconstructor(config.weights, model=config.model, config=config.reconstruct)
+        self.reconstructor = open_reconstructor(config.weights, config.model, config.reconstruct)
         self.records = Records(config, weights_sha256)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

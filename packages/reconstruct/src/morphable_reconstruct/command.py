@@ -9,17 +9,17 @@ from PIL import Image
 from rich.console import Console
 
 from morphable_reconstruct.batch import Outcome, run_pictures
-from morphable_reconstruct.engines.build import file_sha256
 from morphable_reconstruct.exports.atomic import write_bytes
 from morphable_reconstruct.exports.pictures import encode
 from morphable_reconstruct.exports.predictions import write_predictions
+from morphable_reconstruct.opening import open_reconstructor, weights_sha256
 from morphable_reconstruct.options import RunConfig
+from morphable_reconstruct.per_face.command import is_multi_view, run_views
 from morphable_reconstruct.reconstructor import Reconstructor
 from morphable_reconstruct.records import Records
 from morphable_reconstruct.report import print_summary, summary_json, with_progress
 from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.sources import Source, find_sources
-from morphable_reconstruct.weights import find_weights
 
 _DISTRIBUTION = "morphable-reconstruct"
 
@@ -38,8 +38,8 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
     if config.engine_cluster == "ray":
         return _finish(_run_cluster(sources, config), config, screen, errors)
     if reconstructor is None:
-        reconstructor = Reconstructor(config.weights, model=config.model, config=config.reconstruct)
-        records = Records(config, file_sha256(find_weights(config.weights)))
+        reconstructor = open_reconstructor(config.weights, config.model, config.reconstruct)
+        records = Records(config, weights_sha256(config.weights, config.model))
     else:
         records = Records(config, "given")
     outcomes = list(with_progress(_outcomes(sources, reconstructor, config, records), len(sources), console=errors))
@@ -59,7 +59,10 @@ def _finish(outcomes: list[Outcome], config: RunConfig, screen: Console, errors:
 def _outcomes(
     sources: Sequence[Source], reconstructor: Reconstructor, config: RunConfig, records: Records
 ) -> Iterator[Outcome]:
-    """Pictures first, then videos."""
+    """Pictures first, then videos; or the views of one person."""
+    if is_multi_view(reconstructor):
+        yield from run_views(sources, reconstructor, config)
+        return
     pictures = [source for source in sources if source.kind == "image"]
     yield from run_pictures(pictures, reconstructor, config, records, on_scene=_debug(reconstructor, config))
     for source in sources:
@@ -89,7 +92,7 @@ def _run_cluster(sources: Sequence[Source], config: RunConfig) -> list[Outcome]:
 
     if any(source.kind != "image" for source in sources):
         raise ValueError("sources must be pictures with --engine-cluster, got a video or webcam; run those without it")
-    return run_on_ray(sources, config, file_sha256(find_weights(config.weights)))
+    return run_on_ray(sources, config, weights_sha256(config.weights, config.model))
 
 
 def _write_predictions(path: Path, outcomes: Sequence[Outcome], config: RunConfig) -> None:

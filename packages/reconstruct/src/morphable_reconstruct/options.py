@@ -53,7 +53,9 @@ class RunConfig:
     weights: str = "mobile"
     """mobile, mobile-research, or a weights file."""
     model: str = "open"
-    """Face model: open, or a model file."""
+    """Face model: open, or a model file. Or a network that reconstructs each face from a crop of its own, after the
+    single-shot network's boxes: mobile_frnet, prnet, dfmvr (sources are left, front, right of one person), or a
+    weights file of one."""
     texture: Literal["albedo", "photo", "none"] = "albedo"
     """Texture of .glb and .obj: reflectance, or the photograph where it sees the face."""
     texture_px: int = 512
@@ -92,7 +94,7 @@ class ViewConfig:
     weights: str = "mobile"
     """mobile, mobile-research, or a weights file."""
     model: str = "open"
-    """Face model: open, or a model file."""
+    """Face model: open, or a model file; or a per-face network, as for `reconstruct`."""
     host: str = "127.0.0.1"
     """Address to listen on; the default is reachable from this machine only."""
     port: int = 8080
@@ -107,7 +109,7 @@ class ServeConfig:
     weights: str = "mobile"
     """mobile, mobile-research, or a weights file."""
     model: str = "open"
-    """Face model: open, or a model file."""
+    """Face model: open, or a model file; or a per-face network, as for `reconstruct`."""
     host: str = "127.0.0.1"
     """Address to listen on; the default is reachable from this machine only."""
     port: int = 8000

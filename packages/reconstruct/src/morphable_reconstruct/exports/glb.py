@@ -104,8 +104,10 @@ class _Shared:
 def neutral_vertices(face: Face) -> Float[np.ndarray, "verts 3"]:
     """The face's identity without expression, model frame, metres."""
     with torch.no_grad():
-        identity = torch.as_tensor(face.identity, dtype=torch.float32)
-        return face.model.decode_shape(identity, torch.zeros(face.model.num_expression)).numpy()
+        model, expression = face.model, torch.as_tensor(face.expression, dtype=torch.float32)
+        zero = torch.zeros(model.num_identity)
+        moved = model.decode_shape(zero, expression) - model.decode_shape(zero, torch.zeros_like(expression))
+        return face.vertices_model_m - moved.numpy()
 
 
 def expression_offsets(model: MorphableModel) -> Float[np.ndarray, "expr verts 3"]:

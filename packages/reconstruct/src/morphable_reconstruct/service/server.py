@@ -5,8 +5,8 @@ import sys
 from PIL import Image
 
 from morphable_reconstruct.extras import require
+from morphable_reconstruct.opening import open_reconstructor
 from morphable_reconstruct.options import ServeConfig
-from morphable_reconstruct.reconstructor import Reconstructor
 
 
 def serve(config: ServeConfig) -> int:
@@ -16,7 +16,7 @@ def serve(config: ServeConfig) -> int:
     from morphable_reconstruct.service._app import create_app
 
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
-    reconstructor = Reconstructor(config.weights, model=config.model, config=config.reconstruct)
+    reconstructor = open_reconstructor(config.weights, config.model, config.reconstruct)
     app = create_app(reconstructor, config)
     sys.stderr.write(f"serving on http://{config.host}:{config.port} (POST /reconstruct, /openapi.json)\n")
     uvicorn.run(

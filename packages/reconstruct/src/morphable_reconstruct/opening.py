@@ -1,0 +1,28 @@
+"""The reconstructor that `--weights` and `--model` ask for."""
+
+from morphable_reconstruct.config import ReconstructConfig
+from morphable_reconstruct.engines.build import file_sha256
+from morphable_reconstruct.per_face.weights import find_per_face, is_per_face
+from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.weights import find_weights
+
+
+def open_reconstructor(weights: str, model: str, config: ReconstructConfig) -> Reconstructor:
+    """Load the single-shot network alone, or with the per-face network that `model` names.
+
+    Args:
+        weights: Of the single-shot network.
+        model: A face model, or a per-face network by name or weights file (for the open face model).
+        config: Options.
+    """
+    if not is_per_face(model):
+        return Reconstructor(weights, model=model, config=config)
+    from morphable_reconstruct.per_face.reconstructor import PerFaceReconstructor
+
+    return PerFaceReconstructor(model, weights=weights, config=config)
+
+
+def weights_sha256(weights: str, model: str) -> str:
+    """Hash the weights of a run, the per-face network's included."""
+    own = file_sha256(find_weights(weights))
+    return own + file_sha256(find_per_face(model)) if is_per_face(model) else own

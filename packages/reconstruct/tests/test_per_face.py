@@ -1,0 +1,234 @@
+"""Per-face networks after the single-shot network's boxes: answers in crops become faces in the photograph."""
+
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from stand_ins import LAYOUT, DotEngine, dotted
+
+from morphable import WeightsInfo, reference_to, write_weights
+from morphable_reconstruct.camera import Camera
+from morphable_reconstruct.command import run
+from morphable_reconstruct.config import ReconstructConfig
+from morphable_reconstruct.exports.glb import neutral_vertices
+from morphable_reconstruct.face import Face
+from morphable_reconstruct.options import RunConfig
+from morphable_reconstruct.per_face.decoding import face_of_views, faces_of_parameters, faces_of_position_maps
+from morphable_reconstruct.per_face.reconstructor import PerFaceReconstructor
+from morphable_reconstruct.per_face.surface_face import SurfaceFace, nearest_coefficients
+from morphable_reconstruct.per_face.weights import is_per_face, load_per_face
+from morphable_render import camera_from_model, rotation_from_angles, uv_layout, uv_map_from_vertices, uv_mesh
+
+regressors = pytest.importorskip("morphable_regressors")
+
+SIDE = 64
+RULE = regressors.CropRule(side_px=SIDE, face_share=0.6)
+OPTIONS = {
+    "mobile_frnet": {"num_identity": 2, "num_expression": 2, "model_identity": 4, "model_expression": 3},
+    "prnet": {"width": 4},
+    "dfmvr": {"width": 0.25, "parsing_channel": False, "num_identity": 4, "num_expression": 3, "num_albedo": 2},
+}
+
+
+def detected(model) -> Face:
+    """What the single-shot network said: the mean face somewhere."""
+    return Face(
+        score=0.9, center_px=np.array([200.0, 150.0]), identity=np.zeros(4, np.float32),
+        expression=np.zeros(3, np.float32), albedo=np.full(2, 0.5, np.float32),
+        rotation_head=np.eye(3, dtype=np.float32), translation_m=np.array([0, 0, 1.5], np.float32),
+        illumination=np.zeros((9, 3), np.float32),
+        camera=Camera(focal_px=1200.0, size_hw=(300, 400)), model=model,
+    )  # fmt: skip
+
+
+def crop_of(x: float, y: float, size: float) -> torch.Tensor:
+    box = torch.tensor([[x - size / 2, y - size / 2, x + size / 2, y + size / 2]])
+    return regressors.crop_matrices(box, RULE)
+
+
+def to_photo(points_px: torch.Tensor, matrix: torch.Tensor) -> np.ndarray:
+    return ((points_px[..., :2] - matrix[0, :2, 2]) / matrix[0, 0, 0]).numpy()
+
+
+ROTATION = rotation_from_angles(torch.tensor([0.1, -0.3, 0.05]))
+IDENTITY, EXPRESSION = torch.tensor([0.5, -1.0, 0.3, 0.8]), torch.tensor([0.4, 0.0, 0.2])
+
+
+def test_parameters_are_placed_on_their_pixels(model):
+    """Under a camera so long that perspective is gone, every landmark lies where parallel rays put it."""
+    face = detected(model)
+    face = replace(face, camera=Camera(focal_px=5e4, size_hw=(300, 400)))
+    matrix = crop_of(120.0, 90.0, 90.0)
+    found = regressors.OrthographicFaces(
+        ROTATION[None], torch.tensor([270.0]), torch.tensor([[30.0, 35.0]]), IDENTITY[None], EXPRESSION[None]
+    )
+    system = SimpleNamespace(faces=lambda crops: found)
+    (placed,) = faces_of_parameters(system, torch.zeros(1, 3, SIDE, SIDE), matrix, (face,))
+    points = model.landmarks(model.decode_shape(IDENTITY, EXPRESSION)) @ ROTATION.T * torch.tensor([1.0, -1.0, -1.0])
+    expected = to_photo(points * 270.0 + torch.tensor([30.0, 35.0, 0.0]), matrix)
+    np.testing.assert_allclose(placed.landmarks68_px, expected, atol=0.1)  # 0.1 m of depth at 90 m
+    np.testing.assert_allclose(placed.rotation_head, ROTATION.numpy(), atol=5e-3)
+    assert placed.score == face.score
+    np.testing.assert_array_equal(placed.albedo, face.albedo)
+
+
+def crop_positions(model, vertices, translation):
+    """What a perfect PRNet says of a face in its crop's camera: pixels, and depth from the origin in pixels."""
+    cam = camera_from_model(vertices, ROTATION, translation)
+    focal = regressors.CROP_FOCAL_PX
+    xy = cam[:, :2] / cam[:, 2:] * focal + SIDE / 2
+    return torch.cat([xy, (cam[:, 2:] - translation[2]) * focal / translation[2]], dim=1)
+
+
+def test_position_maps_keep_pixels_and_shape(model):
+    face, matrix = detected(model), crop_of(230.0, 140.0, 70.0)
+    vertices = model.decode_shape(IDENTITY, EXPRESSION)
+    positions = crop_positions(model, vertices, torch.tensor([0.02, -0.03, 4.0]))
+    maps = uv_map_from_vertices(positions, uv_layout(uv_mesh(model), SIDE))
+    system = SimpleNamespace(positions=lambda crops: maps[None])
+    (placed,) = faces_of_position_maps(system, torch.zeros(1, 3, SIDE, SIDE), matrix, (face,))
+    assert isinstance(placed, SurfaceFace)
+    expected = to_photo(model.landmarks(positions), matrix)
+    np.testing.assert_allclose(placed.landmarks68_px, expected, atol=0.6)  # a map of 64 texels; 1.8 px each here
+    size = np.ptp(placed.vertices_model_m, axis=0) / np.ptp(vertices.numpy(), axis=0)
+    np.testing.assert_allclose(size / size.mean(), 1.0, atol=0.03)
+    np.testing.assert_allclose(neutral_vertices(placed).shape, placed.vertices_model_m.shape)
+
+
+def test_nearest_coefficients_of_a_face_of_the_model_are_its_own(model):
+    vertices = model.decode_shape(IDENTITY, EXPRESSION).numpy()
+    identity, expression = nearest_coefficients(model, vertices)
+    again = model.decode_shape(torch.from_numpy(identity), torch.from_numpy(expression)).numpy()
+    assert np.linalg.norm(again - vertices, axis=1).mean() < 5e-4
+
+
+def test_views_place_the_face_in_their_photograph(model):
+    face, matrix = detected(model), crop_of(150.0, 160.0, 80.0)
+    zeros = torch.zeros
+    found = regressors.MultiViewParameters(
+        IDENTITY[None], EXPRESSION[None], zeros(1, 2), zeros(1, 9, 3), zeros(1, 3, 3), zeros(1, 3, 2), zeros(1, 3)
+    )
+    placed = face_of_views(lambda views: found, zeros(3, 3, SIDE, SIDE), RULE, matrix[0], face, view=1)
+    # Raw zeros: the model origin in the middle of the crop, which is (150, 160) in the photograph.
+    origin = placed.camera.project(placed.translation_m[None])[0]
+    np.testing.assert_allclose(origin, (150, 160), atol=1.0)
+    assert placed.camera is face.camera
+
+
+@pytest.fixture
+def files(model, tmp_path):
+    """Untrained weights of each network for the toy model."""
+    written = {}
+    for kind, options in OPTIONS.items():
+        torch.manual_seed(0)
+        spec = regressors.SystemSpec(network=kind, crop=RULE, options=options)
+        info = WeightsInfo(
+            name=kind, architecture=spec.to_json(), model=reference_to(model), license="MIT", training_data="none"
+        )
+        written[kind] = tmp_path / f"{kind}.safetensors"
+        system = regressors.build_system(spec)
+        if kind == "mobile_frnet":  # its mean face: looks at the camera from the middle of the crop
+            mean = system.codec.mean.zero_()
+            mean[[0, 5, 10]], mean[[3, 7]] = torch.tensor([250.0, -250.0, -250.0]), SIDE / 2
+        write_weights(written[kind], info, system.state_dict())
+    return written
+
+
+def per_face(model, path) -> PerFaceReconstructor:
+    settings = ReconstructConfig(min_score=0.4, size_px=320, batch_size=2)
+    reconstructor = PerFaceReconstructor.from_engine(DotEngine(), model, config=settings)
+    assert isinstance(reconstructor, PerFaceReconstructor)
+    reconstructor.network = load_per_face(path, model)
+    return reconstructor
+
+
+@pytest.mark.parametrize("kind", list(OPTIONS))
+def test_scenes_are_those_of_the_single_shot_network_with_other_faces(model, files, kind):
+    picture = dotted((240, 320), [(100, 120), (250, 90)], dot_px=16)
+    reconstructor = per_face(model, files[kind])
+    scene, empty = reconstructor([picture, dotted((240, 320), [])])
+    assert len(scene.faces) == 2
+    assert empty.faces == ()
+    assert all(face.score > 0.4 for face in scene.faces)
+    assert all(np.isfinite(face.vertices_px).all() for face in scene.faces)
+    assert scene.rendered.rgb.shape == (240, 320, 3)
+
+
+def test_the_command_writes_files_and_predictions(model, files, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(dotted((240, 320), [(100, 120)], dot_px=16)).save(folder / "a.png")
+    config = RunConfig(
+        sources=(str(folder),), out=tmp_path / "out", save="glb,json,npz", texture="none", preds=tmp_path / "p.npz"
+    )
+    assert run(config, per_face(model, files["prnet"])) == 0
+    with np.load(tmp_path / "p.npz") as predictions:
+        assert predictions["landmarks68_px"].shape == (1, 68, 2)
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} >= {".glb", ".json", ".npz"}
+
+
+def test_dfmvr_takes_left_front_and_right(model, files, tmp_path, capsys):
+    pictures = [dotted((240, 320), [(x, 120)], dot_px=16) for x in (100, 160, 220)]
+    reconstructor = per_face(model, files["dfmvr"])
+    scene = reconstructor.reconstruct_views(pictures)
+    (face,) = scene.faces
+    np.testing.assert_array_equal(scene.image, pictures[1])
+    assert abs(face.landmarks68_px[:, 0].mean() - 160) < 40
+    assert len(reconstructor.reconstruct_views(pictures[:1]).faces) == 1
+    paths = []
+    for name, picture in zip(("left", "front", "right"), pictures, strict=True):
+        paths.append(str(tmp_path / f"{name}.png"))
+        Image.fromarray(picture).save(paths[-1])
+    config = RunConfig(sources=tuple(paths), out=tmp_path / "out", save="json", preds=tmp_path / "p.npz")
+    assert run(config, reconstructor) == 0
+    assert (tmp_path / "out" / "front.json").is_file()
+
+
+def test_refusals(model, files):
+    pictures = [dotted((240, 320), [(100, 120)], dot_px=16)] * 4
+    multi = per_face(model, files["dfmvr"])
+    with pytest.raises(ValueError, match="views must be 1 to 3 photographs of one person"):
+        multi.reconstruct_views(pictures)
+    with pytest.raises(ValueError, match="views must each show a face, got none"):
+        multi.reconstruct_views([dotted((240, 320), [])])
+    with pytest.raises(ValueError, match="network must be dfmvr to take views"):
+        per_face(model, files["prnet"]).reconstruct_views(pictures[:1])
+    with pytest.raises(FileNotFoundError, match="weights of prnet are not bundled; train them"):
+        load_per_face("prnet", model)
+    with pytest.raises(FileNotFoundError, match="or an existing weights file"):
+        load_per_face("nothing.safetensors", model)
+
+
+def test_weights_of_another_network_or_face_model_are_refused(model, files, tmp_path):
+    from stand_ins import toy_model
+
+    with pytest.raises(ValueError, match="model must be the one the weights"):
+        load_per_face(files["prnet"], toy_model(seed=1))
+    info = WeightsInfo(
+        name="d", architecture={"backbone": "x"}, model=reference_to(model), license="MIT", training_data="none"
+    )
+    write_weights(tmp_path / "d.safetensors", info, {})
+    with pytest.raises(ValueError, match="architecture must name a per-face network"):
+        load_per_face(tmp_path / "d.safetensors", model)
+
+
+def test_names_and_files_that_are_per_face_networks(model, files, tmp_path):
+    model.save(tmp_path / "face.safetensors")
+    assert is_per_face("prnet")
+    assert is_per_face(str(files["dfmvr"]))
+    assert not is_per_face("open")
+    assert not is_per_face(str(tmp_path / "face.safetensors"))
+
+
+def test_missing_package_names_the_extra(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "morphable_regressors", None)
+    with pytest.raises(ImportError, match=r"pip install 'morphable-reconstruct\[per-face\]'"):
+        load_per_face("prnet", model)
+
+
+def test_layout_of_the_toy_model_is_as_assumed():
+    assert (LAYOUT.num_identity, LAYOUT.num_expression, LAYOUT.num_albedo) == (4, 3, 2)
