@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from morphable import IBUG68_FLIP
 from morphable_synth import read_shard
 
+LABELS = "landmarks68.json"
 CROP_PX = 96
 STORED_PX = 144
 """Training crops are kept larger than the network's input, so that augmentation can move and turn them."""
@@ -42,7 +43,8 @@ class GapConfig:
     """What is trained on what."""
 
     shards: tuple[Path, ...]
-    """Folders of shards with single faces, one network each, named after the folder."""
+    """Folders of shards with single faces, one network each, named after the folder; or of photographs with
+    `landmarks68.json`, for what the same training reaches on real faces."""
     photographs: Path
     """Folder with `helen/` and `afw_single/`."""
     out: Path
@@ -83,17 +85,24 @@ def tight(points: Float[np.ndarray, "68 2"]) -> Float[np.ndarray, "4"]:
 
 
 def read_faces(folder: Path, count: int) -> tuple[UInt8[Tensor, "faces 3 side side"], Float[Tensor, "faces 68 2"]]:
-    """Read the first faces of a folder of shards as stored crops, with points in the crops' pixels."""
-    scenes = (scene for path in sorted(folder.glob("*.tar")) for scene in read_shard(path))
+    """Read the first faces of a folder of shards, or of photographs, as stored crops; points in crop pixels."""
+    faces = (face[1:] for face in photographs(folder)) if (folder / LABELS).is_file() else synthetic(folder)
     pictures, points = [], []
-    for scene in islice((s for s in scenes if len(s.labels["identity"])), count):
-        marks = scene.labels["landmarks68_contour_px"][0].astype(np.float64)
+    for picture, marks in islice(faces, count):
         matrix = crop_matrix(tight(marks), STORED_CONTEXT, STORED_PX)
-        pictures.append(crop(Image.fromarray(scene.image), matrix, STORED_PX))
+        pictures.append(crop(picture, matrix, STORED_PX))
         points.append(marks @ matrix[:, :2].T + matrix[:, 2])
     if len(pictures) < count:
         raise ValueError(f"shards must hold {count} faces, got {len(pictures)} in {folder}; generate more")
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2), torch.from_numpy(np.stack(points)).float()
+
+
+def synthetic(folder: Path) -> Iterator[tuple[Image.Image, Float[np.ndarray, "68 2"]]]:
+    """Yield picture and contour points of the nearest face of each scene that has one."""
+    for path in sorted(folder.glob("*.tar")):
+        for scene in read_shard(path):
+            if len(scene.labels["identity"]):
+                yield Image.fromarray(scene.image), scene.labels["landmarks68_contour_px"][0].astype(np.float64)
 
 
 def augmented(
@@ -172,7 +181,7 @@ def mean_shape(points: Float[Tensor, "faces 68 2"]) -> Float[Tensor, "68 2"]:
 
 def photographs(folder: Path) -> Iterator[tuple[str, Image.Image, Float[np.ndarray, "68 2"]]]:
     """Yield name, picture and points of a labelled folder."""
-    for name, entry in sorted(json.loads((folder / "landmarks68.json").read_text()).items()):
+    for name, entry in sorted(json.loads((folder / LABELS).read_text()).items()):
         with Image.open(folder / name) as picture:
             yield name, picture.convert("RGB"), np.array(entry["landmarks68_px"], np.float64)
 

@@ -13,7 +13,7 @@ from morphable_synth.textures import linear_from_srgb
 
 _IDENTITY_LIMIT, _ALBEDO_LIMIT = 2.7, 2.2
 _SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
-_CLOSE_HAIR = ("short02", "short03", "short04")
+_CLOSE_HAIR = ("short02", "short04")
 _RARE_HAIR = {"long2_alpha7": 0.08, "bob01": 0.25, "bob02": 0.4, "short03": 0.45, "braid01": 0.6, "curly2": 0.6}
 """Styles that hide much of the face (measured on a frontal view) are drawn this often relative to others."""
 _SLIM_FACE_PX = 24.0
