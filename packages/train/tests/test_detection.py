@@ -1,15 +1,18 @@
 """Recall and precision on whole pictures, by hand and through a detector that knows the answer."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from stand_in import draw_truth
-from tiny_run import SIZE, write_shards
+from tiny_run import SIZE, tiny_config, write_shards
 
 from morphable_detector_head import FaceParameters
+from morphable_train.cli import main
+from morphable_train.config import LossConfig, ValidationConfig
 from morphable_train.detection import (
     PictureSet,
     detection_sheet,
@@ -18,6 +21,7 @@ from morphable_train.detection import (
     open_pictures,
     overlaps,
 )
+from morphable_train.training import train
 
 
 def test_overlap_by_hand():
@@ -86,3 +90,19 @@ def test_a_folder_without_labels_is_refused(tmp_path):
     (tmp_path / "landmarks68.json").write_text("{}")
     with pytest.raises(ValueError, match="at least one labelled picture"):
         open_pictures(tmp_path, input_px=64, max_pictures=5)
+
+
+def test_a_run_of_stage_two_is_measured_on_whole_pictures(model_file, tmp_path, capsys):
+    """From training to the command: numbers in the run's results, and again by `evaluate`."""
+    folder = write_shards(tmp_path / "groups", 3, faces=2)
+    config = tiny_config(model_file, (folder,), stage=2, steps=1)
+    config = replace(config, validation=ValidationConfig(pictures=(folder,), min_score=0.0, max_pictures=2))
+    results = train(config, tmp_path / "run").after["detection_groups"]
+    assert results["faces"] == 4.0
+    assert 0.0 <= results["precision"] <= 1.0
+    assert (tmp_path / "run" / "pictures").is_dir()
+    assert main(["evaluate", str(tmp_path / "run"), "--pictures", str(folder)]) == 0
+    assert json.loads(capsys.readouterr().out)["detection_groups"]["faces"] == 6.0
+    train(replace(config, run=replace(config.run, stage=1), loss=LossConfig(center=0.0)), tmp_path / "one")
+    assert main(["evaluate", str(tmp_path / "one"), "--pictures", str(folder)]) == 1
+    assert "pictures must be measured on a run of stage 2" in capsys.readouterr().err

@@ -132,6 +132,7 @@ def test_a_killed_run_resumes_to_the_same_losses(model_file, shards, tmp_path):
         time.sleep(0.2)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert checkpoint_paths(tmp_path / "killed"), "no checkpoint in time: nothing would be resumed"
     assert len(rows(tmp_path / "killed")) < 40
     subprocess.run([*command, str(tmp_path / "killed"), "--resume"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run([*command, str(tmp_path / "whole")], check=True, stdout=subprocess.DEVNULL)

@@ -1,6 +1,7 @@
 """Print the cost per picture of the parts of a training step.
 
-`python tools/measure_throughput.py SHARDS --preset mobile --stage 1`. On the CPU both wall-clock and processor time
+`python tools/measure_throughput.py SHARDS --preset-name mobile --stage 1`, or `--synthesize procedural` instead of
+SHARDS for scenes rendered while training. On the CPU both wall-clock and processor time
 are shown: on a busy machine only the latter means something.
 """
 
@@ -11,12 +12,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 import tyro
 
 from morphable_train import preset
 from morphable_train.logs import RunLog
+from morphable_train.objective import Objective, count_cells
 from morphable_train.parts import build_parts
 from morphable_train.streams import finish_batch
 from morphable_train.training import make_fabric, make_trainer
@@ -25,16 +28,19 @@ STEPS = 5
 
 
 def main(
-    shards: tyro.conf.Positional[Path],
+    shards: tyro.conf.Positional[Path | None] = None,
     preset_name: str = "mobile",
     stage: int = 1,
     batch_size: int = 0,
     threads: int = 0,
+    synthesize: Literal["none", "procedural"] = "none",
+    workers: int = 0,
 ) -> None:
-    """Measure a preset on some shards with exact labels."""
-    config = preset(preset_name, stage, exact=(shards,))
+    """Measure a preset on some shards with exact labels, or on scenes rendered by `workers` processes."""
+    config = preset(preset_name, stage, exact=() if shards is None else (shards,))
     size = batch_size or config.run.batch_size
-    config = replace(config, run=replace(config.run, batch_size=size))
+    data = replace(config.data, synthesize=synthesize, workers=workers)
+    config = replace(config, run=replace(config.run, batch_size=size), data=data)
     if threads:
         torch.set_num_threads(threads)
     run = Path(tempfile.mkdtemp())
@@ -58,10 +64,21 @@ def main(
         total = channels.float().mean() + (0.0 if logits is None else logits.float().mean())
         trainer.fabric.backward(total)
 
+    channels, logits = (x if x is None else x.detach() for x in trainer._wrapped(image, cells.cell))
+    channels.requires_grad_()
+
+    def losses(kind: Literal["points", "rendered"]) -> None:
+        loss = replace(config.loss, photometric_kind=kind)
+        objective = Objective(trainer.model, surface, config.detector.layout, loss).to(trainer.fabric.device)
+        terms = objective(channels, logits, batch, cells, count_cells(cells), True)
+        torch.stack(list(terms.values())).sum().backward()
+
     rows = {
         "data (read, decode)": lambda: trainer.stream.load(1),
         "augmentation, labels": augment,
         "network, forward and backward": network,
+        "losses, colours at points": lambda: losses("points"),
+        "losses, colours rendered": lambda: losses("rendered"),
         "whole step": lambda: trainer._step(loaded),
     }
     for name, function in rows.items():

@@ -42,7 +42,7 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
     """
     config = config_from_json(read_run_file(run)["config"])
     groups, progress = read_checkpoint(latest_checkpoint(run), architecture(config.detector))
-    described = describe_data(run, config)
+    described = [] if options.license and options.training_data else describe_data(run, config)
     license_text = options.license or "; ".join(dict.fromkeys(info.license for info in described))
     if not options.license and not (described and all(info.license for info in described)):
         raise ValueError("license must be given where the shards do not say theirs, got none; pass --license")
@@ -92,7 +92,8 @@ def model_card(info: WeightsInfo, config: TrainConfig, progress: Progress, *, si
         "",
         "`nme_box`: mean distance of the 68 points over the square root of the area of their true box; photographs",
         "are scored against the visible contour, synthetic faces against static points. The faces are cut out with",
-        "their true box: these are numbers of the regression, not of the detection.",
+        "their true box: these are numbers of the regression. Rows `detection_...` are of whole pictures: a detection",
+        "is right if its box overlaps that of a face by half, and each face counts once.",
         "",
         "## Limits",
         "",

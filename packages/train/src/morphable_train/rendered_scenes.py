@@ -10,10 +10,11 @@ from torch import Tensor
 
 from morphable import MorphableModel
 from morphable_synth import SceneConfig, render_scene, sample_scene
+from morphable_synth.provenance import license_of, sources_of
 from morphable_train.config import DataConfig, TrainConfig
 from morphable_train.crops import cut_crop, usable_faces
 from morphable_train.labels import FaceLabels
-from morphable_train.shards import DatasetInfo, Record
+from morphable_train.shards import DatasetInfo, DatasetSource, Record
 from morphable_train.sources import SourceFaces, source_faces
 from morphable_train.synthesis import record_from_sample
 
@@ -37,11 +38,12 @@ def scene_config(config: TrainConfig) -> SceneConfig:
 
 
 def describe_rendered(config: TrainConfig) -> DatasetInfo:
-    """Describe the scenes for a model card; the licence of photographic assets is for the user to say."""
-    level = config.data.synthesize
+    """Describe the scenes, and the assets they may show, for a model card."""
+    sources = sources_of(scene_config(config))
     return DatasetInfo(
-        name=f"morphable-synth, {level}, rendered while training",
-        license="CC0-1.0" if level == "procedural" else "",
+        name=f"morphable-synth, {config.data.synthesize}, rendered while training",
+        license=license_of(sources),
+        sources=tuple(DatasetSource(name=source.name, license=source.license) for source in sources),
         model="open",
     )
 
@@ -52,7 +54,8 @@ class RenderedScenes:
     def __init__(self, config: TrainConfig, model: MorphableModel) -> None:
         self._scenes, self._seed, self._data, self._model = scene_config(config), config.run.seed, config.data, model
         workers = config.data.workers
-        self._pool = ProcessPoolExecutor(workers, get_context("spawn")) if workers else None
+        spawn = get_context("spawn")
+        self._pool = ProcessPoolExecutor(workers, spawn, torch.set_num_threads, (1,)) if workers else None
 
     def read(self, position: int) -> Record:
         """Render the scene of a position, with exact labels."""

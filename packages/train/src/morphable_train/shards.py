@@ -186,7 +186,8 @@ class ShardReader:
         entry = self._entries[index]
         if "mask.png" not in entry.members or Image.open(io.BytesIO(self._member(index, "mask.png"))).mode != "RGB":
             raise ValueError(
-                f"record {entry.key} must have parts, got none in {entry.path}; use shards of `morphable-synth generate`"
+                f"record {entry.key} must have parts, got none in {entry.path}; "
+                "use shards of `morphable-synth generate`"
             )
         return np.ascontiguousarray(_decode(self._member(index, "mask.png"), "RGB", entry)[..., 0])
 

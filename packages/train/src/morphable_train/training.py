@@ -132,9 +132,11 @@ def evaluate(run: Path, validation: ValidationConfig) -> dict[str, dict[str, flo
 
     Raises:
         FileNotFoundError: The folder is not a run, or has no checkpoint.
-        ValueError: A folder holds no usable face.
+        ValueError: A folder holds no usable face, or detection is asked of a run of stage 1.
     """
     config = replace(read_config(run / RUN_FILE), validation=validation)
+    if validation.pictures and config.run.stage == 1:
+        raise ValueError(f"pictures must be measured on a run of stage 2, got {run} of stage 1; it trains no detection")
     parts = build_parts(replace(config, initial=run, backbone_weights=None))
     predictor = CellPredictor(parts.network, with_center=False).eval()
     layout, surface = config.detector.layout, parts.surface
