@@ -22,10 +22,11 @@ from morphable_regressors import (
     build_system,
     crop_matrices,
     cut_crops,
-    exchange_depth,
     load_system,
+    map_of_points,
     nearest_rotation,
     parsing_channel,
+    points_of_map,
     similarity_pose,
     view_poses,
 )
@@ -136,11 +137,11 @@ def test_nearest_rotation_has_the_right_gradient():
     assert torch.autograd.gradcheck(nearest_rotation, (matrix,))
 
 
-def test_exchange_of_depth_undoes_itself_and_keeps_faces_positive():
-    points = torch.tensor([[10.0, 20.0, -30.0]])  # 30 px before the origin
-    values = exchange_depth(points, 128)
-    assert values.tolist() == [[10.0, 20.0, 94.0]]
-    torch.testing.assert_close(exchange_depth(values, 128), points)
+def test_map_values_of_a_point_by_hand_and_back():
+    points = torch.tensor([[10.0, 20.0, -30.0]])  # 30 px before the origin: 64 + 15
+    values = map_of_points(points, 128)
+    assert values.tolist() == [[10.0, 20.0, 79.0]]
+    torch.testing.assert_close(points_of_map(values, 128), points)
 
 
 def raw_views(value: float = 0.0) -> MultiViewParameters:

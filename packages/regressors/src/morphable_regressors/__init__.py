@@ -11,7 +11,7 @@ from morphable_regressors.mobile_frnet import MobileFRNet, MobileFRNetConfig
 from morphable_regressors.mulen_unet import MulEnUNet
 from morphable_regressors.parsing import PARSING_CLASSES, FaceParser, parsing_channel
 from morphable_regressors.poses import CROP_FOCAL_PX, nearest_rotation, similarity_pose, view_poses
-from morphable_regressors.position_map import exchange_depth
+from morphable_regressors.position_map import map_of_points, points_of_map
 from morphable_regressors.prnet import PRNet
 from morphable_regressors.rednet import RedNet50
 from morphable_regressors.systems import (
@@ -56,10 +56,11 @@ __all__ = [
     "count_operations",
     "crop_matrices",
     "cut_crops",
-    "exchange_depth",
     "load_system",
+    "map_of_points",
     "nearest_rotation",
     "parsing_channel",
+    "points_of_map",
     "repeat_views",
     "similarity_pose",
     "view_poses",

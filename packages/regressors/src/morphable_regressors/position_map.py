@@ -5,19 +5,24 @@ from jaxtyping import Float
 from torch import Tensor
 
 MIDDLE = 0.5
-"""Of the crop's side: the map's third channel at the depth of the model origin."""
+"""Of the crop's side: the third channel at the depth of the model origin."""
+DEPTH_SHARE = 0.5
+"""Of a pixel: change of the third channel per pixel of depth. At one, noses of large faces would leave the range of the
+network's sigmoid, which spans 1.1 sides."""
 
 
-def exchange_depth(positions: Float[Tensor, "*batch 3"], side_px: int) -> Float[Tensor, "*batch 3"]:
-    """Turn pixel positions with depth into values of the map, or values of the map into positions.
-
-    Both are the same formula. A value of the map is x right, y down, and nearness: half the side at the depth of the
-    model origin, more toward the viewer, so that all three are positive for a face inside its crop.
+def map_of_points(points_px: Float[Tensor, "*batch 3"], side_px: int) -> Float[Tensor, "*batch 3"]:
+    """Turn positions into values of the map: x right, y down, and nearness, which grows toward the viewer.
 
     Args:
-        positions: x and y in pixels of the crop and depth into the scene in pixels, 0 at the model origin; or values
-            of the map.
+        points_px: x and y in pixels of the crop, and depth into the scene in pixels, 0 at the model origin.
         side_px: Side of the crop, and of the map.
     """
-    x, y, depth = positions.unbind(-1)
-    return torch.stack([x, y, MIDDLE * side_px - depth], dim=-1)
+    x, y, depth = points_px.unbind(-1)
+    return torch.stack([x, y, MIDDLE * side_px - DEPTH_SHARE * depth], dim=-1)
+
+
+def points_of_map(values: Float[Tensor, "*batch 3"], side_px: int) -> Float[Tensor, "*batch 3"]:
+    """Undo `map_of_points`."""
+    x, y, nearness = values.unbind(-1)
+    return torch.stack([x, y, (MIDDLE * side_px - nearness) / DEPTH_SHARE], dim=-1)

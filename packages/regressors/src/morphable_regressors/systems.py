@@ -13,7 +13,7 @@ from morphable_regressors.crops import CropRule
 from morphable_regressors.dfmvr import DFMVR, DFMVRConfig, MultiViewParameters
 from morphable_regressors.face_codec import FaceCodec, OrthographicFaces
 from morphable_regressors.parsing import FaceParser, parsing_channel
-from morphable_regressors.position_map import exchange_depth
+from morphable_regressors.position_map import points_of_map
 from morphable_regressors.prnet import PRNet
 
 NETWORKS = ("mobile_frnet", "prnet", "dfmvr", "parsing")
@@ -24,10 +24,13 @@ class ParameterRegressor(nn.Module):
     """Mobile-FRNet, or another backbone, with the codec of its parameters."""
 
     def __init__(self, *, backbone: str = "mobile_frnet", **codec: int) -> None:
-        """Make the system; `codec` are the arguments of `FaceCodec`."""
+        """Make the system, which starts at the mean of all parameters; `codec` are the arguments of `FaceCodec`."""
         super().__init__()
         self.codec = FaceCodec(**codec)
         self.network = build_backbone(backbone, self.codec.num_parameters)
+        last = [module for module in self.network.modules() if isinstance(module, nn.Linear)][-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     def forward(self, crops: Float[Tensor, "faces 3 side side"]) -> Float[Tensor, "faces params"]:
         """Return whitened parameters; RGB in [0, 1]."""
@@ -46,12 +49,12 @@ class PositionMapRegressor(nn.Module):
         self.network = PRNet(width=width)
 
     def forward(self, crops: Float[Tensor, "faces 3 side side"]) -> Float[Tensor, "faces 3 side side"]:
-        """Return map values (`exchange_depth`) by texel of the model's UV plane; RGB in [0, 1]."""
+        """Return map values (`map_of_points`) by texel of the model's UV plane; RGB in [0, 1]."""
         return self.network(crops)
 
     def positions(self, crops: Float[Tensor, "faces 3 side side"]) -> Float[Tensor, "faces side side 3"]:
         """Return x, y in pixels of the crop and depth into the scene in pixels, by texel."""
-        return exchange_depth(self(crops).permute(0, 2, 3, 1), crops.shape[-1])
+        return points_of_map(self(crops).permute(0, 2, 3, 1), crops.shape[-1])
 
 
 class MultiViewRegressor(nn.Module):

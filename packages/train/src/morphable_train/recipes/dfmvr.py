@@ -64,7 +64,7 @@ class DfmvrRecipe:
         }
         self.spec = SystemSpec(network="dfmvr", crop=config.crop, options=options)
         regressor = MultiViewRegressor(**options)
-        self.network: nn.Module = regressor
+        self.network: nn.Module = ViewTensors(regressor)
         self.system: nn.Module = regressor
         self._parser: nn.Module | None = regressor.parser
         if self._parser is not None and config.parser is not None:
@@ -117,7 +117,7 @@ class DfmvrRecipe:
         if self.config.parsing_channel and self._parser is None:
             exact = parsing_channel(classes_of(batch.part)).unflatten(0, (-1, NUM_VIEWS))
         found = network(views, exact)
-        return MultiViewParameters(**{name: value.float() for name, value in vars(found).items()})
+        return MultiViewParameters(**{name: value.float() for name, value in found.items()})
 
     def landmarks_px(self, found: MultiViewParameters, few: Tensor) -> Float[Tensor, "pictures 68 2"]:
         """Project the 68 points into every view."""
@@ -175,6 +175,22 @@ class DfmvrRecipe:
             for k, picture in enumerate(pictures_of(batch))
         ]
         return grid([drawn[start : start + NUM_VIEWS] for start in range(0, len(drawn), NUM_VIEWS)])
+
+
+class ViewTensors(nn.Module):
+    """A system whose call gives plain tensors by name, which Fabric can wrap."""
+
+    def __init__(self, system: MultiViewRegressor) -> None:
+        super().__init__()
+        self.system = system
+
+    def forward(
+        self,
+        views: Float[Tensor, "people views 3 side side"],
+        parsing: Float[Tensor, "people views side side"] | None,
+    ) -> dict[str, Tensor]:
+        """Return the fields of `MultiViewParameters`."""
+        return dict(vars(self.system(views, parsing)))
 
 
 def _read_parser(source: Path) -> dict[str, Tensor]:

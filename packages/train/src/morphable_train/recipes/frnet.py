@@ -106,11 +106,11 @@ class FrnetRecipe:
     def _fit_codec(self) -> None:
         """Choose expression directions and whiten, by training faces as they are augmented."""
         config, codec = self.config, self._codec
-        few = self.surface.decode_few
-        identity = self.surface.mean.new_zeros(self.model.num_identity)
-        rows = torch.eye(self.model.num_expression, device=identity.device)
-        moved = few(identity, rows) - few(identity, torch.zeros_like(rows[0]))
-        codec.fit_expressions(self.stream.crops.faces.expression.to(identity.device), moved)
+        device, count = self.surface.mean.device, self.model.num_expression
+        neutral = torch.zeros(count, self.model.num_identity, device=device)
+        rows = torch.eye(count, device=device)
+        moved = self.surface.decode_few(neutral, rows) - self.surface.decode_few(neutral, torch.zeros_like(rows))
+        codec.fit_expressions(self.stream.crops.faces.expression.to(device), moved)
         raw = []
         for step in range(-(-config.whitening_faces // config.run.batch_size)):
             truth = crop_targets(self.load(step), config.crop, self.model, self.surface)
@@ -123,13 +123,14 @@ def linear_face(codec: FaceCodec, surface: SurfaceSample) -> LinearFace:
     """Return the sampled surface as a linear function of a codec's coefficients."""
     device = surface.mean.device
     model_identity = surface.identity_basis.shape[0]
-    no_identity = torch.zeros(model_identity, device=device)
-    mean = surface.decode_few(no_identity, codec.expression_mean)
     identity = torch.eye(model_identity, device=device)[: codec.num_identity]
+    expression = codec.expression_mean.expand(len(identity), -1)
+    moved = codec.expression_mean + codec.expression_basis
+    mean = surface.decode_few(torch.zeros(model_identity, device=device), codec.expression_mean)
     return LinearFace(
         mean=mean,
-        identity_basis=surface.decode_few(identity, codec.expression_mean) - mean,
-        expression_basis=surface.decode_few(no_identity, codec.expression_mean + codec.expression_basis) - mean,
+        identity_basis=surface.decode_few(identity, expression) - mean,
+        expression_basis=surface.decode_few(torch.zeros(len(moved), model_identity, device=device), moved) - mean,
     )
 
 

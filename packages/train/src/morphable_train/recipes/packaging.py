@@ -17,7 +17,8 @@ from morphable_train.settings import dataclass_from_json
 from morphable_train.shards import read_info
 
 RESULTS_FILE = "results.json"
-_PARSER_PREFIX = "parser."
+_SYSTEM_PREFIX = "system."
+"""Of the tensors of recipes whose network wraps the system."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +61,7 @@ def read_system(source: Path) -> tuple[SystemSpec, dict[str, Tensor]]:
     if config is None:
         raise ValueError(f"run must be of a per-face network, got one of the stages: {source}; pass a recipe's run")
     spec = SystemSpec.from_json(_architecture(path))
-    average = groups["average"]
-    if spec.network == "parsing":
-        average = {name.removeprefix(_PARSER_PREFIX): value for name, value in average.items()}
-    return spec, average
+    return spec, {name.removeprefix(_SYSTEM_PREFIX): value for name, value in groups["average"].items()}
 
 
 def _architecture(checkpoint: Path) -> dict[str, Any]:

@@ -71,8 +71,9 @@ class ParsingRecipe:
         self.spec = SystemSpec(network="parsing", crop=config.crop)
         self.stream = FaceStream(crops, config, shard)
         self.held_out = HeldOut(held_out, config, model, self.surface)
-        self.system: nn.Module = FaceParser()
-        self.network: nn.Module = AllLogits(self.system)
+        parser = FaceParser()
+        self.system: nn.Module = parser
+        self.network: nn.Module = AllLogits(parser)
         self.class_weights = self._class_weights().to(model.mean.device)
 
     def load(self, step: int) -> LoadedCrops:
@@ -111,7 +112,7 @@ class ParsingRecipe:
 
     def _class_weights(self) -> Float[Tensor, " classes"]:
         """Weigh classes by how rare they are in stored crops."""
-        part = torch.from_numpy(self.stream.crops.part[:_SHARE_CROPS]).long()
+        part = torch.from_numpy(np.array(self.stream.crops.part[:_SHARE_CROPS])).long()
         share = torch.bincount(classes_of(part).flatten(), minlength=len(PARSING_CLASSES)) / part.numel()
         weights = share.clamp(min=1e-4) ** -self.config.rarity
         return weights / weights.mean()
@@ -122,11 +123,11 @@ class AllLogits(nn.Module):
 
     def __init__(self, parser: FaceParser) -> None:
         super().__init__()
-        self.parser = parser
+        self.system = parser
 
     def forward(self, image: Float[Tensor, "batch 3 side side"]) -> tuple[Tensor, Tensor, Tensor]:
         """Return output and auxiliary logits."""
-        return self.parser.all_logits(image)
+        return self.system.all_logits(image)
 
 
 def colored(classes: Int[Tensor, "batch side side"]) -> UInt8[np.ndarray, "batch side side 3"]:

@@ -20,7 +20,7 @@ PRESETS = ("smoke", "full")
 """`smoke`: minutes on two cores, from nothing; `full`: the papers' sizes."""
 _GENTLE = AugmentConfig(zoom=(0.92, 1.08), shift=0.04, angle_deg=8.0, erase=0.0, blur=0.0)
 _WIDE = AugmentConfig(zoom=(0.8, 1.25), shift=0.08, angle_deg=30.0)
-_SMOKE_RATE = OptimizerConfig(learning_rate=2e-3, backbone_factor=1.0, warmup_steps=30, ema_decay=0.99)
+_SMOKE_RATE = OptimizerConfig(learning_rate=1e-3, backbone_factor=1.0, warmup_steps=30, ema_decay=0.99)
 _FULL_RATE = OptimizerConfig(learning_rate=1e-3, backbone_factor=1.0, warmup_steps=500)
 
 
@@ -32,10 +32,16 @@ def mobile_frnet(name: str) -> MobileFrnetConfig:
     """120 px with 3DDFA's crop; `smoke` at 64 px."""
     if name == "smoke":
         return MobileFrnetConfig(
-            crop=CropRule(side_px=64), augment=_GENTLE, optimizer=_SMOKE_RATE, run=_smoke_run(1200, 16)
+            crop=CropRule(side_px=64),
+            augment=_GENTLE,
+            optimizer=replace(_SMOKE_RATE, learning_rate=5e-4),
+            run=_smoke_run(2000, 16),
         )
     return MobileFrnetConfig(
-        crop=CropRule(side_px=120), augment=_WIDE, optimizer=_FULL_RATE, run=RunConfig(steps=60_000, batch_size=64)
+        crop=CropRule(side_px=120),
+        augment=_WIDE,
+        optimizer=replace(_FULL_RATE, learning_rate=5e-4),
+        run=RunConfig(steps=60_000, batch_size=64),
     )
 
 
@@ -47,7 +53,7 @@ def prnet(name: str) -> PrnetConfig:
             width=8,
             augment=_GENTLE,
             optimizer=_SMOKE_RATE,
-            run=_smoke_run(1000, 16),
+            run=_smoke_run(1500, 16),
         )
     return PrnetConfig(
         crop=CropRule(side_px=256, face_share=1 / 1.6),
@@ -100,7 +106,7 @@ ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
         for name in ("mobile_frnet", "mobile_frnet_plain", "mobilenet_v2", "densenet121", "resnext50")
     },
     "prnet": {
-        # The paper's mask, and the three it is compared with: all alike, without the points, without the features.
+        # Points, features, face, rest. The paper's mask; all texels alike; the face alone; no points; no features.
         "16_4_3_0": {},
         "1_1_1_1": {"landmark_weight": 1.0, "feature_weight": 1.0, "face_weight": 1.0, "elsewhere_weight": 1.0},
         "1_1_1_0": {"landmark_weight": 1.0, "feature_weight": 1.0, "face_weight": 1.0},

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from morphable import MorphableModel
 from morphable_losses import position_map_loss, position_map_weights
 from morphable_losses.position_map import FACE_WEIGHT, FEATURE_WEIGHT, LANDMARK_WEIGHT
-from morphable_regressors import PositionMapRegressor, SystemSpec, exchange_depth
+from morphable_regressors import PositionMapRegressor, SystemSpec, map_of_points, points_of_map
 from morphable_render import UvLayout, uv_at_surface, uv_layout, uv_map_from_vertices, uv_mesh, vertices_from_uv_map
 from morphable_train.batch import FaceTargets
 from morphable_train.recipes.batches import CropBatch, FaceStream, LoadedCrops, finish_crops
@@ -61,18 +61,21 @@ class PrnetRecipe:
         return self.stream.load(step)
 
     def losses(self, network: nn.Module, loaded: LoadedCrops, step: int) -> dict[str, Float[Tensor, ""]]:
-        """Return the weighted error of the map, in shares of the crop's side."""
-        side = self.config.crop.side_px
+        """Return the weighted error of the positions, in shares of the crop's side."""
         batch = finish_crops(loaded, self.config.crop, self.model, self.surface)
-        target = self.true_map(batch.faces) / side
-        predicted = network(batch.image).float() / side
+        target, predicted = self._positions(self.true_map(batch.faces)), self._positions(network(batch.image).float())
         return {"position_map": position_map_loss(predicted, target, self.weights, squared=self.config.squared)}
 
+    def _positions(self, maps: Float[Tensor, "faces 3 side side"]) -> Float[Tensor, "faces 3 side side"]:
+        """Positions of the texels in shares of the crop's side."""
+        side = self.config.crop.side_px
+        return points_of_map(maps.permute(0, 2, 3, 1), side).permute(0, 3, 1, 2) / side
+
     def true_map(self, faces: FaceTargets) -> Float[Tensor, "faces 3 side side"]:
-        """Return the map of true faces (`exchange_depth`), zero outside the layout."""
+        """Return the map of true faces (`map_of_points`), zero outside the layout."""
         side = self.config.crop.side_px
         vertices = self.model.decode_shape(faces.identity, faces.expression)
-        values = exchange_depth(points_in_crop(vertices, faces, side), side)
+        values = map_of_points(points_in_crop(vertices, faces, side), side)
         return uv_map_from_vertices(values, self.layout).permute(0, 3, 1, 2)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -87,7 +90,7 @@ class PrnetRecipe:
     def _points(self, maps: Float[Tensor, "faces 3 side side"]) -> tuple[Tensor, Tensor]:
         """The 68 points and the vertices of the face that maps hold, in pixels of the crop."""
         values = vertices_from_uv_map(maps.permute(0, 2, 3, 1), self.layout)
-        vertices = exchange_depth(values, self.config.crop.side_px)
+        vertices = points_of_map(values, self.config.crop.side_px)
         return self.model.landmarks(vertices), vertices[:, self.model.region(FACE_REGION)]
 
     @torch.no_grad()
@@ -140,7 +143,8 @@ def weight_mask(
     points = model.surface_points("ibug68_3d")
     at = uv_at_surface(points.triangle, points.barycentric, layout.mesh) * len(layout.mask)
     in_face = _texels(model.region(FACE_REGION), layout)
-    in_features = torch.stack([_texels(region, layout) for region in features]).any(0) if features else ~layout.mask
+    none = torch.zeros_like(layout.mask)
+    in_features = torch.stack([none, *(_texels(region, layout) for region in features)]).any(0)
     mask = position_map_weights(in_face | in_features, in_features, at)
     own = {LANDMARK_WEIGHT: landmark, FEATURE_WEIGHT: feature, FACE_WEIGHT: face}
     weights = torch.where(layout.mask & (mask == 0), elsewhere, 0.0)

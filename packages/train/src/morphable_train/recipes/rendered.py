@@ -1,6 +1,7 @@
 """DF-MVR's terms that need the rendered face: photo, mask, reflectance, light."""
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from morphable import MorphableModel
@@ -17,6 +18,7 @@ from morphable_regressors import MultiViewParameters
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, render_pixels
 from morphable_train.recipes.batches import CropBatch
 from morphable_train.recipes.parsing import classes_of
+from morphable_train.rendered import SKIN_REGION
 
 _PAPER_SIDE_PX = 224
 """Input of the paper, whose pixels the dilation is meant for."""
@@ -65,10 +67,17 @@ def rendered_terms(
     importance = photo_weights(classes, dilation_px=round(DILATION_PX * side / _PAPER_SIDE_PX))
     terms = {
         "photo": weights.photo * weighted_photo_loss(composed, batch.image, importance, pixels.mask),
-        "reflectance": weights.reflectance * albedo_variance(albedo, model.region("skin"), scale=1.0),
+        "reflectance": weights.reflectance * albedo_variance(albedo, _skin(model), scale=1.0),
         "light": weights.light * light_prior(found.illumination),
     }
     if parser is not None:
         logits = parser(composed.clamp(0.0, 1.0)).float()
         terms["mask"] = weights.mask * parsing_loss(logits, classes, counted=pixels.mask)
     return terms
+
+
+def _skin(model: MorphableModel) -> Bool[Tensor, " verts"]:
+    """Vertices whose albedo should vary little; all of a model that names none."""
+    if SKIN_REGION in (*model.region_names, *model.part_names):
+        return model.region(SKIN_REGION)
+    return torch.ones(model.num_vertices, dtype=torch.bool, device=model.mean.device)

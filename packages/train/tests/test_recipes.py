@@ -1,0 +1,324 @@
+"""Recipes of the per-face networks: data, targets, runs, packages."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_recipes import SIDE, tiny_recipe, write_part_shards
+from tiny_run import write_shards
+
+from morphable import ModelData, MorphableModel, read_weights
+from morphable_losses.position_map import FACE_WEIGHT, LANDMARK_WEIGHT
+from morphable_regressors import CropRule, SystemSpec, boxes_of_landmarks, crop_matrices, load_system, map_of_points
+from morphable_render import project_scaled_orthographic, uv_layout, uv_mesh
+from morphable_synth import PART_NAMES, SceneConfig
+from morphable_train.augment import draw_changes
+from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
+from morphable_train.cli import main
+from morphable_train.config import AugmentConfig
+from morphable_train.logs import plain
+from morphable_train.recipes.batches import MIRRORED_PARTS, finish_crops, load_crops, plain_crops
+from morphable_train.recipes.config import RecipeData
+from morphable_train.recipes.crops import open_part_crops
+from morphable_train.recipes.frnet import FrnetRecipe, points_of_parameters
+from morphable_train.recipes.packaging import RecipePackage, package_recipe, read_system
+from morphable_train.recipes.parsing import class_of_part, confusion, intersection_over_union
+from morphable_train.recipes.presets import ABLATIONS, recipe_preset
+from morphable_train.recipes.prnet import PrnetRecipe, weight_mask
+from morphable_train.recipes.running import RecipeResults, run_recipe
+from morphable_train.recipes.targets import orthographic_truth, points_in_crop, true_shape
+from morphable_train.recipes.triples import TriplesConfig, sample_triple
+from morphable_train.recipes.views import choose_inputs, group_views
+from morphable_train.shards import ShardReader
+from morphable_train.streams import Shard
+
+RULE = CropRule(side_px=SIDE)
+DATA = RecipeData(min_face_px=16.0)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return write_part_shards(tmp_path_factory.mktemp("faces") / "shards", 6)
+
+
+@pytest.fixture(scope="module")
+def triples(tmp_path_factory):
+    return write_part_shards(tmp_path_factory.mktemp("people") / "shards", 4, triples=True)
+
+
+@pytest.fixture(scope="module")
+def crops(shards, model, tmp_path_factory):
+    return open_part_crops((shards,), tmp_path_factory.mktemp("cache"), RULE, DATA, model)
+
+
+def still(count):
+    """Changes that change nothing."""
+    drawn = draw_changes(torch.Generator().manual_seed(0), count, AugmentConfig())
+    zero = torch.zeros(count)
+    return replace(
+        drawn, flipped=zero > 1, size=zero + 0.5, angle_rad=zero, shift=torch.zeros(count, 2),
+        gain=torch.ones(count, 3), contrast=zero + 1, saturation=zero + 1,
+        blurred=zero > 1, noise=zero, erased=zero > 1,
+    )  # fmt: skip
+
+
+def test_plain_crops_are_what_inference_cuts(crops, model, surface):
+    """The true points lie in the crop where the rule's matrix puts those of the source picture."""
+    index = torch.arange(len(crops))
+    batch = finish_crops(plain_crops(crops, index, RULE), RULE, model, surface)
+    source = crops.faces.landmarks68_px
+    matrix = crop_matrices(boxes_of_landmarks(source), RULE)
+    moved = source @ matrix[:, :2, :2].mT + matrix[:, None, :2, 2]
+    torch.testing.assert_close(batch.faces.landmarks68_px, moved, atol=1e-2, rtol=0)
+    size = batch.faces.boxes_px()
+    longest = (size[:, 2:] - size[:, :2]).amax(1)
+    torch.testing.assert_close(longest, torch.full_like(longest, RULE.face_px), atol=1e-2, rtol=0)
+
+
+def test_parts_move_with_the_picture_and_change_sides_in_the_mirror(crops, model, surface):
+    index, augment = torch.arange(len(crops)), AugmentConfig(zoom=(1.0, 1.0), shift=0.0)
+    plain = finish_crops(plain_crops(crops, index, RULE), RULE, model, surface)
+    changes = replace(still(len(index)), flipped=torch.ones(len(index), dtype=torch.bool))
+    mirrored = finish_crops(load_crops(crops, index, RULE, augment=augment, changes=changes), RULE, model, surface)
+    same = (mirrored.part.flip(2) == MIRRORED_PARTS[plain.part]).float().mean()
+    assert float(same) > 0.98
+    assert (plain.part == PART_NAMES.index("left_brow")).any()
+
+
+def test_a_hidden_patch_is_an_occluder(crops, model, surface):
+    index = torch.arange(2)
+    patch = torch.tensor([[0.5, 0.5, 0.2, 0.2]]).repeat(2, 1)
+    changes = replace(still(2), erased=torch.ones(2, dtype=torch.bool), patch=patch)
+    augment = AugmentConfig(zoom=(1.0, 1.0), shift=0.0)
+    batch = finish_crops(load_crops(crops, index, RULE, augment=augment, changes=changes), RULE, model, surface)
+    hidden = batch.part == PART_NAMES.index("occluder")
+    # a square of 0.4 of the side: 12.8 px, whole pixels by their centres
+    assert int(hidden[0].sum()) in (12 * 12, 12 * 13, 13 * 13)
+    assert bool(hidden[:, SIDE // 2, SIDE // 2].all())
+
+
+def test_crops_are_made_once(shards, model, tmp_path):
+    first = open_part_crops((shards,), tmp_path, RULE, DATA, model)
+    stamp = next(tmp_path.glob("parts_*/info.json")).stat().st_mtime_ns
+    again = open_part_crops((shards,), tmp_path, RULE, DATA, model)
+    assert next(tmp_path.glob("parts_*/info.json")).stat().st_mtime_ns == stamp
+    np.testing.assert_array_equal(first.part, again.part)
+
+
+def test_every_class_has_its_part_and_the_rest_is_background():
+    table = class_of_part()
+    assert table[PART_NAMES.index("inner_mouth")] == 7
+    assert table[PART_NAMES.index("left_brow")] == 2
+    for name in ("background", "hair", "ears", "neck", "glasses", "occluder", "mask"):
+        assert table[PART_NAMES.index(name)] == 0
+    assert sorted(set(table.tolist())) == list(range(10))
+
+
+def test_iou_by_hand():
+    # class 1: two pixels true, one of them found, one found elsewhere: 1 / 3; class 0: 1 hit, 3 in the union
+    counts = confusion(torch.tensor([0, 1, 1, 0]), torch.tensor([0, 0, 1, 1]))
+    iou = intersection_over_union(counts)
+    assert iou[:2].tolist() == pytest.approx([1 / 3, 1 / 3])
+    assert iou[2].isnan()
+
+
+def test_orthographic_truth_draws_the_face_where_it_is(crops, model, surface):
+    faces = finish_crops(plain_crops(crops, torch.arange(len(crops)), RULE), RULE, model, surface).faces
+    shape = true_shape(faces, surface)
+    truth = orthographic_truth(faces, surface, SIDE)
+    drawn = project_scaled_orthographic(
+        shape, truth.rotation, scale_px_per_m=truth.scale_px_per_m, offset_px=truth.offset_px
+    )
+    error = (drawn[..., :2] - points_in_crop(shape, faces, SIDE)[..., :2]).norm(dim=-1).mean()
+    assert float(error) / RULE.face_px < 0.01  # what perspective leaves
+
+
+def test_frnet_parameters_and_points_agree(crops, model, model_file, shards):
+    config = tiny_recipe("mobile_frnet", model_file, shards, num_identity=6, num_expression=4, whitening_faces=4)
+    recipe = FrnetRecipe(config, model, crops, crops, Shard())
+    batch = recipe.held_out.batch(0, len(crops))
+    codec = recipe._codec
+    truth = orthographic_truth(batch.faces, recipe.surface, SIDE)
+    points = points_of_parameters(codec.pack(truth), recipe.face)
+    goal = points_in_crop(true_shape(batch.faces, recipe.surface), batch.faces, SIDE)
+    assert float((points - goal)[..., :2].norm(dim=-1).mean()) / RULE.face_px < 0.02
+    values = recipe.validate(recipe.network.eval())
+    assert values["faces"] == len(crops)
+    assert 0 < values["mean_face_nme"] < 1
+
+
+def test_position_maps_hold_the_face_and_the_mask_its_ratio(crops, model, model_file, shards):
+    config = tiny_recipe("prnet", model_file, shards)
+    recipe = PrnetRecipe(config, model, crops, crops, Shard())
+    batch = recipe.held_out.batch(0, 2)
+    maps = recipe.true_map(batch.faces)
+    vertices = model.decode_shape(batch.faces.identity, batch.faces.expression)
+    nearness = map_of_points(points_in_crop(vertices, batch.faces, SIDE), SIDE)[..., 2]
+    assert float(nearness.min()) > 0
+    assert float(nearness.max()) < 1.1 * SIDE
+    landmarks, _ = recipe._points(maps)
+    # a map of 32 texels of a 32 px crop
+    torch.testing.assert_close(landmarks[..., :2], batch.faces.landmarks68_px, atol=0.5, rtol=0)
+    layout = uv_layout(uv_mesh(model), SIDE)
+    mask = weight_mask(model, layout)
+    assert set(mask.unique().tolist()) <= {0.0, FACE_WEIGHT, LANDMARK_WEIGHT}
+    alike = weight_mask(model, layout, landmark=1.0, feature=1.0, face=1.0, elsewhere=1.0)
+    torch.testing.assert_close(alike, layout.mask.float())
+
+
+def test_views_are_grouped_and_mirrored_people_change_sides(triples, model, tmp_path, model_file):
+    from morphable_train.recipes.views import ViewStream
+
+    crops = open_part_crops((triples,), tmp_path, RULE, DATA, model)
+    people = group_views(crops)
+    assert people.shape == (4, 3)
+    assert [crops.keys[k].rpartition("_")[2] for k in people[0].tolist()] == ["left", "front", "right"]
+    config = tiny_recipe("dfmvr", model_file, triples)
+    stream = ViewStream(crops, config, Shard())
+    for step in range(6):
+        loaded = stream.load(step)
+        faces = finish_crops(loaded.crops, RULE, model, surface_of(model)).faces
+        nose_x = faces.rotation_head[:, 0, 2].unflatten(0, (-1, 3))
+        # seen from the person's left the nose points to the picture's left, mirrored or not
+        assert bool((nose_x[:, 0] < 0).all())
+        assert bool((nose_x[:, 2] > 0).all())
+
+
+def surface_of(model):
+    from morphable_train.surface import SurfaceSample
+
+    return SurfaceSample(model, num_dense=64)
+
+
+def test_single_views_are_shown_three_times_in_equal_shares():
+    u = (torch.arange(900) + 0.5) / 900
+    inputs = choose_inputs(u, 1 / 3)
+    alone = inputs[:, 0] == inputs[:, 1]
+    assert int(alone.sum()) == 300
+    assert torch.bincount(inputs[alone][:, 0]).tolist() == [100, 100, 100]
+    assert inputs[~alone].unique(dim=0).tolist() == [[0, 1, 2]]
+    assert not bool((choose_inputs(u, 0.0)[:, 0] == 1).any())
+
+
+def test_a_triple_is_one_person_turned():
+    scenes = SceneConfig(layout="single", size_px=96)
+    config = TriplesConfig(out=Path("unused"), scenes=scenes, jitter_deg=0.0, side_deg=(40.0, 40.0))
+    left, front, right = (scene.people[0] for scene in sample_triple(config, 3))
+    np.testing.assert_array_equal(left.identity, right.identity)
+    np.testing.assert_array_equal(left.expression, front.expression)
+    sine = np.sin(np.radians(40.0))
+    assert [p.rotation_head[0, 2] for p in (left, front, right)] == pytest.approx([-sine, 0.0, sine], abs=1e-6)
+
+
+def run_tiny(name, folder, model_file, data, **changes) -> tuple[RecipeResults, "object"]:
+    config = tiny_recipe(name, model_file, data, **changes)
+    return run_recipe(config, folder / name), config
+
+
+def test_frnet_runs_resumes_and_is_packaged(shards, model_file, tmp_path):
+    sizes = {"num_identity": 4, "num_expression": 2, "whitening_faces": 4}
+    results, config = run_tiny("mobile_frnet", tmp_path, model_file, shards, **sizes)
+    run = tmp_path / "mobile_frnet"
+    assert results.after["nme"] > 0
+    names = {path.name for path in run.iterdir()}
+    assert {"run.json", "results.json", "losses.csv", "validation.csv", "checkpoints", "pictures"} <= names
+    with pytest.raises(FileExistsError, match="run must be a new folder"):
+        run_recipe(config, run)
+    longer = replace(config, run=replace(config.run, steps=4, checkpoint_every_steps=2))
+    run = tmp_path / "longer"
+    run_recipe(longer, run)
+    last = latest_checkpoint(run)
+    straight = read_checkpoint(last, None)[0]["network"]
+    last.unlink()
+    run_recipe(longer, run, resume=True)
+    resumed = read_checkpoint(last, None)[0]["network"]
+    assert all(torch.equal(value, resumed[key]) for key, value in straight.items())
+    card = package_recipe(run, tmp_path / "w.safetensors", RecipePackage(name="tiny"))
+    assert "stand-in (6 faces, CC0-1.0)" in card.read_text()
+    info, state = read_weights(tmp_path / "w.safetensors")
+    assert info.architecture["network"] == "mobile_frnet"
+    system = load_system(SystemSpec.from_json(info.architecture), state)
+    assert system.faces(torch.zeros(1, 3, SIDE, SIDE)).identity.shape == (1, 6)
+
+
+def test_prnet_runs(shards, model_file, tmp_path):
+    results, _ = run_tiny("prnet", tmp_path, model_file, shards)
+    assert results.after["dense_3d_nme"] > 0
+    assert load_system(*read_system(tmp_path / "prnet")).training is False
+
+
+def test_dfmvr_runs_with_the_parser_of_another_run(shards, triples, model_file, tmp_path):
+    parsing, _ = run_tiny("parsing", tmp_path, model_file, shards)
+    assert 0 <= parsing.after["mean_iou"] <= 1
+    preset = recipe_preset("dfmvr", "smoke")
+    weights = replace(preset.weights, mask_from_epoch=0)
+    changes = {"parser": tmp_path / "parsing", "weights": weights, "photo_every": 1}
+    results, _ = run_tiny("dfmvr", tmp_path, model_file, triples, **changes)
+    assert results.after["people"] == 4
+    assert {"shape_mm", "one_view_shape_mm", "mean_face_shape_mm"} <= set(results.after)
+    header = (tmp_path / "dfmvr" / "losses.csv").read_text().splitlines()[0].split(",")
+    assert {"photo", "mask", "landmark_2d", "landmark_3d", "coefficients", "reflectance", "light"} <= set(header)
+    package_recipe(tmp_path / "dfmvr", tmp_path / "w.safetensors", RecipePackage())
+    _, state = read_weights(tmp_path / "w.safetensors")
+    assert any(name.startswith("parser.") for name in state)
+
+
+def test_every_ablation_is_a_preset():
+    assert list(ABLATIONS["dfmvr"]) == ["v1", "v2", "v3", "v4", "v5", "v6"]
+    for recipe, names in ABLATIONS.items():
+        for name in names:
+            for size in ("smoke", "full"):
+                recipe_preset(recipe, size, ablation=name)
+    assert recipe_preset("dfmvr", "smoke", ablation="v5").weights.landmark_3d == 0
+    with pytest.raises(ValueError, match="ablation of dfmvr must be one of v1, v2"):
+        recipe_preset("dfmvr", "smoke", ablation="v7")
+    with pytest.raises(ValueError, match="preset must be one of smoke, full"):
+        recipe_preset("prnet", "huge")
+
+
+def test_refusals(triples, shards, model, model_file, tmp_path, capsys):
+    plain = write_shards(tmp_path / "plain", 1)
+    with pytest.raises(ValueError, match="must have parts, got none"):
+        ShardReader(plain).parts(0)
+    with pytest.raises(ValueError, match=r"got none; the first of 1 damaged records.*must have parts"):
+        open_part_crops((plain,), tmp_path, RULE, DATA, model)
+    with pytest.raises(ValueError, match="data must name folders of synthetic shards"):
+        open_part_crops((), tmp_path, RULE, DATA, model)
+    single = open_part_crops((shards,), tmp_path, RULE, DATA, model)
+    single = replace(single, keys=tuple(key.replace("front", "side") for key in single.keys))
+    with pytest.raises(ValueError, match="shards must hold three views of each person"):
+        group_views(single)
+    with pytest.raises(ValueError, match="side_deg must be two increasing angles"):
+        TriplesConfig(out=tmp_path, scenes=SceneConfig(layout="single"), side_deg=(50.0, 20.0))
+    with pytest.raises(ValueError, match="must be single for triples"):
+        TriplesConfig(out=tmp_path, scenes=SceneConfig(layout="group"))
+    parts = {"part_names": ("skin",), "part_labels": torch.zeros(len(model.triangles), dtype=torch.int64)}
+    bare = ModelData(**{**vars(model.data()), "regions": {}, **parts})
+    with pytest.raises(ValueError, match="model must name the region face"):
+        weight_mask(MorphableModel(bare), uv_layout(uv_mesh(model), SIDE))
+    assert main(["run", "vgg"]) == 1
+    assert "recipe must be one of mobile_frnet, prnet, dfmvr, parsing" in capsys.readouterr().err
+    assert main(["run", "prnet", "--preset"]) == 1
+    assert "--preset must be followed by a value" in capsys.readouterr().err
+    assert main(["run", "prnet", "--preset", "smoke", "--out", str(tmp_path / "run")]) == 1
+    assert "data must name folders of synthetic shards" in capsys.readouterr().err
+
+
+def test_a_parser_of_another_recipe_is_refused(triples, shards, model_file, tmp_path):
+    sizes = {"num_identity": 4, "num_expression": 2, "whitening_faces": 4}
+    run_tiny("mobile_frnet", tmp_path, model_file, shards, **sizes)
+    with pytest.raises(ValueError, match="parser must be a run or weights of parsing, got mobile_frnet"):
+        run_tiny("dfmvr", tmp_path, model_file, triples, parser=tmp_path / "mobile_frnet")
+
+
+def test_the_command_trains_from_its_own_run_file(shards, model_file, tmp_path, capsys):
+    config = tiny_recipe("prnet", model_file, shards)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(plain(asdict(config))))
+    assert main(["run", "prnet", "--config", str(path), "--out", str(tmp_path / "run"), "--steps", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["after"]["faces"] == 6
+    assert main(["run", "parsing", "--config", str(path), "--out", str(tmp_path / "other")]) == 1
+    assert "config must be of parsing, got one of prnet" in capsys.readouterr().err
