@@ -73,17 +73,22 @@ def cut_crops(
         crop_from_picture: From `crop_matrices`.
         side_px: Side of the crops.
     """
-    crops = [_cut(picture, matrix, side_px) for matrix in crop_from_picture]
+    levels = [picture]
+    crops = [_cut(levels, matrix, side_px) for matrix in crop_from_picture]
     return torch.stack(crops) if crops else picture.new_zeros(0, 3, side_px, side_px)
 
 
-def _cut(picture: Tensor, matrix: Tensor, side_px: int) -> Tensor:
-    """One crop: halve while the scale is small, then sample."""
+def _cut(levels: list[Tensor], matrix: Tensor, side_px: int) -> Tensor:
+    """One crop, from the picture halved as often as its scale asks for; halved pictures are kept in `levels`."""
     scale, shift = float(matrix[0, 0]), matrix[:2, 2]
-    while scale < _HALVE_BELOW and min(picture.shape[1:]) > 2:
-        padding = (0, picture.shape[2] % 2, 0, picture.shape[1] % 2)
-        picture = F.avg_pool2d(F.pad(picture[None], padding, mode="replicate"), 2)[0]
-        scale *= 2.0
+    level = 0
+    while scale < _HALVE_BELOW and min(levels[level].shape[1:]) > 2:
+        level, scale = level + 1, scale * 2.0
+        if level == len(levels):
+            larger = levels[-1]
+            padding = (0, larger.shape[2] % 2, 0, larger.shape[1] % 2)
+            levels.append(F.avg_pool2d(F.pad(larger[None], padding, mode="replicate"), 2)[0])
+    picture = levels[level]
     at = torch.arange(side_px, dtype=picture.dtype, device=picture.device) + 0.5
     x, y = ((at - shift[axis]) / scale * 2 / picture.shape[2 - axis] - 1 for axis in (0, 1))
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
