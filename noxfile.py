@@ -27,7 +27,7 @@ SIBLINGS: dict[str, tuple[str, ...]] = {
     "losses": (),
     "synth": ("morphable", "render"),
     "train": ("morphable", "render", "detector_head", "regressors", "losses", "synth"),
-    "reconstruct": ("morphable", "render", "detector_head"),
+    "reconstruct": ("morphable", "render", "detector_head", "regressors"),
     "evalkit": (),
 }
 # What the tests of a package use beyond its run-time dependencies: extras, and packages of their own.
@@ -35,7 +35,7 @@ TEST_EXTRAS = {
     "morphable": "build,convert",
     "detector_head": "onnx,openvino",
     "losses": "perception",
-    "reconstruct": "cluster,onnxruntime,openvino,service,video,viewer",
+    "reconstruct": "cluster,onnxruntime,openvino,per-face,service,video,viewer",
     "train": "landmarks,mat,video",
 }
 TEST_PACKAGES: dict[str, tuple[str, ...]] = {

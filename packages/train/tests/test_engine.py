@@ -151,3 +151,16 @@ def test_two_processes_have_the_gradient_of_one(model_file, shards, tmp_path):
     assert set(one) == set(two)
     for name in one:
         assert_same_gradient(one[name], two[name])
+
+
+@pytest.mark.slow
+def test_two_processes_agree_when_to_save(model_file, shards, tmp_path):
+    import json
+    from dataclasses import asdict
+
+    config = tiny_config(model_file, (shards,), steps=60)
+    config = replace(config, run=replace(config.run, checkpoint_every_steps=1000, checkpoint_every_minutes=0.002))
+    (tmp_path / "config.json").write_text(json.dumps(plain(asdict(config))))
+    command = [*COMMAND, "stage1", "--config", str(tmp_path / "config.json"), "--devices", "2", "--out"]
+    subprocess.run([*command, str(tmp_path / "run")], check=True, stdout=subprocess.DEVNULL, timeout=400)
+    assert len(rows(tmp_path / "run")) == 60

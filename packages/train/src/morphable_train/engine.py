@@ -110,11 +110,11 @@ class Trainer:
             DivergedError: A loss is not finite.
             OSError: A checkpoint could not be written.
         """
-        run, saved_at = self.config.run, time.monotonic()
+        run, saved_at = self.config.run, self.progress.seconds
         for loaded in self._loads():
             begun = time.monotonic()
             losses, batch = self._step(loaded)
-            seconds = time.monotonic() - begun
+            seconds = self._agreed(time.monotonic() - begun)
             self.progress = Progress(
                 self.progress.step + 1, self.progress.seconds + seconds, self.progress.skipped + loaded.skipped
             )
@@ -124,10 +124,10 @@ class Trainer:
             if self.observer is not None and self.fabric.is_global_zero:
                 self.observer(step, self.average, batch)
             due = step % run.checkpoint_every_steps == 0
-            late = time.monotonic() - saved_at > run.checkpoint_every_minutes * SECONDS_PER_MINUTE
+            late = self.progress.seconds - saved_at > run.checkpoint_every_minutes * SECONDS_PER_MINUTE
             if last or due or late:
                 self.save()
-                saved_at = time.monotonic()
+                saved_at = self.progress.seconds
             if last:
                 break
         return self.progress
@@ -239,10 +239,13 @@ class Trainer:
         self.log.scalars("losses", step, values)
 
     def _out_of_time(self) -> bool:
-        """Whether the time budget is used up; the same answer in every process."""
+        """Whether the time budget is used up."""
         limit = self.config.run.minutes * SECONDS_PER_MINUTE
-        over = torch.tensor(float(limit > 0 and self.progress.seconds >= limit), device=self.fabric.device)
-        return bool(self.fabric.broadcast(over) > 0)
+        return limit > 0 and self.progress.seconds >= limit
+
+    def _agreed(self, seconds: float) -> float:
+        """Return the first process's time of a step, so that rate, checkpoints and end are the same in all of them."""
+        return float(self.fabric.broadcast(torch.tensor(seconds, dtype=torch.float64, device=self.fabric.device)))
 
 
 def has_checkpoint(run: Path) -> bool:
