@@ -49,31 +49,9 @@ def test_triton_on_cuda():
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
 @pytest.mark.parametrize("capability", [80, 90])
 def test_triton_compiles_for_gpus_that_are_not_here(capability):
-    import triton
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    from morphable_render import _raster_triton
-
-    points, indices, sizes = (
-        ("screen", "focal_px"),
-        ("triangles", "image_index", "z_bits", "owner"),
-        ("width", "height"),
-    )
-    types = dict.fromkeys(points, "*fp64") | dict.fromkeys(indices, "*i64") | dict.fromkeys(sizes, "i32")
-    types |= {"camera": "*fp32", "near_m": "fp32", "face_out": "*i64", "triangle_out": "*i64"}
-    types |= dict.fromkeys(("barycentric_out", "depth_out"), "*fp32")
-    types |= dict.fromkeys(("num_faces", "num_vertices", "num_triangles", "num_pixels"), "i32")
-    draw = [{"SHARED": True, "PASS": p, "CROSSING": c, "BLOCK": 128} for p in (0, 1) for c in (False, True)]
-    for kernel, variants in (
-        (_raster_triton._draw, draw),
-        (_raster_triton._resolve, [{"SHARED": True, "BLOCK": 256}]),
-    ):
-        for constants in variants:
-            signature = {name: "constexpr" if name in constants else types[name] for name in kernel.arg_names}
-            source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
-            done = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"enable_fp_fusion": False})
-            assert done.asm["cubin"]
+    # in a process of its own: the shape checker of the tests hides the kernels' source from Triton
+    script = Path(__file__).with_name("compile_triton.py")
+    subprocess.run([sys.executable, str(script), str(capability)], check=True)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pytorch3d") is None, reason="pytorch3d is not installed")

@@ -18,6 +18,7 @@ import torch
 import tyro
 
 from morphable_train import preset
+from morphable_train.depthwise import speed_up_depthwise
 from morphable_train.logs import RunLog
 from morphable_train.objective import Objective, count_cells
 from morphable_train.parts import build_parts
@@ -44,7 +45,9 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     run = Path(tempfile.mkdtemp())
-    trainer = make_trainer(config, run, make_fabric(config, 1), build_parts(config), RunLog(run, enabled=False), None)
+    parts = build_parts(config)
+    speed_up_depthwise(parts.network)
+    trainer = make_trainer(config, run, make_fabric(config, 1), parts, RunLog(run, enabled=False), None)
     trainer.model.to(trainer.fabric.device)
     trainer.objective.to(trainer.fabric.device)
     loaded = trainer.stream.load(0)
