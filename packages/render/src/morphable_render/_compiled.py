@@ -10,6 +10,7 @@ from numba.core.registry import cpu_target
 cpu_target.target_context.refresh()  # Numba's tables of NumPy functions: better now than within the first picture
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+_INLINED = _OPTIONS | {"forceinline": True, "_nrt": False}
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -26,4 +27,4 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
 
     The counters are atomic: threads that count references to one array at every pixel wait for each other.
     """
-    return numba.njit(forceinline=True, _nrt=False, **_OPTIONS)(inspect.unwrap(function))
+    return numba.njit(**_INLINED)(inspect.unwrap(function))
