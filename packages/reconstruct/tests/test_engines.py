@@ -51,31 +51,41 @@ def landmarks(scene):
 
 
 def build(weights, model, engine):
-    config = ReconstructConfig(size_px=256, min_score=0.6, max_faces=16, engine=engine)
+    config = ReconstructConfig(size_px=256, min_score=0.6, max_faces=256, engine=engine)
     return Reconstructor(weights, model=model, config=config)
+
+
+def photographs():
+    """Faces that a trained network finds; scores of an untrained one tie, and engines break ties differently."""
+    astronaut = pytest.importorskip("skimage.data").astronaut()
+    return [astronaut, np.ascontiguousarray(astronaut[:, ::-1]), astronaut[:320]]
+
+
+def trained(engine):
+    return Reconstructor("mobile", config=ReconstructConfig(size_px=256, min_score=0.3, engine=engine))
 
 
 @pytest.mark.slow  # the export takes most of a minute
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 @pytest.mark.filterwarnings("ignore")  # of the exporters
-def test_engines_agree_single_batched_and_concurrently(weights, model, cache, engine):
+def test_engines_agree_single_batched_and_concurrently(cache, engine):
     pytest.importorskip(engine)
-    expected = build(weights, model, "torch")(pictures())
-    assert sum(len(scene.faces) for scene in expected) > 5
-    exported = build(weights, model, engine)
-    for scenes in (exported(pictures()), [exported(picture) for picture in pictures()]):
+    expected = trained("torch")(photographs())
+    assert sum(len(scene.faces) for scene in expected) >= 3
+    exported = trained(engine)
+    for scenes in (exported(photographs()), [exported(picture) for picture in photographs()]):
         for one, other in zip(expected, scenes, strict=True):
             np.testing.assert_allclose(landmarks(other), landmarks(one), atol=MAX_DIFFERENCE_PX)
     with ThreadPoolExecutor(3) as pool:
-        for one, other in zip(expected * 2, pool.map(exported, pictures() * 2), strict=True):
+        for one, other in zip(expected * 2, pool.map(exported, photographs() * 2), strict=True):
             np.testing.assert_allclose(landmarks(other), landmarks(one), atol=MAX_DIFFERENCE_PX)
 
     (graph,) = Path(os.environ["XDG_CACHE_HOME"]).rglob("*.onnx")
-    config = ReconstructConfig(size_px=256, min_score=0.6, engine=engine)
-    given = Reconstructor(graph, model=model, config=config)(pictures()[0])
+    config = ReconstructConfig(size_px=256, min_score=0.3, engine=engine)
+    given = Reconstructor(graph, config=config)(photographs()[0])
     np.testing.assert_allclose(landmarks(given), landmarks(expected[0]), atol=MAX_DIFFERENCE_PX)
     with pytest.raises(ValueError, match=r"engine must be onnxruntime or openvino for .*got torch"):
-        Reconstructor(graph, model=model)
+        Reconstructor(graph)
 
 
 def test_inputs_with_too_few_cells_are_refused(monkeypatch):
