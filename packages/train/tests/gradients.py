@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 from tiny_run import tiny_config
 
 from morphable_train.logs import RunLog
+from morphable_train.loop import make_fabric
 from morphable_train.parts import build_parts
 from morphable_train.streams import finish_batch
-from morphable_train.training import make_fabric, make_trainer
+from morphable_train.training import make_trainer
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from tiny_run import tiny_config, write_shards
 
 from morphable_train.checkpoint import checkpoint_paths, latest_checkpoint
 from morphable_train.config import LossConfig
-from morphable_train.engine import DivergedError
 from morphable_train.logs import RunLog, plain
+from morphable_train.loop import DivergedError, make_fabric
 from morphable_train.parts import build_parts
-from morphable_train.training import make_fabric, make_trainer, train
+from morphable_train.training import make_trainer, train
 
 COMMAND = [sys.executable, "-c", "import sys; from morphable_train.cli import main; sys.exit(main())"]
 

@@ -20,10 +20,11 @@ import tyro
 from morphable_train import preset
 from morphable_train.depthwise import speed_up_depthwise
 from morphable_train.logs import RunLog
+from morphable_train.loop import make_fabric
 from morphable_train.objective import Objective, count_cells
 from morphable_train.parts import build_parts
 from morphable_train.streams import finish_batch
-from morphable_train.training import make_fabric, make_trainer
+from morphable_train.training import make_trainer
 
 STEPS = 5
 
@@ -82,7 +83,7 @@ def main(
         "network, forward and backward": network,
         "losses, colours at points": lambda: losses("points"),
         "losses, colours rendered": lambda: losses("rendered"),
-        "whole step": lambda: trainer._step(loaded),
+        "whole step": lambda: trainer.step(loaded),
     }
     for name, function in rows.items():
         wall, cpu = measure(function)

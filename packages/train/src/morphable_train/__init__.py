@@ -9,8 +9,8 @@ from morphable_train.config import (
     TrainConfig,
     ValidationConfig,
 )
-from morphable_train.engine import DivergedError
 from morphable_train.labels import FaceLabels, weak_labels
+from morphable_train.loop import DivergedError
 from morphable_train.packaging import PackageOptions, package
 from morphable_train.prepare import PrepareConfig, PrepareResult, prepare
 from morphable_train.presets import PRESETS, preset

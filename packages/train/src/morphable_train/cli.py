@@ -84,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _stage(stage: int, arguments: list[str]) -> int:
     """Parse and train a stage."""
-    from morphable_train.engine import has_checkpoint
+    from morphable_train.loop import has_checkpoint
     from morphable_train.settings import read_config
     from morphable_train.training import train
 

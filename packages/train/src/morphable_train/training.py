@@ -1,18 +1,17 @@
 """A run from a configuration to its results."""
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
 from lightning.fabric import Fabric
 
 from morphable_train.config import TrainConfig, ValidationConfig
 from morphable_train.crops import CropSet, open_crops
 from morphable_train.depthwise import speed_up_depthwise
 from morphable_train.detection import detect_pictures, measure_detection
-from morphable_train.engine import Trainer, has_checkpoint
+from morphable_train.engine import Trainer
 from morphable_train.logs import RUN_FILE, RunLog, write_run_file
+from morphable_train.loop import open_run
 from morphable_train.network import CellPredictor
 from morphable_train.observer import Validator, open_detection, open_validation
 from morphable_train.parts import Parts, build_parts
@@ -48,12 +47,7 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
         ValueError: Data or configuration are unusable.
         DivergedError: A loss is not finite.
     """
-    if has_checkpoint(run) and not resume:
-        raise FileExistsError(f"run must be a new folder, got {run} with checkpoints; pass --resume or another folder")
-    if config.run.threads:
-        torch.set_num_threads(config.run.threads)
-    fabric = make_fabric(config, devices)
-    run.mkdir(parents=True, exist_ok=True)
+    fabric = open_run(config, run, resume=resume, devices=devices)
     if fabric.is_global_zero:
         write_run_file(run, config)
     parts = build_parts(config)
@@ -76,18 +70,6 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
         validator.validate(trainer.progress.step, trainer.average)
     log.close()
     return RunResults(before, validator.results)
-
-
-def make_fabric(config: TrainConfig, devices: int) -> Fabric:
-    """Start the processes, or join those that `torchrun` started (its count wins)."""
-    fabric = Fabric(
-        accelerator="auto",
-        devices=int(os.environ.get("LOCAL_WORLD_SIZE", devices)),
-        num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", "1")),
-        precision=config.run.precision,
-    )
-    fabric.launch()
-    return fabric
 
 
 def make_trainer(

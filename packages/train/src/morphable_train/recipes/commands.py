@@ -60,7 +60,7 @@ def run_command(arguments: list[str]) -> int:
 
 def _train(recipe: str, default: AnyRecipe, arguments: list[str]) -> int:
     """Parse the options of one recipe and train."""
-    from morphable_train.engine import has_checkpoint
+    from morphable_train.loop import has_checkpoint
     from morphable_train.recipes.running import run_recipe, with_procedural_faces
 
     kind = CONFIGS[recipe]

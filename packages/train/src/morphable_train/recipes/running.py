@@ -1,11 +1,9 @@
 """A recipe's run from a configuration to its results."""
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from lightning.fabric import Fabric
@@ -14,8 +12,8 @@ from morphable import load
 from morphable_synth import GenerateConfig, SceneConfig, generate
 from morphable_train.atomic import write_text
 from morphable_train.depthwise import speed_up_depthwise
-from morphable_train.engine import has_checkpoint
 from morphable_train.logs import RunLog, write_run_file
+from morphable_train.loop import open_run
 from morphable_train.recipes.config import RecipeConfig
 from morphable_train.recipes.crops import PartCrops, open_part_crops
 from morphable_train.recipes.dfmvr import DfmvrRecipe
@@ -72,12 +70,7 @@ def run_recipe(config: RecipeConfig, run: Path, *, resume: bool = False, devices
         ValueError: Data or configuration are unusable.
         DivergedError: A loss is not finite.
     """
-    if has_checkpoint(run) and not resume:
-        raise FileExistsError(f"run must be a new folder, got {run} with checkpoints; pass --resume or another folder")
-    if config.run.threads:
-        torch.set_num_threads(config.run.threads)
-    fabric = _make_fabric(config, devices)
-    run.mkdir(parents=True, exist_ok=True)
+    fabric = open_run(config, run, resume=resume, devices=devices)
     recipe = make_recipe(config, run, fabric)
     if fabric.is_global_zero:
         write_run_file(run, config)
@@ -109,18 +102,6 @@ def make_recipe(config: RecipeConfig, run: Path, fabric: Fabric) -> Recipe:
     if fabric.device.type == "cpu":
         speed_up_depthwise(recipe.network)
     return recipe
-
-
-def _make_fabric(config: RecipeConfig, devices: int) -> Fabric:
-    """Start the processes, or join those that `torchrun` started (its count wins)."""
-    options: dict[str, Any] = {"accelerator": "auto", "precision": config.run.precision}
-    fabric = Fabric(
-        devices=int(os.environ.get("LOCAL_WORLD_SIZE", devices)),
-        num_nodes=int(os.environ.get("GROUP_WORLD_SIZE", "1")),
-        **options,
-    )
-    fabric.launch()
-    return fabric
 
 
 def with_procedural_faces(config: RecipeConfig, folder: Path, count: int, *, workers: int = 2) -> RecipeConfig:
