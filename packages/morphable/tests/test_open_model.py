@@ -101,12 +101,15 @@ def test_neutral_lips_touch_and_do_not_cross(model: MorphableModel, people: Tens
     assert float(gap.quantile(0.95)) < 0.5 * MM
 
 
+MIDDLE_OF_MOUTH = 17.7 * MM
+"""Half the width of the inner three quarters of the mean's mouth."""
+
+
 def lip_gap(model: MorphableModel, vertices: Tensor) -> Tensor:
     """Height of the upper lip's lowest over the lower lip's highest point, smallest of ten columns, at any depth."""
     mean = act(model)
-    corner = float(model.landmarks(mean)[54, 0])
     upper, lower = (part_triangles(model, name).unique() for name in ("upper_lip", "lower_lip"))
-    borders = torch.linspace(-0.75 * corner, 0.75 * corner, 11).tolist()
+    borders = torch.linspace(-MIDDLE_OF_MOUTH, MIDDLE_OF_MOUTH, 11).tolist()
     gaps = []
     for left, right in pairwise(borders):
         above, below = (part[(mean[part, 0] >= left) & (mean[part, 0] < right)] for part in (upper, lower))

@@ -2,8 +2,10 @@
 
 Picked on pictures of the mean face (front, 45 and 90 degrees): eyes and lips follow the mesh's own edge loops, brows
 lie on the upper half of the drawn brow; mouth corners, brow ends and canthi were then shifted by the mean residual of
-fits to real faces. The jaw line is the true 3D edge of the jaw up to the front of the ears, between the lines of
-Basel's and ICT-FaceKit's 68 points.
+fits to real faces. The ridge of the nose, the outer brow ends and the upper lip lie where annotators of photographs
+put them on average: the projected points of synthetic people were compared with Helen's and AFLW2000's mean shapes
+(the tip of the nose stood 4 mm too low, which Basel's and ICT-FaceKit's points confirm). The jaw line is the true 3D
+edge of the jaw up to the front of the ears, between the lines of Basel's and ICT-FaceKit's 68 points.
 """
 
 import numpy as np
@@ -25,15 +27,15 @@ PICKED_MM = {
     14: (67.45, 689.25, 76.49),
     15: (70.09, 705.92, 72.98),
     16: (70.62, 724.29, 73.32),
-    22: (15.32, 744.21, 148.56),
+    22: (14.40, 743.90, 148.90),
     23: (26.45, 747.08, 145.13),
     24: (36.68, 748.15, 140.57),
-    25: (46.40, 744.97, 134.06),
-    26: (53.75, 740.54, 126.94),
+    25: (48.20, 744.20, 132.40),
+    26: (56.50, 738.60, 123.40),
     27: (0.00, 730.80, 150.59),
-    28: (-0.04, 718.92, 153.72),
-    29: (-0.03, 706.30, 160.73),
-    30: (0.00, 693.51, 167.71),
+    28: (-0.04, 719.40, 153.50),
+    29: (0.00, 708.60, 159.40),
+    30: (0.00, 697.50, 166.50),
     33: (0.00, 680.58, 157.47),
     34: (6.27, 681.39, 154.86),
     35: (13.26, 683.85, 150.62),
@@ -43,16 +45,16 @@ PICKED_MM = {
     45: (43.50, 728.05, 131.76),
     46: (36.35, 724.20, 135.65),
     47: (27.86, 724.15, 136.19),
-    51: (0.00, 668.33, 160.06),
-    52: (6.68, 669.88, 159.20),
-    53: (16.99, 668.20, 153.09),
-    54: (24.35, 661.42, 139.16),
+    51: (0.00, 668.80, 160.06),
+    52: (6.68, 671.00, 159.30),
+    53: (16.99, 669.00, 153.10),
+    54: (25.20, 661.50, 138.20),
     55: (17.29, 655.70, 148.37),
     56: (7.59, 653.30, 153.90),
     57: (0.00, 652.65, 155.82),
     62: (0.00, 661.86, 156.41),
     63: (7.04, 662.73, 155.74),
-    64: (22.31, 660.72, 139.73),
+    64: (23.00, 660.80, 139.00),
     65: (7.34, 660.38, 152.48),
     66: (0.00, 660.03, 153.84),
 }

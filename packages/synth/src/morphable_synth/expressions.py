@@ -13,8 +13,8 @@ _CLOSED_SHARE, _WINK_SHARE = 0.07, 0.02
 def sample_expression(rng: np.random.Generator, names: Sequence[str]) -> Float[np.ndarray, " expr"]:
     """Draw activations in [0, 1] for the named actions; names this module does not know stay near zero."""
     kinds: list[tuple[float, Callable[[np.random.Generator], dict[str, float]]]] = [
-        (0.20, _neutral), (0.40, _smile), (0.14, _talk), (0.06, _surprise), (0.06, _anger), (0.05, _sadness),
-        (0.04, _pucker), (0.04, _disgust), (0.09, _mixed),
+        (0.17, _neutral), (0.48, _smile), (0.12, _talk), (0.06, _surprise), (0.06, _anger), (0.05, _sadness),
+        (0.04, _pucker), (0.04, _disgust), (0.07, _mixed),
     ]  # fmt: skip
     shares = np.array([share for share, _ in kinds])
     values = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))][1](rng)
@@ -58,8 +58,8 @@ def _neutral(rng: np.random.Generator) -> dict[str, float]:
 
 
 def _smile(rng: np.random.Generator) -> dict[str, float]:
-    strength = rng.uniform(0.2, 1.0)
-    teeth = rng.random() < 0.7
+    strength = 0.2 + 0.8 * rng.uniform() ** 0.6  # people smile for photographs: broad smiles are the common ones
+    teeth = rng.random() < 0.75
     return {
         "mouthSmile": strength,
         "cheekSquint": strength * rng.uniform(0.2, 0.8),
