@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from morphable_train.config import TrainConfig, ValidationConfig
+from morphable_train.options import RunOptions, take_options
 from morphable_train.prepare import PrepareConfig
 from morphable_train.presets import PRESETS, preset
 
@@ -32,19 +33,11 @@ commands:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StageCommand:
+class StageCommand(RunOptions):
     """Train one stage. Defaults come from `--preset mobile|paper_resnet50|smoke` or from `--config FILE`."""
 
     out: Path
     """Folder of the run; runs/stage1 or runs/stage2 if not given."""
-    minutes: float | None = None
-    """Stop after this time with a final checkpoint."""
-    steps: int | None = None
-    """Steps of the whole run."""
-    resume: bool = False
-    """Go on from the newest checkpoint of this run, if there is one."""
-    devices: int = 1
-    """Processes on this machine; `torchrun` sets its own."""
     synth: int = 0
     """Make this many procedural scenes first, in `synth` beside the run, and train and validate on them too."""
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
@@ -88,9 +81,11 @@ def _stage(stage: int, arguments: list[str]) -> int:
     from morphable_train.settings import read_config
     from morphable_train.training import train
 
-    file, arguments = _take(arguments, "--config")
-    name, arguments = _take(arguments, "--preset")
-    default = read_config(Path(file)) if file else preset(name or "mobile", stage)
+    options, arguments = take_options(arguments, ("--config", "--preset"))
+    if "--config" in options:
+        default = read_config(Path(options["--config"]))
+    else:
+        default = preset(options.get("--preset", "mobile"), stage)
     command = tyro.cli(
         StageCommand,
         args=arguments,
@@ -98,7 +93,7 @@ def _stage(stage: int, arguments: list[str]) -> int:
         description=f"Train stage {stage}. Presets: {', '.join(PRESETS)} (--preset), or a JSON file (--config).",
         default=StageCommand(out=Path("runs") / f"stage{stage}", config=default),
     )
-    config = _with_length(command.config, command.minutes, command.steps)
+    config = replace(command.config, run=command.config.run.with_length(command.minutes, command.steps))
     if command.synth:
         from morphable_train.procedural import with_procedural_data
 
@@ -113,34 +108,9 @@ def _resume(arguments: list[str]) -> int:
     from morphable_train.training import train
 
     command = tyro.cli(ResumeCommand, args=arguments, prog="morphable-train resume")
-    config = _with_length(read_config(command.run / "run.json"), command.minutes, command.steps)
+    config = read_config(command.run / "run.json")
+    config = replace(config, run=config.run.with_length(command.minutes, command.steps))
     return _print(train(config, command.run, resume=True, devices=command.devices))
-
-
-def _with_length(config: TrainConfig, minutes: float | None, steps: int | None) -> TrainConfig:
-    """Change the length of a run where asked for."""
-    run = config.run
-    if minutes is not None:
-        run = replace(run, minutes=minutes)
-    if steps is not None:
-        run = replace(run, steps=steps)
-    return replace(config, run=run)
-
-
-def _take(arguments: list[str], option: str) -> tuple[str | None, list[str]]:
-    """Take an option with its value out of a list of arguments; given twice, the last one counts."""
-    value: str | None = None
-    rest, waiting = [], iter(arguments)
-    for argument in waiting:
-        if argument == option:
-            value = next(waiting, None)
-            if value is None:
-                raise ValueError(f"{option} must be followed by a value, got none")
-        elif argument.startswith(option + "="):
-            value = argument.partition("=")[2]
-        else:
-            rest.append(argument)
-    return value, rest
 
 
 def _print(results: "RunResults") -> int:

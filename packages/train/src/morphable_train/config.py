@@ -1,8 +1,8 @@
 """Configuration of a training run: frozen, keyword-only, checked where it is made."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from morphable_detector_head import DetectorConfig
 
@@ -234,6 +234,11 @@ class RunConfig:
         _require("batch_size", self.batch_size, self.batch_size >= 1, "at least 1")
         _require("accumulate", self.accumulate, self.accumulate >= 1, "at least 1")
         _require("keep_checkpoints", self.keep_checkpoints, self.keep_checkpoints >= 1, "at least 1")
+
+    def with_length(self, minutes: float | None, steps: int | None) -> "RunConfig":
+        """Return the same with another time limit or number of steps; None keeps its own."""
+        asked: dict[str, Any] = {"minutes": minutes, "steps": steps}
+        return replace(self, **{name: value for name, value in asked.items() if value is not None})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from morphable_synth import SceneConfig
+from morphable_train.options import RunOptions, take_options
 from morphable_train.recipes.config import CONFIGS, RECIPES, AnyRecipe, MobileFrnetConfig
 from morphable_train.recipes.presets import ABLATIONS, PRESETS, recipe_preset
 from morphable_train.recipes.triples import TriplesConfig, write_triples
@@ -24,19 +25,9 @@ ablations: {"; ".join(f"{recipe}: {', '.join(names)}" for recipe, names in ABLAT
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Command:
+class _Command(RunOptions):
     """Train a per-face network. Defaults come from `--preset` and `--ablation`, or from `--config FILE`."""
 
-    out: Path
-    """Folder of the run."""
-    minutes: float | None = None
-    """Stop after this time with a final checkpoint."""
-    steps: int | None = None
-    """Steps of the whole run."""
-    resume: bool = False
-    """Go on from the newest checkpoint of this run, if there is one."""
-    devices: int = 1
-    """Processes on this machine; `torchrun` sets its own."""
     synth: int = 0
     """Make this many procedural faces (dfmvr: people) first, in `synth` beside the run, and train and validate on
     them too."""
@@ -50,7 +41,7 @@ def run_command(arguments: list[str]) -> int:
     recipe, rest = arguments[0], arguments[1:]
     if recipe not in RECIPES:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
-    options, rest = _take(rest, ("--preset", "--ablation", "--config"))
+    options, rest = take_options(rest, ("--preset", "--ablation", "--config"))
     if "--config" in options:
         default = _read(recipe, Path(options["--config"]))
     else:
@@ -77,10 +68,7 @@ def _train(recipe: str, default: AnyRecipe, arguments: list[str]) -> int:
         default=Command(out=Path("runs") / recipe, config=default),
     )
     config: AnyRecipe = command.config
-    if command.steps is not None:
-        config = replace(config, run=replace(config.run, steps=command.steps))
-    if command.minutes is not None:
-        config = replace(config, run=replace(config.run, minutes=command.minutes))
+    config = replace(config, run=config.run.with_length(command.minutes, command.steps))
     if command.synth:
         config = with_procedural_faces(config, command.out.parent / "synth", command.synth)  # type: ignore[assignment]
     resume = command.resume and has_checkpoint(command.out)
@@ -111,19 +99,3 @@ def _read(recipe: str, path: Path) -> AnyRecipe:
     if values.get("recipe", recipe) != recipe:
         raise ValueError(f"config must be of {recipe}, got one of {values['recipe']} in {path}")
     return dataclass_from_json(CONFIGS[recipe], values)
-
-
-def _take(arguments: list[str], names: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
-    """Take options with their values out of a list of arguments; given twice, the last one counts."""
-    found: dict[str, str] = {}
-    rest, waiting = [], iter(arguments)
-    for argument in waiting:
-        name, equals, value = argument.partition("=")
-        if name not in names:
-            rest.append(argument)
-            continue
-        taken = value if equals else next(waiting, None)
-        if taken is None:
-            raise ValueError(f"{name} must be followed by a value, got none")
-        found[name] = taken
-    return found, rest
