@@ -1,6 +1,7 @@
 """Shards, labels, readers, preparation: round trips and refusals."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 from stand_in import draw_truth, render_record
 from tiny_run import SIZE, tiny_config, write_shards
 
-from morphable_train.crops import open_crops
+from morphable_train.crop_cache import open_crops
 from morphable_train.labels import labels_from_bytes, labels_to_bytes, weak_labels
 from morphable_train.order import ShuffledOrder, seeded
 from morphable_train.prepare import PrepareConfig, prepare
@@ -106,6 +107,15 @@ def test_crops_are_made_once(model, model_file, tmp_path):
     assert next((tmp_path / "cache").glob("*/images.u8")).stat().st_mtime_ns == stamp
     index = torch.tensor([1, 0])
     assert torch.equal(first.pictures(index), second.pictures(index))
+
+
+def test_crops_are_made_anew_for_shards_written_again(model, model_file, tmp_path):
+    folder, cache = write_shards(tmp_path / "shards", 1), tmp_path / "cache"
+    config = tiny_config(model_file, (folder,)).data
+    open_crops((folder,), cache, config, model)
+    os.utime(folder / "000000.tar", (1, 1))
+    assert len(open_crops((folder,), cache, config, model)) == 1
+    assert len(list(cache.glob("skin_*"))) == 2
 
 
 def test_labels_of_another_version_are_refused():

@@ -11,7 +11,7 @@ from tiny_run import SIZE, tiny_config, write_shards
 from morphable_detector_head import DetectorConfig
 from morphable_train.cli import main
 from morphable_train.config import AugmentConfig, DataConfig, LossConfig, OptimizerConfig
-from morphable_train.crops import open_crops
+from morphable_train.crop_cache import open_crops
 from morphable_train.network import CellPredictor
 from morphable_train.parts import build_parts, read_network
 from morphable_train.training import train

@@ -12,16 +12,14 @@ from morphable import MorphableModel
 from morphable_synth import SceneConfig, render_scene, sample_scene
 from morphable_synth.provenance import license_of, sources_of
 from morphable_train.config import DataConfig, TrainConfig
-from morphable_train.crops import cut_crop, usable_faces
-from morphable_train.labels import FaceLabels
+from morphable_train.crops import FaceCrop, cut_faces
 from morphable_train.shards import DatasetInfo, DatasetSource, Record
-from morphable_train.sources import SourceFaces, source_faces
+from morphable_train.sources import SourceFaces
 from morphable_train.synthesis import record_from_sample
 
 _SIZE_STEP_PX = 32
 _TRIES = 8
 """Scenes per position of a crop: one whose face is too small or outside gives way to the next."""
-_Crop = tuple[UInt8[Tensor, "4 side side"], Tensor, FaceLabels, tuple[int, int]]
 
 
 def scene_config(config: TrainConfig) -> SceneConfig:
@@ -70,13 +68,10 @@ class RenderedScenes:
             ValueError: The scenes of a position show no face of `data.min_face_px`.
         """
         crops = self._crops(positions.tolist())
-        faces = [
-            source_faces(labels, size_hw, self._model).with_crop(crop_from_source)
-            for _, crop_from_source, labels, size_hw in crops
-        ]
-        return torch.stack([crop for crop, *_ in crops]), SourceFaces.concatenate(faces)
+        faces = [crop.source(self._model) for crop in crops]
+        return torch.stack([crop.pixels for crop in crops]), SourceFaces.concatenate(faces)
 
-    def _crops(self, positions: Sequence[int]) -> list[_Crop]:
+    def _crops(self, positions: Sequence[int]) -> list[FaceCrop]:
         """Crops of some positions, in order."""
         arguments = [(self._scenes, self._seed, position, self._data) for position in positions]
         if self._pool is None:
@@ -89,15 +84,12 @@ def _render(scenes: SceneConfig, seed: int, index: int) -> Record:
     return record_from_sample(render_scene(sample_scene(seed, index, scenes)), f"{seed}_{index}")
 
 
-def _crop(scenes: SceneConfig, seed: int, position: int, data: DataConfig) -> _Crop:
+def _crop(scenes: SceneConfig, seed: int, position: int, data: DataConfig) -> FaceCrop:
     """Render until there is a usable face, and cut it out; runs in a worker."""
     for index in range(position * _TRIES, (position + 1) * _TRIES):
-        record = _render(scenes, seed, index)
-        size_hw = record.image.shape[0], record.image.shape[1]
-        usable = usable_faces(record.labels, size_hw, data.min_face_px)
-        if usable:
-            crop, crop_from_source = cut_crop(record, usable[0], data)
-            return crop, crop_from_source, record.labels.select(usable[:1]), size_hw
+        crop = next(cut_faces(_render(scenes, seed, index), data), None)
+        if crop is not None:
+            return crop
     raise ValueError(
         f"data.min_face_px must let faces of rendered pictures of {scenes.size_px} px pass, "
         f"got {data.min_face_px:g}; lower it"

@@ -11,7 +11,8 @@ from morphable import MorphableModel
 from morphable_train.affine import flip_matrix, shrink_for, similarity_matrix, transform_points, warp_images
 from morphable_train.augment import draw_changes, log_between
 from morphable_train.config import TrainConfig
-from morphable_train.crops import CropSet, picture_tensor
+from morphable_train.crop_cache import CropSet
+from morphable_train.crops import picture_tensor
 from morphable_train.order import ShuffledOrder, seeded
 from morphable_train.rendered_scenes import RenderedScenes
 from morphable_train.shards import Record, ShardReader

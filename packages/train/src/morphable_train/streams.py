@@ -12,7 +12,7 @@ from morphable import MorphableModel
 from morphable_train.augment import Changes, crop_matrices, draw_changes, recolor, warp_pictures
 from morphable_train.batch import Batch
 from morphable_train.config import TrainConfig
-from morphable_train.crops import CropSet
+from morphable_train.crop_cache import CropSet
 from morphable_train.order import ShuffledOrder, seeded
 from morphable_train.rendered_scenes import RenderedScenes
 from morphable_train.sources import SourceFaces, input_targets
@@ -161,6 +161,3 @@ def finish_batch(
         surface=surface,
     )
     return Batch(pictures[:, :3].contiguous(), pictures[:, 3:].contiguous(), targets), loaded.spread.to(device)
-
-
-Loader = Callable[[int], Loaded]

@@ -6,7 +6,7 @@ from pathlib import Path
 from lightning.fabric import Fabric
 
 from morphable_train.config import TrainConfig, ValidationConfig
-from morphable_train.crops import CropSet, open_crops
+from morphable_train.crop_cache import CropSet, open_crops
 from morphable_train.depthwise import speed_up_depthwise
 from morphable_train.detection import detect_pictures, measure_detection
 from morphable_train.engine import Trainer

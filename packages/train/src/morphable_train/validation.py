@@ -13,12 +13,12 @@ from morphable_detector_head import STRIDE_PX, FaceParameters, ParameterLayout
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
 from morphable_train.batch import FaceTargets
 from morphable_train.config import DataConfig
-from morphable_train.crops import cut_crop, usable_faces
+from morphable_train.crops import cut_faces
 from morphable_train.labels import weak_labels
 from morphable_train.readers.item import read_picture
 from morphable_train.readers.points import JSON_FILE, read_json_folder, read_pts_folder
 from morphable_train.shards import Record, ShardReader
-from morphable_train.sources import SourceFaces, input_targets, source_faces
+from morphable_train.sources import SourceFaces, input_targets
 from morphable_train.supervised import distance
 from morphable_train.surface import NUM_LANDMARKS, SurfaceSample
 
@@ -82,11 +82,9 @@ def _cut(
     pictures: list[Tensor] = []
     parts: list[SourceFaces] = []
     for record in records:
-        size_hw = record.image.shape[0], record.image.shape[1]
-        for face in usable_faces(record.labels, size_hw, shape.min_face_px):
-            crop, moved = cut_crop(record, face, shape)
-            pictures.append(crop[:3])
-            parts.append(source_faces(record.labels.select([face]), size_hw, model).with_crop(moved))
+        for crop in cut_faces(record, shape):
+            pictures.append(crop.pixels[:3])
+            parts.append(crop.source(model))
     if not parts:
         raise ValueError(
             f"validation must have at least one face of {shape.min_face_px:g} px, got none in {name}; check the folder"
