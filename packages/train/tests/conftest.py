@@ -22,6 +22,31 @@ def surface(model):
 
 
 @pytest.fixture(scope="session")
+def two_faces(model):
+    """One rendered picture of two faces: the drawn parameters by name, and the batch with their exact labels."""
+    from stand_in import draw_truth, render_record
+
+    from morphable_train.batch import Batch, FaceTargets
+
+    truth = draw_truth(model, 2, 5, size_px=128, face_px=(40, 50))
+    record = render_record(model, truth, "scene", size_px=128)
+    faces = FaceTargets(
+        image_index=torch.zeros(2, dtype=torch.long),
+        landmarks68_px=torch.from_numpy(record.labels.landmarks68_px),
+        landmark_weight=torch.ones(2, 68),
+        contour=torch.zeros(2, dtype=torch.bool),
+        exact=torch.ones(2, dtype=torch.bool),
+        identity=truth["identity"],
+        expression=truth["expression"],
+        rotation_head=truth["rotation"],
+        translation_m=truth["translation"],
+    )
+    image = torch.from_numpy(record.image).permute(2, 0, 1)[None].float() / 255
+    skin = torch.from_numpy(record.skin)[None, None].float() / 255
+    return truth, Batch(image, skin, faces)
+
+
+@pytest.fixture(scope="session")
 def model_file(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "stand_in.safetensors"
     model.save(path)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from stand_in import draw_truth, render_record
+from stand_in import draw_truth
 
 from morphable_detector_head import FaceParameters, ParameterLayout
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
-from morphable_train.batch import Batch, FaceTargets
+from morphable_train.batch import Batch
 from morphable_train.cells import encode_cells
 from morphable_train.config import LossConfig
 from morphable_train.objective import Objective, count_cells
@@ -17,29 +17,9 @@ SIZE = 128
 LAYOUT = ParameterLayout(num_identity=6, num_expression=4, num_albedo=3)
 
 
-@pytest.fixture(scope="module")
-def scene(model):
-    truth = draw_truth(model, 2, 5, size_px=SIZE, face_px=(40, 50))
-    record = render_record(model, truth, "scene", size_px=SIZE)
-    image = torch.from_numpy(record.image).permute(2, 0, 1)[None].float() / 255
-    skin = torch.from_numpy(record.skin)[None, None].float() / 255
-    faces = FaceTargets(
-        image_index=torch.zeros(2, dtype=torch.long),
-        landmarks68_px=torch.from_numpy(record.labels.landmarks68_px),
-        landmark_weight=torch.ones(2, 68),
-        contour=torch.zeros(2, dtype=torch.bool),
-        exact=torch.ones(2, dtype=torch.bool),
-        identity=truth["identity"],
-        expression=truth["expression"],
-        rotation_head=truth["rotation"],
-        translation_m=truth["translation"],
-    )
-    return truth, Batch(image, skin, faces)
-
-
 def cells_of(batch, neighbours=4):
     spread = torch.randn(len(batch.faces), neighbours, 2, generator=torch.Generator().manual_seed(0))
-    return encode_cells(batch.faces, spread, num_images=1, size_hw=(SIZE, SIZE), neighbourhood=0.1)
+    return encode_cells(batch.faces, spread, num_images=1, size_hw=batch.size_hw, neighbourhood=0.1)
 
 
 def perfect_channels(truth, cells):
@@ -57,16 +37,16 @@ def terms(model, surface, truth, batch, **changes):
     return objective(perfect_channels(truth, cells), None, batch, cells, count_cells(cells), True)
 
 
-def test_exact_terms_vanish_at_the_truth_in_every_cell(model, surface, scene):
-    truth, batch = scene
+def test_exact_terms_vanish_at_the_truth_in_every_cell(model, surface, two_faces):
+    truth, batch = two_faces
     values = terms(model, surface, truth, batch)
     for name in ("landmarks", "points", "shape", "rotation", "depth", "identity", "expression"):
         assert float(values[name]) < 2e-3, name  # float32 pixels over face sizes, times weights up to 30
 
 
 @pytest.mark.parametrize("kind", ["points", "rendered"])
-def test_true_colours_have_the_least_photometric_error(model, surface, scene, kind):
-    truth, batch = scene
+def test_true_colours_have_the_least_photometric_error(model, surface, two_faces, kind):
+    truth, batch = two_faces
     right = terms(model, surface, truth, batch, photometric_kind=kind)["photometric"]
     dark = truth | {"illumination": truth["illumination"] - 0.3}
     wrong = terms(model, surface, dark, batch, photometric_kind=kind)["photometric"]
@@ -76,8 +56,8 @@ def test_true_colours_have_the_least_photometric_error(model, surface, scene, ki
 
 
 @pytest.mark.parametrize("kind", ["points", "rendered"])
-def test_weak_terms_reach_shape_pose_albedo_and_light(model, surface, scene, kind):
-    _, batch = scene
+def test_weak_terms_reach_shape_pose_albedo_and_light(model, surface, two_faces, kind):
+    _, batch = two_faces
     weak = replace(batch.faces, exact=torch.zeros(2, dtype=torch.bool), contour=torch.ones(2, dtype=torch.bool))
     batch, cells = Batch(batch.image, batch.skin, weak), cells_of(batch)
     channels = torch.zeros(1, cells.cell.shape[1], LAYOUT.num_channels, requires_grad=True)
@@ -90,8 +70,8 @@ def test_weak_terms_reach_shape_pose_albedo_and_light(model, surface, scene, kin
     assert float(values["landmarks"].detach()) == 0.0
 
 
-def test_neighbouring_cells_belong_to_the_nearest_face(scene):
-    _, batch = scene
+def test_neighbouring_cells_belong_to_the_nearest_face(two_faces):
+    _, batch = two_faces
     cells = cells_of(batch, neighbours=64)
     centers, sizes = batch.faces.centers_px(), batch.faces.sizes_px()
     distance = (cells.cell_px()[0, :, None] - centers[None]).norm(dim=-1) / sizes
@@ -102,8 +82,8 @@ def test_neighbouring_cells_belong_to_the_nearest_face(scene):
     assert float(cells.heatmap.flatten()[cells.cell[0][centre_cells]].min()) == 1.0
 
 
-def test_a_picture_without_faces_has_no_loss_but_the_centre(model, surface, scene):
-    _, batch = scene
+def test_a_picture_without_faces_has_no_loss_but_the_centre(model, surface, two_faces):
+    _, batch = two_faces
     empty = Batch(batch.image, batch.skin, batch.faces.select(torch.zeros(0, dtype=torch.long)))
     cells = cells_of(empty)
     channels = torch.zeros(1, cells.cell.shape[1], LAYOUT.num_channels, requires_grad=True)

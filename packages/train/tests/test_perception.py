@@ -1,15 +1,13 @@
 """The perception term: what is drawn, where it is cut, and what it pulls."""
 
+from dataclasses import replace
+
 import torch
-from stand_in import draw_truth, render_record
 
 from morphable_detector_head import FaceParameters
 from morphable_losses.perception import FACENET_SIZE_PX
-from morphable_train.batch import FaceTargets
 from morphable_train.perception import CROP_SCALE, crop_grid, perception_error, sample_crops
 from morphable_train.rendered import render_batch
-
-SIZE = 128
 
 
 def small_picture(crops):
@@ -17,43 +15,26 @@ def small_picture(crops):
     return torch.nn.functional.adaptive_avg_pool2d(crops, 8).flatten(1)
 
 
-def scene(model):
-    truth = draw_truth(model, 2, 5, size_px=SIZE, face_px=(40, 50))
-    record = render_record(model, truth, "scene", size_px=SIZE)
-    image = torch.from_numpy(record.image).permute(2, 0, 1)[None].float() / 255
-    faces = FaceTargets(
-        image_index=torch.zeros(2, dtype=torch.long),
-        landmarks68_px=torch.from_numpy(record.labels.landmarks68_px),
-        landmark_weight=torch.ones(2, 68),
-        contour=torch.zeros(2, dtype=torch.bool),
-        exact=torch.ones(2, dtype=torch.bool),
-        identity=truth["identity"],
-        expression=truth["expression"],
-        rotation_head=truth["rotation"],
-        translation_m=truth["translation"],
-    )
-    return FaceParameters(**truth), faces, image
+def error(model, parameters, batch):
+    index = batch.faces.image_index
+    pixels = render_batch(parameters, parameters, model, size_hw=batch.size_hw, image_index=index, num_images=1)
+    return perception_error(pixels, batch.faces, model, small_picture, image=batch.image, image_index=index)
 
 
-def error(model, parameters, faces, image):
-    index = torch.zeros(2, dtype=torch.long)
-    pixels = render_batch(parameters, parameters, model, size_hw=(SIZE, SIZE), image_index=index, num_images=1)
-    return perception_error(pixels, faces, model, small_picture, image=image, image_index=index)
-
-
-def test_the_true_faces_look_most_like_the_photograph(model):
-    parameters, faces, image = scene(model)
-    right = float(error(model, parameters, faces, image))
+def test_the_true_faces_look_most_like_the_photograph(model, two_faces):
+    truth, batch = two_faces
+    parameters = FaceParameters(**truth)
+    right = float(error(model, parameters, batch))
     dark = FaceParameters(**{**vars(parameters), "illumination": parameters.illumination - 0.2})
     assert right < 0.01  # the picture's 8 bits
-    assert float(error(model, dark, faces, image)) > 20 * right
+    assert float(error(model, dark, batch)) > 20 * right
 
 
-def test_it_pulls_shape_pose_albedo_and_light(model):
-    parameters, faces, image = scene(model)
-    leaves = {name: value.clone().requires_grad_() for name, value in vars(parameters).items()}
+def test_it_pulls_shape_pose_albedo_and_light(model, two_faces):
+    truth, batch = two_faces
+    leaves = {name: value.clone().requires_grad_() for name, value in truth.items()}
     wrong = FaceParameters(**{**leaves, "illumination": leaves["illumination"] + 0.1})
-    error(model, wrong, faces, image).backward()
+    error(model, wrong, batch).backward()
     for name, leaf in leaves.items():
         assert bool(torch.isfinite(leaf.grad).all()), name
         assert float(leaf.grad.abs().sum()) > 0, name
@@ -73,10 +54,8 @@ def test_crops_lie_around_their_boxes_in_their_own_picture():
     assert float(crops[1, 0].mean()) < 1  # from the first picture
 
 
-def test_no_face_no_error(model):
-    parameters, faces, image = scene(model)
+def test_no_face_no_error(model, two_faces):
+    truth, batch = two_faces
     none = torch.zeros(0, dtype=torch.long)
-    empty = parameters[none]
-    pixels = render_batch(empty, empty, model, size_hw=(SIZE, SIZE), image_index=none, num_images=1)
-    value = perception_error(pixels, faces.select(none), model, small_picture, image=image, image_index=none)
-    assert float(value) == 0.0
+    empty = replace(batch, faces=batch.faces.select(none))
+    assert float(error(model, FaceParameters(**truth)[none], empty)) == 0.0
