@@ -127,11 +127,10 @@ class MorphableModel(nn.Module):
         """Return vertices in metres, model frame; leading axes broadcast."""
         _check_count("identity", identity, self.num_identity)
         _check_count("expression", expression, self.num_expression)
-        batch = torch.broadcast_shapes(identity.shape[:-1], expression.shape[:-1])
         with torch.autocast(self.mean.device.type, enabled=False):
             neutral = combine_modes(identity, self.identity_basis, self.mean)
             moved = combine_modes(expression, self.expression_basis, torch.zeros_like(self.mean))
-            return self._full_resolution((neutral + moved).expand(*batch, -1, 3))
+            return self._full_resolution(neutral + moved)
 
     def decode_albedo(self, albedo: Float[Tensor, "*batch alb"]) -> Float[Tensor, "*batch verts 3"]:
         """Return sRGB-encoded vertex colours, 0 to 1 but not clamped (clamping would kill gradients)."""
