@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -85,10 +86,12 @@ def test_two_workers_one_killed_and_a_rerun(photos, tmp_path, capfd):
         set(zip(table["image"].to_pylist(), map(tuple, table["landmarks68_px"].to_pylist()), strict=True))
     ) == len(table)
     changed = {path: path.stat().st_mtime_ns for path in out.glob("*.glb")}
-    again = run_on_ray(sources, config, "hash", worker=worker_class())
-    assert sum(outcome.faces for outcome in again) == len(table)
-    assert {path: path.stat().st_mtime_ns for path in out.glob("*.glb")} == changed
-    assert len(parquet.read_table(out / PARQUET_FOLDER)) == len(table)
+    Image.fromarray(dotted((160, 256), [(60, 80)], dot_px=16)).save(photos / "0.png")  # shifts every block by one
+    again = run_on_ray(find_sources(config.sources), config, "hash", worker=worker_class())
+    assert sum(outcome.faces for outcome in again) == len(table) + 1
+    assert {path: path.stat().st_mtime_ns for path in out.glob("*.glb") if path.stem != "0"} == changed
+    images = parquet.read_table(out / PARQUET_FOLDER)["image"].to_pylist()
+    assert Counter(images) == Counter({name: count for name, count in faces.items() if count} | {"0.png": 1})
 
 
 def test_parquet_has_one_row_per_face(tmp_path, model):
@@ -109,6 +112,50 @@ def test_parquet_has_one_row_per_face(tmp_path, model):
     assert table["image"].to_pylist() == ["a.png", "a.png"]
     points = np.array(table["landmarks68_px"].to_pylist()).reshape(2, 68, 2)
     np.testing.assert_allclose(points[1], scene.faces[1].landmarks68_px, atol=1e-4)
+
+
+def test_rows_of_earlier_runs_make_room(tmp_path, model):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    from test_exports import make_scene
+
+    from morphable_reconstruct.batch import Outcome
+    from morphable_reconstruct.cluster import drop_older_rows, write_parquet
+    from morphable_reconstruct.exports.predictions import prediction_rows
+    from morphable_reconstruct.sources import Source
+
+    rows = prediction_rows(make_scene(model))
+
+    def write(*stems):
+        sources = [Source(kind="image", path=Path(f"{s}.png"), name=f"{s}.png", stem=s) for s in stems]
+        return write_parquet([Outcome(source=source, faces=2, rows=rows) for source in sources], tmp_path)
+
+    write("a", "b"), write("c"), write("d")
+    written = write("b", "c")  # the blocks of a later run
+    assert written in {path.name for path in tmp_path.iterdir()}
+    drop_older_rows(tmp_path, {"b.png", "c.png"}, {written})
+    assert sorted(parquet.read_table(tmp_path)["image"].to_pylist()) == [f"{s}.png" for s in "aabbccdd"]
+    assert len(list(tmp_path.iterdir())) == 3  # a alone, b and c, d
+    assert write() == ""
+
+
+def test_workers_get_absolute_paths_and_records_do_not_mind(tmp_path, monkeypatch):
+    from morphable_reconstruct.cluster import _with_absolute_paths
+    from morphable_reconstruct.records import Records
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.safetensors").touch()
+    config = RunConfig(sources=("x",), out=Path("out"), weights="own.safetensors", model="open")
+    moved = _with_absolute_paths(config)
+    assert (moved.out, moved.weights, moved.model) == (tmp_path / "out", str(tmp_path / "own.safetensors"), "open")
+    assert Records(config, "hash")._options == Records(moved, "hash")._options
+
+
+def test_arguments_of_workers_can_be_shipped(tmp_path):
+    cloudpickle = pytest.importorskip("ray.cloudpickle")
+    from morphable_reconstruct.cluster import ClusterWorker
+
+    config = RunConfig(sources=("x",), out=tmp_path)
+    assert cloudpickle.loads(cloudpickle.dumps((ClusterWorker, config))) == (ClusterWorker, config)
 
 
 def test_without_ray_the_command_is_named(monkeypatch, tmp_path):

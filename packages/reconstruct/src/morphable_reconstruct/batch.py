@@ -53,7 +53,7 @@ def run_pictures(
     """
     todo = []
     for source in sources:
-        record = None if config.overwrite else _found(records, source)
+        record = None if config.overwrite else find_done(records, source)
         if record is None:
             todo.append(source)
         else:
@@ -70,7 +70,7 @@ def run_pictures(
             start = time.perf_counter()
 
 
-def _found(records: Records, source: Source) -> Outcome | None:
+def find_done(records: Records, source: Source) -> Outcome | None:
     """The outcome of an earlier run; a damaged record or a vanished picture counts as not done."""
     try:
         record = records.find(source)

@@ -1,6 +1,7 @@
 """Faces decoded from the cells around each peak (WM3DR, Fig. 10): how much neighbouring cells agree."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -9,11 +10,15 @@ from PIL import Image, ImageDraw
 
 from morphable_reconstruct.camera import MODEL_TO_CAMERA, NETWORK_FOCAL_PX, Camera
 from morphable_reconstruct.engines.torch_engine import TorchEngine
+from morphable_reconstruct.exports.atomic import write_bytes
+from morphable_reconstruct.exports.pictures import encode
 from morphable_reconstruct.images import ImageSource
 from morphable_reconstruct.landmarks import landmark_basis
 from morphable_reconstruct.letterbox import letterbox
 from morphable_reconstruct.overlay import draw_landmarks, draw_lines, stroke
 from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.sources import Source
 
 _STRIDE_PX = 8
 _NEIGHBOUR_COLOR = (255, 90, 90)
@@ -70,6 +75,17 @@ def draw_cells(
             draw_lines(draw, points, color=_NEIGHBOUR_COLOR, stroke_px=width)
         draw_landmarks(draw, cells[len(cells) // 2], stroke_px=width)
     return np.asarray(picture)
+
+
+def cells_writer(reconstructor: Reconstructor, folder: Path) -> Callable[[Source, Scene], tuple[str, ...]]:
+    """Return what writes `draw_cells` of a scene as `folder/stem.cells.png` and gives back that file's name."""
+
+    def write(source: Source, scene: Scene) -> tuple[str, ...]:
+        name = f"{source.stem}.cells.png"
+        write_bytes(folder / name, encode(Image.fromarray(draw_cells(reconstructor, scene.image)), "PNG"))
+        return (name,)
+
+    return write
 
 
 def _around(center_px: list[float], rows: int, cols: int, radius: int) -> Iterator[int]:

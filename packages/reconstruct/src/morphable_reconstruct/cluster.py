@@ -3,12 +3,14 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from morphable_reconstruct.batch import Outcome, run_pictures
+from morphable_reconstruct.batch import Outcome, find_done, run_pictures
+from morphable_reconstruct.cells import cells_writer
 from morphable_reconstruct.exports.atomic import atomic_path
 from morphable_reconstruct.extras import require
 from morphable_reconstruct.options import RunConfig
@@ -17,12 +19,24 @@ from morphable_reconstruct.sources import Source
 
 PARQUET_FOLDER = "parquet"
 _ROWS_PER_TASK = 16
+_MAX_RETRIES = 3
+"""A picture that kills its worker (by taking all memory, say) must not do so forever."""
+_LOST = "its worker ended before it was done; run again, without --engine-cluster to see why"
 
 
 class ClusterWorker:
-    """Reconstructs blocks of pictures in one Ray process; the network is loaded once."""
+    """Reconstructs blocks of pictures in one Ray process; the network is loaded once.
+
+    Ray ships this class by name, so every machine needs the package; its arguments travel with it.
+    """
 
     def __init__(self, config: RunConfig, weights_sha256: str) -> None:
+        """Load the network.
+
+        Args:
+            config: Options of the command, paths absolute.
+            weights_sha256: Hash of the weights, part of the records.
+        """
         from morphable_reconstruct.opening import open_reconstructor
 
         self.config = config
@@ -36,31 +50,53 @@ class ClusterWorker:
             Source(kind="image", path=Path(path), name=name, stem=stem)
             for path, name, stem in zip(*columns, strict=True)
         ]
-        outcomes = list(run_pictures(sources, self.reconstructor, self.config, self.records))
-        write_parquet(outcomes, self.config.out / PARQUET_FOLDER)
+        on_scene = cells_writer(self.reconstructor, self.config.out) if self.config.debug_cells else None
+        outcomes = list(run_pictures(sources, self.reconstructor, self.config, self.records, on_scene=on_scene))
+        parquet = write_parquet(outcomes, self.config.out / PARQUET_FOLDER)
         return {
             "name": np.array([outcome.source.name for outcome in outcomes]),
             "error": np.array([outcome.error or "" for outcome in outcomes]),
+            "parquet": np.array([parquet] * len(outcomes)),
         }
 
 
 def run_on_ray(
-    sources: Sequence[Source], config: RunConfig, weights_sha256: str, *, worker: Any = ClusterWorker
+    sources: Sequence[Source], config: RunConfig, weights_sha256: str, *, worker: type[Any] = ClusterWorker
 ) -> list[Outcome]:
     """Reconstruct pictures with `config.workers` Ray processes, here or on the cluster `RAY_ADDRESS` names.
 
-    A worker that dies is replaced and its blocks are done again; what has a record is skipped, as in any rerun.
-    All machines must see the pictures and the output folder under the same paths.
+    A worker that dies is replaced and its block is done again, a few times; what has a record is skipped, as in any
+    rerun. All machines must see the pictures, the output folder, and weights given by path, under the same paths.
 
     Args:
         sources: Pictures.
         config: Options of the command.
         weights_sha256: Hash of the weights, part of the records.
-        worker: Class of the workers.
+        worker: Class of the workers, made with `config` and `weights_sha256`.
+
+    Returns:
+        An outcome for every picture, in the order of `sources`.
 
     Raises:
         ImportError: Ray is not installed.
+        OSError: No worker could start, or the cluster was lost.
     """
+    config = _with_absolute_paths(config)
+    rows = _map_blocks(sources, config, weights_sha256, worker)
+    errors = {row["name"]: row["error"] for row in rows}
+    records = Records(config, weights_sha256)
+    outcomes = [_outcome(source, records, errors.get(source.name, "")) for source in sources]
+    lost = [outcome for outcome in outcomes if outcome.source.name not in errors and outcome.error is None]
+    folder = config.out / PARQUET_FOLDER
+    written = {row["parquet"] for row in rows} | {write_parquet(lost, folder)}
+    drop_older_rows(folder, errors.keys() | {outcome.source.name for outcome in lost}, written)
+    return outcomes
+
+
+def _map_blocks(
+    sources: Sequence[Source], config: RunConfig, weights_sha256: str, worker: type[Any]
+) -> list[dict[str, str]]:
+    """What the workers returned: a row for each picture of the blocks that were not lost."""
     ray = require("ray", extra="cluster")
     data = require("ray.data", extra="cluster")
     started = not ray.is_initialized()
@@ -71,28 +107,33 @@ def run_on_ray(
     try:
         context = data.DataContext.get_current()
         context.enable_progress_bars = False
-        context.max_errored_blocks = 0
+        context.max_errored_blocks = -1  # a lost block is reported with its pictures, the others go on
         table = [{"path": str(s.path.absolute()), "name": s.name, "stem": s.stem} for s in sources]
-        finished = data.from_items(table, override_num_blocks=max(1, -(-len(table) // _ROWS_PER_TASK))).map_batches(
-            _bound(worker, config, weights_sha256),
+        blocks = data.from_items(table, override_num_blocks=max(1, -(-len(table) // _ROWS_PER_TASK))).map_batches(
+            worker,
+            fn_constructor_kwargs={"config": config, "weights_sha256": weights_sha256},
             batch_size=_ROWS_PER_TASK,
             compute=data.ActorPoolStrategy(size=config.workers),
             num_cpus=1,
+            max_restarts=_MAX_RETRIES,
+            max_task_retries=_MAX_RETRIES,
         )
-        errors = {row["name"]: row["error"] for row in finished.take_all()}
+        return blocks.take_all()
+    except ray.exceptions.RayError as error:
+        raise OSError(f"the workers ended: {error}") from error
     finally:
         if started:
             ray.shutdown()
-    records = Records(config, weights_sha256)
-    return [_outcome(source, records, errors.get(source.name, "")) for source in sources]
 
 
-def write_parquet(outcomes: Sequence[Outcome], folder: Path) -> None:
-    """Write one row per face; the file's name follows from the pictures' names, so that a rerun replaces it."""
+def write_parquet(outcomes: Sequence[Outcome], folder: Path) -> str:
+    """Write one row per face; the file's name follows from the pictures' names, so that a rerun replaces it.
+
+    Returns:
+        The file's name; empty if there was no face, and so no file.
+    """
     pyarrow, parquet = require("pyarrow", extra="cluster"), require("pyarrow.parquet", extra="cluster")
     done = [outcome for outcome in outcomes if outcome.error is None]
-    if not done:
-        return
     columns: dict[str, list[Any]] = {"image": [], "height": [], "width": []}
     for outcome in done:
         height, width = outcome.rows["size_hw"].tolist()
@@ -104,26 +145,47 @@ def write_parquet(outcomes: Sequence[Outcome], folder: Path) -> None:
                 if name != "size_hw":
                     value = values[index].reshape(-1).tolist() if values.ndim > 1 else float(values[index])
                     columns.setdefault(name, []).append(value)
+    if not columns["image"]:
+        return ""
     names = "\n".join(sorted(outcome.source.name for outcome in done))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{hashlib.sha256(names.encode()).hexdigest()[:20]}.parquet"
     with atomic_path(path) as temporary:
         parquet.write_table(pyarrow.table(columns), temporary)
+    return path.name
 
 
-def _bound(worker: Any, config: RunConfig, weights_sha256: str) -> Any:
-    """The worker's class with its arguments inside: arguments in Ray's object store may be lost before a restart."""
+def drop_older_rows(folder: Path, images: set[str], written: set[str]) -> None:
+    """Take the rows of this run's pictures out of the files of earlier runs, which may have cut other blocks.
 
-    class BoundWorker(worker):  # type: ignore[misc]  # a class chosen at run time
-        def __init__(self) -> None:
-            super().__init__(config, weights_sha256)
+    Args:
+        folder: Of the Parquet files.
+        images: Names of this run's pictures.
+        written: Names of the files this run has written.
+    """
+    pyarrow, parquet = require("pyarrow", extra="cluster"), require("pyarrow.parquet", extra="cluster")
+    for path in sorted(folder.glob("[!.]*.parquet")):
+        if path.name in written:
+            continue
+        table = parquet.read_table(path)
+        kept = table.filter(pyarrow.array([name not in images for name in table["image"].to_pylist()], pyarrow.bool_()))
+        if len(kept) == 0:
+            path.unlink()
+        elif len(kept) < len(table):
+            with atomic_path(path) as temporary:
+                parquet.write_table(kept, temporary)
 
-    return BoundWorker
+
+def _with_absolute_paths(config: RunConfig) -> RunConfig:
+    """The same options for workers that run in other folders; names of bundled weights and models stay."""
+
+    def moved(name: str) -> str:
+        return str(Path(name).absolute()) if Path(name).is_file() else name
+
+    return replace(config, out=config.out.absolute(), weights=moved(config.weights), model=moved(config.model))
 
 
 def _outcome(source: Source, records: Records, error: str) -> Outcome:
     """What a picture's record says, or the error of its worker."""
-    record = None if error else records.find(source)
-    if record is None:
-        return Outcome(source=source, error=error or "no worker finished it; run again")
-    return Outcome(source=source, faces=record.faces, rows=record.rows, files=record.files)
+    record = None if error else find_done(records, source)
+    return record or Outcome(source=source, error=error or _LOST)

@@ -1,7 +1,7 @@
 """The command's run: sources in, results, summary and exit status out."""
 
 import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from PIL import Image
 from rich.console import Console
 
 from morphable_reconstruct.batch import Outcome, run_pictures
+from morphable_reconstruct.cells import cells_writer
 from morphable_reconstruct.exports.atomic import write_bytes
-from morphable_reconstruct.exports.pictures import encode
 from morphable_reconstruct.exports.predictions import write_predictions
 from morphable_reconstruct.opening import open_reconstructor, weights_sha256
 from morphable_reconstruct.options import RunConfig
@@ -18,7 +18,6 @@ from morphable_reconstruct.per_face.command import is_multi_view, run_views
 from morphable_reconstruct.reconstructor import Reconstructor
 from morphable_reconstruct.records import Records
 from morphable_reconstruct.report import print_summary, summary_json, with_progress
-from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.sources import Source, find_sources
 
 _DISTRIBUTION = "morphable-reconstruct"
@@ -64,26 +63,13 @@ def _outcomes(
         yield from run_views(sources, reconstructor, config)
         return
     pictures = [source for source in sources if source.kind == "image"]
-    yield from run_pictures(pictures, reconstructor, config, records, on_scene=_debug(reconstructor, config))
+    on_scene = cells_writer(reconstructor, config.out) if config.debug_cells else None
+    yield from run_pictures(pictures, reconstructor, config, records, on_scene=on_scene)
     for source in sources:
         if source.kind != "image":
             from morphable_reconstruct.video.run import run_video
 
             yield run_video(source, reconstructor, config, records)
-
-
-def _debug(reconstructor: Reconstructor, config: RunConfig) -> Callable[[Source, Scene], tuple[str, ...]] | None:
-    """The further picture that `--debug-cells` asks for."""
-    if not config.debug_cells:
-        return None
-    from morphable_reconstruct.cells import draw_cells
-
-    def save(source: Source, scene: Scene) -> tuple[str, ...]:
-        name = f"{source.stem}.cells.png"
-        write_bytes(config.out / name, encode(Image.fromarray(draw_cells(reconstructor, scene.image)), "PNG"))
-        return (name,)
-
-    return save
 
 
 def _run_cluster(sources: Sequence[Source], config: RunConfig) -> list[Outcome]:

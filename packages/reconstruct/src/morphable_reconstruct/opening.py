@@ -1,5 +1,7 @@
 """The reconstructor that `--weights` and `--model` ask for."""
 
+from pathlib import Path
+
 from morphable_reconstruct.config import ReconstructConfig
 from morphable_reconstruct.engines.build import file_sha256
 from morphable_reconstruct.per_face.weights import find_per_face, is_per_face
@@ -23,6 +25,8 @@ def open_reconstructor(weights: str, model: str, config: ReconstructConfig) -> R
 
 
 def weights_sha256(weights: str, model: str) -> str:
-    """Hash the weights of a run, the per-face network's included."""
+    """Hash the files of a run that decide its results: the weights, and what `model` names unless it is bundled."""
     own = file_sha256(find_weights(weights))
-    return own + file_sha256(find_per_face(model)) if is_per_face(model) else own
+    if is_per_face(model):
+        return own + file_sha256(find_per_face(model))
+    return own + file_sha256(Path(model)) if Path(model).is_file() else own

@@ -13,8 +13,8 @@ from morphable_reconstruct.options import RunConfig
 from morphable_reconstruct.sources import Source
 
 FOLDER = ".reconstruct"
-_IGNORED_OPTIONS = {"sources", "out", "preds", "json", "overwrite", "workers", "engine_cluster"}
-"""Options that do not change a picture's results."""
+_IGNORED_OPTIONS = {"sources", "out", "preds", "json", "overwrite", "workers", "engine_cluster", "weights", "model"}
+"""Options that do not change a picture's results; of weights and face model the content counts, not the name."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
