@@ -1,21 +1,16 @@
-"""Pictures of a scene: the photograph's view with its layers, and views from the front, the right and above."""
+"""A scene seen by the photograph's camera, with its layers."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
 import morphable_render
-from morphable_reconstruct.colors import lit_vertex_colors, to_bytes
-from morphable_render.views import View
 
 if TYPE_CHECKING:
     from morphable_reconstruct.scene import Scene
-
-VIEW_NAMES: tuple[View, ...] = ("front", "right", "top")
-_VIEW_BACKGROUND = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,29 +64,6 @@ def render_scene(
         face=image.face.numpy(),
         part=image.part.numpy(),
     )
-
-
-def render_view(scene: "Scene", name: View, *, size_px: int = 512) -> UInt8[np.ndarray, "rows cols 3"]:
-    """Render all faces, in their light, from the front, from the picture's right, or from above.
-
-    Views are nearly parallel, so that sizes can be compared within one, and each is as large as it fits.
-
-    Raises:
-        ValueError: The name is none of `VIEW_NAMES`.
-    """
-    if name not in VIEW_NAMES:
-        raise ValueError(f"name must be one of {', '.join(VIEW_NAMES)}, got {name!r}")
-    background = torch.full((size_px, size_px, 3), _VIEW_BACKGROUND)
-    if not scene.faces:
-        return to_bytes(background.numpy())
-    image = morphable_render.render_view(
-        torch.from_numpy(np.stack([face.vertices_cam_m for face in scene.faces])),
-        scene.model.triangles,
-        torch.from_numpy(np.stack([lit_vertex_colors(face) for face in scene.faces])),
-        view=name,
-        background=background,
-    )
-    return to_bytes(image.rgb.numpy())
 
 
 def _empty(background: Float[np.ndarray, "rows cols 3"]) -> SceneImage:

@@ -14,7 +14,8 @@ from morphable_detector_head import FaceParameters
 from morphable_reconstruct.camera import Camera
 from morphable_reconstruct.face import Face
 from morphable_reconstruct.overlay import draw_overlay
-from morphable_reconstruct.rendering import VIEW_NAMES, SceneImage, render_scene, render_view
+from morphable_reconstruct.rendering import SceneImage, render_scene
+from morphable_reconstruct.views import VIEW_NAMES, render_view
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,9 +68,9 @@ class Scene:
         """Render all faces in their light through the photograph's camera; see `render_scene`."""
         return render_scene(self, size_hw=size_hw, background=background)
 
-    def views(self, *, size_px: int = 512) -> dict[str, UInt8[np.ndarray, "rows cols 3"]]:
-        """Render the scene from the front, the picture's right and above."""
-        return {name: render_view(self, name, size_px=size_px) for name in VIEW_NAMES}
+    def views(self, *, size_px: int = 512, caption: bool = True) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
+        """Render the scene from the front, the picture's right and above; see `render_view`."""
+        return {name: render_view(self, name, size_px=size_px, caption=caption) for name in VIEW_NAMES}
 
     def overlay(
         self, *, opacity: float = 0.75, boxes: bool = True, landmarks: bool = True, max_side_px: int = 2048

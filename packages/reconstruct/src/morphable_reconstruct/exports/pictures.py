@@ -10,6 +10,7 @@ from PIL import Image
 from morphable_reconstruct.colors import to_bytes
 from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.texture import photo_texture
+from morphable_reconstruct.views import join_views
 
 _JPEG_QUALITY = 92
 _GOLDEN_RATIO = 0.618034
@@ -22,8 +23,8 @@ def overlay_jpeg(scene: Scene) -> bytes:
 
 
 def views_png(scene: Scene, *, size_px: int = 640) -> bytes:
-    """Encode front, right and top views side by side."""
-    return encode(Image.fromarray(np.hstack(list(scene.views(size_px=size_px).values()))), "PNG")
+    """Encode front, right and top views in one picture."""
+    return encode(Image.fromarray(join_views(scene.views(size_px=size_px))), "PNG")
 
 
 def depth_png(scene: Scene) -> bytes:

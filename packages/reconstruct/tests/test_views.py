@@ -1,0 +1,87 @@
+"""Views show places and sizes as they are, and heads as large as they fit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_exports import make_scene
+
+from morphable_reconstruct.views import VIEW_NAMES, join_views, render_view
+
+
+def lined_up(model, places_m):
+    """The same head several times."""
+    scene = make_scene(model, count=1)
+    (face,) = scene.faces
+    faces = tuple(replace(face, translation_m=np.array(place, np.float32)) for place in places_m)
+    return scene.with_faces(faces)
+
+
+def spans(picture, axis):
+    """First and last pixel, plus one, of every run of drawn rows (axis 0) or columns (axis 1)."""
+    drawn = np.r_[False, (picture < 255).any(axis=(1 - axis, 2)), False]
+    edges = np.flatnonzero(drawn[1:] != drawn[:-1])
+    return edges.reshape(-1, 2)
+
+
+def test_depths_and_sizes_keep_their_ratios(model):
+    # centres at 2, 3 and 7 m: the second gap is four times the first, and all heads are equally large
+    scene = lined_up(model, [(0.0, 0.0, 2.0), (0.0, 0.0, 3.0), (0.0, 0.0, 7.0)])
+    for name, axis, sign in (("right", 1, 1), ("top", 0, -1)):  # far things are right, and up
+        near_to_far = spans(render_view(scene, name, caption=False), axis)[::sign]
+        first, second = np.abs(np.diff(near_to_far.mean(axis=1)))
+        assert second / first == pytest.approx(4.0, rel=0.02)
+        sizes = np.diff(near_to_far)
+        assert sizes.max() - sizes.min() <= 1
+
+
+def test_pictures_fit_the_heads_and_not_a_square(model):
+    scene = lined_up(model, [(0.0, 0.0, 2.0), (0.0, 0.0, 2.4)])
+    views = {name: render_view(scene, name, size_px=200, caption=False) for name in VIEW_NAMES}
+    assert views["right"].shape[1] > 1.5 * views["right"].shape[0]
+    assert views["top"].shape[0] > 1.5 * views["top"].shape[1]
+    assert views["front"].shape[0] > views["front"].shape[1]  # a head is taller than wide
+    for picture in views.values():
+        assert picture[..., 0].size == pytest.approx(200 * 200, rel=0.02)
+        rows, cols = spans(picture, 0), spans(picture, 1)
+        margins = [rows[0, 0], picture.shape[0] - rows[-1, 1], cols[0, 0], picture.shape[1] - cols[-1, 1]]
+        assert max(margins) < 0.1 * min(picture.shape[:2])
+        assert min(margins) > 0
+
+
+def test_a_very_deep_scene_stays_within_the_longest_shape(model):
+    scene = lined_up(model, [(0.0, 0.0, 1.0), (0.0, 0.0, 40.0)])
+    rows, cols, _ = render_view(scene, "right", size_px=200, caption=False).shape
+    assert cols / rows == pytest.approx(5.0, rel=0.02)
+
+
+def test_the_bar_is_as_long_as_it_says(model):
+    # heads 1 m apart in depth; the bar's length over their distance is what its label says: 0.5 m
+    scene = lined_up(model, [(0.0, 0.0, 2.0), (0.0, 0.0, 3.0)])
+    plain, captioned = (render_view(scene, "right", size_px=400, caption=caption) for caption in (False, True))
+    np.testing.assert_array_equal(captioned[: len(plain)], plain)
+    line = captioned[len(plain) + (len(captioned) - len(plain)) // 2]
+    drawn = np.flatnonzero(np.r_[line[:, 0] == 70, False])
+    bar = max(np.split(drawn, np.flatnonzero(np.diff(drawn) > 1) + 1), key=len)
+    near, far = spans(plain, 1).mean(axis=1)
+    length_m = len(bar) / (far - near)
+    assert min(abs(length_m / nice - 1) for nice in (0.1, 0.2, 0.5)) < 0.02
+
+
+def test_sheet_of_views_takes_the_layout_that_shows_them_larger():
+    def panel(rows, cols):
+        return np.full((rows, cols, 3), 255, np.uint8)
+
+    # side by side: 3 x 100 and 2 gaps of 4; long ones below each other, beside the narrow one: 400 + 4 + 40 wide
+    square = join_views({name: panel(100, 100) for name in VIEW_NAMES})
+    assert square.shape == (100, 308, 3)
+    long = join_views({"front": panel(60, 400), "right": panel(50, 380), "top": panel(110, 40)})
+    assert long.shape == (114, 444, 3)
+    assert (long == 255).all(axis=-1).sum() == 60 * 400 + 50 * 380 + 110 * 40
+
+
+def test_an_empty_scene_is_white_and_tiny_sizes_are_refused(model):
+    empty = make_scene(model, count=0)
+    assert all((picture == 255).all() for picture in empty.views(size_px=32).values())
+    with pytest.raises(ValueError, match="size_px must be at least 16, got 0"):
+        empty.views(size_px=0)
