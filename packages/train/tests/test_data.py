@@ -13,7 +13,7 @@ from tiny_run import SIZE, tiny_config, write_shards
 from morphable_train.crop_cache import open_crops
 from morphable_train.labels import labels_from_bytes, labels_to_bytes, weak_labels
 from morphable_train.order import ShuffledOrder, seeded
-from morphable_train.prepare import PrepareConfig, prepare
+from morphable_train.preparation import PrepareConfig, prepare
 from morphable_train.readers import open_source
 from morphable_train.readers.points import parse_pts
 from morphable_train.shards import ShardReader, ShardWriter, read_info

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 import morphable_train
 
 NAMES = [
@@ -41,9 +43,23 @@ def test_the_public_names_are_these():
     assert all(hasattr(morphable_train, name) for name in NAMES)
 
 
-def test_importing_loads_no_optional_package():
-    code = (
-        "import sys, morphable_train; print([m for m in ('av', 'onnxruntime', 'face_alignment') if m in sys.modules])"
-    )
+HELP = ["pass", "main(['--help'])", "main(['run', '--help'])", "main(['run', 'vgg'])", "main(['package', '--help'])"]
+
+
+@pytest.mark.parametrize("use", HELP)
+def test_importing_and_asking_for_help_load_nothing_heavy(use):
+    code = f"""
+import contextlib, sys, morphable_train
+from morphable_train.cli import main
+with contextlib.suppress(SystemExit):
+    {use}
+heavy = ("torch", "lightning", "morphable", "morphable_synth", "av", "onnxruntime", "face_alignment")
+sys.stderr.write(repr([name for name in heavy if name in sys.modules]))
+"""
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert result.stdout.strip() == "[]"
+    assert result.stderr.endswith("[]")
+
+
+def test_a_name_that_is_not_public_is_missing():
+    with pytest.raises(AttributeError, match="no attribute 'trane'"):
+        _ = morphable_train.trane

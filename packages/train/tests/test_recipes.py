@@ -24,9 +24,10 @@ from morphable_train.recipes.batches import MIRRORED_PARTS, finish_crops, load_c
 from morphable_train.recipes.config import RecipeData
 from morphable_train.recipes.crops import open_part_crops
 from morphable_train.recipes.frnet import FrnetRecipe, points_of_parameters
+from morphable_train.recipes.names import ABLATIONS
 from morphable_train.recipes.packaging import RecipePackage, package_recipe, read_system
 from morphable_train.recipes.parsing import class_of_part, confusion, intersection_over_union
-from morphable_train.recipes.presets import ABLATIONS, recipe_preset
+from morphable_train.recipes.presets import recipe_preset
 from morphable_train.recipes.prnet import PrnetRecipe, weight_mask
 from morphable_train.recipes.running import RecipeResults, run_recipe
 from morphable_train.recipes.targets import orthographic_truth, points_in_crop, true_shape

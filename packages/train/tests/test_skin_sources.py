@@ -9,7 +9,7 @@ from test_data import photographs
 
 from morphable import WeightsInfo, reference_to, write_weights
 from morphable_regressors import CropRule, FaceParser, SystemSpec
-from morphable_train.prepare import PrepareConfig, prepare
+from morphable_train.preparation import PrepareConfig, prepare
 from morphable_train.shards import ShardReader
 from morphable_train.skin_sources import SkinParser
 

@@ -1,13 +1,13 @@
 """Configurations as JSON: what `run.json` holds and `--config` reads."""
 
 import dataclasses
-import json
 import types
 import typing
 from pathlib import Path
 from typing import Any
 
 from morphable_train.config import TrainConfig
+from morphable_train.json_files import read_object
 
 _Config = typing.TypeVar("_Config")
 
@@ -27,21 +27,27 @@ def dataclass_from_json(kind: type[_Config], values: dict[str, Any]) -> _Config:
 
 
 def read_config(path: Path) -> TrainConfig:
-    """Read a configuration from a JSON file: bare, or the `config` of a `run.json`.
+    """Read a stage's configuration from a JSON file, as `read_values` does.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is not such a file.
     """
+    return config_from_json(read_values(path))
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """Read the values of a configuration of any kind from a JSON file: bare, or the `config` of a `run.json`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not JSON, or not an object.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"config must be an existing JSON file, got {path}; check the path")
-    try:
-        content = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"config must be JSON, got {path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"config must be a JSON object, got a {type(content).__name__} in {path}")
-    return config_from_json(content.get("config", content))
+    content = read_object(path, "config")
+    values: dict[str, Any] = content.get("config", content)
+    return values
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:

@@ -2,22 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-from morphable_losses import DfmvrWeights
 from morphable_regressors import CropRule
 from morphable_train.config import AugmentConfig, OptimizerConfig, RunConfig
 from morphable_train.recipes.config import (
-    RECIPES,
     DfmvrConfig,
     MobileFrnetConfig,
     ParsingConfig,
     PrnetConfig,
     RecipeConfig,
 )
+from morphable_train.recipes.names import ABLATIONS, PRESETS, RECIPES
 
-PRESETS = ("smoke", "full")
-"""`smoke`: minutes on two cores, from nothing; `full`: the papers' sizes."""
 _GENTLE = AugmentConfig(zoom=(0.92, 1.08), shift=0.04, angle_deg=8.0, erase=0.0, blur=0.0)
 _WIDE = AugmentConfig(zoom=(0.8, 1.25), shift=0.08, angle_deg=30.0)
 _SMOKE_RATE = OptimizerConfig(learning_rate=1e-3, backbone_factor=1.0, warmup_steps=30, ema_decay=0.99)
@@ -100,31 +96,6 @@ _MAKERS: dict[str, Callable[[str], RecipeConfig]] = {
     "parsing": parsing,
 }
 
-ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
-    "mobile_frnet": {
-        name: {"backbone": name}
-        for name in ("mobile_frnet", "mobile_frnet_plain", "mobilenet_v2", "densenet121", "resnext50")
-    },
-    "prnet": {
-        # Points, features, face, rest. The paper's mask; all texels alike; the face alone; no points; no features.
-        "16_4_3_0": {},
-        "1_1_1_1": {"landmark_weight": 1.0, "feature_weight": 1.0, "face_weight": 1.0, "elsewhere_weight": 1.0},
-        "1_1_1_0": {"landmark_weight": 1.0, "feature_weight": 1.0, "face_weight": 1.0},
-        "4_4_3_0": {"landmark_weight": 4.0},
-        "16_3_3_0": {"feature_weight": 3.0},
-    },
-    "dfmvr": {
-        "v1": {"fusion": "cnn"},
-        "v2": {"fusion": "unet"},
-        "v3": {"involution": False},
-        "v4": {"parsing_channel": False, "weights": DfmvrWeights(mask=0.0)},
-        "v5": {"weights": DfmvrWeights(landmark_3d=0.0)},
-        "v6": {},
-    },
-    "parsing": {},
-}
-"""Changes to a recipe's preset, by the names of the papers' tables."""
-
 
 def recipe_preset(recipe: str, name: str = "full", *, ablation: str | None = None) -> RecipeConfig:
     """Return a preset, or a variant of it.
@@ -147,4 +118,8 @@ def recipe_preset(recipe: str, name: str = "full", *, ablation: str | None = Non
     known = ABLATIONS[recipe]
     if ablation not in known:
         raise ValueError(f"ablation of {recipe} must be one of {', '.join(known) or 'none'}, got {ablation!r}")
-    return replace(config, **known[ablation])
+    changes = {
+        name: replace(getattr(config, name), **value) if isinstance(value, dict) else value
+        for name, value in known[ablation].items()
+    }
+    return replace(config, **changes)

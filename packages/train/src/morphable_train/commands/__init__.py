@@ -1,0 +1,1 @@
+"""The commands of `morphable-train`; a module is imported when its command is called."""

@@ -1,0 +1,44 @@
+"""The command `morphable-train package`."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackageCommand:
+    """Package a run's averaged weights."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of the run."""
+    output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
+    """Weights file to write (.safetensors); the card goes beside it as .md."""
+    name: str = "custom"
+    """Name shown to the user."""
+    license: str = ""
+    """Licence of the weights; by default that of the data."""
+    training_data: str = ""
+    """One line on the data; by default from the shards' descriptions."""
+    size_px: int = 512
+    """Long side of the input."""
+    min_score: float = 0.5
+    """Detections below this probability are dropped."""
+
+
+def package_command(arguments: list[str]) -> int:
+    """Parse `package ...`, write weights and card, and print their paths."""
+    command = tyro.cli(PackageCommand, args=arguments, prog="morphable-train package")
+    from morphable_train.packaging import PackageOptions, package
+    from morphable_train.recipes.packaging import RecipePackage, package_recipe, read_recipe_config
+
+    described = {"name": command.name, "license": command.license, "training_data": command.training_data}
+    if read_recipe_config(command.run) is not None:
+        card = package_recipe(command.run, command.output, RecipePackage(**described))
+    else:
+        options = PackageOptions(**described, size_px=command.size_px, min_score=command.min_score)
+        card = package(command.run, command.output, options)
+    sys.stdout.write(f"{command.output}\n{card}\n")
+    return 0

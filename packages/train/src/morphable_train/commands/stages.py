@@ -1,0 +1,78 @@
+"""The commands `morphable-train stage1`, `stage2` and `resume`."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from morphable_train.config import TrainConfig
+from morphable_train.loop import has_checkpoint
+from morphable_train.options import RunOptions, take_options
+from morphable_train.presets import PRESETS, preset
+from morphable_train.procedural import with_procedural_data
+from morphable_train.settings import read_config
+from morphable_train.training import RunResults, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCommand(RunOptions):
+    """Train one stage. Defaults come from `--preset mobile|paper_resnet50|smoke` or from `--config FILE`."""
+
+    out: Path
+    """Folder of the run; runs/stage1 or runs/stage2 if not given."""
+    synth: int = 0
+    """Make this many procedural scenes first, in `synth` beside the run, and train and validate on them too."""
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
+    """Everything else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeCommand:
+    """Go on with a run, as its `run.json` says."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Folder of the run."""
+    minutes: float | None = None
+    """New limit of the run's whole training time."""
+    steps: int | None = None
+    """New number of steps of the whole run."""
+    devices: int = 1
+    """Processes on this machine."""
+
+
+def stage_command(stage: int, arguments: list[str]) -> int:
+    """Parse `stage1 ...` or `stage2 ...`, train, and print the validation before and after."""
+    options, arguments = take_options(arguments, ("--config", "--preset"))
+    if "--config" in options:
+        default = read_config(Path(options["--config"]))
+    else:
+        default = preset(options.get("--preset", "mobile"), stage)
+    command = tyro.cli(
+        StageCommand,
+        args=arguments,
+        prog=f"morphable-train stage{stage}",
+        description=f"Train stage {stage}. Presets: {', '.join(PRESETS)} (--preset), or a JSON file (--config).",
+        default=StageCommand(out=Path("runs") / f"stage{stage}", config=default),
+    )
+    config = replace(command.config, run=command.config.run.with_length(command.minutes, command.steps))
+    if command.synth:
+        config = with_procedural_data(config, command.out.parent / "synth", command.synth)
+    resume = command.resume and has_checkpoint(command.out)
+    return _print(train(config, command.out, resume=resume, devices=command.devices))
+
+
+def resume_command(arguments: list[str]) -> int:
+    """Parse `resume ...`, go on with the run, and print the validation before and after."""
+    command = tyro.cli(ResumeCommand, args=arguments, prog="morphable-train resume")
+    config = read_config(command.run / "run.json")
+    config = replace(config, run=config.run.with_length(command.minutes, command.steps))
+    return _print(train(config, command.run, resume=True, devices=command.devices))
+
+
+def _print(results: RunResults) -> int:
+    """Write the validation before and after to standard output."""
+    sys.stdout.write(json.dumps(asdict(results), indent=2) + "\n")
+    return 0
