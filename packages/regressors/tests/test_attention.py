@@ -57,6 +57,21 @@ def test_spatial_group_enhance_by_hand():
     torch.testing.assert_close(layer(features), features * gate, atol=1e-9, rtol=1e-9)
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_spatial_group_enhance_equals_its_definition(memory_format):
+    layer = SpatialGroupEnhance(6, groups=2).double()
+    layer.scale.data.copy_(torch.tensor([0.7, -1.2])[:, None, None])
+    features = randn(2, 6, 3, 4)
+    grouped = features.unflatten(1, (2, 3))
+    likeness = (grouped * grouped.mean(dim=(3, 4), keepdim=True)).sum(2)
+    normalised = (likeness - likeness.mean(dim=(2, 3), keepdim=True)) / likeness.std(
+        dim=(2, 3), keepdim=True, correction=0
+    )
+    gate = torch.sigmoid(layer.scale * normalised + layer.shift)
+    expected = (grouped * gate[:, :, None]).flatten(1, 2)
+    torch.testing.assert_close(layer(features.to(memory_format=memory_format)), expected)
+
+
 def test_spatial_group_enhance_of_a_flat_picture_is_finite():
     layer = SpatialGroupEnhance(4, groups=2).double()
     features = torch.ones(1, 4, 3, 3, dtype=torch.float64, requires_grad=True)
@@ -74,12 +89,18 @@ def test_attention_gate_scales_positions_alike_in_all_channels():
     assert ((ratio > 0) & (ratio < 1)).all()
 
 
+def turned_on(layer: SpatialGroupEnhance) -> SpatialGroupEnhance:
+    """A layer whose gates depend on its input; a fresh one's do not."""
+    torch.nn.init.constant_(layer.scale, 0.8)
+    return layer
+
+
 @pytest.mark.parametrize(
     ("layer", "inputs"),
     [
         (Involution2d(4, kernel_size=3, group_channels=2, reduction=2), (randn(2, 4, 4, 4),)),
         (SqueezeExcitation(4, reduction=2), (randn(2, 4, 3, 3),)),
-        (SpatialGroupEnhance(4, groups=2), (randn(2, 4, 3, 3),)),
+        (turned_on(SpatialGroupEnhance(4, groups=2)), (randn(2, 4, 3, 3),)),
         (
             AttentionGate(skip_channels=3, gate_channels=2, hidden_channels=2),
             (randn(2, 3, 3, 3), randn(2, 2, 3, 3, seed=1)),

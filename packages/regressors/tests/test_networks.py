@@ -6,6 +6,7 @@ from torch import nn
 
 from morphable_regressors import (
     DFMVR,
+    PARSER_BACKBONES,
     PARSING_CLASSES,
     DFMVRConfig,
     FaceParser,
@@ -136,8 +137,9 @@ def test_missing_views_repeat_the_last():
         repeat_views(noise(1, 4, 4, 32, 32), 3)
 
 
-def test_face_parser_gives_each_pixel_ten_scores():
-    parser = FaceParser().eval()
+@pytest.mark.parametrize("backbone", PARSER_BACKBONES)
+def test_face_parser_gives_each_pixel_ten_scores(backbone):
+    parser = FaceParser(backbone=backbone).eval()
     with torch.no_grad():
         logits = parser(noise(1, 3, 64, 96))
     assert logits.shape == (1, len(PARSING_CLASSES), 64, 96)
@@ -150,6 +152,7 @@ def test_face_parser_gives_each_pixel_ten_scores():
         PRNet(width=4),
         RedNet50(width=0.25),
         FaceParser(),
+        FaceParser(backbone="mobilenet_v2"),
     ],
     ids=lambda network: type(network).__name__,
 )
@@ -168,6 +171,7 @@ def test_batch_equals_single(network):
         (lambda: DFMVRConfig(width=0.3), r"width must be 0.25, 0.5 or 1.0"),
         (lambda: PRNet(width=4)(noise(1, 3, 64, 96)), "square whose side is a multiple of 32"),
         (lambda: FaceParser()(noise(1, 3, 60, 64)), "multiples of 32, got 60x64"),
+        (lambda: FaceParser(backbone="vgg"), "backbone must be one of resnet18, mobilenet_v2, got 'vgg'"),
         (lambda: MulEnUNet(width=0.25)(noise(1, 2, 4, 32, 32)), "must hold 3 pictures of a face, got 2"),
     ],
 )

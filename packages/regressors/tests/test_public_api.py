@@ -27,6 +27,7 @@ def test_public_names():
         "MultiViewRegressor",
         "NETWORKS",
         "OrthographicFaces",
+        "PARSER_BACKBONES",
         "PARSING_CLASSES",
         "PRNet",
         "ParameterRegressor",

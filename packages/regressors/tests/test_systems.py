@@ -152,6 +152,19 @@ def raw_views(value: float = 0.0) -> MultiViewParameters:
     )  # fmt: skip
 
 
+def test_points_are_projected_along_parallel_rays():
+    faces = OrthographicFaces(
+        rotation=torch.eye(3)[None],
+        scale_px_per_m=torch.tensor([1000.0]),
+        offset_px=torch.tensor([[10.0, 20.0]]),
+        identity=torch.zeros(1, 80),
+        expression=torch.zeros(1, 64),
+    )
+    # x = 10 + 1000 * 0.01, y = 20 - 1000 * 0.02 (up in the model is up in the picture), nearer by 1000 * 0.03.
+    expected = torch.tensor([[[20.0, 0.0, -30.0]]])
+    torch.testing.assert_close(faces.project(torch.tensor([[[0.01, 0.02, 0.03]]])), expected)
+
+
 def test_raw_zeros_are_a_face_of_the_rules_size_in_the_middle():
     rule = CropRule(side_px=112, face_share=0.6)
     rotation, translation = view_poses(raw_views(), rule)

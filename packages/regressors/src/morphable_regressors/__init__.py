@@ -9,7 +9,7 @@ from morphable_regressors.face_codec import FaceCodec, OrthographicFaces
 from morphable_regressors.involution import Involution2d
 from morphable_regressors.mobile_frnet import MobileFRNet, MobileFRNetConfig
 from morphable_regressors.mulen_unet import MulEnUNet
-from morphable_regressors.parsing import PARSING_CLASSES, FaceParser, parsing_channel
+from morphable_regressors.parsing import PARSER_BACKBONES, PARSING_CLASSES, FaceParser, parsing_channel
 from morphable_regressors.poses import CROP_FOCAL_PX, nearest_rotation, similarity_pose, view_poses
 from morphable_regressors.position_map import map_of_points, points_of_map
 from morphable_regressors.prnet import PRNet
@@ -29,6 +29,7 @@ __all__ = [
     "CROP_FOCAL_PX",
     "DFMVR",
     "NETWORKS",
+    "PARSER_BACKBONES",
     "PARSING_CLASSES",
     "AttentionGate",
     "Counts",

@@ -24,8 +24,11 @@ class SpatialGroupEnhance(nn.Module):
     """Reweigh positions, group by group, by their likeness to the group's mean (Li et al., 2019).
 
     Within a group the likeness (a dot product) is normalised over the picture, scaled and shifted by two learnt
-    numbers, and passed through a sigmoid.
+    numbers, and passed through a sigmoid. Sums over a group's channels, and handing a group's weight to them, are
+    matrix products: as broadcast products they took a third of Mobile-FRNet's training time.
     """
+
+    members: Float[Tensor, "groups channels"]
 
     def __init__(self, channels: int, *, groups: int, min_std: float = 1e-5) -> None:
         super().__init__()
@@ -35,15 +38,19 @@ class SpatialGroupEnhance(nn.Module):
         self.min_std = min_std
         self.scale = nn.Parameter(torch.zeros(groups, 1, 1))
         self.shift = nn.Parameter(torch.ones(groups, 1, 1))
+        members = torch.eye(groups).repeat_interleave(channels // groups, dim=1)
+        self.register_buffer("members", members, persistent=False)
 
     def forward(self, features: Float[Tensor, "batch channels rows cols"]) -> Float[Tensor, "batch channels rows cols"]:
         """Scale each position of each group by a weight in (0, 1)."""
-        grouped = features.unflatten(1, (self.groups, -1))
-        likeness = (grouped * grouped.mean(dim=(3, 4), keepdim=True)).sum(2)
-        centred = likeness - likeness.mean(dim=(2, 3), keepdim=True)
-        std = (centred.square().mean(dim=(2, 3), keepdim=True) + self.min_std**2).sqrt()
-        gate = torch.sigmoid(self.scale * centred / std + self.shift)
-        return (grouped * gate[:, :, None]).flatten(1, 2)
+        members = self.members.to(features.dtype)
+        means = members * features.mean(dim=(2, 3))[:, None]
+        likeness = (features.flatten(2).mT @ means.mT).to(self.scale.dtype)
+        centred = likeness - likeness.mean(dim=1, keepdim=True)
+        std = (centred.square().mean(dim=1, keepdim=True) + self.min_std**2).sqrt()
+        gate = torch.sigmoid(self.scale.flatten() * centred / std + self.shift.flatten())
+        weights = gate.to(features.dtype) @ members
+        return features * weights.mT.unflatten(2, features.shape[2:])
 
 
 class AttentionGate(nn.Module):

@@ -26,6 +26,19 @@ class OrthographicFaces:
     identity: Float[Tensor, "faces id"]
     expression: Float[Tensor, "faces expr"]
 
+    def project(self, points_m: Float[Tensor, "faces points 3"]) -> Float[Tensor, "faces points 3"]:
+        """Put points of the faces' shapes into their crops: landmarks, or the whole surface.
+
+        Args:
+            points_m: Of the shapes that the face model decodes from identity and expression, model frame, metres.
+
+        Returns:
+            x right and y down in pixels, and depth into the scene in pixels, 0 at the model origin.
+        """
+        turn = axes_flip(self.rotation)[:, None] * self.rotation * self.scale_px_per_m[:, None, None]
+        shift = torch.nn.functional.pad(self.offset_px, (0, 1))
+        return points_m @ turn.mT + shift[:, None]
+
 
 class FaceCodec(nn.Module):
     """Turns faces into whitened parameters and back.

@@ -60,17 +60,18 @@ class PositionMapRegressor(nn.Module):
 class MultiViewRegressor(nn.Module):
     """DF-MVR with the frozen parsing network that makes its fourth channel."""
 
-    def __init__(self, *, with_parser: bool = True, **config: Any) -> None:
+    def __init__(self, *, with_parser: bool = True, parser_backbone: str = "resnet18", **config: Any) -> None:
         """Make the system; `config` are the fields of `DFMVRConfig`.
 
         Args:
             with_parser: False where the parsing is given from outside, as exact labels in training.
+            parser_backbone: Of the parser.
             **config: Shape of the network.
         """
         super().__init__()
         self.network = DFMVR(DFMVRConfig(**config))
         needed = with_parser and self.network.config.parsing_channel
-        self.parser = FaceParser().requires_grad_(False) if needed else None
+        self.parser = FaceParser(backbone=parser_backbone).requires_grad_(False) if needed else None
 
     def train(self, mode: bool = True) -> "MultiViewRegressor":
         """Switch the mode of the network; the parser stays in evaluation."""

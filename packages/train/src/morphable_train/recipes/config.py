@@ -59,6 +59,9 @@ class MobileFrnetConfig(RecipeConfig):
     recipe: Literal["mobile_frnet"] = "mobile_frnet"
     backbone: Literal["mobile_frnet", "mobile_frnet_plain", "mobilenet_v2", "densenet121", "resnext50"] = "mobile_frnet"
     """The paper's network, without attention, or one of those it is compared with."""
+    start: Path | None = None
+    """Trained MobileNetV2 that the first weights are taken from: a safetensors file by torchvision's names, or the
+    weights or a run of a single-shot network with that backbone."""
     num_identity: int = 40
     """Identity modes among the parameters."""
     num_expression: int = 10
@@ -66,7 +69,7 @@ class MobileFrnetConfig(RecipeConfig):
     wpdc: float = 0.5
     """The paper's lambda 1."""
     wing: float = 1.0
-    """The paper's lambda 2, on 68 points and a sample of the surface."""
+    """The paper's lambda 2; half of it on the 68 points, half on a sample of the surface."""
     wing_width_px: float = 10.0
     """Where the wing loss becomes linear."""
     wing_curvature_px: float = 2.0
@@ -133,6 +136,10 @@ class ParsingConfig(RecipeConfig):
     """Face parsing: BiSeNet with ten classes on exact part labels."""
 
     recipe: Literal["parsing"] = "parsing"
+    backbone: Literal["resnet18", "mobilenet_v2"] = "resnet18"
+    """Of BiSeNet: as DF-MVR's authors have it, or a quarter of the work."""
+    start: Path | None = None
+    """With `mobilenet_v2`: trained weights of it, as Mobile-FRNet's `start`."""
     auxiliary: float = 1.0
     """Weight of each of the two auxiliary heads."""
     rarity: float = 0.5

@@ -62,13 +62,16 @@ class DfmvrRecipe:
             "involution": config.involution,
             "parsing_channel": config.parsing_channel,
         }
+        parser_state: dict[str, Tensor] = {}
+        if config.parsing_channel and config.parser is not None:
+            options["parser_backbone"], parser_state = _read_parser(config.parser)
         self.spec = SystemSpec(network="dfmvr", crop=config.crop, options=options)
         regressor = MultiViewRegressor(**options)
         self.network: nn.Module = ViewTensors(regressor)
         self.system: nn.Module = regressor
         self._parser: nn.Module | None = regressor.parser
-        if self._parser is not None and config.parser is not None:
-            self._parser.load_state_dict(_read_parser(config.parser))
+        if self._parser is not None:
+            self._parser.load_state_dict(parser_state)
         self.stream = ViewStream(crops, config, shard)
         self._held_out, self._held_people = held_out, None if held_out is None else group_views(held_out)
         self.emphasis = landmark_weights(config.emphasized).to(model.mean.device)
@@ -193,8 +196,8 @@ class ViewTensors(nn.Module):
         return dict(vars(self.system(views, parsing)))
 
 
-def _read_parser(source: Path) -> dict[str, Tensor]:
-    """Tensors of a parsing network.
+def _read_parser(source: Path) -> tuple[str, dict[str, Tensor]]:
+    """Backbone and tensors of a parsing network.
 
     Raises:
         ValueError: It is of another recipe.
@@ -202,7 +205,7 @@ def _read_parser(source: Path) -> dict[str, Tensor]:
     spec, state = read_system(source)
     if spec.network != "parsing":
         raise ValueError(f"parser must be a run or weights of parsing, got {spec.network} in {source}")
-    return state
+    return spec.options.get("backbone", "resnet18"), state
 
 
 def _shown(batch: CropBatch, inputs: Tensor) -> CropBatch:

@@ -15,6 +15,7 @@ from morphable_train.recipes.config import MobileFrnetConfig
 from morphable_train.recipes.crops import PartCrops
 from morphable_train.recipes.held_out import HeldOut
 from morphable_train.recipes.measures import dense_nme, landmark_nme, rotation_error_deg, shape_error_mm
+from morphable_train.recipes.mobilenet_start import start_from_mobilenet
 from morphable_train.recipes.targets import orthographic_truth, points_in_crop, true_shape
 from morphable_train.streams import Shard
 from morphable_train.surface import NUM_LANDMARKS, SurfaceSample
@@ -42,6 +43,8 @@ class FrnetRecipe:
         self.stream = FaceStream(crops, config, shard)
         self.held_out = HeldOut(held_out, config, model, self.surface)
         self.network: nn.Module = ParameterRegressor(backbone=config.backbone, **sizes).to(model.mean.device)
+        if config.start is not None:
+            start_from_mobilenet(self.network, config.start)
         self.system: nn.Module = self.network
         self._fit_codec()
         self.face = linear_face(self._codec, self.surface)
@@ -55,19 +58,20 @@ class FrnetRecipe:
         return self.stream.load(step)
 
     def losses(self, network: nn.Module, loaded: LoadedCrops, step: int) -> dict[str, Float[Tensor, ""]]:
-        """Return WPDC on parameters and the wing loss on surface points in pixels of the crop."""
+        """Return WPDC on parameters and the wing loss in pixels of the crop, on the 68 points and on the surface."""
         config, codec = self.config, self._codec
         batch = finish_crops(loaded, config.crop, self.model, self.surface)
         predicted = network(batch.image).float()
         target = codec.whiten(codec.pack(orthographic_truth(batch.faces, self.surface, config.crop.side_px)))
         wpdc = wpdc_loss(predicted, target, self.face, parameter_mean=codec.mean, parameter_std=codec.std)
-        wing = wing_loss(
-            points_of_parameters(codec.unwhiten(predicted), self.face),
-            points_in_crop(true_shape(batch.faces, self.surface), batch.faces, config.crop.side_px),
-            width=config.wing_width_px,
-            curvature=config.wing_curvature_px,
+        points = points_of_parameters(codec.unwhiten(predicted), self.face)
+        known = points_in_crop(true_shape(batch.faces, self.surface), batch.faces, config.crop.side_px)
+        width, curvature = config.wing_width_px, config.wing_curvature_px
+        landmarks, surface = (
+            config.wing / 2 * wing_loss(points[:, part], known[:, part], width=width, curvature=curvature)
+            for part in (slice(NUM_LANDMARKS), slice(NUM_LANDMARKS, None))
         )
-        return {"wpdc": config.wpdc * wpdc, "wing": config.wing * wing}
+        return {"wpdc": config.wpdc * wpdc, "wing_landmarks": landmarks, "wing_surface": surface}
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Measure points, shape and rotation; `mean_face_*` are the errors of the training faces' mean parameters."""
@@ -80,7 +84,8 @@ class FrnetRecipe:
 
     def _points(self, network: nn.Module, batch: CropBatch) -> Tensor:
         """Predicted surface points in the crop."""
-        return points_of_parameters(self._codec.unwhiten(network(batch.image).float()), self.face)
+        found = self._codec.unpack(self._codec.unwhiten(network(batch.image).float()))
+        return found.project(self.surface.decode_few(found.identity, found.expression))
 
     @torch.no_grad()
     def _errors(self, network: nn.Module, batch: CropBatch) -> dict[str, Tensor]:
@@ -92,8 +97,9 @@ class FrnetRecipe:
             ("", codec.unwhiten(network(batch.image).float())),
             ("mean_face_", codec.mean.expand(len(batch), -1)),
         ):
-            points, found = points_of_parameters(raw, self.face), codec.unpack(raw)
+            found = codec.unpack(raw)
             shape = self.surface.decode_few(found.identity, found.expression)
+            points = found.project(shape)
             errors |= {
                 f"{prefix}nme": landmark_nme(points[:, :NUM_LANDMARKS, :2], truth),
                 f"{prefix}dense_3d_nme": dense_nme(points, goal, truth),

@@ -14,6 +14,7 @@ from morphable_train.recipes.batches import FaceStream, LoadedCrops, finish_crop
 from morphable_train.recipes.config import ParsingConfig
 from morphable_train.recipes.crops import PartCrops
 from morphable_train.recipes.held_out import SHEET_FACES, HeldOut, pictures_of
+from morphable_train.recipes.mobilenet_start import start_from_mobilenet
 from morphable_train.streams import Shard
 from morphable_train.surface import SurfaceSample
 
@@ -68,10 +69,14 @@ class ParsingRecipe:
         if config.crop.side_px % 32:
             raise ValueError(f"crop.side_px must be a multiple of 32 for parsing, got {config.crop.side_px}")
         self.config, self.model, self.surface = config, model, SurfaceSample(model).to(model.mean.device)
-        self.spec = SystemSpec(network="parsing", crop=config.crop)
+        self.spec = SystemSpec(network="parsing", crop=config.crop, options={"backbone": config.backbone})
         self.stream = FaceStream(crops, config, shard)
         self.held_out = HeldOut(held_out, config, model, self.surface)
-        parser = FaceParser()
+        parser = FaceParser(backbone=config.backbone)
+        if config.start is not None:
+            if config.backbone != "mobilenet_v2":
+                raise ValueError(f"start must go with backbone mobilenet_v2, got {config.backbone}; leave it out")
+            start_from_mobilenet(parser, config.start)
         self.system: nn.Module = parser
         self.network: nn.Module = AllLogits(parser)
         self.class_weights = self._class_weights().to(model.mean.device)
@@ -81,10 +86,14 @@ class ParsingRecipe:
         return self.stream.load(step)
 
     def losses(self, network: nn.Module, loaded: LoadedCrops, step: int) -> dict[str, Float[Tensor, ""]]:
-        """Return the cross entropy of the output and of the two auxiliary heads."""
+        """Return the cross entropy of the output and, at the middles of their cells, of the two auxiliary heads."""
         batch = finish_crops(loaded, self.config.crop, self.model, self.surface)
         truth = classes_of(batch.part)
-        terms = [F.cross_entropy(logits.float(), truth, self.class_weights) for logits in network(batch.image)]
+        terms = []
+        for logits in network(batch.image):
+            cell = truth.shape[-1] // logits.shape[-1]
+            middles = truth[:, cell // 2 :: cell, cell // 2 :: cell]
+            terms.append(F.cross_entropy(logits.float(), middles, self.class_weights))
         return {"output": terms[0], "auxiliary": self.config.auxiliary * (terms[1] + terms[2])}
 
     @torch.no_grad()
