@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from morphable import ModelData, MorphableModel, SurfacePoints, load
+from morphable.contour import space_evenly
 from morphable.contour_lines import trace_contour_lines
 from morphable.sampling import sample_coefficients
 
@@ -92,7 +93,7 @@ def facing(points: torch.Tensor, rotation_head: torch.Tensor, offset: tuple[floa
 def test_jaw_points_are_visible_and_on_the_outline_if_they_slid(yaw, offset, model):
     rotation = yaw_rotation(yaw)
     cam = posed(model.mean, rotation, offset)
-    jaw, static = model.contour_landmarks(cam)[:17], model.landmarks(cam)[:17]
+    jaw, static = model.jaw_outline(cam), model.landmarks(cam)[:17]
     cosine = facing(jaw, rotation, offset)
     slid = (jaw - static).norm(dim=-1) > 1e-3
     inner = SurfacePoints(model.contour_triangle[:, 0], model.contour_barycentric[:, 0]).on(cam, model.triangles)
@@ -107,20 +108,46 @@ def test_jaw_points_are_visible_and_on_the_outline_if_they_slid(yaw, offset, mod
 
 def test_near_side_stays_and_far_side_slides(model):
     cam = posed(model.mean, yaw_rotation(60.0))  # nose to the image's right: the person's left side is hidden
-    moved = (model.contour_landmarks(cam) - model.landmarks(cam)).norm(dim=-1)
+    moved = (model.jaw_outline(cam) - model.landmarks(cam)[:17]).norm(dim=-1)
     assert bool((moved[:5] < 1e-6).all())  # right side: faces the camera
     assert bool((moved[12:17] > 0.01).all())  # left side: hidden jaw, slides by centimetres
-    assert bool((moved[17:] == 0).all())
+    assert torch.equal(model.contour_landmarks(cam)[17:], model.landmarks(cam)[17:])
 
 
 def test_in_profile_the_near_side_stays_and_the_far_side_comes_to_the_front(model):
     vertices = model.mean
     cam = posed(vertices, yaw_rotation(90.0))
-    slid = (model.contour_landmarks(cam) - model.landmarks(cam))[:17].norm(dim=-1)
+    slid = (model.jaw_outline(cam) - model.landmarks(cam)[:17]).norm(dim=-1)
     assert bool((slid[:6] < 1e-6).all())
     # The outline is the middle of the face; lines end beside the nose, at most 21 mm from it (1.5 half nose widths).
-    assert bool((model.contour_landmarks(cam)[9:17, 2] - 0.8).abs().max() < 0.025)
+    assert bool((model.jaw_outline(cam)[9:17, 2] - 0.8).abs().max() < 0.025)
     assert bool((slid[12:] > 0.01).all())
+
+
+@pytest.mark.parametrize("yaw", [0, 30, -60])
+def test_each_half_of_the_contour_is_divided_evenly_along_the_outline(yaw, model):
+    cam = posed(model.mean, yaw_rotation(yaw))
+    outline, jaw = model.jaw_outline(cam), model.contour_landmarks(cam)[:17]
+    torch.testing.assert_close(jaw[[0, 8, 16]], outline[[0, 8, 16]])
+    steps = (jaw[:, :2] / jaw[:, 2:]).diff(dim=0).norm(dim=-1)
+    for half in (steps[:8], steps[8:]):
+        # chords cut corners of the outline, and perspective shifts a point of a chord: a few per cent
+        torch.testing.assert_close(half, half.mean().expand(8), rtol=0.08, atol=0)
+    to_outline = torch.cdist(jaw, outline).amin(-1)
+    assert float(to_outline.max()) < float(outline.diff(dim=0).norm(dim=-1).max())
+
+
+def test_evenly_spaced_points_stay_and_coinciding_ones_have_finite_gradients():
+    line = torch.stack([torch.linspace(-1, 1, 17), torch.zeros(17), torch.ones(17)], dim=-1)
+    torch.testing.assert_close(space_evenly(line), line)
+    bunched = line.clone()
+    bunched[:9] = bunched[8]
+    bunched.requires_grad_()
+    moved = space_evenly(bunched)
+    moved.square().sum().backward()
+    torch.testing.assert_close(moved.detach(), bunched.detach())
+    assert bunched.grad is not None
+    assert bool(bunched.grad.isfinite().all())
 
 
 def test_contour_of_the_mirrored_view_is_mirrored(model):
@@ -139,7 +166,7 @@ def test_in_plane_rotation_turns_the_contour_with_it(model):
 
 def test_gradient_reaches_the_vertices_of_chosen_candidates_only(model):
     cam = posed(model.mean, yaw_rotation(40.0)).requires_grad_()
-    model.contour_landmarks(cam)[:17].sum().backward()
+    model.jaw_outline(cam).sum().backward()
     assert cam.grad is not None
     # every point is a mean of three vertices: weights sum to one per point and coordinate
     torch.testing.assert_close(cam.grad.sum(), torch.tensor(51.0))
@@ -160,7 +187,7 @@ def test_contour_of_a_real_head_is_the_cheek_outline(yaw, ict_head):
     """Far-side jaw points lie on the outline of the face without the back of the head, found by brute force."""
     model = ict_head
     cam = posed(model.mean, yaw_rotation(yaw))
-    jaw = model.contour_landmarks(cam)[:17]
+    jaw = model.jaw_outline(cam)
     rays = cam[:, :2] / cam[:, 2:]
     side = slice(11, 16) if yaw >= 0 else slice(1, 6)
     sign = 1.0 if yaw >= 0 else -1.0
@@ -196,7 +223,7 @@ def test_contour_of_the_open_model_is_its_drawn_outline(yaw):
     drawn = sample_coefficients(model, 2, torch.Generator().manual_seed(0))
     for vertices in model.decode_shape(drawn.identity, 0 * drawn.expression):
         cam = posed(vertices, yaw_rotation(yaw))
-        jaw, static = model.contour_landmarks(cam)[:17], model.landmarks(cam)[:17]
+        jaw, static = model.jaw_outline(cam), model.landmarks(cam)[:17]
         slid = jaw[(jaw - static).norm(dim=-1) > 4e-3]
         assert 3 <= len(slid) <= 10
         xy = (slid[:, :2] / slid[:, 2:] * cam[:, 2].mean() * px_per_m + size / 2).numpy()

@@ -184,12 +184,24 @@ class MorphableModel(nn.Module):
     def contour_landmarks(self, vertices_cam: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch 68 3"]:
         """Return the 68 points with the jaw line on the visible outline (`ibug68_contour`).
 
-        Each of the 17 jaw points slides along its line of candidates on the surface to the one that reaches
-        farthest out of the face in the image; the other 51 are the static points. The choice is piecewise constant
-        and carries no gradient; positions are differentiable.
+        Each half of the outline that `jaw_outline` finds is divided evenly in the image, as annotators do; the other
+        51 are the static points.
 
         Args:
             vertices_cam: Vertices in metres, camera at the origin, +x right, +y down, +z forward.
+        """
+        jaw = contour.space_evenly(self.jaw_outline(vertices_cam))
+        return torch.cat([jaw, self.landmarks(vertices_cam, STATIC68)[..., NUM_JAW:, :]], dim=-2)
+
+    def jaw_outline(self, vertices_cam: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch 17 3"]:
+        """Return the points at which the visible outline crosses the line of each jaw point.
+
+        Each of the 17 jaw points slides along its line of candidates on the surface to the one that reaches
+        farthest out of the face in the image. The choice is piecewise constant and carries no gradient; positions are
+        differentiable.
+
+        Args:
+            vertices_cam: As for `contour_landmarks`.
         """
         if not self._has_contour or STATIC68 not in self._stored_schemes:
             raise ValueError(f"model must hold contour lines and {STATIC68} landmarks, got {self.name!r} without")
@@ -197,8 +209,7 @@ class MorphableModel(nn.Module):
         lines = SurfacePoints(self.contour_triangle, self.contour_barycentric).on(vertices_cam, self.triangles)
         outward = contour.outward_in_image(static.detach(), self._jaw_outward, self._up_weights)
         chosen = contour.silhouette_index(lines.detach(), outward)
-        jaw = lines.gather(-2, chosen[..., None, None].expand(*chosen.shape, 1, 3)).squeeze(-2)
-        return torch.cat([jaw, static[..., NUM_JAW:, :]], dim=-2)
+        return lines.gather(-2, chosen[..., None, None].expand(*chosen.shape, 1, 3)).squeeze(-2)
 
     def normals(self, vertices: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch verts 3"]:
         """Return unit vertex normals (area-weighted), outward, in the frame of `vertices`."""

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from morphable import MorphableModel, SurfacePoints
-from morphable.contour import jaw_outward, outward_in_image, silhouette_index, up_weights
+from morphable.contour import jaw_outward, outward_in_image, silhouette_index, space_evenly, up_weights
 
 NUM_LANDMARKS = 68
 NUM_JAW = 17
@@ -127,7 +127,7 @@ class SurfaceSample(nn.Module):
         direction = outward_in_image(groups.landmarks.detach(), self.outward, self.up)
         chosen = silhouette_index(groups.contour.detach(), direction)[..., None, None]
         jaw = groups.contour.gather(-2, chosen.expand(*chosen.shape[:-1], 3)).squeeze(-2)
-        return torch.cat([jaw, groups.landmarks[..., NUM_JAW:, :]], -2)
+        return torch.cat([space_evenly(jaw), groups.landmarks[..., NUM_JAW:, :]], -2)
 
     def _few_index(self, device: torch.device) -> Int[Tensor, " few"]:
         start = NUM_LANDMARKS + NUM_JAW * self.num_candidates
