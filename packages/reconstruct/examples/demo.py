@@ -23,7 +23,7 @@ class DemoConfig:
     out: Path = Path("out")
     """Folder of the results."""
     weights: str = "mobile"
-    """mobile, mobile-research, or a weights file."""
+    """Bundled weights by name (mobile), or a weights file."""
     model: str = "open"
     """Face model: open, or a model file."""
     seed: int = 7
@@ -32,8 +32,8 @@ class DemoConfig:
     """Also put overlays and views side by side into one picture."""
 
 
-ROW_PX = 300
-"""Height of a row of the sheet."""
+SHEET_PX = 1200
+"""Width of the sheet; every row fills it."""
 
 
 def example_pictures(folder: Path, seed: int) -> tuple[str, ...]:
@@ -51,19 +51,21 @@ def example_pictures(folder: Path, seed: int) -> tuple[str, ...]:
 
 
 def write_sheet(stems: list[str], out: Path, sheet: Path) -> None:
-    """Join overlays and views: a row for each picture."""
+    """Join overlay and views of each picture in a row, as high as fills the sheet's width."""
     rows = []
     for stem in stems:
-        parts = [Image.open(out / f"{stem}{suffix}").convert("RGB") for suffix in (".overlay.jpg", ".views.png")]
-        parts = [
-            part.resize((round(part.width * ROW_PX / part.height), ROW_PX), Image.Resampling.LANCZOS) for part in parts
-        ]
-        rows.append(parts)
-    width = max(sum(part.width for part in row) for row in rows)
-    joined = Image.new("RGB", (width, ROW_PX * len(rows)), "white")
-    for index, row in enumerate(rows):
-        joined.paste(row[0], (0, index * ROW_PX))
-        joined.paste(row[1], (row[0].width, index * ROW_PX))
+        files = [out / f"{stem}{suffix}" for suffix in (".overlay.jpg", ".views.png")]
+        if all(file.is_file() for file in files):  # a broken picture has none, a video no views
+            rows.append([Image.open(file).convert("RGB") for file in files])
+    heights = [round(SHEET_PX / sum(part.width / part.height for part in row)) for row in rows]
+    joined = Image.new("RGB", (SHEET_PX, max(1, sum(heights))), "white")
+    top = 0
+    for row, height in zip(rows, heights, strict=True):
+        split = round(row[0].width * height / row[0].height)
+        joined.paste(row[0].resize((split, height), Image.Resampling.LANCZOS), (0, top))
+        joined.paste(row[1].resize((SHEET_PX - split, height), Image.Resampling.LANCZOS), (split, top))
+        top += height
+    sheet.parent.mkdir(parents=True, exist_ok=True)
     joined.save(sheet, optimize=True)
 
 

@@ -80,6 +80,7 @@ def test_two_workers_one_killed_and_a_rerun(photos, tmp_path, capfd):
     (broken,) = [outcome for outcome in outcomes if outcome.error is not None]
     assert "image must be a picture" in broken.error
     assert len(list(out.glob("*.glb"))) == PICTURES
+    assert any(outcome.seconds > 0.0 for outcome in outcomes)
     table = parquet.read_table(out / PARQUET_FOLDER)
     assert len(table) == sum(faces.values())
     assert len(
@@ -89,6 +90,7 @@ def test_two_workers_one_killed_and_a_rerun(photos, tmp_path, capfd):
     Image.fromarray(dotted((160, 256), [(60, 80)], dot_px=16)).save(photos / "0.png")  # shifts every block by one
     again = run_on_ray(find_sources(config.sources), config, "hash", worker=worker_class())
     assert sum(outcome.faces for outcome in again) == len(table) + 1
+    assert [outcome.source.name for outcome in again if not outcome.skipped] == ["0.png", "broken.png"]
     assert {path: path.stat().st_mtime_ns for path in out.glob("*.glb") if path.stem != "0"} == changed
     images = parquet.read_table(out / PARQUET_FOLDER)["image"].to_pylist()
     assert Counter(images) == Counter({name: count for name, count in faces.items() if count} | {"0.png": 1})
@@ -148,6 +150,27 @@ def test_workers_get_absolute_paths_and_records_do_not_mind(tmp_path, monkeypatc
     moved = _with_absolute_paths(config)
     assert (moved.out, moved.weights, moved.model) == (tmp_path / "out", str(tmp_path / "own.safetensors"), "open")
     assert Records(config, "hash")._options == Records(moved, "hash")._options
+
+
+def test_outcomes_tell_what_was_lost_and_what_was_done_before(tmp_path, model):
+    from test_exports import make_scene
+
+    from morphable_reconstruct.cluster import _outcome
+    from morphable_reconstruct.exports.predictions import prediction_rows
+    from morphable_reconstruct.records import Records
+    from morphable_reconstruct.sources import Source
+
+    for stem in "ab":
+        (tmp_path / f"{stem}.png").touch()
+    done, lost = (Source(kind="image", path=tmp_path / f"{s}.png", name=f"{s}.png", stem=s) for s in "ab")
+    records = Records(RunConfig(sources=("x",), out=tmp_path / "out"), "hash")
+    records.add(done, (), prediction_rows(make_scene(model)))
+    fine = _outcome(done, records, {"error": "", "seconds": 0.5, "skipped": True})
+    assert (fine.faces, fine.seconds, fine.skipped, fine.error) == (2, 0.5, True, None)
+    kept = _outcome(done, records, None)  # its worker ended after it was done
+    assert (kept.faces, kept.skipped, kept.error) == (2, False, None)
+    assert "its worker ended" in _outcome(lost, records, None).error
+    assert _outcome(done, records, {"error": "no picture", "seconds": 0.0, "skipped": False}).error == "no picture"
 
 
 def test_arguments_of_workers_can_be_shipped(tmp_path):

@@ -20,6 +20,10 @@ def test_the_readme_shows_the_example():
     assert (FOLDER / "examples" / "quickstart.py").read_text().strip() in readme
 
 
+NAMES = ("group", "astronaut")
+"""Of the demo's pictures."""
+
+
 @pytest.mark.skipif(not (BUNDLED_FOLDER / "mobile.safetensors").is_file(), reason="the bundled weights are not there")
 def test_quickstart_runs(tmp_path, monkeypatch, capsys):
     pytest.importorskip("skimage")
@@ -56,8 +60,11 @@ def test_the_demo_leaves_overlay_views_glb_and_json(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match="0"):
         runpy.run_path(str(FOLDER / "examples" / "demo.py"), run_name="__main__")
     with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (4 * 300, 2 * 300)
-    for name in ("group", "astronaut"):
+        assert sheet.width == 1200
+        rows = [[Image.open(tmp_path / "out" / f"{n}.{k}").size for k in ("overlay.jpg", "views.png")] for n in NAMES]
+        heights = [1200 / sum(width / height for width, height in row) for row in rows]
+        assert sheet.height == pytest.approx(sum(heights), abs=2)
+    for name in NAMES:
         for suffix in ("overlay.jpg", "views.png", "glb", "json"):
             assert (tmp_path / "out" / f"{name}.{suffix}").stat().st_size > 100
         assert "faces" in json.loads((tmp_path / "out" / f"{name}.json").read_text())

@@ -74,9 +74,11 @@ def test_reruns_skip_what_is_done(engine, model, photos, tmp_path):
     }
     _, summary = reconstruct(engine, model, photos, tmp_path, save="json,npz")
     assert not any(item["skipped"] for item in summary["sources"])
-    (tmp_path / "out" / ".reconstruct" / "a.npz").write_bytes(b"damaged")
-    _, summary = reconstruct(engine, model, photos, tmp_path, save="json,npz")
-    assert sum(not item["skipped"] for item in summary["sources"]) == 1
+    record = tmp_path / "out" / ".reconstruct" / "a.npz"
+    for damaged in (b"damaged", record.read_bytes()[:-30]):
+        record.write_bytes(damaged)
+        _, summary = reconstruct(engine, model, photos, tmp_path, save="json,npz")
+        assert sum(not item["skipped"] for item in summary["sources"]) == 1
 
 
 def test_broken_files_are_reported_and_stop_nothing(engine, model, photos, tmp_path, capsys):

@@ -50,9 +50,9 @@ def test_missing_bundled_weights_say_what_to_do(monkeypatch, tmp_path, model):
         FileNotFoundError, match=r'bundled weights "mobile" are missing .* reinstall morphable-reconstruct'
     ):
         Reconstructor("mobile", model=model)
-    with pytest.raises(
-        FileNotFoundError, match=r"mobile or mobile-research or an existing file, got nope\.safetensors"
-    ):
+    (tmp_path / "other.safetensors").touch()
+    assert find_weights("other") == tmp_path / "other.safetensors"
+    with pytest.raises(FileNotFoundError, match=r"mobile or other or an existing file, got nope\.safetensors"):
         find_weights("nope.safetensors")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from zipfile import BadZipFile
 
 from morphable_reconstruct.exports.predictions import PredictionRows, prediction_rows
 from morphable_reconstruct.images import Photograph
@@ -74,7 +75,7 @@ def find_done(records: Records, source: Source) -> Outcome | None:
     """The outcome of an earlier run; a damaged record or a vanished picture counts as not done."""
     try:
         record = records.find(source)
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
     if record is None:
         return None

@@ -56,6 +56,8 @@ class ClusterWorker:
         return {
             "name": np.array([outcome.source.name for outcome in outcomes]),
             "error": np.array([outcome.error or "" for outcome in outcomes]),
+            "seconds": np.array([outcome.seconds for outcome in outcomes]),
+            "skipped": np.array([outcome.skipped for outcome in outcomes]),
             "parquet": np.array([parquet] * len(outcomes)),
         }
 
@@ -83,19 +85,19 @@ def run_on_ray(
     """
     config = _with_absolute_paths(config)
     rows = _map_blocks(sources, config, weights_sha256, worker)
-    errors = {row["name"]: row["error"] for row in rows}
+    returned = {row["name"]: row for row in rows}
     records = Records(config, weights_sha256)
-    outcomes = [_outcome(source, records, errors.get(source.name, "")) for source in sources]
-    lost = [outcome for outcome in outcomes if outcome.source.name not in errors and outcome.error is None]
+    outcomes = [_outcome(source, records, returned.get(source.name)) for source in sources]
+    lost = [outcome for outcome in outcomes if outcome.source.name not in returned and outcome.error is None]
     folder = config.out / PARQUET_FOLDER
     written = {row["parquet"] for row in rows} | {write_parquet(lost, folder)}
-    drop_older_rows(folder, errors.keys() | {outcome.source.name for outcome in lost}, written)
+    drop_older_rows(folder, returned.keys() | {outcome.source.name for outcome in lost}, written)
     return outcomes
 
 
 def _map_blocks(
     sources: Sequence[Source], config: RunConfig, weights_sha256: str, worker: type[Any]
-) -> list[dict[str, str]]:
+) -> list[dict[str, Any]]:
     """What the workers returned: a row for each picture of the blocks that were not lost."""
     ray = require("ray", extra="cluster")
     data = require("ray.data", extra="cluster")
@@ -185,7 +187,13 @@ def _with_absolute_paths(config: RunConfig) -> RunConfig:
     return replace(config, out=config.out.absolute(), weights=moved(config.weights), model=moved(config.model))
 
 
-def _outcome(source: Source, records: Records, error: str) -> Outcome:
-    """What a picture's record says, or the error of its worker."""
-    record = None if error else find_done(records, source)
-    return record or Outcome(source=source, error=error or _LOST)
+def _outcome(source: Source, records: Records, returned: dict[str, Any] | None) -> Outcome:
+    """What a picture's record says, or the error of its worker, which may have returned nothing."""
+    if returned is not None and returned["error"]:
+        return Outcome(source=source, error=returned["error"])
+    done = find_done(records, source)
+    if done is None:
+        return Outcome(source=source, error=_LOST)
+    if returned is None:
+        return replace(done, skipped=False)
+    return replace(done, seconds=float(returned["seconds"]), skipped=bool(returned["skipped"]))

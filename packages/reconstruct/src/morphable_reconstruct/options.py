@@ -51,7 +51,7 @@ class RunConfig:
     json: Path | None = None
     """Also write the summary for machines."""
     weights: str = "mobile"
-    """mobile, mobile-research, or a weights file."""
+    """Bundled weights by name (mobile), or a weights file."""
     model: str = "open"
     """Face model: open, or a model file. Or a network that reconstructs each face from a crop of its own, after the
     single-shot network's boxes: mobile_frnet, prnet, dfmvr (sources are left, front, right of one person), or a
@@ -92,7 +92,7 @@ class ViewConfig:
     photo: tyro.conf.Positional[Path | None] = None
     """A photograph to start with."""
     weights: str = "mobile"
-    """mobile, mobile-research, or a weights file."""
+    """Bundled weights by name (mobile), or a weights file."""
     model: str = "open"
     """Face model: open, or a model file; or a per-face network, as for `reconstruct`."""
     host: str = "127.0.0.1"
@@ -107,7 +107,7 @@ class ServeConfig:
     """Answer HTTP requests: POST a picture, get JSON or GLB."""
 
     weights: str = "mobile"
-    """mobile, mobile-research, or a weights file."""
+    """Bundled weights by name (mobile), or a weights file."""
     model: str = "open"
     """Face model: open, or a model file; or a per-face network, as for `reconstruct`."""
     host: str = "127.0.0.1"

@@ -63,7 +63,7 @@ class Reconstructor:
         """Load weights and the face model they belong to; nothing is fetched from a network.
 
         Args:
-            weights: `mobile`, `mobile-research`, the path of a weights file, of a graph that
+            weights: Bundled ones by name (`mobile`), the path of a weights file, of a graph that
                 `morphable_detector_head` exported or quantised (`.onnx`, `.xml`; with one of their engines), or of the
                 official WM3DR checkpoint (`.pth`; give the BFM 2009 model with it).
             model: The face model; by default the open one.

@@ -4,7 +4,13 @@ import os
 from pathlib import Path
 
 BUNDLED_FOLDER = Path(__file__).parent / "weights"
-BUNDLED_NAMES = ("mobile", "mobile-research")
+DEFAULT_NAME = "mobile"
+
+
+def bundled_names() -> tuple[str, ...]:
+    """Return the names of the weights in this installation, the default's first even where it is missing."""
+    found = {path.stem for path in BUNDLED_FOLDER.glob("[!.]*.safetensors")}
+    return (DEFAULT_NAME, *sorted(found - {DEFAULT_NAME}))
 
 
 def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
@@ -14,16 +20,13 @@ def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
         FileNotFoundError: Nothing is there; the message says what to do.
     """
     text = os.fspath(name_or_path)
-    if text in BUNDLED_NAMES:
-        path = BUNDLED_FOLDER / f"{text}.safetensors"
-        if not path.is_file():
-            raise FileNotFoundError(
-                f'the bundled weights "{text}" are missing from this installation ({path}); '
-                "reinstall morphable-reconstruct, or pass the path of a weights file"
-            )
+    names = bundled_names()
+    path = BUNDLED_FOLDER / f"{text}.safetensors" if text in names else Path(text)
+    if path.is_file():
         return path
-    path = Path(text)
-    if not path.is_file():
-        names = " or ".join(BUNDLED_NAMES)
-        raise FileNotFoundError(f"weights must be {names} or an existing file, got {text}; check the path")
-    return path
+    if text == DEFAULT_NAME:
+        raise FileNotFoundError(
+            f'the bundled weights "{text}" are missing from this installation ({path}); '
+            "reinstall morphable-reconstruct, or pass the path of a weights file"
+        )
+    raise FileNotFoundError(f"weights must be {' or '.join(names)} or an existing file, got {text}; check the path")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from morphable_reconstruct.batch import Outcome
+from morphable_reconstruct.batch import Outcome, find_done
 from morphable_reconstruct.exports.atomic import atomic_path
 from morphable_reconstruct.exports.coefficients import scene_to_dict
 from morphable_reconstruct.images import Photograph
@@ -32,9 +32,9 @@ def run_video(source: Source, reconstructor: Reconstructor, config: RunConfig, r
     start = time.perf_counter()
     try:
         live = source.kind == "webcam"
-        record = None if live or config.overwrite else records.find(source)
-        if record is not None:
-            return Outcome(source=source, faces=record.faces, skipped=True, files=record.files)
+        done = None if live or config.overwrite else find_done(records, source)
+        if done is not None:
+            return done
         files, tracks = _save(source, reconstructor, config)
         if not live:
             records.add(source, files, {"score": np.zeros(tracks, dtype=np.float32)})
