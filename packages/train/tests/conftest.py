@@ -53,6 +53,22 @@ def model_file(model, tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="session")
+def part_shards(tmp_path_factory):
+    """Shards of six faces with parts."""
+    from tiny_recipes import write_part_shards
+
+    return write_part_shards(tmp_path_factory.mktemp("faces") / "shards", 6)
+
+
+@pytest.fixture(scope="session")
+def triples(tmp_path_factory):
+    """Shards of four people in three views."""
+    from tiny_recipes import write_part_shards
+
+    return write_part_shards(tmp_path_factory.mktemp("people") / "shards", 4, triples=True)
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)

@@ -53,7 +53,8 @@ def scenes(tmp_path_factory):
 def test_a_detector_that_knows_the_answer_finds_everything(model, surface, scenes):
     found = knowing(model, 3)
     values = measure_detection(found, scenes, surface)
-    assert values == {"recall": 1.0, "faces": 6.0, "pictures": 3.0, "precision": 1.0, "false_per_picture": 0.0}
+    counted = {"faces": 6.0, "pictures": 3.0, "skipped": 0.0}
+    assert values == {"recall": 1.0, "precision": 1.0, "false_per_picture": 0.0} | counted
     sheet = detection_sheet(found, scenes, model)
     assert sheet.shape == (SIZE, 3 * SIZE, 3)
 
@@ -75,7 +76,9 @@ def test_a_missed_face_and_a_false_one(model, surface, scenes):
 def test_photographs_tell_recall_alone(model, surface, tmp_path):
     Image.new("RGB", (200, 100)).save(tmp_path / "a.png")
     points = np.random.default_rng(0).uniform(40, 80, (2, 68, 2))
-    (tmp_path / "landmarks68.json").write_text(json.dumps({"a.png": {"landmarks68_px": points.tolist()}}))
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    labelled = {"landmarks68_px": points.tolist()}
+    (tmp_path / "landmarks68.json").write_text(json.dumps({"a.png": labelled, "b.png": labelled, "c.png": labelled}))
     data = open_pictures(tmp_path, input_px=64, max_pictures=5)
     assert isinstance(data, PictureSet)
     assert not data.complete
@@ -83,7 +86,7 @@ def test_photographs_tell_recall_alone(model, surface, tmp_path):
     expected = torch.from_numpy(points).float() * 0.32 + torch.tensor([0.0, 16.0])
     torch.testing.assert_close(data.landmarks68_px[0], expected, atol=1e-4, rtol=0)
     nothing = [knowing(model, 1)[0][torch.zeros(0, dtype=torch.long)]]
-    assert measure_detection(nothing, data, surface) == {"recall": 0.0, "faces": 2.0, "pictures": 1.0}
+    assert measure_detection(nothing, data, surface) == {"recall": 0.0, "faces": 2.0, "pictures": 1.0, "skipped": 2.0}
 
 
 def test_a_folder_without_labels_is_refused(tmp_path):

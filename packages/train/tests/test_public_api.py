@@ -1,3 +1,4 @@
+import pkgutil
 import subprocess
 import sys
 
@@ -41,6 +42,11 @@ NAMES = [
 def test_the_public_names_are_these():
     assert sorted(morphable_train.__all__) == sorted(NAMES)
     assert all(hasattr(morphable_train, name) for name in NAMES)
+
+
+def test_no_public_name_is_a_module_too():
+    """Once imported, the module would hide the name."""
+    assert not {module.name for module in pkgutil.iter_modules(morphable_train.__path__)} & set(NAMES)
 
 
 HELP = ["pass", "main(['--help'])", "main(['run', '--help'])", "main(['run', 'vgg'])", "main(['package', '--help'])"]

@@ -1,35 +1,30 @@
 """Recipes of the per-face networks: data, targets, runs, packages."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_recipes import SIDE, tiny_recipe, write_part_shards
+from tiny_recipes import SIDE, tiny_recipe
 from tiny_run import write_shards
 
-from morphable import ModelData, MorphableModel, read_weights
+from morphable import ModelData, MorphableModel
 from morphable_losses.position_map import FACE_WEIGHT, LANDMARK_WEIGHT
-from morphable_regressors import CropRule, SystemSpec, boxes_of_landmarks, crop_matrices, load_system, map_of_points
+from morphable_regressors import CropRule, boxes_of_landmarks, crop_matrices, map_of_points
 from morphable_render import project_scaled_orthographic, uv_layout, uv_mesh
 from morphable_synth import PART_NAMES, SceneConfig
 from morphable_train.augment import draw_changes
-from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
 from morphable_train.cli import main
 from morphable_train.config import AugmentConfig
-from morphable_train.logs import plain
 from morphable_train.recipes.batches import MIRRORED_PARTS, finish_crops, load_crops, plain_crops
 from morphable_train.recipes.config import RecipeData
 from morphable_train.recipes.crops import open_part_crops
 from morphable_train.recipes.frnet import FrnetRecipe, points_of_parameters
 from morphable_train.recipes.names import ABLATIONS
-from morphable_train.recipes.packaging import RecipePackage, package_recipe, read_system
 from morphable_train.recipes.parsing import class_of_part, confusion, intersection_over_union
 from morphable_train.recipes.presets import recipe_preset
 from morphable_train.recipes.prnet import PrnetRecipe, weight_mask
-from morphable_train.recipes.running import RecipeResults, run_recipe
 from morphable_train.recipes.targets import orthographic_truth, points_in_crop, true_shape
 from morphable_train.recipes.triples import TriplesConfig, sample_triple
 from morphable_train.recipes.views import choose_inputs, group_views
@@ -41,18 +36,8 @@ DATA = RecipeData(min_face_px=16.0)
 
 
 @pytest.fixture(scope="module")
-def shards(tmp_path_factory):
-    return write_part_shards(tmp_path_factory.mktemp("faces") / "shards", 6)
-
-
-@pytest.fixture(scope="module")
-def triples(tmp_path_factory):
-    return write_part_shards(tmp_path_factory.mktemp("people") / "shards", 4, triples=True)
-
-
-@pytest.fixture(scope="module")
-def crops(shards, model, tmp_path_factory):
-    return open_part_crops((shards,), tmp_path_factory.mktemp("cache"), RULE, DATA, model)
+def crops(part_shards, model, tmp_path_factory):
+    return open_part_crops((part_shards,), tmp_path_factory.mktemp("cache"), RULE, DATA, model)
 
 
 def still(count):
@@ -101,10 +86,10 @@ def test_a_hidden_patch_is_an_occluder(crops, model, surface):
     assert bool(hidden[:, SIDE // 2, SIDE // 2].all())
 
 
-def test_crops_are_made_once(shards, model, tmp_path):
-    first = open_part_crops((shards,), tmp_path, RULE, DATA, model)
+def test_crops_are_made_once(part_shards, model, tmp_path):
+    first = open_part_crops((part_shards,), tmp_path, RULE, DATA, model)
     stamp = next(tmp_path.glob("parts_*/info.json")).stat().st_mtime_ns
-    again = open_part_crops((shards,), tmp_path, RULE, DATA, model)
+    again = open_part_crops((part_shards,), tmp_path, RULE, DATA, model)
     assert next(tmp_path.glob("parts_*/info.json")).stat().st_mtime_ns == stamp
     np.testing.assert_array_equal(first.part, again.part)
 
@@ -137,8 +122,8 @@ def test_orthographic_truth_draws_the_face_where_it_is(crops, model, surface):
     assert float(error) / RULE.face_px < 0.01  # what perspective leaves
 
 
-def test_frnet_parameters_and_points_agree(crops, model, model_file, shards):
-    config = tiny_recipe("mobile_frnet", model_file, shards, num_identity=6, num_expression=4, whitening_faces=4)
+def test_frnet_parameters_and_points_agree(crops, model, model_file, part_shards):
+    config = tiny_recipe("mobile_frnet", model_file, part_shards, num_identity=6, num_expression=4, whitening_faces=4)
     recipe = FrnetRecipe(config, model, crops, crops, Shard())
     batch = recipe.held_out.batch(0, len(crops))
     codec = recipe._codec
@@ -151,8 +136,8 @@ def test_frnet_parameters_and_points_agree(crops, model, model_file, shards):
     assert 0 < values["mean_face_nme"] < 1
 
 
-def test_position_maps_hold_the_face_and_the_mask_its_ratio(crops, model, model_file, shards):
-    config = tiny_recipe("prnet", model_file, shards)
+def test_position_maps_hold_the_face_and_the_mask_its_ratio(crops, model, model_file, part_shards):
+    config = tiny_recipe("prnet", model_file, part_shards)
     recipe = PrnetRecipe(config, model, crops, crops, Shard())
     batch = recipe.held_out.batch(0, 2)
     maps = recipe.true_map(batch.faces)
@@ -214,59 +199,6 @@ def test_a_triple_is_one_person_turned():
     assert [p.rotation_head[0, 2] for p in (left, front, right)] == pytest.approx([-sine, 0.0, sine], abs=1e-6)
 
 
-def run_tiny(name, folder, model_file, data, **changes) -> tuple[RecipeResults, "object"]:
-    config = tiny_recipe(name, model_file, data, **changes)
-    return run_recipe(config, folder / name), config
-
-
-def test_frnet_runs_resumes_and_is_packaged(shards, model_file, tmp_path):
-    sizes = {"num_identity": 4, "num_expression": 2, "whitening_faces": 4}
-    results, config = run_tiny("mobile_frnet", tmp_path, model_file, shards, **sizes)
-    run = tmp_path / "mobile_frnet"
-    assert results.after["nme"] > 0
-    names = {path.name for path in run.iterdir()}
-    assert {"run.json", "results.json", "losses.csv", "validation.csv", "checkpoints", "pictures"} <= names
-    with pytest.raises(FileExistsError, match="run must be a new folder"):
-        run_recipe(config, run)
-    longer = replace(config, run=replace(config.run, steps=4, checkpoint_every_steps=2))
-    run = tmp_path / "longer"
-    run_recipe(longer, run)
-    last = latest_checkpoint(run)
-    straight = read_checkpoint(last, None)[0]["network"]
-    last.unlink()
-    run_recipe(longer, run, resume=True)
-    resumed = read_checkpoint(last, None)[0]["network"]
-    assert all(torch.equal(value, resumed[key]) for key, value in straight.items())
-    card = package_recipe(run, tmp_path / "w.safetensors", RecipePackage(name="tiny"))
-    assert "stand-in (6 faces, CC0-1.0)" in card.read_text()
-    info, state = read_weights(tmp_path / "w.safetensors")
-    assert info.architecture["network"] == "mobile_frnet"
-    system = load_system(SystemSpec.from_json(info.architecture), state)
-    assert system.faces(torch.zeros(1, 3, SIDE, SIDE)).identity.shape == (1, 6)
-
-
-def test_prnet_runs(shards, model_file, tmp_path):
-    results, _ = run_tiny("prnet", tmp_path, model_file, shards)
-    assert results.after["dense_3d_nme"] > 0
-    assert load_system(*read_system(tmp_path / "prnet")).training is False
-
-
-def test_dfmvr_runs_with_the_parser_of_another_run(shards, triples, model_file, tmp_path):
-    parsing, _ = run_tiny("parsing", tmp_path, model_file, shards)
-    assert 0 <= parsing.after["mean_iou"] <= 1
-    preset = recipe_preset("dfmvr", "smoke")
-    weights = replace(preset.weights, mask_from_epoch=0)
-    changes = {"parser": tmp_path / "parsing", "weights": weights, "photo_every": 1}
-    results, _ = run_tiny("dfmvr", tmp_path, model_file, triples, **changes)
-    assert results.after["people"] == 4
-    assert {"shape_mm", "one_view_shape_mm", "mean_face_shape_mm"} <= set(results.after)
-    header = (tmp_path / "dfmvr" / "losses.csv").read_text().splitlines()[0].split(",")
-    assert {"photo", "mask", "landmark_2d", "landmark_3d", "coefficients", "reflectance", "light"} <= set(header)
-    package_recipe(tmp_path / "dfmvr", tmp_path / "w.safetensors", RecipePackage())
-    _, state = read_weights(tmp_path / "w.safetensors")
-    assert any(name.startswith("parser.") for name in state)
-
-
 def test_every_ablation_is_a_preset():
     assert list(ABLATIONS["dfmvr"]) == ["v1", "v2", "v3", "v4", "v5", "v6"]
     for recipe, names in ABLATIONS.items():
@@ -280,7 +212,7 @@ def test_every_ablation_is_a_preset():
         recipe_preset("prnet", "huge")
 
 
-def test_refusals(triples, shards, model, model_file, tmp_path, capsys):
+def test_refusals(triples, part_shards, model, model_file, tmp_path, capsys):
     plain = write_shards(tmp_path / "plain", 1)
     with pytest.raises(ValueError, match="must have parts, got none"):
         ShardReader(plain).parts(0)
@@ -288,7 +220,7 @@ def test_refusals(triples, shards, model, model_file, tmp_path, capsys):
         open_part_crops((plain,), tmp_path, RULE, DATA, model)
     with pytest.raises(ValueError, match="data must name folders of synthetic shards"):
         open_part_crops((), tmp_path, RULE, DATA, model)
-    single = open_part_crops((shards,), tmp_path, RULE, DATA, model)
+    single = open_part_crops((part_shards,), tmp_path, RULE, DATA, model)
     single = replace(single, keys=tuple(key.replace("front", "side") for key in single.keys))
     with pytest.raises(ValueError, match="shards must hold three views of each person"):
         group_views(single)
@@ -306,20 +238,3 @@ def test_refusals(triples, shards, model, model_file, tmp_path, capsys):
     assert "--preset must be followed by a value" in capsys.readouterr().err
     assert main(["run", "prnet", "--preset", "smoke", "--out", str(tmp_path / "run")]) == 1
     assert "data must name folders of synthetic shards" in capsys.readouterr().err
-
-
-def test_a_parser_of_another_recipe_is_refused(triples, shards, model_file, tmp_path):
-    sizes = {"num_identity": 4, "num_expression": 2, "whitening_faces": 4}
-    run_tiny("mobile_frnet", tmp_path, model_file, shards, **sizes)
-    with pytest.raises(ValueError, match="parser must be a run or weights of parsing, got mobile_frnet"):
-        run_tiny("dfmvr", tmp_path, model_file, triples, parser=tmp_path / "mobile_frnet")
-
-
-def test_the_command_trains_from_its_own_run_file(shards, model_file, tmp_path, capsys):
-    config = tiny_recipe("prnet", model_file, shards)
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps(plain(asdict(config))))
-    assert main(["run", "prnet", "--config", str(path), "--out", str(tmp_path / "run"), "--steps", "1"]) == 0
-    assert json.loads(capsys.readouterr().out)["after"]["faces"] == 6
-    assert main(["run", "parsing", "--config", str(path), "--out", str(tmp_path / "other")]) == 1
-    assert "config must be of parsing, got one of prnet" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from tiny_run import tiny_config, write_shards
 import morphable_train.checkpoint
 from morphable_train.checkpoint import checkpoint_paths, latest_checkpoint, read_checkpoint
 from morphable_train.cli import main
-from morphable_train.logs import plain
+from morphable_train.logs import plain, read_run_file
 from morphable_train.optimizer import rate_factor
 from morphable_train.packaging import PackageOptions, package
 from morphable_train.parts import architecture, read_network
@@ -48,6 +48,22 @@ def test_another_architecture_is_refused_by_name(run):
     other = replace(config.detector, width=16)
     with pytest.raises(ValueError, match=r"different: width"):
         read_checkpoint(latest_checkpoint(run), architecture(other))
+
+
+def test_weights_of_another_architecture_are_refused(run, tmp_path):
+    config = config_from_json(json.loads((run / "run.json").read_text())["config"])
+    package(run, tmp_path / "w.safetensors", PackageOptions())
+    with pytest.raises(ValueError, match="initial must be of this run's architecture, got another"):
+        read_network(tmp_path / "w.safetensors", replace(config.detector, width=16))
+
+
+def test_a_run_of_a_newer_version_is_refused(tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({"format_version": 2}))
+    with pytest.raises(ValueError, match=r"run must be of version 1, got 2 .*install the version"):
+        read_run_file(tmp_path)
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(ValueError, match=r"run\.json must be a JSON object, got a list"):
+        read_run_file(tmp_path)
 
 
 def test_a_newer_checkpoint_is_refused(run, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 from stand_in import stand_in_model
-from test_data import photographs
+from test_preparation import photographs
 
 from morphable import WeightsInfo, reference_to, write_weights
 from morphable_regressors import CropRule, FaceParser, SystemSpec

@@ -1,5 +1,6 @@
 """Files that are either whole or absent."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside the target, and rename it onto the target when the block succeeds.
 
     A full disk or a crash leaves the previous target as it was.
+
+    Raises:
+        OSError: The disk is full, with the target's name, which the operating system leaves out.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
@@ -22,6 +26,10 @@ def atomic_path(target: Path) -> Iterator[Path]:
         _flush_to_disk(temporary)
         temporary.chmod(0o644)
         temporary.replace(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(f"disk must have room for {target}, got {error.strerror}; free some and run again") from error
     finally:
         temporary.unlink(missing_ok=True)
 

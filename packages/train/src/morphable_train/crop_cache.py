@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -73,7 +74,7 @@ def _skin_crops(reader: ShardReader, index: int, config: DataConfig) -> Iterable
 def open_cache(
     folders: tuple[Path, ...], cache: Path, config: DataConfig, model: MorphableModel, *, plane: str, cut: Cutter
 ) -> StoredCrops:
-    """Open the crops of some shards, cutting them if the cache does not hold them yet.
+    """Open the crops of some shards, cutting them if the cache does not hold them yet; say how many are damaged.
 
     Args:
         folders: The shards.
@@ -93,6 +94,8 @@ def open_cache(
     if not (target / "info.json").is_file():
         _build(readers, target, config, model, plane=plane, cut=cut)
     info = json.loads((target / "info.json").read_text())
+    if info["skipped"]:
+        sys.stderr.write(f"{len(info['skipped'])} damaged records are left out; the first: {info['skipped'][0]}\n")
     side, count = config.crop_px, len(info["keys"])
     with safe_open(target / "faces.safetensors", framework="pt") as file:
         faces = SourceFaces(**{f.name: file.get_tensor(f.name) for f in fields(SourceFaces)})

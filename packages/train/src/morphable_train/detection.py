@@ -12,14 +12,11 @@ from morphable import MorphableModel
 from morphable_detector_head import FaceDetector, FaceParameters
 from morphable_train.affine import similarity_matrix, transform_points
 from morphable_train.crops import picture_tensor
-from morphable_train.labels import weak_labels
 from morphable_train.pictures import TRUE_COLOR, draw_mesh, draw_points, grid
-from morphable_train.readers.item import read_picture
-from morphable_train.readers.points import JSON_FILE, read_json_folder, read_pts_folder
 from morphable_train.scenes import warp_filled
 from morphable_train.shards import Record, ShardReader
 from morphable_train.surface import SurfaceSample
-from morphable_train.validation import predicted_landmarks
+from morphable_train.validation import annotated_photographs, predicted_landmarks
 
 MIN_IOU = 0.5
 """A detection is a face if its box overlaps the true one this much (intersection over union)."""
@@ -38,6 +35,8 @@ class PictureSet:
     """The annotated faces of each picture."""
     complete: bool
     """Every face is annotated, so that what matches none is a false detection."""
+    skipped: int = 0
+    """Photographs of the folder that are damaged or lack landmarks."""
 
 
 def open_pictures(folder: Path, *, input_px: int, max_pictures: int) -> PictureSet:
@@ -46,34 +45,16 @@ def open_pictures(folder: Path, *, input_px: int, max_pictures: int) -> PictureS
     Raises:
         ValueError: There is no picture.
     """
-    complete = any(folder.glob("*.tar"))
-    pictures: list[Tensor] = []
-    landmarks: list[Tensor] = []
-    for record in _shard_records(folder, max_pictures) if complete else _photographs(folder, max_pictures):
-        picture, points = _fit(record, input_px)
-        pictures.append(picture)
-        landmarks.append(points)
-    if not pictures:
+    complete, skipped = any(folder.glob("*.tar")), 0
+    if complete:
+        reader = ShardReader(folder)
+        records = [reader.read(index) for index in range(min(len(reader), max_pictures))]
+    else:
+        records, skipped = annotated_photographs(folder, max_pictures)
+    if not records:
         raise ValueError(f"validation.pictures must hold at least one labelled picture, got none in {folder}")
-    return PictureSet(folder.name, torch.stack(pictures), tuple(landmarks), complete)
-
-
-def _shard_records(folder: Path, count: int) -> list[Record]:
-    reader = ShardReader(folder)
-    return [reader.read(index) for index in range(min(len(reader), count))]
-
-
-def _photographs(folder: Path, count: int) -> list[Record]:
-    """Annotated photographs of a folder, those of one file with several faces joined."""
-    items = read_json_folder(folder) if (folder / JSON_FILE).is_file() else read_pts_folder(folder)
-    by_picture: dict[Path, list[np.ndarray]] = {}
-    for item in items:
-        if item.landmarks68_px is not None and (item.path in by_picture or len(by_picture) < count):
-            by_picture.setdefault(item.path, []).append(item.landmarks68_px)
-    return [
-        Record(path.stem, read_picture(path), weak_labels(np.concatenate(points)))
-        for path, points in by_picture.items()
-    ]
+    pictures, landmarks = zip(*(_fit(record, input_px) for record in records), strict=True)
+    return PictureSet(folder.name, torch.stack(pictures), landmarks, complete, skipped)
 
 
 def _fit(record: Record, input_px: int) -> tuple[UInt8[Tensor, "3 side side"], Float[Tensor, "faces 68 2"]]:
@@ -139,6 +120,7 @@ def measure_detection(found: list[FaceParameters], data: PictureSet, surface: Su
         hits += int(match(boxes, boxes_of(points).to(boxes.device)).sum())
         total, faces = total + len(boxes), faces + len(points)
     values = {"recall": hits / max(faces, 1), "faces": float(faces), "pictures": float(len(found))}
+    values["skipped"] = float(data.skipped)
     if data.complete:
         values |= {"precision": hits / total if total else 0.0, "false_per_picture": (total - hits) / len(found)}
     return values

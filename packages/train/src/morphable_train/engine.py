@@ -1,26 +1,24 @@
 """The stages' trainer: one network call and one objective per part of a step."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
 import torch
 from lightning.fabric import Fabric
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from morphable import MorphableModel
-from morphable_detector_head import FaceDetector
 from morphable_train.atomic import atomic_path
 from morphable_train.batch import Batch
 from morphable_train.cells import CellTargets, encode_cells
 from morphable_train.config import TrainConfig
 from morphable_train.logs import RunLog
 from morphable_train.loop import DivergedError, TrainingLoop, not_finite
-from morphable_train.objective import Counts, Objective, count_cells
+from morphable_train.network import CellPredictor
+from morphable_train.objective import Counts, count_cells
 from morphable_train.optimizer import AveragedWeights
-from morphable_train.parts import architecture
+from morphable_train.parts import Parts, architecture
 from morphable_train.streams import Loaded, Stream, finish_batch
 from morphable_train.warm_start import start_from_mean
 
@@ -41,12 +39,9 @@ class Trainer(TrainingLoop):
         config: What to do.
         run: Folder of the run.
         fabric: The processes.
-        network: What is trained.
-        objective: Its losses.
-        model: The face model.
+        parts: The network, its losses and the face model.
         stream: Its data.
         log: Where numbers and pictures go.
-        predictor: Makes what is called with pictures and cells out of the network.
         observer: What happens at intervals.
     """
 
@@ -56,20 +51,17 @@ class Trainer(TrainingLoop):
         config: TrainConfig,
         run: Path,
         fabric: Fabric,
-        network: FaceDetector,
-        objective: Objective,
-        model: MorphableModel,
+        parts: Parts,
         stream: Stream,
         log: RunLog,
-        predictor: Callable[[Any], nn.Module],
         observer: Observer | None = None,
     ) -> None:
-        network.train()
+        network = parts.network.train()
         module = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(config, run, fabric, log, module)
-        self.config, self.network, self.objective, self.model = config, network, objective, model
+        self.config, self.network, self.objective, self.model = config, network, parts.objective, parts.model
         self.stream, self.observer = stream, observer
-        self._wrapped = fabric.setup_module(predictor(module))
+        self._wrapped = fabric.setup_module(CellPredictor(module, with_center=config.loss.center > 0))
 
     def start_from_mean(self) -> None:
         """Give a fresh network the mean of its first batch as first guess, the same in every process."""

@@ -15,11 +15,13 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from morphable_train.atomic import atomic_path, write_text
+from morphable_train.json_files import read_object
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 RUN_FILE = "run.json"
+RESULTS_FILE = "results.json"
 RUN_VERSION = 1
 
 
@@ -91,7 +93,7 @@ def _write_rows(path: Path, rows: list[dict[str, str]]) -> None:
 
 def write_run_file(run: Path, config: "DataclassInstance") -> None:
     """Write `run.json`: the configuration, the code's versions and the machine."""
-    siblings = ("render", "detector-head", "losses", "regressors", "train")
+    siblings = ("render", "detector-head", "losses", "regressors", "synth", "train")
     names = ("morphable", *(f"morphable-{name}" for name in siblings), "torch")
     content = {
         "format_version": RUN_VERSION,
@@ -108,18 +110,24 @@ def read_run_file(run: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: The folder is not a run.
-        ValueError: It was written by a newer version.
+        ValueError: It is damaged, or was written by a newer version.
     """
     path = run / RUN_FILE
     if not path.is_file():
         raise FileNotFoundError(f"run must be a folder with {RUN_FILE}, got {run}; pass the folder of a training run")
-    content = json.loads(path.read_text())
+    content = read_object(path, RUN_FILE)
     if content.get("format_version") != RUN_VERSION:
         raise ValueError(
             f"run must be of version {RUN_VERSION}, got {content.get('format_version')} in {path}; "
             "install the version of morphable-train that wrote it"
         )
     return content
+
+
+def read_results(run: Path) -> dict[str, Any]:
+    """Read what a run's latest validation measured; empty without any."""
+    path = run / RESULTS_FILE
+    return read_object(path, RESULTS_FILE) if path.is_file() else {}
 
 
 def plain(value: Any) -> Any:

@@ -21,7 +21,7 @@ from morphable_train.detection import (
     measure_detection,
     open_pictures,
 )
-from morphable_train.logs import RunLog
+from morphable_train.logs import RESULTS_FILE, RunLog
 from morphable_train.network import CellPredictor
 from morphable_train.optimizer import AveragedWeights
 from morphable_train.parts import Parts
@@ -35,7 +35,6 @@ from morphable_train.validation import (
 )
 
 SHEET_FACES = 8
-RESULTS_FILE = "results.json"
 VALIDATION_PX = 224
 """Side of validation pictures."""
 

@@ -1,16 +1,13 @@
 """Weights for others: one safetensors file as docs/weights_file.md describes it, and a model card."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from morphable import InferenceDefaults, WeightsInfo, load, reference_to, write_weights
 from morphable_train.atomic import write_text
 from morphable_train.checkpoint import Progress, latest_checkpoint, read_checkpoint
 from morphable_train.config import TrainConfig
-from morphable_train.logs import read_run_file
-from morphable_train.observer import RESULTS_FILE
+from morphable_train.logs import read_results, read_run_file
 from morphable_train.parts import architecture
 from morphable_train.rendered_scenes import describe_rendered
 from morphable_train.settings import config_from_json
@@ -55,7 +52,7 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
         license=license_text,
         training_data=training_data or "not described",
         inference=InferenceDefaults(size_px=options.size_px, min_score=options.min_score),
-        results=_read_results(run),
+        results=read_results(run),
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     write_weights(output, info, groups["average"])
@@ -127,8 +124,3 @@ def describe_data(run: Path, config: TrainConfig) -> list[DatasetInfo]:
         before = config_from_json(read_run_file(config.initial)["config"])
         described += [info for info in describe_data(config.initial, before) if info not in described]
     return described
-
-
-def _read_results(run: Path) -> dict[str, Any]:
-    path = run / RESULTS_FILE
-    return json.loads(path.read_text()) if path.is_file() else {}

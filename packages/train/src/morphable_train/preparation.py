@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -98,13 +99,15 @@ def prepare(
     todo = [item for item in items if item.name not in done]
     if finder is None and any(item.landmarks68_px is None and not item.problem for item in todo):
         finder = build_landmark_finder(config.landmarks)
+    refused: list[tuple[str, str]] = []
     with ShardWriter(output, records_per_shard=config.records_per_shard, first_shard=first_shard) as writer:
         for item in track(todo, "preparing", len(todo)):
             records, problems = _records(item, config, finder, skin)
-            for problem in problems:
-                _note(output, item.name, problem)
-            for record in records:
-                writer.write(record)
+            refused += [(item.name, problem) for problem in problems]
+            writer.write(*records)
+            if not writer.pending:  # else a kill would lose the faces of a picture that is in the list
+                _note(output, refused)
+    _note(output, refused)
     return _finish(source, output, config)
 
 
@@ -211,16 +214,20 @@ def _finished(output: Path) -> tuple[set[str], int]:
 
 
 def _rejects(output: Path) -> Iterator[dict[str, str]]:
+    """What was refused so far; a line that a kill or a full disk cut short is not: its picture is looked at again."""
     path = output / REJECTS_FILE
-    if path.is_file():
-        for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        with suppress(json.JSONDecodeError):
             yield json.loads(line)
 
 
-def _note(output: Path, name: str, reason: str) -> None:
-    """Append one line to the list of refused pictures."""
-    with (output / REJECTS_FILE).open("a", encoding="utf-8") as file:
-        file.write(json.dumps({"name": name, "reason": reason}) + "\n")
+def _note(output: Path, refused: list[tuple[str, str]]) -> None:
+    """Move names and reasons to the list of refused pictures; a picture in it is not looked at again."""
+    if refused:
+        with (output / REJECTS_FILE).open("a", encoding="utf-8") as file:
+            for name, reason in refused:  # the line break first: what was cut short ends there
+                file.write("\n" + json.dumps({"name": name, "reason": reason}))
+        refused.clear()
 
 
 def _finish(source: Path, output: Path, config: PrepareConfig) -> PrepareResult:

@@ -8,10 +8,13 @@ from morphable_synth import GenerateConfig, SceneConfig, generate
 from morphable_train.config import TrainConfig
 from morphable_train.shards import DatasetInfo, ShardReader, read_info, write_info
 
-_HELD_OUT_SEED = 1_000_003
+HELD_OUT_SEED = 1_000_003
 """Series of the validation scenes; training scenes are of series 0."""
 _HELD_OUT_SHARE = 0.15
-_SINGLE_PX = 256
+_MIN_HELD_OUT = 16
+_MAX_FACES = 5
+SINGLE_PX = 256
+"""Side of pictures of one face."""
 _GROUP_PX = 512
 
 
@@ -25,22 +28,28 @@ def with_procedural_data(config: TrainConfig, folder: Path, count: int, *, worke
         workers: Processes that render.
     """
     single = config.run.stage == 1
-    scenes = SceneConfig(
-        layout="single" if single else "group", size_px=_SINGLE_PX if single else _GROUP_PX, max_faces=5
+    singles = SceneConfig(layout="single", size_px=SINGLE_PX, max_faces=_MAX_FACES)
+    scenes = singles if single else replace(singles, layout="group", size_px=_GROUP_PX)
+    train = procedural_shards(folder / f"stage{config.run.stage}_train", scenes, count, seed=0, workers=workers)
+    validation = procedural_shards(
+        folder / "validation", singles, held_out_count(count), seed=HELD_OUT_SEED, workers=workers
     )
-    train = _shards(folder / f"stage{config.run.stage}_train", scenes, count, seed=0, workers=workers)
-    held_out = max(16, round(count * _HELD_OUT_SHARE))
-    singles = replace(scenes, layout="single", size_px=_SINGLE_PX)
-    validation = _shards(folder / "validation", singles, held_out, seed=_HELD_OUT_SEED, workers=workers)
     measured = replace(config.validation, exact=(*config.validation.exact, validation))
     if not single:
-        groups = _shards(folder / "validation_groups", scenes, 16, seed=_HELD_OUT_SEED, workers=workers)
+        groups = procedural_shards(
+            folder / "validation_groups", scenes, _MIN_HELD_OUT, seed=HELD_OUT_SEED, workers=workers
+        )
         measured = replace(measured, pictures=(*measured.pictures, groups))
     return replace(config, data=replace(config.data, exact=(*config.data.exact, train)), validation=measured)
 
 
-def _shards(folder: Path, scenes: SceneConfig, count: int, *, seed: int, workers: int) -> Path:
-    """Generate and describe one folder."""
+def held_out_count(count: int) -> int:
+    """Return how many pictures are held out beside those that are trained on."""
+    return max(_MIN_HELD_OUT, round(count * _HELD_OUT_SHARE))
+
+
+def procedural_shards(folder: Path, scenes: SceneConfig, count: int, *, seed: int, workers: int) -> Path:
+    """Render and describe the scenes of one folder, and return it; what is there is kept."""
     shard_size = max(8, min(100, -(-count // (2 * workers))))
     if (folder / "run.json").is_file():
         shard_size = json.loads((folder / "run.json").read_text())["settings"]["shard_size"]

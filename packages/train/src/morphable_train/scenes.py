@@ -92,7 +92,7 @@ class SceneStream:
             flipped=torch.tensor([flag for canvas in canvases for flag in canvas.flipped], dtype=torch.bool),
             changes=changes[self._shard.rows(total)],
             spread=draw_spread(config, step * self._shard.world + self._shard.rank, len(faces)),
-            noise_seed=noise_seed(config, step, self._shard),
+            noise_seed=noise_seed(config.run.seed, step, self._shard),
             skipped=sum(canvas.damaged for canvas in canvases),
         )
 

@@ -19,6 +19,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from morphable_train.atomic import atomic_path, write_text
+from morphable_train.json_files import read_object
 from morphable_train.labels import FaceLabels, labels_from_bytes, labels_to_bytes
 
 FORMAT_VERSION = 1
@@ -89,12 +90,18 @@ class ShardWriter:
         if kind is None:
             self.flush()
 
-    def write(self, record: Record) -> None:
-        """Add one record; every `records_per_shard` of them become a file."""
-        members = [("jpg", encode_image(record.image)), ("npz", labels_to_bytes(record.labels))]
-        if record.skin is not None:
-            members.append(("mask.png", encode_mask(record.skin)))
-        self._pending.append((record.key, members))
+    @property
+    def pending(self) -> int:
+        """Records that are not in a file yet."""
+        return len(self._pending)
+
+    def write(self, *records: Record) -> None:
+        """Add records that stay together; every `records_per_shard` of them, or a few more, become a file."""
+        for record in records:
+            members = [("jpg", encode_image(record.image)), ("npz", labels_to_bytes(record.labels))]
+            if record.skin is not None:
+                members.append(("mask.png", encode_mask(record.skin)))
+            self._pending.append((record.key, members))
         if len(self._pending) >= self.records_per_shard:
             self.flush()
 
@@ -162,17 +169,25 @@ class ShardReader:
         return [entry.key for entry in self._entries]
 
     def labels(self, index: int) -> FaceLabels:
-        """Read the labels of one record, without its picture."""
-        return labels_from_bytes(self._member(index, "npz"))
+        """Read the labels of one record, without its picture.
+
+        Raises:
+            ValueError: They are damaged or missing.
+        """
+        entry = self._entries[index]
+        try:
+            return labels_from_bytes(self._member(index, "npz"))
+        except ValueError as error:
+            raise ValueError(f"labels of record {entry.key} in {entry.path} are damaged: {error}") from error
 
     def read(self, index: int) -> Record:
         """Read one record.
 
         Raises:
-            ValueError: Its picture or labels are damaged.
+            ValueError: Its picture or labels are damaged or missing.
         """
         entry = self._entries[index]
-        suffix = next(s for s in _IMAGE_SUFFIXES if s in entry.members)
+        suffix = next((s for s in _IMAGE_SUFFIXES if s in entry.members), _IMAGE_SUFFIXES[0])
         image = _decode(self._member(index, suffix), "RGB", entry)
         skin = _decode_skin(self._member(index, "mask.png"), entry) if "mask.png" in entry.members else None
         return Record(entry.key, image, self.labels(index), skin)
@@ -184,15 +199,18 @@ class ShardReader:
             ValueError: The record has no parts, as prepared photographs have none, or they are damaged.
         """
         entry = self._entries[index]
-        if "mask.png" not in entry.members or Image.open(io.BytesIO(self._member(index, "mask.png"))).mode != "RGB":
+        planes = _decode(self._member(index, "mask.png"), None, entry) if "mask.png" in entry.members else None
+        if planes is None or planes.ndim != 3:
             raise ValueError(
                 f"record {entry.key} must have parts, got none in {entry.path}; "
                 "use shards of `morphable-synth generate`"
             )
-        return np.ascontiguousarray(_decode(self._member(index, "mask.png"), "RGB", entry)[..., 0])
+        return np.ascontiguousarray(planes[..., 0])
 
     def _member(self, index: int, suffix: str) -> bytes:
         entry = self._entries[index]
+        if suffix not in entry.members:
+            raise ValueError(f"record {entry.key} must have a member .{suffix}, got none in {entry.path}")
         offset, size = entry.members[suffix]
         with entry.path.open("rb") as file:
             file.seek(offset)
@@ -200,7 +218,11 @@ class ShardReader:
 
 
 def _index_shard(path: Path) -> Iterator[_Entry]:
-    """List a shard's records; one with no whole record is an error, not an empty list."""
+    """List a shard's records, also those without a picture or labels: who reads them counts them.
+
+    Raises:
+        ValueError: It is no tar file, or has no whole record.
+    """
     entries: dict[str, _Entry] = {}
     try:
         with tarfile.open(path) as tar:
@@ -209,16 +231,16 @@ def _index_shard(path: Path) -> Iterator[_Entry]:
                 entries.setdefault(key, _Entry(path, key)).members[suffix] = (member.offset_data, member.size)
     except tarfile.TarError as error:
         raise ValueError(f"shard must be a whole tar file, got {path}: {error}; delete it and prepare again") from error
-    whole = [e for e in entries.values() if "npz" in e.members and any(s in e.members for s in _IMAGE_SUFFIXES)]
-    if not whole:
+    records = [entry for entry in entries.values() if entry.members.keys() & {"npz", *_IMAGE_SUFFIXES}]
+    if not any("npz" in e.members and e.members.keys() & set(_IMAGE_SUFFIXES) for e in records):
         raise ValueError(
             f"shard must hold at least one picture with labels, got none in {path}; delete it and prepare again"
         )
-    return iter(whole)
+    return iter(records)
 
 
-def _decode(data: bytes, mode: str, entry: _Entry) -> UInt8[np.ndarray, "..."]:
-    """Decode a picture; Pillow reports damage by several exception types."""
+def _decode(data: bytes, mode: str | None, entry: _Entry) -> UInt8[np.ndarray, "..."]:
+    """Decode a picture, in its own mode if none is given; Pillow reports damage by several exception types."""
     try:
         return np.asarray(Image.open(io.BytesIO(data)).convert(mode))
     except (OSError, SyntaxError, ValueError) as error:
@@ -240,12 +262,12 @@ def read_info(folder: Path) -> DatasetInfo | None:
     """Read `dataset.json`; None where a preparation has not finished.
 
     Raises:
-        ValueError: It is of a newer version or has unknown keys.
+        ValueError: It is damaged, of a newer version, or has unknown keys.
     """
     path = folder / DESCRIPTION_FILE
     if not path.is_file():
         return None
-    values = json.loads(path.read_text())
+    values = read_object(path, DESCRIPTION_FILE)
     version = values.get("format_version")
     if version != FORMAT_VERSION:
         raise ValueError(

@@ -107,7 +107,7 @@ class CropStream:
             flipped=changes.flipped[rows],
             changes=changes[rows],
             spread=spread[rows],
-            noise_seed=noise_seed(config, step, self._shard),
+            noise_seed=noise_seed(config.run.seed, step, self._shard),
         )
 
     def _crops(self, step: int, rows: slice) -> tuple[Tensor, SourceFaces]:
@@ -130,9 +130,9 @@ def draw_spread(config: TrainConfig, step: int, faces: int) -> Float[Tensor, "fa
     return torch.randn(faces, NUM_NEIGHBOURS, 2, generator=generator)
 
 
-def noise_seed(config: TrainConfig, step: int, shard: Shard) -> int:
-    """Return the seed of a process's pixel noise in a step."""
-    return int(torch.randint(1 << 62, (), generator=seeded(config.run.seed, NOISE_STREAM + shard.rank * 64, step)))
+def noise_seed(seed: int, step: int, shard: Shard) -> int:
+    """Return the seed of a process's pixel noise in a step of a run with some seed."""
+    return int(torch.randint(1 << 62, (), generator=seeded(seed, NOISE_STREAM + shard.rank * 64, step)))
 
 
 def finish_batch(

@@ -77,19 +77,8 @@ def make_trainer(
 ) -> Trainer:
     """Join the parts of a run."""
     shard = Shard(fabric.global_rank, fabric.world_size)
-    with_center = config.loss.center > 0
-    return Trainer(
-        config=config,
-        run=run,
-        fabric=fabric,
-        network=parts.network,
-        objective=parts.objective,
-        model=parts.model,
-        stream=open_stream(config, run, parts, shard, fabric),
-        log=log,
-        predictor=lambda network: CellPredictor(network, with_center=with_center),
-        observer=validator,
-    )
+    stream = open_stream(config, run, parts, shard, fabric)
+    return Trainer(config=config, run=run, fabric=fabric, parts=parts, stream=stream, log=log, observer=validator)
 
 
 def open_stream(config: TrainConfig, run: Path, parts: Parts, shard: Shard, fabric: Fabric) -> Stream:

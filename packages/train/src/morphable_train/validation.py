@@ -1,6 +1,6 @@
 """Errors on faces that are not trained on: photographs with 68 contour points, scenes with exact labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -46,6 +46,8 @@ class ValidationSet:
     name: str
     image: UInt8[Tensor, "pictures 3 side side"]
     faces: FaceTargets
+    skipped: int = 0
+    """Photographs of the folder that are damaged or lack landmarks."""
 
 
 def open_landmark_folder(
@@ -56,13 +58,30 @@ def open_landmark_folder(
     Raises:
         ValueError: It holds no usable face.
     """
+    records, skipped = annotated_photographs(folder, max_faces)
+    cut = _cut(folder.name, records, input_px=input_px, max_faces=max_faces, model=model, surface=surface)
+    return replace(cut, skipped=skipped)
+
+
+def annotated_photographs(folder: Path, most: int) -> tuple[list[Record], int]:
+    """Read the first photographs with 68 points of a folder (`landmarks68.json` or `.pts` files).
+
+    Returns:
+        The photographs, and how many were met that are damaged or lack landmarks.
+    """
     items = read_json_folder(folder) if (folder / JSON_FILE).is_file() else read_pts_folder(folder)
     records: list[Record] = []
+    skipped = 0
     for item in items:
-        if item.landmarks68_px is None or len(records) >= max_faces:
-            continue
-        records.append(Record(item.name, read_picture(item.path), weak_labels(item.landmarks68_px)))
-    return _cut(folder.name, records, input_px=input_px, max_faces=max_faces, model=model, surface=surface)
+        if len(records) == most:
+            break
+        try:
+            if item.landmarks68_px is None:
+                raise ValueError(item.problem)
+            records.append(Record(item.name, read_picture(item.path), weak_labels(item.landmarks68_px)))
+        except ValueError:
+            skipped += 1
+    return records, skipped
 
 
 def open_exact_shards(
@@ -136,7 +155,8 @@ def measure(predicted: FaceParameters, truth: ValidationSet, surface: SurfaceSam
     """Return the errors of predictions by name.
 
     `nme_box` is the mean distance of the 68 points over the square root of their true box's area, `nme_eyes` over the
-    distance of the outer eye corners; `failures` is the share of faces above 10 % of `nme_box` or not finite. With
+    distance of the outer eye corners; `failures` is the share of faces above 10 % of `nme_box` or not finite;
+    `skipped` counts photographs that could not be used. With
     exact labels also `shape_mm` (surface points in the model frame), `rotation_deg` and `depth_relative`.
     """
     faces, side = truth.faces, truth.image.shape[2]
@@ -154,7 +174,10 @@ def measure(predicted: FaceParameters, truth: ValidationSet, surface: SurfaceSam
     }
     if bool(faces.exact.all()):
         values |= _exact_errors(predicted, faces, surface)
-    return {name: float(value) for name, value in values.items()} | {"faces": float(len(faces))}
+    return {name: float(value) for name, value in values.items()} | {
+        "faces": float(len(faces)),
+        "skipped": float(truth.skipped),
+    }
 
 
 def _exact_errors(predicted: FaceParameters, faces: FaceTargets, surface: SurfaceSample) -> dict[str, Tensor]:

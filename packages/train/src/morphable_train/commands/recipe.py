@@ -8,11 +8,9 @@ from typing import Annotated, cast
 
 import tyro
 
-from morphable_train.loop import has_checkpoint
 from morphable_train.options import RunOptions, take_options
 from morphable_train.recipes.config import CONFIGS, AnyRecipe, MobileFrnetConfig, RecipeConfig
 from morphable_train.recipes.presets import recipe_preset
-from morphable_train.recipes.running import run_recipe, with_procedural_faces
 from morphable_train.settings import dataclass_from_json, read_values
 
 
@@ -33,6 +31,9 @@ def train_recipe(recipe: str, arguments: list[str]) -> int:
     else:
         default = recipe_preset(recipe, options.get("--preset", "full"), ablation=options.get("--ablation"))
     command, config = _parse(recipe, default, arguments)
+    from morphable_train.loop import has_checkpoint
+    from morphable_train.recipes.running import run_recipe, with_procedural_faces
+
     config = replace(config, run=config.run.with_length(command.minutes, command.steps))
     if command.synth:
         config = with_procedural_faces(config, command.out.parent / "synth", command.synth)

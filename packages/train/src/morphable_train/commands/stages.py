@@ -9,12 +9,9 @@ from typing import Annotated
 import tyro
 
 from morphable_train.config import TrainConfig
-from morphable_train.loop import has_checkpoint
 from morphable_train.options import RunOptions, take_options
 from morphable_train.presets import PRESETS, preset
-from morphable_train.procedural import with_procedural_data
 from morphable_train.settings import read_config
-from morphable_train.training import RunResults, train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,22 +54,27 @@ def stage_command(stage: int, arguments: list[str]) -> int:
         description=f"Train stage {stage}. Presets: {', '.join(PRESETS)} (--preset), or a JSON file (--config).",
         default=StageCommand(out=Path("runs") / f"stage{stage}", config=default),
     )
+    from morphable_train.loop import has_checkpoint
+    from morphable_train.training import train
+
     config = replace(command.config, run=command.config.run.with_length(command.minutes, command.steps))
     if command.synth:
+        from morphable_train.procedural import with_procedural_data
+
         config = with_procedural_data(config, command.out.parent / "synth", command.synth)
     resume = command.resume and has_checkpoint(command.out)
-    return _print(train(config, command.out, resume=resume, devices=command.devices))
+    results = train(config, command.out, resume=resume, devices=command.devices)
+    sys.stdout.write(json.dumps(asdict(results), indent=2) + "\n")
+    return 0
 
 
 def resume_command(arguments: list[str]) -> int:
     """Parse `resume ...`, go on with the run, and print the validation before and after."""
     command = tyro.cli(ResumeCommand, args=arguments, prog="morphable-train resume")
+    from morphable_train.training import train
+
     config = read_config(command.run / "run.json")
     config = replace(config, run=config.run.with_length(command.minutes, command.steps))
-    return _print(train(config, command.run, resume=True, devices=command.devices))
-
-
-def _print(results: RunResults) -> int:
-    """Write the validation before and after to standard output."""
+    results = train(config, command.run, resume=True, devices=command.devices)
     sys.stdout.write(json.dumps(asdict(results), indent=2) + "\n")
     return 0

@@ -1,12 +1,12 @@
 """Data sets of pictures with 68 points: iBUG's `.pts` files (Helen, LFPW, AFW, iBUG, 300-W) and `landmarks68.json`."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from morphable_train.json_files import read_object
 from morphable_train.readers.item import PICTURE_SUFFIXES, SourceItem, layout_error, pictures_in
 
 NUM_LANDMARKS = 68
@@ -74,9 +74,7 @@ def read_json_folder(folder: Path) -> Iterator[SourceItem]:
     path = folder / JSON_FILE
     if not path.is_file():
         raise layout_error(folder, "a folder of photographs", JSON_FILE)
-    entries = json.loads(path.read_text())
-    if not isinstance(entries, dict):
-        raise ValueError(f"{path} must map file names to landmarks, got a {type(entries).__name__}")
+    entries = read_object(path, JSON_FILE)
     for name in sorted(entries):
         picture = folder / name
         key = _name(folder, picture)

@@ -1,6 +1,6 @@
 """From stored crops to what a recipe trains on: moved, recoloured, labelled."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from morphable_train.order import ShuffledOrder, seeded
 from morphable_train.recipes.config import RecipeConfig
 from morphable_train.recipes.crops import PartCrops
 from morphable_train.sources import SourceFaces, input_targets
-from morphable_train.streams import CHANGE_STREAM, EXACT_STREAM, NOISE_STREAM, Shard
+from morphable_train.streams import CHANGE_STREAM, EXACT_STREAM, Shard, noise_seed
 from morphable_train.surface import SurfaceSample
 
 _OCCLUDER = PART_NAMES.index("occluder")
@@ -131,5 +131,4 @@ class FaceStream:
         changes = draw_changes(seeded(config.run.seed, CHANGE_STREAM, step), count, config.augment)[rows]
         index = self._order(step * count, (step + 1) * count)[rows]
         loaded = load_crops(self.crops, index, config.crop, augment=config.augment, changes=changes)
-        noise = seeded(config.run.seed, NOISE_STREAM + self._shard.rank * 64, step)
-        return LoadedCrops(**{**vars(loaded), "noise_seed": int(torch.randint(1 << 62, (), generator=noise))})
+        return replace(loaded, noise_seed=noise_seed(config.run.seed, step, self._shard))

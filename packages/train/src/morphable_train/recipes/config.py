@@ -8,9 +8,6 @@ from morphable_losses import DfmvrWeights
 from morphable_regressors import CropRule
 from morphable_train.config import AugmentConfig, OptimizerConfig, RunConfig
 
-RECIPES = ("mobile_frnet", "prnet", "dfmvr", "parsing")
-"""Names of the recipes."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeData:

@@ -11,12 +11,11 @@ from morphable import InferenceDefaults, WeightsInfo, load, read_weights, refere
 from morphable_regressors import SystemSpec, load_system
 from morphable_train.atomic import write_text
 from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
-from morphable_train.logs import read_run_file
+from morphable_train.logs import read_results, read_run_file
 from morphable_train.recipes.config import CONFIGS, RecipeConfig
 from morphable_train.settings import dataclass_from_json
 from morphable_train.shards import read_info
 
-RESULTS_FILE = "results.json"
 _SYSTEM_PREFIX = "system."
 """Of the tensors of recipes whose network wraps the system."""
 
@@ -93,8 +92,6 @@ def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
     licence = options.license or "; ".join(dict.fromkeys(info.license for info in infos))
     if not licence:
         raise ValueError("license must be given where the shards do not say theirs, got none; pass --license")
-    path = run / RESULTS_FILE
-    results = json.loads(path.read_text()) if path.is_file() else {}
     info = WeightsInfo(
         name=options.name or spec.network,
         architecture=spec.to_json(),
@@ -102,7 +99,7 @@ def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
         license=licence,
         training_data=options.training_data or "; ".join(map(str, infos)) or "not described",
         inference=InferenceDefaults(size_px=spec.crop.side_px),
-        results=results,
+        results=read_results(run),
     )
     write_weights(output, info, state)
     card = output.with_suffix(".md")

@@ -9,29 +9,23 @@ import torch
 from lightning.fabric import Fabric
 
 from morphable import load
-from morphable_synth import GenerateConfig, SceneConfig, generate
+from morphable_synth import SceneConfig
 from morphable_train.atomic import write_text
 from morphable_train.depthwise import speed_up_depthwise
-from morphable_train.logs import RunLog, write_run_file
+from morphable_train.logs import RESULTS_FILE, RunLog, write_run_file
 from morphable_train.loop import open_run
+from morphable_train.procedural import HELD_OUT_SEED, SINGLE_PX, held_out_count, procedural_shards
 from morphable_train.recipes.config import RecipeConfig
 from morphable_train.recipes.crops import PartCrops, open_part_crops
 from morphable_train.recipes.dfmvr import DfmvrRecipe
 from morphable_train.recipes.engine import RecipeTrainer
 from morphable_train.recipes.frnet import FrnetRecipe
-from morphable_train.recipes.packaging import RESULTS_FILE
 from morphable_train.recipes.parsing import ParsingRecipe
 from morphable_train.recipes.prnet import PrnetRecipe
 from morphable_train.recipes.recipe import Recipe
 from morphable_train.recipes.triples import TriplesConfig, write_triples
-from morphable_train.shards import DatasetInfo, read_info, write_info
 from morphable_train.streams import Shard
 
-HELD_OUT_SEED = 1_000_003
-"""Series of the held-out scenes; training scenes are of series 0."""
-HELD_OUT_SHARE = 0.15
-MIN_HELD_OUT = 16
-SCENE_PX = 256
 _MAKERS: dict[str, Callable[..., Recipe]] = {
     "mobile_frnet": FrnetRecipe,
     "prnet": PrnetRecipe,
@@ -116,9 +110,7 @@ def with_procedural_faces(config: RecipeConfig, folder: Path, count: int, *, wor
     kind = "triples" if recipe_name(config) == "dfmvr" else "faces"
     make = _triples if kind == "triples" else _faces
     train = make(folder / f"{kind}_train", count, 0, workers)
-    held_out = make(
-        folder / f"{kind}_held_out", max(MIN_HELD_OUT, round(count * HELD_OUT_SHARE)), HELD_OUT_SEED, workers
-    )
+    held_out = make(folder / f"{kind}_held_out", held_out_count(count), HELD_OUT_SEED, workers)
     data = config.data
     data = replace(data, exact=(*data.exact, train), held_out=(*data.held_out, held_out))
     return replace(config, data=data)
@@ -126,19 +118,12 @@ def with_procedural_faces(config: RecipeConfig, folder: Path, count: int, *, wor
 
 def _faces(folder: Path, count: int, seed: int, workers: int) -> Path:
     """Single faces."""
-    scenes = SceneConfig(layout="single", size_px=SCENE_PX)
-    generate(
-        GenerateConfig(scenes=scenes, out=folder, seed=seed, count=count, shard_size=50, workers=workers), quiet=True
-    )
-    if read_info(folder) is None:
-        name = "morphable-synth, procedural"
-        write_info(folder, DatasetInfo(name=name, license="CC0-1.0", records=count, faces=count, model="open"))
-    return folder
+    return procedural_shards(folder, SceneConfig(layout="single", size_px=SINGLE_PX), count, seed=seed, workers=workers)
 
 
 def _triples(folder: Path, count: int, seed: int, workers: int) -> Path:
     """People in three views."""
-    scenes = SceneConfig(layout="single", size_px=SCENE_PX)
+    scenes = SceneConfig(layout="single", size_px=SINGLE_PX)
     write_triples(
         TriplesConfig(out=folder, scenes=scenes, people=count, seed=seed, people_per_shard=25, workers=workers)
     )

@@ -12,7 +12,7 @@ from morphable_train.recipes.batches import LoadedCrops, load_crops
 from morphable_train.recipes.config import DfmvrConfig
 from morphable_train.recipes.crops import PartCrops
 from morphable_train.recipes.triples import VIEWS
-from morphable_train.streams import CHANGE_STREAM, EXACT_STREAM, NOISE_STREAM, SCENE_STREAM, Shard
+from morphable_train.streams import CHANGE_STREAM, EXACT_STREAM, SCENE_STREAM, Shard, noise_seed
 
 NUM_VIEWS = len(VIEWS)
 
@@ -77,7 +77,6 @@ class ViewStream:
         people = self.people[self._order(step * count, (step + 1) * count)]
         people = torch.where(flipped[:, None], people.flip(1), people)[rows]
         loaded = load_crops(self.crops, people.flatten(), config.crop, augment=config.augment, changes=changes)
-        noise = seeded(seed, NOISE_STREAM + self._shard.rank * 64, step)
-        loaded = replace(loaded, noise_seed=int(torch.randint(1 << 62, (), generator=noise)))
+        loaded = replace(loaded, noise_seed=noise_seed(seed, step, self._shard))
         u = torch.rand(count, generator=seeded(seed, SCENE_STREAM, step))[rows]
         return LoadedViews(loaded, choose_inputs(u, config.single_view))

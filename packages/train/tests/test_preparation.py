@@ -1,0 +1,148 @@
+"""From data sets to shards: readers, preparation, skin masks from colour."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from stand_in import draw_truth, render_record
+from tiny_run import SIZE
+
+from morphable_train.preparation import PrepareConfig, prepare
+from morphable_train.readers import open_source
+from morphable_train.readers.points import parse_pts
+from morphable_train.shards import ShardReader, read_info
+from morphable_train.skin import skin_mask
+
+
+def pts_text(points) -> str:
+    body = "\n".join(f"{x} {y}" for x, y in points)
+    return f"version: 1\nn_points: 68\n{{\n{body}\n}}\n"
+
+
+def photographs(model, folder, count=3):
+    """Rendered faces as a folder of photographs with `.pts` files, counted from one as iBUG's are."""
+    folder.mkdir()
+    for index in range(count):
+        truth = draw_truth(model, 1, index, size_px=SIZE, face_px=(55, 70))
+        record = render_record(model, truth, f"p{index}", size_px=SIZE, weak=True, contour=True)
+        Image.fromarray(record.image).save(folder / f"p{index}.png")
+        (folder / f"p{index}.pts").write_text(pts_text(record.labels.landmarks68_px[0] + 0.5))
+    return folder
+
+
+def test_pts_points_move_to_the_pixel_corner():
+    # MATLAB's (1, 1) is the centre of the first pixel: (0.5, 0.5) for us
+    assert parse_pts(pts_text([(1, 1)] * 68))[0].tolist() == [0.5, 0.5]
+    with pytest.raises(ValueError, match="68 points, got 2"):
+        parse_pts(pts_text([(1, 1)] * 2))
+
+
+@pytest.mark.parametrize("kind", ["celeba", "300w_lp", "aflw2000", "300vw", "pts", "json", "folder"])
+def test_a_wrong_layout_is_one_clear_error(tmp_path, kind):
+    with pytest.raises(FileNotFoundError, match=r"source must be .* with .*; check the path"):
+        list(open_source(tmp_path, kind))
+
+
+def test_mat_files_give_static_points(tmp_path):
+    from scipy.io import savemat
+
+    Image.new("RGB", (100, 100)).save(tmp_path / "a.jpg")
+    savemat(tmp_path / "a.mat", {"pt3d_68": np.full((3, 68), 10.0)})
+    Image.new("RGB", (100, 100)).save(tmp_path / "b.jpg")
+    good, bad = list(open_source(tmp_path, "300w_lp"))
+    assert good.landmarks68_px[0, 0].tolist() == [9.5, 9.5]
+    assert not good.contour
+    assert "missing landmark file" in bad.problem
+
+
+def test_preparing_counts_what_it_refuses_and_resumes(model, tmp_path):
+    source = photographs(model, tmp_path / "photos")
+    (source / "broken.png").write_bytes(b"not a picture")
+    (source / "broken.pts").write_text(pts_text([(9, 9)] * 68))
+    (source / "alone.pts").write_text(pts_text([(9, 9)] * 68))
+    Image.new("RGB", (50, 50)).save(source / "unlabelled.png")
+    config = PrepareConfig(min_face_px=20.0, license="CC0-1.0")
+    result = prepare(source, tmp_path / "out", config)
+    assert result.records == 3
+    assert result.rejected == {
+        "picture is damaged or of an unknown kind": 1,
+        "missing picture": 1,
+        "missing landmark file": 1,
+    }
+    assert (tmp_path / "out" / "contact_sheet.png").is_file()
+    assert "`broken`" in (tmp_path / "out" / "rejects.md").read_text()
+    assert read_info(tmp_path / "out").license == "CC0-1.0"
+    stamp = (tmp_path / "out" / "000000.tar").stat().st_mtime_ns
+    assert prepare(source, tmp_path / "out", config) == result
+    assert (tmp_path / "out" / "000000.tar").stat().st_mtime_ns == stamp
+
+
+def test_a_stopped_preparation_loses_no_face_and_no_refusal(tmp_path):
+    """Killed while the good face of the first picture waits for its shard, and a line of the report is cut short."""
+    for name in ("a", "b"):
+        Image.new("RGB", (200, 200), (200, 150, 120)).save(tmp_path / f"{name}.png")
+    faces = np.random.default_rng(0).uniform(50, 150, (2, 68, 2)).astype(np.float32)
+    faces[1] = faces[1] / 100 + 90  # a face of a pixel
+    config, out, seen = PrepareConfig(), tmp_path / "out", []
+
+    def stopping(image):
+        seen.append(image)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return faces
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(tmp_path, out, config, finder=stopping)
+    (out / "rejects.jsonl").write_text('\n{"name": "b", "rea')
+    result = prepare(tmp_path, out, config, finder=lambda image: faces)
+    assert (result.records, result.faces) == (2, 2)
+    assert result.rejected == {"face smaller than 48 px": 2}
+
+
+def test_prepared_landmarks_stay_on_their_pixels(model, tmp_path):
+    source = photographs(model, tmp_path / "photos", 1)
+    prepare(source, tmp_path / "out", PrepareConfig(min_face_px=20.0, size_px=128))
+    record = ShardReader(tmp_path / "out").read(0)
+    truth = draw_truth(model, 1, 0, size_px=SIZE, face_px=(55, 70))
+    original = render_record(model, truth, "p0", size_px=SIZE, weak=True, contour=True)
+    for point in (30, 36, 45, 48):
+        x, y = record.labels.landmarks68_px[0, point]
+        u, v = original.labels.landmarks68_px[0, point]
+        there = original.image[int(v) - 1 : int(v) + 2, int(u) - 1 : int(u) + 2].mean((0, 1))
+        here = record.image[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2].mean((0, 1))
+        assert np.abs(here - there).max() < 12
+
+
+def test_a_source_without_landmarks_asks_for_networks(model, tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"landmarks\.path and landmarks\.detector must be given"):
+        prepare(tmp_path, tmp_path / "out", PrepareConfig())
+
+
+def test_an_injected_finder_is_used(model, tmp_path):
+    Image.new("RGB", (200, 200), (200, 150, 120)).save(tmp_path / "a.png")
+    points = np.random.default_rng(0).uniform(50, 150, (1, 68, 2)).astype(np.float32)
+    assert prepare(tmp_path, tmp_path / "out", PrepareConfig(), finder=lambda image: points).faces == 1
+    with pytest.raises(ValueError, match="no face found"):
+        prepare(tmp_path, tmp_path / "none", PrepareConfig(), finder=lambda image: points[:0])
+
+
+def test_skin_leaves_out_eyes_and_other_colours(model):
+    truth = draw_truth(model, 1, 4, size_px=SIZE, face_px=(80, 81))
+    record = render_record(model, truth, "skin", size_px=SIZE, contour=True)
+    points = record.labels.landmarks68_px[0]
+    mask = skin_mask(record.image, points[None])
+    cheek = (points[2] + points[31]) / 2
+    assert mask[int(cheek[1]), int(cheek[0])] == 255
+    eye = points[36:42].mean(0)
+    assert mask[int(eye[1]), int(eye[0])] == 0
+    assert (mask[record.skin == 0] > 0).mean() < 0.02
+
+
+def test_json_landmarks_of_several_faces(tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    faces = np.zeros((2, 68, 2)).tolist()
+    (tmp_path / "landmarks68.json").write_text(json.dumps({"a.png": {"landmarks68_px": faces}}))
+    (item,) = open_source(tmp_path)
+    assert item.landmarks68_px.shape == (2, 68, 2)

@@ -1,0 +1,87 @@
+"""Runs of the per-face networks: trained, resumed, packaged, asked for on the command line."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from tiny_recipes import SIDE, tiny_recipe
+
+from morphable import read_weights
+from morphable_regressors import SystemSpec, load_system
+from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
+from morphable_train.cli import main
+from morphable_train.logs import plain
+from morphable_train.recipes.packaging import RecipePackage, package_recipe, read_system
+from morphable_train.recipes.presets import recipe_preset
+from morphable_train.recipes.running import run_recipe
+
+
+def run_tiny(name, folder, model_file, data, **changes):
+    config = tiny_recipe(name, model_file, data, **changes)
+    return run_recipe(config, folder / name), config
+
+
+def test_frnet_runs_resumes_and_is_packaged(part_shards, model_file, tmp_path):
+    sizes = {"num_identity": 4, "num_expression": 2, "whitening_faces": 4}
+    results, config = run_tiny("mobile_frnet", tmp_path, model_file, part_shards, **sizes)
+    run = tmp_path / "mobile_frnet"
+    assert results.after["nme"] > 0
+    names = {path.name for path in run.iterdir()}
+    assert {"run.json", "results.json", "losses.csv", "validation.csv", "checkpoints", "pictures"} <= names
+    with pytest.raises(FileExistsError, match="run must be a new folder"):
+        run_recipe(config, run)
+    longer = replace(config, run=replace(config.run, steps=4, checkpoint_every_steps=2))
+    run = tmp_path / "longer"
+    run_recipe(longer, run)
+    last = latest_checkpoint(run)
+    straight = read_checkpoint(last, None)[0]["network"]
+    last.unlink()
+    run_recipe(longer, run, resume=True)
+    resumed = read_checkpoint(last, None)[0]["network"]
+    assert all(torch.equal(value, resumed[key]) for key, value in straight.items())
+    card = package_recipe(run, tmp_path / "w.safetensors", RecipePackage(name="tiny"))
+    assert "stand-in (6 faces, CC0-1.0)" in card.read_text()
+    info, state = read_weights(tmp_path / "w.safetensors")
+    assert info.architecture["network"] == "mobile_frnet"
+    system = load_system(SystemSpec.from_json(info.architecture), state)
+    assert system.faces(torch.zeros(1, 3, SIDE, SIDE)).identity.shape == (1, 6)
+
+
+def test_prnet_runs(part_shards, model_file, tmp_path):
+    results, _ = run_tiny("prnet", tmp_path, model_file, part_shards)
+    assert results.after["dense_3d_nme"] > 0
+    assert load_system(*read_system(tmp_path / "prnet")).training is False
+
+
+def test_dfmvr_runs_with_the_parser_of_another_run(part_shards, triples, model_file, tmp_path):
+    parsing, _ = run_tiny("parsing", tmp_path, model_file, part_shards)
+    assert 0 <= parsing.after["mean_iou"] <= 1
+    preset = recipe_preset("dfmvr", "smoke")
+    weights = replace(preset.weights, mask_from_epoch=0)
+    changes = {"parser": tmp_path / "parsing", "weights": weights, "photo_every": 1}
+    results, _ = run_tiny("dfmvr", tmp_path, model_file, triples, **changes)
+    assert results.after["people"] == 4
+    assert {"shape_mm", "one_view_shape_mm", "mean_face_shape_mm"} <= set(results.after)
+    header = (tmp_path / "dfmvr" / "losses.csv").read_text().splitlines()[0].split(",")
+    assert {"photo", "mask", "landmark_2d", "landmark_3d", "coefficients", "reflectance", "light"} <= set(header)
+    package_recipe(tmp_path / "dfmvr", tmp_path / "w.safetensors", RecipePackage())
+    _, state = read_weights(tmp_path / "w.safetensors")
+    assert any(name.startswith("parser.") for name in state)
+
+
+def test_a_parser_of_another_recipe_is_refused(triples, part_shards, model_file, tmp_path):
+    sizes = {"num_identity": 4, "num_expression": 2, "whitening_faces": 4}
+    run_tiny("mobile_frnet", tmp_path, model_file, part_shards, **sizes)
+    with pytest.raises(ValueError, match="parser must be a run or weights of parsing, got mobile_frnet"):
+        run_tiny("dfmvr", tmp_path, model_file, triples, parser=tmp_path / "mobile_frnet")
+
+
+def test_the_command_trains_from_its_own_run_file(part_shards, model_file, tmp_path, capsys):
+    config = tiny_recipe("prnet", model_file, part_shards)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(plain(asdict(config))))
+    assert main(["run", "prnet", "--config", str(path), "--out", str(tmp_path / "run"), "--steps", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["after"]["faces"] == 6
+    assert main(["run", "parsing", "--config", str(path), "--out", str(tmp_path / "other")]) == 1
+    assert "config must be of parsing, got one of prnet" in capsys.readouterr().err
