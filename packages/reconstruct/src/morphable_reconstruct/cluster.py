@@ -19,8 +19,8 @@ from morphable_reconstruct.sources import Source
 
 PARQUET_FOLDER = "parquet"
 _ROWS_PER_TASK = 16
-_MAX_RETRIES = 3
-"""A picture that kills its worker (by taking all memory, say) must not do so forever."""
+_MAX_RETRIES = 6
+"""A picture that kills its worker (by taking all memory, say) must not do so forever; a death takes one or two."""
 _LOST = "its worker ended before it was done; run again, without --engine-cluster to see why"
 
 
@@ -117,7 +117,7 @@ def _map_blocks(
             batch_size=_ROWS_PER_TASK,
             compute=data.ActorPoolStrategy(size=config.workers),
             num_cpus=1,
-            max_restarts=_MAX_RETRIES,
+            max_restarts=-1,  # of workers; blocks are what gives up
             max_task_retries=_MAX_RETRIES,
         )
         return blocks.take_all()
