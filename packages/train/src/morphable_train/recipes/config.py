@@ -139,8 +139,9 @@ class ParsingConfig(RecipeConfig):
     """With `mobilenet_v2`: trained weights of it, as Mobile-FRNet's `start`."""
     auxiliary: float = 1.0
     """Weight of each of the two auxiliary heads."""
-    rarity: float = 0.5
-    """Class weights are the classes' shares of the pixels to the power of minus this; 0 counts all pixels alike."""
+    rarity: float = 0.2
+    """Class weights are the classes' shares of the pixels to the power of minus this; 0 counts all pixels alike, large
+    values push the borders of small parts outward."""
 
 
 AnyRecipe = MobileFrnetConfig | PrnetConfig | DfmvrConfig | ParsingConfig

@@ -18,9 +18,7 @@ class RecipeTrainer(TrainingLoop):
     """A run of a recipe in memory."""
 
     def __init__(self, config: RecipeConfig, run: Path, fabric: Fabric, recipe: Recipe, log: RunLog) -> None:
-        network = recipe.network.train()
-        module = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        super().__init__(config, run, fabric, log, module)
+        super().__init__(config, run, fabric, log, recipe.network.train().to(fabric.device))
         self.config, self.recipe = config, recipe
         self._wrapped = fabric.setup_module(self.module)
         self._evaluated: nn.Module | None = None

@@ -15,6 +15,7 @@ from morphable_train.recipes.config import MobileFrnetConfig
 from morphable_train.recipes.crops import PartCrops
 from morphable_train.recipes.held_out import HeldOut
 from morphable_train.recipes.measures import dense_nme, landmark_nme, rotation_error_deg, shape_error_mm
+from morphable_train.recipes.memory_format import channels_last
 from morphable_train.recipes.mobilenet_start import start_from_mobilenet
 from morphable_train.recipes.targets import orthographic_truth, points_in_crop, true_shape
 from morphable_train.streams import Shard
@@ -42,7 +43,8 @@ class FrnetRecipe:
         self.spec = SystemSpec(network="mobile_frnet", crop=config.crop, options={"backbone": config.backbone} | sizes)
         self.stream = FaceStream(crops, config, shard)
         self.held_out = HeldOut(held_out, config, model, self.surface)
-        self.network: nn.Module = ParameterRegressor(backbone=config.backbone, **sizes).to(model.mean.device)
+        network = ParameterRegressor(backbone=config.backbone, **sizes).to(model.mean.device)
+        self.network: nn.Module = channels_last(network)
         if config.start is not None:
             start_from_mobilenet(self.network, config.start)
         self.system: nn.Module = self.network

@@ -14,6 +14,7 @@ from morphable_train.recipes.batches import FaceStream, LoadedCrops, finish_crop
 from morphable_train.recipes.config import ParsingConfig
 from morphable_train.recipes.crops import PartCrops
 from morphable_train.recipes.held_out import SHEET_FACES, HeldOut, pictures_of
+from morphable_train.recipes.memory_format import channels_last
 from morphable_train.recipes.mobilenet_start import start_from_mobilenet
 from morphable_train.streams import Shard
 from morphable_train.surface import SurfaceSample
@@ -78,7 +79,7 @@ class ParsingRecipe:
                 raise ValueError(f"start must go with backbone mobilenet_v2, got {config.backbone}; leave it out")
             start_from_mobilenet(parser, config.start)
         self.system: nn.Module = parser
-        self.network: nn.Module = AllLogits(parser)
+        self.network: nn.Module = channels_last(AllLogits(parser))
         self.class_weights = self._class_weights().to(model.mean.device)
 
     def load(self, step: int) -> LoadedCrops:

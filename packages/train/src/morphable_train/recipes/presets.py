@@ -80,10 +80,12 @@ def dfmvr(name: str) -> DfmvrConfig:
 
 
 def parsing(name: str) -> ParsingConfig:
-    """256 px; `smoke` at 128 px."""
+    """256 px with ResNet-18; `smoke` at 128 px with MobileNetV2."""
     rule = CropRule(side_px=128 if name == "smoke" else 256, face_share=0.6)
     if name == "smoke":
-        return ParsingConfig(crop=rule, augment=_GENTLE, optimizer=_SMOKE_RATE, run=_smoke_run(500, 8))
+        return ParsingConfig(
+            backbone="mobilenet_v2", crop=rule, augment=_GENTLE, optimizer=_SMOKE_RATE, run=_smoke_run(800, 16)
+        )
     return ParsingConfig(
         crop=rule, augment=replace(_WIDE, erase=0.5), optimizer=_FULL_RATE, run=RunConfig(steps=30_000, batch_size=16)
     )
