@@ -36,6 +36,17 @@ def run_all(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
     return [future.result() for future in waiting] + [last]
 
 
+def run_shared(task: Callable[[], Result]) -> list[Result]:
+    """Run a task that shares its work among its runs on every thread; threads still asleep at the end stay out."""
+    threads = num_threads()
+    if threads == 1:
+        return [task()]
+    pool = _pool(os.getpid(), threads - 1)
+    others = [pool.submit(task) for _ in range(threads - 1)]
+    mine = task()
+    return [mine, *(other.result() for other in others if not other.cancel())]
+
+
 MAX_KEPT_BYTES = 1 << 24
 """Scratch larger than this is given back after use."""
 
