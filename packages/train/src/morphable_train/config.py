@@ -26,7 +26,8 @@ class DataConfig:
     weak: tuple[Path, ...] = ()
     """Folders of shards with landmark labels (photographs)."""
     weak_fraction: float = 0.3
-    """Share of weakly labelled faces in a batch when both kinds are given."""
+    """Share of weakly labelled faces in a batch of stage 1 when both kinds are given; in stage 2 weakly labelled faces
+    are those that are pasted (`paste_fraction`)."""
     cache: Path | None = None
     """Folder of decoded crops, kept between runs; by default beside the run."""
     crop_px: int = 336
