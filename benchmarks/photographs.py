@@ -33,7 +33,7 @@ class PhotographsConfig:
     out: Path = Path("out/photographs")
     """Folder of the prediction files and overlays."""
     weights: str = "mobile"
-    """mobile, mobile-research, or a weights file."""
+    """mobile, or a weights file."""
     sets: tuple[str, ...] = tuple(SETS)
     """Names of the sets."""
     size_px: int | None = None

@@ -19,7 +19,7 @@ from morphable_train.loop import DivergedError, make_fabric
 from morphable_train.parts import build_parts
 from morphable_train.training import make_trainer, train
 
-COMMAND = [sys.executable, "-c", "import sys; from morphable_train.cli import main; sys.exit(main())"]
+COMMAND = (sys.executable, "-m", "morphable_train")
 
 
 @pytest.fixture(scope="module")
