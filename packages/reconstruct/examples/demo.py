@@ -11,7 +11,7 @@ from pathlib import Path
 import tyro
 from PIL import Image
 
-from morphable_reconstruct import RunConfig, find_sources, run
+from morphable_reconstruct import ReconstructConfig, RunConfig, find_sources, run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +28,8 @@ class DemoConfig:
     """Face model: open, or a model file."""
     seed: int = 7
     """Of the rendered group."""
+    min_score: float = 0.47
+    """Stricter than the weights' own threshold, which is set to find every small face of a crowd."""
     sheet: Path | None = None
     """Also put overlays and views side by side into one picture."""
 
@@ -74,7 +76,12 @@ def main() -> int:
     config = tyro.cli(DemoConfig)
     pictures = config.pictures or example_pictures(config.out / "pictures", config.seed)
     run_config = RunConfig(
-        sources=pictures, out=config.out, save="overlay,views,glb,json", weights=config.weights, model=config.model
+        sources=pictures,
+        out=config.out,
+        save="overlay,views,glb,json",
+        weights=config.weights,
+        model=config.model,
+        reconstruct=ReconstructConfig(min_score=config.min_score),
     )
     status = run(run_config)
     if config.sheet is not None:

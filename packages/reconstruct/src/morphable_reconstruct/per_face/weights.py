@@ -72,7 +72,7 @@ def find_per_face(name_or_path: str | os.PathLike[str]) -> Path:
         if not path.is_file():
             raise FileNotFoundError(f"model must be {', '.join(NETWORKS)} or an existing weights file, got {text}")
         return path
-    path = BUNDLED_FOLDER / f"{text}.safetensors"
+    path = BUNDLED_FOLDER / "per_face" / f"{text}.safetensors"
     if not path.is_file():
         raise FileNotFoundError(
             f"weights of {text} are not bundled; train them (`morphable-train run {text}`, then `morphable-train "
