@@ -100,10 +100,22 @@ def engines(detector: FaceDetector, folder: Path, options: Options) -> Iterator[
     yield "openvino int8", OpenvinoDetector(folder / "int8.xml", num_threads=options.num_threads).detect
 
 
+def matrix_product_gflops(size: int = 2048, repeats: int = 8) -> float:
+    """Return what the machine's fastest float32 matrix product makes: the floor of any network's time."""
+    left, right = torch.randn(2, size, size)
+    seconds = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        left @ right
+        seconds.append(time.perf_counter() - begun)
+    return 2 * size**3 / min(seconds) / 1e9
+
+
 def print_latency(options: Options) -> None:
     """Print the median and the least time of each engine, runs alternating between engines."""
     torch.set_num_threads(options.num_threads)
     image = torch.rand(1, 3, *SIZE_HW, generator=torch.Generator().manual_seed(0))
+    print(f"float32 matrix product: {matrix_product_gflops():.0f} GFLOP/s on {options.num_threads} threads")
     print(f"{SIZE_HW[1]}x{SIZE_HW[0]}, one picture, {options.num_threads} threads, ms: median (least)")
     for name in options.presets:
         detector = build_detector(PRESETS[name]).eval()
