@@ -82,10 +82,29 @@ def silhouette_index(
     return (rays * across[..., None, :]).sum(-1).argmax(-1)
 
 
+def visible_outline(
+    landmarks_cam: Float[Tensor, "*batch 68 3"],
+    lines_cam: Float[Tensor, "*batch 17 candidates 3"],
+    outward: Float[Tensor, "17 2"],
+    weights: Float[Tensor, " 68"],
+) -> Float[Tensor, "*batch 17 3"]:
+    """Return of each line the candidate on the visible outline; the choice carries no gradient, positions do.
+
+    Args:
+        landmarks_cam: Static 68 points in the camera frame, metres.
+        lines_cam: Candidates of the jaw points in the camera frame, metres.
+        outward: From `jaw_outward`.
+        weights: From `up_weights`.
+    """
+    direction = outward_in_image(landmarks_cam.detach(), outward, weights)
+    chosen = silhouette_index(lines_cam.detach(), direction)[..., None, None]
+    return lines_cam.gather(-2, chosen.expand(*chosen.shape[:-1], 3)).squeeze(-2)
+
+
 def space_evenly(outline_cam: Float[Tensor, "*batch 17 3"]) -> Float[Tensor, "*batch 17 3"]:
     """Move the points along the outline until each half of the jaw, ear to chin, is divided evenly in the image.
 
-    So annotators place them: in Helen every step between neighbours is a sixteenth of the whole line, within 0.4 %.
+    So annotators place them (`benchmarks/landmark_placement.py` prints the steps of Helen's jaw lines).
 
     Args:
         outline_cam: Points on the visible outline in the camera frame, metres, from ear to ear.

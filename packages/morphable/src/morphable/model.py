@@ -207,9 +207,7 @@ class MorphableModel(nn.Module):
             raise ValueError(f"model must hold contour lines and {STATIC68} landmarks, got {self.name!r} without")
         static = self.landmarks(vertices_cam, STATIC68)
         lines = SurfacePoints(self.contour_triangle, self.contour_barycentric).on(vertices_cam, self.triangles)
-        outward = contour.outward_in_image(static.detach(), self._jaw_outward, self._up_weights)
-        chosen = contour.silhouette_index(lines.detach(), outward)
-        return lines.gather(-2, chosen[..., None, None].expand(*chosen.shape, 1, 3)).squeeze(-2)
+        return contour.visible_outline(static, lines, self._jaw_outward, self._up_weights)
 
     def normals(self, vertices: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch verts 3"]:
         """Return unit vertex normals (area-weighted), outward, in the frame of `vertices`."""

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from morphable import MorphableModel, SurfacePoints
-from morphable.contour import jaw_outward, outward_in_image, silhouette_index, space_evenly, up_weights
+from morphable.contour import jaw_outward, space_evenly, up_weights, visible_outline
 
 NUM_LANDMARKS = 68
 NUM_JAW = 17
@@ -124,10 +124,8 @@ class SurfaceSample(nn.Module):
     def contour_landmarks(self, points_cam: Float[Tensor, "*batch points 3"]) -> Float[Tensor, "*batch 68 3"]:
         """Return the 68 points with the jaw on the visible outline, as `MorphableModel.contour_landmarks` does."""
         groups = self.groups(points_cam)
-        direction = outward_in_image(groups.landmarks.detach(), self.outward, self.up)
-        chosen = silhouette_index(groups.contour.detach(), direction)[..., None, None]
-        jaw = groups.contour.gather(-2, chosen.expand(*chosen.shape[:-1], 3)).squeeze(-2)
-        return torch.cat([space_evenly(jaw), groups.landmarks[..., NUM_JAW:, :]], -2)
+        jaw = space_evenly(visible_outline(groups.landmarks, groups.contour, self.outward, self.up))
+        return torch.cat([jaw, groups.landmarks[..., NUM_JAW:, :]], -2)
 
     def _few_index(self, device: torch.device) -> Int[Tensor, " few"]:
         start = NUM_LANDMARKS + NUM_JAW * self.num_candidates
