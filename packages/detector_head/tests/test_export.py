@@ -20,6 +20,7 @@ CONFIG = DetectorConfig(
     width=16,
     center_width=16,
     parameter_width=32,
+    refinement_width=24,
     layout=ParameterLayout(num_identity=5, num_expression=4, num_albedo=3),
 )
 TOP_K = 6
@@ -34,6 +35,7 @@ def detector() -> FaceDetector:
         torch.nn.init.normal_(network.center_head.output.weight)
         torch.nn.init.zeros_(network.center_head.output.bias)
         torch.nn.init.normal_(network.parameter_head.output.weight, std=0.02)
+        torch.nn.init.normal_(network.refinement.output.weight, std=0.02)
     return network.eval()
 
 

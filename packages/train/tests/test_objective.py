@@ -34,7 +34,7 @@ def perfect_channels(truth, cells):
 def terms(model, surface, truth, batch, **changes):
     cells = cells_of(batch)
     objective = Objective(model, surface, LAYOUT, replace(LossConfig(), **changes))
-    return objective(perfect_channels(truth, cells), None, batch, cells, count_cells(cells), True)
+    return objective((perfect_channels(truth, cells),), None, batch, cells, count_cells(cells), True)
 
 
 def test_exact_terms_vanish_at_the_truth_in_every_cell(model, surface, two_faces):
@@ -62,7 +62,7 @@ def test_weak_terms_reach_shape_pose_albedo_and_light(model, surface, two_faces,
     batch, cells = Batch(batch.image, batch.skin, weak), cells_of(batch)
     channels = torch.zeros(1, cells.cell.shape[1], LAYOUT.num_channels, requires_grad=True)
     objective = Objective(model, surface, LAYOUT, replace(LossConfig(), photometric_kind=kind))
-    values = objective(channels, None, batch, cells, count_cells(cells), True)
+    values = objective((channels,), None, batch, cells, count_cells(cells), True)
     torch.stack(list(values.values())).sum().backward()
     assert bool(torch.isfinite(channels.grad).all())
     parts = channels.grad[cells.is_center].abs().sum(0).split(list(LAYOUT.sizes))
@@ -88,7 +88,7 @@ def test_a_picture_without_faces_has_no_loss_but_the_centre(model, surface, two_
     cells = cells_of(empty)
     channels = torch.zeros(1, cells.cell.shape[1], LAYOUT.num_channels, requires_grad=True)
     objective = Objective(model, surface, LAYOUT, LossConfig())
-    values = objective(channels, torch.full((1, 16, 16), -2.0), empty, cells, count_cells(cells), True)
+    values = objective((channels,), torch.full((1, 16, 16), -2.0), empty, cells, count_cells(cells), True)
     assert float(values.pop("center").detach()) > 0
     assert float(torch.stack(list(values.values())).sum().detach()) == 0.0
 

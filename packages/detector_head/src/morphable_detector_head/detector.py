@@ -14,6 +14,7 @@ from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
 from .face_parameters import FaceParameters
 from .heads import CenterHead, ParameterHead
 from .layout import ParameterLayout
+from .refinement import Refinement
 
 SIZE_MULTIPLE_PX = 32
 NUM_IMAGE_AXES = 4
@@ -34,6 +35,8 @@ class DetectorConfig:
     """Hidden channels of the centre head."""
     parameter_width: int = 512
     """Hidden channels of the parameter head, which runs at the found faces only."""
+    refinement_width: int = 0
+    """Hidden channels of the refinement, which looks at found faces a second time; 0 for the paper's network."""
     peak_window: int = 3
     """Side of the neighbourhood of a local maximum of the centre map, cells."""
     bgr_input: bool = False
@@ -47,6 +50,8 @@ class DetectorConfig:
         for name in ("width", "center_width", "parameter_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.refinement_width < 0:
+            raise ValueError(f"refinement_width must be at least 0, got {self.refinement_width}")
         describe_backbone(self.backbone)
 
 
@@ -56,7 +61,7 @@ class CellPredictions:
 
     center_logits: Float[Tensor, "batch rows cols"]
     channels: Float[Tensor, "batch top channels"]
-    """Raw output of the parameter head at the cells."""
+    """Raw parameters at the cells: the parameter head's, refined where the network does that."""
     parameters: FaceParameters
     """The same, decoded: leading axes batch, top."""
 
@@ -88,7 +93,10 @@ class FaceDetector(nn.Module):
         self.backbone = backbone
         self.aggregation = Aggregation(spec.channels, config.width)
         self.center_head = CenterHead(config.width, config.center_width)
-        self.parameter_head = ParameterHead(config.width, config.parameter_width, config.layout.num_channels)
+        num_parameters = config.layout.num_channels
+        self.parameter_head = ParameterHead(config.width, config.parameter_width, num_parameters)
+        width = config.refinement_width
+        self.refinement = Refinement(config.width, width, num_parameters) if width else None
         self.register_buffer("mean", torch.tensor(spec.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(spec.std)[:, None, None], persistent=False)
 
@@ -106,14 +114,24 @@ class FaceDetector(nn.Module):
             cell: Row-major heatmap cells, e.g. `CenterTargets.cell`; `top` may be 0.
         """
         features = self.features(image)
-        channels = self.parameter_head.at_cells(features, cell)
+        channels = self.channels_at(features, cell)[-1]
         parameters = self._decode(channels, cell_centers(cell, features.shape[3]), features)
         return CellPredictions(self.center_head(features), channels, parameters)
+
+    def channels_at(
+        self, features: Float[Tensor, "batch c rows cols"], cell: Int[Tensor, "batch top"]
+    ) -> tuple[Float[Tensor, "batch top channels"], ...]:
+        """Give the raw parameters at some cells: the first estimate and, with a refinement, the corrected one."""
+        first = self.parameter_head.at_cells(features, cell)
+        if self.refinement is None:
+            return (first,)
+        estimate = self._decode(first.detach(), cell_centers(cell, features.shape[3]), features)
+        return first, self.refinement(features, first, estimate)
 
     def dense(
         self, image: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch rows cols"], Float[Tensor, "batch channels rows cols"]]:
-        """Give the centre logits and the raw parameters of every cell, as the paper's Figure 3 does."""
+        """Give the centre logits and the parameter head's output of every cell, as the paper's Figure 3 does."""
         features = self.features(image)
         return self.center_head(features), self.parameter_head(features)
 
@@ -143,7 +161,7 @@ class FaceDetector(nn.Module):
         """Detect without looking at the input: the form that is exported."""
         features = self.features(image)
         centers = self.centers(self.center_head(features), top_k=top_k, min_score=min_score)
-        channels = self.parameter_head.at_cells(features, centers.cell)
+        channels = self.channels_at(features, centers.cell)[-1]
         parameters = self._decode(channels, centers.xy_px, features)
         return Detections(parameters, centers.score, centers.xy_px, centers.valid)
 

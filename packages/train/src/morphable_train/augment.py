@@ -12,6 +12,8 @@ from morphable_train.affine import flip_matrix, sampling_grid, similarity_matrix
 from morphable_train.config import AugmentConfig
 
 _LUMA = (0.299, 0.587, 0.114)
+_LIGHT_PLACES = 3
+"""Places across and down a picture between which light varies."""
 _MAX_ERASED = 0.4
 """Largest side of a hidden patch, in picture sides."""
 
@@ -28,6 +30,8 @@ class Changes:
     """In [-1, 1], times the configured largest shift."""
     gain: Float[Tensor, "batch 3"]
     """Factor per colour channel."""
+    light: Float[Tensor, "batch rows cols"]
+    """Logarithm of a smooth field of light, at a few places."""
     contrast: Float[Tensor, " batch"]
     saturation: Float[Tensor, " batch"]
     blurred: Bool[Tensor, " batch"]
@@ -49,6 +53,7 @@ class Changes:
 def draw_changes(generator: torch.Generator, count: int, config: AugmentConfig) -> Changes:
     """Draw the changes of a batch; always the same number of random numbers, whatever the configuration."""
     u = torch.rand(count, 24, generator=generator)
+    light = torch.randn(count, _LIGHT_PLACES, _LIGHT_PLACES, generator=generator) * u[:, 22, None, None]
     signed = u * 2.0 - 1.0
     brightness = torch.exp(signed[:, 4] * math.log1p(config.brightness))[:, None]
     tint = torch.exp(signed[:, 5:8] * math.log1p(config.tint))
@@ -60,6 +65,7 @@ def draw_changes(generator: torch.Generator, count: int, config: AugmentConfig) 
         angle_rad=signed[:, 2] * math.radians(config.angle_deg),
         shift=signed[:, 20:22],
         gain=brightness * tint,
+        light=light * config.light,
         contrast=torch.exp(signed[:, 8] * math.log1p(config.contrast)),
         saturation=torch.where(gray, torch.zeros_like(saturation), saturation),
         blurred=u[:, 11] < config.blur,
@@ -120,6 +126,7 @@ def recolor(
     image = gray + (image - gray) * _per_picture(changes.saturation)
     mean = image.mean((2, 3), keepdim=True)
     image = (mean + (image - mean) * _per_picture(changes.contrast)) * changes.gain[:, :, None, None]
+    image = image * _light_field(changes.light, image.shape)
     image = torch.where(changes.blurred[:, None, None, None], _lose_resolution(image), image)
     noise = torch.randn(image.shape, generator=generator, device=image.device, dtype=image.dtype)
     image = image + noise * _per_picture(changes.noise)
@@ -130,6 +137,11 @@ def recolor(
 
 def _per_picture(values: Tensor) -> Tensor:
     return values[:, None, None, None]
+
+
+def _light_field(light: Tensor, shape: torch.Size) -> Tensor:
+    """Factors that vary smoothly over a picture."""
+    return F.interpolate(light[:, None], size=shape[2:], mode="bicubic", align_corners=False).exp()
 
 
 def _lose_resolution(image: Tensor) -> Tensor:

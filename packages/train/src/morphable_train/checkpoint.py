@@ -18,6 +18,8 @@ from morphable_train.optimizer import AveragedWeights
 FORMAT = "morphable-checkpoint"
 FORMAT_VERSION = 1
 _PREFIXES = ("network", "average", "optimizer", "random")
+_UNKNOWN_BEFORE: dict[str, Any] = {"refinement_width": 0}
+"""Fields that older files lack, with the value that describes their networks."""
 
 
 @dataclass(frozen=True)
@@ -143,13 +145,18 @@ def _check_metadata(path: Path, metadata: dict[str, str], architecture: dict[str
             f"checkpoint must be of version {FORMAT_VERSION}, got {version} in {path}; "
             "install the version of morphable-train that wrote it"
         )
-    saved = json.loads(metadata["architecture"])
-    if architecture is not None and saved != json.loads(json.dumps(architecture)):
-        different = sorted(k for k in saved.keys() | architecture.keys() if saved.get(k) != architecture.get(k))
+    different = [] if architecture is None else differences(json.loads(metadata["architecture"]), architecture)
+    if different:
         raise ValueError(
             f"checkpoint must be of this run's architecture, got another in {path} "
             f"(different: {', '.join(different)}); use the detector configuration it was trained with"
         )
+
+
+def differences(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Name the fields in which two descriptions of networks differ."""
+    a, b = _UNKNOWN_BEFORE | saved, _UNKNOWN_BEFORE | json.loads(json.dumps(wanted))
+    return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
 
 
 def _optimizer_tensors(

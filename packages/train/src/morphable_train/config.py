@@ -70,6 +70,8 @@ class AugmentConfig:
     """Mirror half of the pictures."""
     brightness: float = 0.25
     """Largest change of the mean, relative."""
+    light: float = 0.0
+    """Largest standard deviation of a smooth field of light over the picture, in its logarithm."""
     contrast: float = 0.25
     """Largest change of contrast, relative."""
     saturation: float = 0.4
@@ -137,6 +139,8 @@ class LossConfig:
     """Albedo variance over the skin, colours in 0-255 (eq. 14); only with `rendered` colours."""
     feature_weight: float = 2.0
     """Weight of nose and mouth points against the others (20 in the paper; weights are normalised)."""
+    first_estimate: float = 0.5
+    """Weight of the geometric terms of the estimate before the refinement, where the network has one."""
     neighbourhood: float = 0.12
     """Standard deviation, in face sizes, of the cells around a centre that are trained to describe its face."""
 

@@ -31,7 +31,7 @@ class PictureSet:
 
     name: str
     image: UInt8[Tensor, "pictures 3 side side"]
-    landmarks68_px: tuple[Float[Tensor, "faces 68 2"], ...]
+    landmarks68_px: tuple[Float[Tensor, "_ 68 2"], ...]
     """The annotated faces of each picture."""
     complete: bool
     """Every face is annotated, so that what matches none is a false detection."""

@@ -20,8 +20,8 @@ class CellPredictor(nn.Module):
 
     def forward(
         self, image: Float[Tensor, "batch 3 height width"], cell: Int[Tensor, "batch top"]
-    ) -> tuple[Float[Tensor, "batch top channels"], Float[Tensor, "batch rows cols"] | None]:
-        """Return the parameter head's channels at the cells, and the centre logits."""
+    ) -> tuple[tuple[Float[Tensor, "batch top channels"], ...], Float[Tensor, "batch rows cols"] | None]:
+        """Return the raw parameters at the cells, estimate after estimate, and the centre logits."""
         features = self.detector.features(image)
         logits = self.detector.center_head(features) if self.with_center else None
-        return self.detector.parameter_head.at_cells(features, cell), logits
+        return self.detector.channels_at(features, cell), logits

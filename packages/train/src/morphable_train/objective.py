@@ -69,7 +69,7 @@ class Objective(nn.Module):
 
     def forward(
         self,
-        channels: Float[Tensor, "batch top channels"],
+        channels: tuple[Float[Tensor, "batch top channels"], ...],
         center_logits: Float[Tensor, "batch rows cols"] | None,
         batch: Batch,
         cells: CellTargets,
@@ -79,19 +79,23 @@ class Objective(nn.Module):
         """Return the weighted terms by name; their sum is minimised.
 
         Args:
-            channels: The parameter head's raw output at the cells.
+            channels: Raw parameters at the cells, estimate after estimate; the last is the network's answer.
             center_logits: The centre head's output; None without a centre loss.
             batch: Pictures and faces.
             cells: Which cell describes which face.
             counts: Totals of the step that sums are divided by.
             photometric: Compare colours in this step.
         """
-        where = cells.valid
-        predicted = FaceParameters.from_cells(
-            channels.float()[where], cells.cell_px()[where], batch.size_hw, self.layout
-        )
+        where, cell_px = cells.valid, cells.cell_px()
         truth = batch.faces.select(cells.face[where])
-        terms = self._exact_terms(predicted, truth, batch.size_hw) | self._weak_terms(predicted, truth, batch.size_hw)
+        *earlier, predicted = (
+            FaceParameters.from_cells(estimate.float()[where], cell_px[where], batch.size_hw, self.layout)
+            for estimate in channels
+        )
+        terms = self._geometric_terms(predicted, truth, batch.size_hw)
+        if earlier:
+            each = [torch.stack(list(self._geometric_terms(e, truth, batch.size_hw).values())).sum() for e in earlier]
+            terms["first_estimate"] = self.config.first_estimate * torch.stack(each).sum()
         if photometric and (self.config.photometric > 0 or self.embedder is not None):
             owner = torch.arange(len(where), device=where.device)[:, None].expand_as(where)[where]
             terms |= self._color_terms(predicted, truth, batch, owner, cells.is_center[where])
@@ -100,6 +104,12 @@ class Objective(nn.Module):
             loss = center_focal_loss(center_logits.float(), cells.heatmap) * cells.is_center.sum().clamp(min=1)
             divided["center"] = self.config.center * loss / counts.centers.clamp(min=1.0)
         return divided
+
+    def _geometric_terms(
+        self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]
+    ) -> dict[str, Tensor]:
+        """Sums over the cells of all terms that need no colours."""
+        return self._exact_terms(predicted, truth, size_hw) | self._weak_terms(predicted, truth, size_hw)
 
     def _exact_terms(
         self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]

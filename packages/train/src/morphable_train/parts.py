@@ -1,6 +1,7 @@
 """The parts of a run, built from its configuration."""
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from morphable import MorphableModel, load, read_weights
 from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
 from morphable_losses import facenet_embedder
-from morphable_train.checkpoint import FORMAT, latest_checkpoint, read_checkpoint
+from morphable_train.checkpoint import FORMAT, differences, latest_checkpoint, read_checkpoint
 from morphable_train.config import TrainConfig
 from morphable_train.logs import plain
 from morphable_train.objective import Objective
@@ -51,7 +52,7 @@ def build_parts(config: TrainConfig) -> Parts:
     torch.manual_seed(config.run.seed)
     network = build_detector(config.detector, backbone_weights=config.backbone_weights)
     if config.initial is not None:
-        network.load_state_dict(read_network(config.initial, config.detector))
+        _start_from(network, config.initial)
     surface = SurfaceSample(model)
     embedder = facenet_embedder(config.loss.perception_weights) if config.loss.perception > 0 else None
     return Parts(model, surface, network, Objective(model, surface, layout, config.loss, embedder))
@@ -59,6 +60,8 @@ def build_parts(config: TrainConfig) -> Parts:
 
 def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
     """Read a network's averaged weights from a run, a checkpoint or a packaged weights file.
+
+    A file without refinement is accepted for a network with one, whose weights are then missing.
 
     Raises:
         FileNotFoundError: Nothing is there.
@@ -69,13 +72,26 @@ def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"initial must be a run, a checkpoint or a weights file, got {path}; check the path")
     with safe_open(path, framework="pt") as file:
-        is_checkpoint = (file.metadata() or {}).get("format") == FORMAT
-    if is_checkpoint:
-        return read_checkpoint(path, architecture(config))[0]["average"]
+        metadata = file.metadata() or {}
+    if metadata.get("format") == FORMAT:
+        found = json.loads(metadata.get("architecture", "{}"))
+        return read_checkpoint(path, _accepted(found, config))[0]["average"]
     info, state = read_weights(path)
-    if info.architecture != architecture(config):
+    different = differences(info.architecture, _accepted(info.architecture, config))
+    if different:
         raise ValueError(
-            f"initial must be of this run's architecture, got another in {path}; "
-            "use the detector configuration it was trained with"
+            f"initial must be of this run's architecture, got another in {path} "
+            f"(different: {', '.join(different)}); use the detector configuration it was trained with"
         )
     return state
+
+
+def _accepted(found: dict[str, Any], config: DetectorConfig) -> dict[str, Any]:
+    """Return what a file must hold to start a network."""
+    return architecture(config if found.get("refinement_width") else replace(config, refinement_width=0))
+
+
+def _start_from(network: FaceDetector, path: Path) -> None:
+    """Load first weights; a refinement that they lack stays as it is built, and changes nothing."""
+    own = {name: value for name, value in network.state_dict().items() if name.startswith("refinement.")}
+    network.load_state_dict(own | read_network(path, network.config))

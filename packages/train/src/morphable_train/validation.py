@@ -34,8 +34,8 @@ _OUTER_EYES = (36, 45)
 class CellNetwork(Protocol):
     """A network that predicts faces at given cells."""
 
-    def __call__(self, image: Tensor, cell: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the raw parameters at the cells, and the centre logits."""
+    def __call__(self, image: Tensor, cell: Tensor) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """Return the raw parameters at the cells, the best estimate last, and the centre logits."""
         ...
 
 
@@ -134,7 +134,7 @@ def predict(
     parts = []
     for part in images.split(_BATCH):
         index = torch.full((len(part), 1), cell, device=device)
-        channels = network(part.to(device).float() / 255.0, index)[0][:, 0].float()
+        channels = network(part.to(device).float() / 255.0, index)[0][-1][:, 0].float()
         px = torch.full((len(part), 2), (cells // 2 + 0.5) * STRIDE_PX, device=device)
         parts.append(FaceParameters.from_cells(channels, px, (side, side), layout))
     names = vars(parts[0])

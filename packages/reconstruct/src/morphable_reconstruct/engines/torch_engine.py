@@ -47,7 +47,7 @@ class TorchEngine:
             logits = detector.center_head(features)
         centers = detector.centers(logits, top_k=top_k, min_score=min_score)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            channels = detector.parameter_head.at_cells(features, centers.cell)
+            channels = detector.channels_at(features, centers.cell)[-1]
         size_hw = (images.shape[2], images.shape[3])
         parameters = FaceParameters.from_cells(channels.float(), centers.xy_px, size_hw, detector.config.layout)
         return Detections(parameters, centers.score, centers.xy_px, centers.valid)

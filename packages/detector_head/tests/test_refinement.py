@@ -1,0 +1,107 @@
+"""The second look: where it samples, that it starts as no change, what its gradient reaches."""
+
+import pytest
+import roma
+import torch
+
+from morphable_detector_head import DetectorConfig, FaceParameters, ParameterLayout, build_detector
+from morphable_detector_head.refinement import Refinement, face_grid, sample_features
+
+LAYOUT = ParameterLayout(num_identity=3, num_expression=2, num_albedo=2)
+CONFIG = DetectorConfig(
+    backbone="mobilenet_v3_small", width=16, center_width=8, parameter_width=16, refinement_width=12, layout=LAYOUT
+)
+
+
+def estimate(batch: int = 2, top: int = 3) -> FaceParameters:
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(batch, top, *shape, generator=generator, dtype=torch.float64)
+
+    return FaceParameters(
+        identity=normal(3),
+        expression=normal(2),
+        albedo=normal(2),
+        rotation=roma.rotvec_to_rotmat(normal(3) * 0.5),
+        translation=normal(3) * 0.2 + torch.tensor([0.0, 0.0, 2.0]),
+        illumination=normal(9, 3),
+    )
+
+
+def detector():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_detector(CONFIG)
+
+
+def pictures(batch: int) -> torch.Tensor:
+    return torch.rand(batch, 3, 96, 64, generator=torch.Generator().manual_seed(1))
+
+
+def test_points_are_placed_by_the_shared_camera():
+    faces = estimate()
+    placed = Refinement(4, 8, LAYOUT.num_channels).double().place(faces)
+    flip = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
+    for row in range(2):
+        for entry in range(3):
+            cam = face_grid().double() @ faces.rotation[row, entry].mT @ flip + faces.translation[row, entry]
+            torch.testing.assert_close(placed[row, entry], 1015.0 * cam[:, :2] / cam[:, 2:])
+
+
+def test_the_grid_lies_on_the_front_of_a_face():
+    grid = face_grid().view(7, 7, 3)
+    assert torch.equal(grid[..., 2].argmax(1), torch.full((7,), 3))
+    assert bool((grid[:-1, :, 1] > grid[1:, :, 1]).all())
+    torch.testing.assert_close(grid[:, :, 0], -grid.flip(1)[:, :, 0])
+
+
+def test_sampling_a_linear_map_gives_its_values_and_nothing_outside():
+    """Cell (row, col) has its centre at pixel (8 col + 4, 8 row + 4)."""
+    y, x = torch.meshgrid(torch.arange(6) * 8.0 + 4, torch.arange(10) * 8.0 + 4, indexing="ij")
+    features = torch.stack([x, y])[None]
+    points = torch.tensor([[12.0, 20.0], [40.0, 24.0], [75.5, 43.0], [300.0, 20.0]])
+    sampled = sample_features(features, (points - torch.tensor([40.0, 24.0]))[None, None]).view(4, 2)
+    torch.testing.assert_close(sampled[:3], points[:3])
+    assert float(sampled[3].abs().max()) == 0.0
+
+
+def test_a_fresh_refinement_changes_nothing():
+    network = detector().eval()
+    with torch.no_grad():
+        first, refined = network.channels_at(network.features(pictures(2)), torch.tensor([[3, 40], [90, 0]]))
+    assert torch.equal(first, refined)
+
+
+def test_a_trained_refinement_is_what_is_detected():
+    network = detector().eval()
+    torch.nn.init.normal_(network.refinement.output.bias)
+    cell = torch.tensor([[3, 40]])
+    with torch.no_grad():
+        first = network.channels_at(network.features(pictures(1)), cell)[0]
+        predicted = network(pictures(1), cell)
+        found = network.detect(pictures(1), top_k=1, min_score=0.0)
+        index = ((found.center_px[0, 0] - 4) / 8).long()
+        same = network(pictures(1), (index[1] * 8 + index[0]).view(1, 1))
+    torch.testing.assert_close(predicted.channels - first, network.refinement.output.bias.expand(1, 2, -1))
+    torch.testing.assert_close(found.parameters.identity, same.parameters.identity)
+
+
+def test_the_correction_trains_features_and_itself_but_not_the_first_estimate():
+    network = detector().train()
+    torch.nn.init.normal_(network.refinement.output.weight)
+    network.channels_at(network.features(pictures(2)), torch.tensor([[3], [9]]))[1].square().sum().backward()
+    assert all(p.grad is None for p in network.parameter_head.parameters())
+    assert all(p.grad is not None for p in network.refinement.parameters())
+    assert float(network.aggregation.lateral3.weight.grad.abs().sum()) > 0
+
+
+def test_a_face_behind_the_camera_is_placed_without_numbers_that_are_not_finite():
+    faces = estimate()
+    faces.translation[..., 2] = -1.0
+    assert bool(Refinement(4, 8, LAYOUT.num_channels).double().place(faces).isfinite().all())
+
+
+def test_a_negative_width_is_refused():
+    with pytest.raises(ValueError, match="refinement_width must be at least 0, got -1"):
+        DetectorConfig(refinement_width=-1)
