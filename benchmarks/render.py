@@ -11,52 +11,23 @@ import math
 import os
 import platform
 import resource
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 
 import numba
 import torch
+from first_picture import first_picture, later_start
+from timing import ratio, timings
 from torch import Tensor
 
 import morphable
 import morphable_render as mr
 
 ROWS: list[tuple[str, str, str]] = []
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Milliseconds of a task over its repetitions."""
-
-    median: float
-    best: float
-    """What a quiet machine would show: other programs can only add to it."""
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ms (best {self.best:.2f})"
-
-    def per_face(self, faces: int) -> str:
-        """Give both numbers per face."""
-        return f"{self.median / faces:.1f} ms/face (best {self.best / faces:.1f})"
-
-
-def timings(*tasks: Callable[[], object], repeats: int) -> list[Timing]:
-    """Run the tasks in turn, so that they meet the same conditions."""
-    times: list[list[float]] = [[] for _ in tasks]
-    for task in tasks:
-        task()
-    for _ in range(repeats):
-        for task, kept in zip(tasks, times, strict=True):
-            start = time.perf_counter()
-            task()
-            kept.append((time.perf_counter() - start) * 1e3)
-    return [Timing(statistics.median(kept), min(kept)) for kept in times]
 
 
 def bulged_grid(side: int = 189) -> tuple[Tensor, Tensor]:
@@ -126,11 +97,6 @@ def arithmetic(steps: int) -> float:
     for _ in range(steps):
         value = 3.9 * value * (1.0 - value)
     return value
-
-
-def ratio(slow: Timing, fast: Timing) -> str:
-    """Say how many times faster the second is."""
-    return f"{slow.median / fast.median:.2f} x (best {slow.best / fast.best:.2f} x)"
 
 
 class Training:
@@ -240,33 +206,6 @@ def costs(repeats: int) -> None:
         ROWS.append((name, result, "< 1500 MiB" if case == (16, 512, 1, 1.0) else ""))
 
 
-def start(repeats: int) -> None:
-    """Time from the end of the imports to the first picture, in fresh processes that find compiled kernels on disk."""
-    command = [sys.executable, __file__, "--first-picture"]
-    outputs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(1 + repeats)]
-    runs = [json.loads(output) for output in outputs[1:]]  # the first one may compile
-    wall, cpu = (sorted(times) for times in zip(*runs[1:], strict=True))
-    result = f"{statistics.median(wall):.2f} s (best {wall[0]:.2f}), {cpu[0]:.2f} s of processor"
-    ROWS.append(("later start of a program: load `open`, decode, first picture of 512x512", result, "<= 0.3 s"))
-
-
-def first_picture() -> None:
-    """Print as JSON: seconds and seconds of processor for a program's first picture, the model's loading included."""
-    begin = time.perf_counter(), time.process_time()
-    model = morphable.load("open")
-    with torch.no_grad():
-        shape = model.decode_shape(torch.zeros(1, model.num_identity), torch.zeros(1, model.num_expression))
-        mr.render_faces(
-            mr.camera_from_model(shape, torch.eye(3)[None], torch.tensor([[0.0, 0.0, 0.7]])),
-            model.triangles,
-            model.decode_albedo(torch.zeros(1, model.num_albedo)),
-            illumination=torch.zeros(1, 9, 3),
-            focal_px=mr.GLOBAL_FOCAL_PX,
-            background=torch.ones(512, 512, 3),
-        )
-    print(json.dumps([time.perf_counter() - begin[0], time.process_time() - begin[1]]))
-
-
 def one_case(faces: int, size: int, per_image: int, fill: float, repeats: int) -> None:
     """Print as JSON: ms of processor per step, MiB grown and in all, pixels."""
     torch.set_num_threads(1)
@@ -316,7 +255,7 @@ def main(argv: list[str] | None = None) -> int:
         one_case(int(faces), int(size), int(per_image), fill, options.repeats)
         return 0
     parts = {
-        "start": lambda n: start(max(n // 10, 2)),
+        "start": lambda n: ROWS.append(later_start([sys.executable, __file__, "--first-picture"], max(n // 10, 2))),
         "costs": lambda n: costs(max(n // 20, 2)),
         "rasterizer": rasterizer,
         "cuda": cuda,
