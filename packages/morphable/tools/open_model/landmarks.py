@@ -2,10 +2,10 @@
 
 Picked on pictures of the mean face (front, 45 and 90 degrees): eyes and lips follow the mesh's own edge loops, brows
 lie on the upper half of the drawn brow; mouth corners, brow ends and canthi were then shifted by the mean residual of
-fits to real faces. The ridge of the nose, the outer brow ends and the upper lip lie where annotators of photographs
-put them on average: the projected points of synthetic people were compared with Helen's and AFLW2000's mean shapes
-(the tip of the nose stood 4 mm too low, which Basel's and ICT-FaceKit's points confirm). The jaw line is the true 3D
-edge of the jaw up to the front of the ears, between the lines of Basel's and ICT-FaceKit's 68 points.
+fits to real faces. The ridge of the nose, the outer brow ends and the upper lip lie near where annotators of
+photographs put them on average: the projected points of synthetic people were compared with Helen's and AFLW2000's mean
+shapes (`benchmarks/landmark_placement.py` prints what is left). The jaw line is the true 3D edge of the jaw up to the
+front of the ears, between the lines of Basel's and ICT-FaceKit's 68 points.
 """
 
 import numpy as np
