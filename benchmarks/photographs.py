@@ -38,6 +38,8 @@ class PhotographsConfig:
     """Names of the sets."""
     size_px: int | None = None
     """Long side of the network's input; by default what the weights file says."""
+    min_score: float | None = None
+    """Faces below this probability are dropped; by default what the weights file says."""
     markdown: Path | None = None
     """File for the table."""
 
@@ -45,7 +47,7 @@ class PhotographsConfig:
 def main() -> None:
     """Reconstruct, then print the table."""
     config = tyro.cli(PhotographsConfig)
-    options = ReconstructConfig() if config.size_px is None else ReconstructConfig(size_px=config.size_px)
+    options = ReconstructConfig(size_px=config.size_px, min_score=config.min_score)
     reconstructor = Reconstructor(config.weights, config=options)
     for name in config.sets:
         run_config = RunConfig(
