@@ -1,26 +1,37 @@
 """Print how many scenes and faces per second `morphable-synth generate` makes, after its caches are warm.
 
     python packages/synth/tools/throughput.py --assets ../shared/data
+    python packages/synth/tools/throughput.py --assets ../shared/data --kinds single --profile
 
 Every worker is a process of its own, renders scenes without being timed until the assets are in memory, waits for the
 others, and then renders and encodes for the given time: what `generate` does, but for writing the shard.
+`--profile` renders in this process instead and lists the functions that take most of its processor time.
 """
 
+import cProfile
 import multiprocessing
 import os
+import pstats
 import sys
 import time
 from dataclasses import dataclass, replace
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
 from morphable_synth import SceneConfig, render_scene, sample_scene
 from morphable_synth.shards import files_of
 
-_SERIES = {"single faces, 224 px": ("single", 224), "groups of 1-10 people, 512 px": ("group", 512)}
+Kind = Literal["single", "group"]
+_SERIES: dict[Kind, tuple[str, int]] = {
+    "single": ("single faces, 224 px", 224),
+    "group": ("groups of 1-10 people, 512 px", 512),
+}
+_PROFILED = 40
+"""Scenes that are profiled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +46,10 @@ class ThroughputConfig:
     """Time per kind of scene."""
     warm_up: int = 80
     """Scenes of each worker that are not timed."""
+    kinds: tuple[Kind, ...] = ("single", "group")
+    """What is rendered."""
+    profile: bool = False
+    """List where processor time goes, instead of timing."""
 
 
 def work(config: ThroughputConfig, scenes: SceneConfig, seed: int, ready: Barrier, out: "Queue[list[float]]") -> None:
@@ -69,15 +84,34 @@ def measure(config: ThroughputConfig, scenes: SceneConfig) -> str:
     return f"{count:.2f} scenes/s, {faces:.2f} faces/s, {1000 * cpu:.0f} ms of processor time per scene"
 
 
+def profile(config: ThroughputConfig, scenes: SceneConfig) -> str:
+    """Render the same scenes twice in this process; return the second time's profile by own time."""
+    import torch
+
+    torch.set_num_threads(1)
+    profiler = cProfile.Profile(time.process_time)
+    for warm in (False, True):
+        if warm:
+            profiler.enable()
+        for index in range(_PROFILED):
+            files_of(render_scene(sample_scene(0, index, scenes)))
+    profiler.disable()
+    stats = pstats.Stats(profiler)
+    own = sorted(((row[2], name) for name, row in stats.stats.items()), reverse=True)[:14]
+    lines = [f"{1000 * spent / _PROFILED:8.1f} ms  {Path(file).name} {name}" for spent, (file, _, name) in own]
+    return "\n".join([f"{1000 * stats.total_tt / _PROFILED:.1f} ms per scene, of which", *lines])
+
+
 def main() -> int:
-    """Time single faces and groups."""
+    """Time or profile single faces and groups."""
     config = tyro.cli(ThroughputConfig)
     level = SceneConfig() if config.assets is None else SceneConfig(level="makehuman", assets=config.assets)
     load = f", load average {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
     sys.stdout.write(f"{config.workers} workers on {os.cpu_count()} cores{load}, {level.level} assets\n")
-    for name, (layout, size) in _SERIES.items():
-        scenes = replace(level, layout=layout, size_px=size)
-        sys.stdout.write(f"{name}: {measure(config, scenes)}\n")
+    for kind in config.kinds:
+        name, size = _SERIES[kind]
+        scenes = replace(level, layout=kind, size_px=size)
+        sys.stdout.write(f"{name}: {(profile if config.profile else measure)(config, scenes)}\n")
         sys.stdout.flush()
     return 0
 

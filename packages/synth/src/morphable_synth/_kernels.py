@@ -10,6 +10,10 @@ from morphable_synth._compiled import compiled, per_pixel
 NEAR_M = 0.1
 """Triangles with a corner nearer than this are not drawn."""
 MIN_AREA_PX2 = 1e-6
+MIN_STEP, ROUNDING_PX = 1e-9, 1e-3
+"""Weights that change less per pixel do not narrow a row; what is narrowed keeps this margin."""
+FEW_PX = 3
+"""Rows shorter than one more than this are not worth narrowing."""
 
 
 @compiled
@@ -55,6 +59,45 @@ def barycentric(ax, ay, bx, by, cx, cy, inverse_area, x, y):  # type: ignore[no-
     return u, v, 1.0 - u - v
 
 
+@per_pixel
+def _narrowed(first, last, x0, weight, step):  # type: ignore[no-untyped-def]
+    """The pixels ``first`` to ``last`` of a row without those where a weight must be negative.
+
+    It is ``weight`` at pixel ``x0`` and grows by ``step`` per pixel.
+    """
+    if abs(step) < MIN_STEP:
+        return first, last
+    root = min(max(-weight / step, -1.0), last - x0 + 1.0)
+    if step > 0.0:
+        return max(first, x0 + math.ceil(root - ROUNDING_PX)), last
+    return first, min(last, x0 + math.floor(root + ROUNDING_PX))
+
+
+@per_pixel
+def row_span(ax, ay, bx, by, cx, cy, inverse_area, x0, x1, y):  # type: ignore[no-untyped-def]
+    """First and last pixel of a row that can lie in a triangle, of those from ``x0`` to ``x1``."""
+    if x1 - x0 < FEW_PX:
+        return x0, x1
+    u, v, w = barycentric(ax, ay, bx, by, cx, cy, inverse_area, x0, y)
+    first, last = _narrowed(x0, x1, x0, u, (by - cy) * inverse_area)
+    first, last = _narrowed(first, last, x0, v, (cy - ay) * inverse_area)
+    return _narrowed(first, last, x0, w, (ay - by) * inverse_area)
+
+
+@compiled
+def reaching(xyz_cam, triangles, focal_px, size_px):  # type: ignore[no-untyped-def]
+    """Which triangles are not wholly beyond one side of a square picture."""
+    beyond = np.empty(len(xyz_cam), np.uint8)
+    for i in range(len(xyz_cam)):
+        scale = focal_px / max(xyz_cam[i, 2], 1e-3)
+        x, y = xyz_cam[i, 0] * scale + 0.5 * size_px, xyz_cam[i, 1] * scale + 0.5 * size_px
+        beyond[i] = (x <= 0.0) + 2 * (x >= size_px) + 4 * (y <= 0.0) + 8 * (y >= size_px)
+    out = np.empty(len(triangles), np.bool_)
+    for t in range(len(triangles)):
+        out[t] = beyond[triangles[t, 0]] & beyond[triangles[t, 1]] & beyond[triangles[t, 2]] == 0
+    return out
+
+
 @compiled
 def rasterize(screen, triangles, selected, zbuffer, owner):  # type: ignore[no-untyped-def]
     """Draw the selected triangles into a z-buffer of inverse depth; ``owner`` gets the nearest triangle's number."""
@@ -68,7 +111,8 @@ def rasterize(screen, triangles, selected, zbuffer, owner):  # type: ignore[no-u
         y0, y1 = span(ay, by, cy, rows)
         inv = 1.0 / area
         for y in range(y0, y1 + 1):
-            for x in range(x0, x1 + 1):
+            xa, xb = row_span(ax, ay, bx, by, cx, cy, inv, x0, x1, y)
+            for x in range(xa, xb + 1):
                 u, v, w = barycentric(ax, ay, bx, by, cx, cy, inv, x, y)
                 if u < 0.0 or v < 0.0 or w < 0.0:
                     continue
@@ -80,10 +124,14 @@ def rasterize(screen, triangles, selected, zbuffer, owner):  # type: ignore[no-u
 
 @compiled
 def level_of_detail(soup: Soup, texels: Texels, screen, selected, lod):  # type: ignore[no-untyped-def]
-    """Write the mip level of each selected triangle's texture, from its area on the texture and in the picture."""
+    """Write the mip levels of each selected triangle's texture and detail texture.
+
+    They follow from the triangle's area on the texture and in the picture. The two textures have one layout, so that
+    their levels differ by the ratio of their sizes.
+    """
     for q in range(len(selected)):
         t = selected[q]
-        texture = soup.texture[soup.material[t]]
+        texture, detail = soup.texture[soup.material[t]], soup.detail_texture[soup.material[t]]
         if texture < 0:
             continue
         uv = soup.corner_uv
@@ -92,12 +140,14 @@ def level_of_detail(soup: Soup, texels: Texels, screen, selected, lod):  # type:
             uv[t, 2, 0] - uv[t, 0, 0]
         )
         size = texels.levels[texture, 0, 1] * texels.levels[texture, 0, 2]
-        lod[t] = 0.5 * math.log2(max(abs(covered) * size, 1e-9) / max(abs(area), MIN_AREA_PX2))
+        lod[t, 0] = 0.5 * math.log2(max(abs(covered) * size, 1e-9) / max(abs(area), MIN_AREA_PX2))
+        if detail >= 0:
+            lod[t, 1] = lod[t, 0] + math.log2(float(texels.levels[detail, 0, 1]) / texels.levels[texture, 0, 1])
 
 
 @per_pixel
-def fetch(texels: Texels, texture, u, v, lod, out):  # type: ignore[no-untyped-def]
-    """Bilinear texture value (0..255, RGBA) at the nearest mip level."""
+def fetch(texels: Texels, texture, u, v, lod, channels, out):  # type: ignore[no-untyped-def]
+    """Bilinear texture value (0..255; the first ``channels`` of RGBA) at the nearest mip level."""
     level = min(max(int(lod + 0.5), 0), texels.levels.shape[1] - 1)
     offset, width, height = (
         texels.levels[texture, level, 0],
@@ -118,7 +168,7 @@ def fetch(texels: Texels, texture, u, v, lod, out):  # type: ignore[no-untyped-d
         offset + yb * width + xa,
         offset + yb * width + xb,
     )
-    for ch in range(4):
+    for ch in range(channels):
         out[ch] = (
             w00 * texels.pixels[i00, ch]
             + w01 * texels.pixels[i01, ch]
@@ -128,8 +178,11 @@ def fetch(texels: Texels, texture, u, v, lod, out):  # type: ignore[no-untyped-d
 
 
 @compiled
-def cover(soup: Soup, texels: Texels, screen, lod, ordered, zbuffer, amount, coverer):  # type: ignore[no-untyped-def]
-    """Gather the opacity of the triangles, farthest first, over the opaque surfaces, and which one covers last."""
+def cover(soup: Soup, texels: Texels, screen, lod, ordered, zbuffer, enough, amount, coverer):  # type: ignore[no-untyped-def]
+    """Gather the opacity of the triangles, nearest first, before the opaque surfaces, and the nearest that covers.
+
+    Pixels where a triangle covers and the opacity is ``enough`` are left as they are.
+    """
     texel = np.empty(4, np.float32)
     rows, cols = zbuffer.shape
     for q in range(len(ordered)):
@@ -142,9 +195,10 @@ def cover(soup: Soup, texels: Texels, screen, lod, ordered, zbuffer, amount, cov
         m = soup.material[t]
         texture, bias, inv = soup.texture[m], soup.depth_bias_m[m], 1.0 / area
         for y in range(y0, y1 + 1):
-            for x in range(x0, x1 + 1):
+            xa, xb = row_span(ax, ay, bx, by, cx, cy, inv, x0, x1, y)
+            for x in range(xa, xb + 1):
                 u, v, w = barycentric(ax, ay, bx, by, cx, cy, inv, x, y)
-                if u < 0.0 or v < 0.0 or w < 0.0:
+                if u < 0.0 or v < 0.0 or w < 0.0 or (coverer[y, x] >= 0 and amount[y, x] >= enough):
                     continue
                 u, v, w = u * az, v * bz, w * cz
                 depth = u + v + w
@@ -155,10 +209,10 @@ def cover(soup: Soup, texels: Texels, screen, lod, ordered, zbuffer, amount, cov
                     uv = soup.corner_uv
                     s = (u * uv[t, 0, 0] + v * uv[t, 1, 0] + w * uv[t, 2, 0]) / depth
                     r = (u * uv[t, 0, 1] + v * uv[t, 1, 1] + w * uv[t, 2, 1]) / depth
-                    fetch(texels, texture, s, r, lod[t], texel)
+                    fetch(texels, texture, s, r, lod[t, 0], 4, texel)
                     alpha = min(texel[3] * soup.alpha_gain[m] / 255.0, 1.0)
-                amount[y, x] = alpha + (1.0 - alpha) * amount[y, x]
-                if alpha > 0.3:
+                amount[y, x] += alpha * (1.0 - amount[y, x])
+                if alpha > 0.3 and coverer[y, x] < 0:
                     coverer[y, x] = t
 
 

@@ -1,4 +1,4 @@
-"""Compiled kernels: deferred shading of opaque surfaces, blending of transparent ones."""
+"""Compiled kernels: blending of transparent surfaces, deferred shading of the opaque ones behind them."""
 
 import math
 
@@ -6,20 +6,23 @@ import numpy as np
 
 from morphable_synth._arrays import Light, Scratch, Soup, Texels
 from morphable_synth._compiled import per_pixel
-from morphable_synth._kernels import barycentric, corners, fetch, span
+from morphable_synth._kernels import barycentric, corners, fetch, row_span, span
+
+MIN_SHOWN = 1.0 / 4096.0
+"""Surfaces of which less shows through those before them are not shaded."""
 
 
 @per_pixel
 def _mirror(light: Light, rough, x, y, z, out):  # type: ignore[no-untyped-def]
     """Prefiltered radiance from a camera-frame direction."""
     m = light.env_from_cam
-    ex = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z
-    ey = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z
-    ez = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z
+    ex = np.float32(m[0, 0] * x + m[0, 1] * y + m[0, 2] * z)  # single precision: the inverse functions cost half
+    ey = np.float32(m[1, 0] * x + m[1, 1] * y + m[1, 2] * z)
+    ez = np.float32(m[2, 0] * x + m[2, 1] * y + m[2, 2] * z)
     levels, rows, cols, _ = light.mirror.shape
     level = min(max(int(rough + 0.5), 0), levels - 1)
     col = (math.atan2(ex, -ez) * (0.5 / math.pi) + 0.5) * cols - 0.5
-    row = math.acos(min(max(ey, -1.0), 1.0)) * (rows / math.pi) - 0.5
+    row = math.acos(min(max(ey, np.float32(-1.0)), np.float32(1.0))) * (rows / math.pi) - 0.5
     c0, r0 = math.floor(col), math.floor(row)
     fc, fr = np.float32(col - c0), np.float32(row - r0)
     ca, cb = c0 % cols, (c0 + 1) % cols
@@ -36,7 +39,7 @@ def _textured(soup: Soup, texels: Texels, m, t, u, v, w, lod, texel, out):  # ty
     uv = soup.corner_uv
     s = u * uv[t, 0, 0] + v * uv[t, 1, 0] + w * uv[t, 2, 0]
     r = u * uv[t, 0, 1] + v * uv[t, 1, 1] + w * uv[t, 2, 1]
-    fetch(texels, soup.texture[m], s, r, lod, texel)
+    fetch(texels, soup.texture[m], s, r, lod[t, 0], 4, texel)
     alpha = min(texel[3] * soup.alpha_gain[m] / 255.0, 1.0)
     for ch in range(3):
         low = min(int(texel[ch]), 254)
@@ -45,11 +48,9 @@ def _textured(soup: Soup, texels: Texels, m, t, u, v, w, lod, texel, out):  # ty
     gloss = 1.0
     detail = soup.detail_texture[m]
     if detail >= 0:
-        # the two textures have one layout: their levels differ by the ratio of their sizes
-        ratio = float(texels.levels[detail, 0, 1]) / texels.levels[soup.texture[m], 0, 1]
-        fetch(texels, detail, s, r, lod + math.log2(ratio), texel)
+        fetch(texels, detail, s, r, lod[t, 1], 1, texel)
         stops = (texel[0] - 128.0) * soup.detail_mix[m] / 64.0
-        factor = math.exp2(stops)
+        factor = math.exp2(np.float32(stops))
         for ch in range(3):
             out[ch] *= factor
         gloss = factor * factor * factor
@@ -105,28 +106,8 @@ def _shaded(soup: Soup, light: Light, texels: Texels, t, u, v, w, lod, scratch: 
 
 
 @per_pixel
-def shade_opaque(soup: Soup, light: Light, texels: Texels, screen, lod, owner, color, transmittance, scratch):  # type: ignore[no-untyped-def]
-    """Colour every pixel that has an owner; its background no longer shows."""
-    out = scratch.color
-    rows, cols = owner.shape
-    for y in range(rows):
-        for x in range(cols):
-            t = owner[y, x]
-            if t < 0:
-                continue
-            ax, ay, az, bx, by, bz, cx, cy, cz, area = corners(screen, soup.triangles, t)
-            u, v, w = barycentric(ax, ay, bx, by, cx, cy, 1.0 / area, x, y)
-            u, v, w = u * az, v * bz, w * cz
-            inverse = 1.0 / (u + v + w)
-            _shaded(soup, light, texels, t, u * inverse, v * inverse, w * inverse, lod[t], scratch)
-            for ch in range(3):
-                color[y, x, ch] = out[ch]
-            transmittance[y, x] = 0.0
-
-
-@per_pixel
 def blend(soup: Soup, light: Light, texels: Texels, screen, lod, ordered, zbuffer, color, transmittance, scratch):  # type: ignore[no-untyped-def]
-    """Blend the triangles, farthest first, over what is drawn."""
+    """Put the triangles, nearest first, behind what is drawn; what no longer shows is left out."""
     out = scratch.color
     rows, cols = transmittance.shape
     for q in range(len(ordered)):
@@ -138,18 +119,40 @@ def blend(soup: Soup, light: Light, texels: Texels, screen, lod, ordered, zbuffe
         y0, y1 = span(ay, by, cy, rows)
         bias, inv = soup.depth_bias_m[soup.material[t]], 1.0 / area
         for y in range(y0, y1 + 1):
-            for x in range(x0, x1 + 1):
+            xa, xb = row_span(ax, ay, bx, by, cx, cy, inv, x0, x1, y)
+            for x in range(xa, xb + 1):
                 u, v, w = barycentric(ax, ay, bx, by, cx, cy, inv, x, y)
-                if u < 0.0 or v < 0.0 or w < 0.0:
+                if u < 0.0 or v < 0.0 or w < 0.0 or transmittance[y, x] < MIN_SHOWN:
                     continue
                 u, v, w = u * az, v * bz, w * cz
                 depth = u + v + w
                 if depth <= zbuffer[y, x] * (1.0 - bias * depth):
                     continue
                 inverse = 1.0 / depth
-                alpha = _shaded(soup, light, texels, t, u * inverse, v * inverse, w * inverse, lod[t], scratch)
+                alpha = _shaded(soup, light, texels, t, u * inverse, v * inverse, w * inverse, lod, scratch)
                 if alpha < 0.01:
                     continue
                 for ch in range(3):
-                    color[y, x, ch] = alpha * out[ch] + (1.0 - alpha) * color[y, x, ch]
+                    color[y, x, ch] += transmittance[y, x] * alpha * out[ch]
                 transmittance[y, x] *= 1.0 - alpha
+
+
+@per_pixel
+def shade_opaque(soup: Soup, light: Light, texels: Texels, screen, lod, owner, color, transmittance, scratch):  # type: ignore[no-untyped-def]
+    """Put the owners of the pixels behind what is drawn; the background shows there no longer."""
+    out = scratch.color
+    rows, cols = owner.shape
+    for y in range(rows):
+        for x in range(cols):
+            t = owner[y, x]
+            if t < 0:
+                continue
+            if transmittance[y, x] >= MIN_SHOWN:
+                ax, ay, az, bx, by, bz, cx, cy, cz, area = corners(screen, soup.triangles, t)
+                u, v, w = barycentric(ax, ay, bx, by, cx, cy, 1.0 / area, x, y)
+                u, v, w = u * az, v * bz, w * cz
+                inverse = 1.0 / (u + v + w)
+                _shaded(soup, light, texels, t, u * inverse, v * inverse, w * inverse, lod, scratch)
+                for ch in range(3):
+                    color[y, x, ch] += transmittance[y, x] * out[ch]
+            transmittance[y, x] = 0.0

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from morphable_synth._compiled import compiled, per_pixel
-from morphable_synth._kernels import barycentric, corners, span
+from morphable_synth._kernels import barycentric, corners, row_span, span
 
 NORMAL_OFFSET_M = 0.003
 """Shadow tests start this far outside the surface, against self-shadowing of coarse maps."""
@@ -46,7 +46,8 @@ def shadow_map(xyz, triangles, center, radius_m, frame, out):  # type: ignore[no
             continue
         inv = 1.0 / area
         for y in range(y0, y1 + 1):
-            for x in range(x0, x1 + 1):
+            xa, xb = row_span(ax, ay, bx, by, cx, cy, inv, x0, x1, y)
+            for x in range(xa, xb + 1):
                 u, v, w = barycentric(ax, ay, bx, by, cx, cy, inv, x, y)
                 if u >= 0.0 and v >= 0.0 and w >= 0.0:
                     height = u * az + v * bz + w * cz
@@ -58,6 +59,7 @@ def shadow_map(xyz, triangles, center, radius_m, frame, out):  # type: ignore[no
 def gather_light(  # type: ignore[no-untyped-def]
     xyz,
     normal,
+    seen,
     two_sided,
     wrap,
     directions,
@@ -71,19 +73,18 @@ def gather_light(  # type: ignore[no-untyped-def]
     irradiance,
     openness,
 ):
-    """Sum the lights at each vertex.
+    """Sum the lights at each vertex that is ``seen``.
 
     ``wrap`` (3) softens the terminator per channel, as light that travels under the skin does. ``maps`` may be empty
     (no shadows). ``ambient`` (3) arrives from everywhere, less in folds. ``irradiance`` is over pi; ``openness`` is the
-    unshadowed part of the light in front of the surface. Vertices that face away are left dark unless ``two_sided``.
+    unshadowed part of the light in front of the surface. Vertices that face away stay as they are unless ``two_sided``.
     """
     size = maps.shape[1]
     scale = 0.5 * size / radius_m if size > 0 else 0.0
     for i in range(len(xyz)):
+        if not seen[i]:
+            continue
         total, lit = 1e-6, 1e-6
-        for ch in range(3):
-            irradiance[i, ch] = 0.0
-        openness[i] = 0.0
         away = normal[i, 0] * xyz[i, 0] + normal[i, 1] * xyz[i, 1] + normal[i, 2] * xyz[i, 2]
         if not two_sided and away > AWAY * xyz[i, 2]:
             continue

@@ -199,9 +199,9 @@ def camera_view(
 ) -> Float[np.ndarray, "rows cols 3"]:
     """Look at the environment through the camera, as a background (linear light, bilinear)."""
     rows, cols = size_hw
-    x = (np.arange(cols) + 0.5 - cols / 2) / focal_px
-    y = (np.arange(rows) + 0.5 - rows / 2) / focal_px
-    rays = np.stack([*np.meshgrid(x, y), np.ones((rows, cols))], -1) @ env_from_cam.T
+    x = (np.arange(cols, dtype=np.float32) + 0.5 - cols / 2) / focal_px
+    y = (np.arange(rows, dtype=np.float32) + 0.5 - rows / 2) / focal_px
+    rays = np.stack([*np.meshgrid(x, y), np.ones((rows, cols), np.float32)], -1) @ env_from_cam.T
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     height, width = environment.radiance.shape[:2]
     col = (np.arctan2(rays[..., 0], -rays[..., 2]) / (2 * np.pi) + 0.5) * width - 0.5

@@ -22,9 +22,7 @@ def sample_expression(rng: np.random.Generator, names: Sequence[str]) -> Float[n
     values = _merge(values, _lids(rng))
     values |= gaze_activations(rng.normal(0, 0.2), rng.normal(-0.03, 0.13))
     known = {name: value for name, value in _two_sided(rng, values).items() if name in names}
-    out = np.zeros(len(names), np.float32)
-    for name, value in known.items():
-        out[list(names).index(name)] = np.clip(value, 0.0, 1.0)
+    out = np.clip([known.get(name, 0.0) for name in names], 0.0, 1.0).astype(np.float32)
     others = [k for k, name in enumerate(names) if name not in _ARKIT and rng.random() < 0.12]
     out[others] = rng.uniform(0.1, 0.6, len(others))
     return out

@@ -64,9 +64,13 @@ def _surface(decoded: np.ndarray, landmarks: np.ndarray) -> Float[np.ndarray, "r
         & (radius > 0.045)
     )
     radius, around, level = radius[near], around[near], decoded[near, 1]
-    closeness = -(((angle[None, :, None] - around) / _REACH[0]) ** 2) - ((height[..., None] - level) / _REACH[1]) ** 2
-    reach = radius * (closeness > -2.0)
-    envelope = np.sort(reach, -1)[..., -3]  # the third largest: one stray vertex does not lift the cloth
+    envelope = np.empty((_ROWS, _COLUMNS))
+    for k in range(_COLUMNS):
+        turn = ((angle[k] - around) / _REACH[0]) ** 2
+        close = turn < 2.0
+        rise = ((height[:, k, None] - level[close]) / _REACH[1]) ** 2
+        reach = radius[close] * (turn[close] + rise < 2.0)
+        envelope[:, k] = np.partition(reach, -3)[:, -3]  # the third largest: one stray vertex does not lift the cloth
     envelope = np.where(envelope > 0, envelope, np.median(radius))
     for _ in range(3):
         padded = np.pad(envelope, 1, mode="edge")

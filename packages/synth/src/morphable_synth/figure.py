@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from morphable_synth.layers import vertex_normals
 from morphable_synth.library import Library
 from morphable_synth.scene import Person
 
@@ -26,6 +27,9 @@ class Figure:
     """The same with eyes looking ahead."""
     face_cam: Float[np.ndarray, "verts 3"]
     """The face as labelled: head pose alone, no bending of the neck."""
+    drawn_cam: Float[np.ndarray, "verts 3"]
+    """The face as drawn: the neck bent toward the shoulders."""
+    drawn_normal: Float[np.ndarray, "verts 3"]
 
     def pose(
         self, xyz: Float[np.ndarray, "points 3"], head_share: Float[np.ndarray, " points"] | float
@@ -36,16 +40,22 @@ class Figure:
     @property
     def pivot(self) -> Float[np.ndarray, "3"]:
         """Where the neck bends, model frame."""
-        return self.hm08[_EYE_VERTICES].mean(0) + _NECK_BELOW_EYES_M
+        return _pivot(self.hm08)
 
 
 def build_figure(library: Library, person: Person, decoded: Float[np.ndarray, "verts 3"]) -> Figure:
     """Put the base mesh around a decoded face and the face into the camera frame."""
     extension = library.hm08
-    hm08 = extension.vertices(person.identity, person.expression, decoded)
-    resting = extension.vertices(person.identity, np.zeros_like(person.expression), decoded)
+    resting = extension.resting(person.identity, decoded)
+    hm08 = extension.moved(resting, person.expression)
     face_cam = decoded @ (CAM_FROM_UP @ person.rotation_head).T + person.translation_m
-    return Figure(person, decoded, hm08, resting, np.asarray(face_cam, np.float32))
+    drawn_cam = pose_points(person, decoded, extension.head_neck_weight, _pivot(hm08))
+    normal = vertex_normals(drawn_cam, library.head_triangles)
+    return Figure(person, decoded, hm08, resting, np.asarray(face_cam, np.float32), drawn_cam, normal)
+
+
+def _pivot(hm08: np.ndarray) -> np.ndarray:
+    return np.asarray(hm08[_EYE_VERTICES].mean(0) + _NECK_BELOW_EYES_M)
 
 
 def pose_points(

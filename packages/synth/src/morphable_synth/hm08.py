@@ -45,21 +45,23 @@ class Hm08:
     head_uv: Float[np.ndarray, "uv_verts 2"]
     """MakeHuman's texture coordinates of the open model's UV vertices: u right, v down."""
 
-    def vertices(
-        self,
-        identity: Float[np.ndarray, " id"],
-        expression: Float[np.ndarray, " expr"],
-        decoded: Float[np.ndarray, "verts 3"],
+    def resting(
+        self, identity: Float[np.ndarray, " id"], decoded: Float[np.ndarray, "verts 3"]
     ) -> Float[np.ndarray, "hm08 3"]:
-        """Return the base mesh around a decoded face; vertices nobody needs are NaN."""
+        """Return the base mesh around a decoded face, lashes and eyes at rest; vertices nobody needs are NaN."""
         out = np.full((HM08_VERTICES, 3), np.nan, np.float32)
         out[self.body_index] = self.body_mean + np.tensordot(identity @ self.body_mix, self.body_basis, 1)
-        out[self.exact_index] = (
-            self.exact_mean
-            + np.tensordot(identity, self.exact_basis, 1)
-            + np.tensordot(expression, self.exact_expression, 1)
-        )
+        out[self.exact_index] = self.exact_mean + np.tensordot(identity, self.exact_basis, 1)
         out[self.head_index] = decoded[: len(self.head_index)]
+        return out
+
+    def moved(
+        self, resting: Float[np.ndarray, "hm08 3"], expression: Float[np.ndarray, " expr"]
+    ) -> Float[np.ndarray, "hm08 3"]:
+        """Return what `resting` gives with lashes and eyes moved by the expression."""
+        out = resting.copy()
+        out[self.exact_index] += np.tensordot(expression, self.exact_expression, 1)
+        out[self.head_index] = resting[self.head_index]
         return out
 
     def traits(self, identity: Float[np.ndarray, " id"]) -> Float[np.ndarray, "4"]:

@@ -11,7 +11,7 @@ from morphable_synth.figure import Figure
 from morphable_synth.library import Library
 from morphable_synth.parts import FIRST_COVERING_PART, part
 from morphable_synth.scene import GLOBAL_FOCAL_PX, Person, Scene
-from morphable_synth.soup import LitScene
+from morphable_synth.soup import Stage
 
 _VISIBLE_TOLERANCE_M = 0.006
 """A landmark counts as seen if nothing lies farther than this before it."""
@@ -28,7 +28,7 @@ class PixelLabels:
     """Nearest opaque triangle; -1 on the background."""
     seen: Int[np.ndarray, "rows cols"]
     """The same, but hair, beards and glasses that cover it by half or more instead of it."""
-    lit: LitScene
+    stage: Stage
 
 
 @dataclass(frozen=True)
@@ -143,10 +143,10 @@ def _person_labels(library: Library, people: list[Person]) -> dict[str, Any]:
 
 def _skin_pixels(library: Library, pixels: PixelLabels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Visible face skin, part, and person of each pixel."""
-    soup = pixels.lit.soup
+    soup = pixels.stage.soup
     shown = library.skin_triangle[library.head_kept]
     is_skin = np.zeros(len(soup.triangles) + 1, bool)
-    for start in pixels.lit.head_start:
+    for start in pixels.stage.head_start:
         is_skin[start : start + len(shown)] = shown
     parts = np.append(soup.part, part("background"))
     faces = np.append(soup.face, -1)
@@ -156,7 +156,7 @@ def _skin_pixels(library: Library, pixels: PixelLabels) -> tuple[np.ndarray, np.
 def _skin_alone(library: Library, face_cam: np.ndarray, size: int) -> float:
     """Pixels of a face's skin that would show, inside or outside the picture, if nothing else were there."""
     px = project(face_cam, size)
-    a, b, c = (px[library.head_triangles[library.skin_triangle][:, k]] for k in range(3))
+    a, b, c = (px[corner] for corner in library.skin_corners)
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     return float(np.maximum(-area, 0).sum() / 2)  # y points down: front-facing triangles run clockwise
 
@@ -167,6 +167,6 @@ def _visible(points_cam: np.ndarray, points_px: np.ndarray, pixels: PixelLabels)
     inside = (col >= 0) & (col < cols) & (row >= 0) & (row < rows)
     col, row = np.clip(col, 0, cols - 1), np.clip(row, 0, rows - 1)
     nearest = 1 / np.maximum(pixels.inverse_depth[row, col], 1e-6)
-    parts = np.append(pixels.lit.soup.part, 0)[pixels.seen[row, col]]
+    parts = np.append(pixels.stage.soup.part, 0)[pixels.seen[row, col]]
     covered = (pixels.seen[row, col] != pixels.owner[row, col]) & (parts >= FIRST_COVERING_PART)
     return np.asarray(inside & (points_cam[..., 2] < nearest + _VISIBLE_TOLERANCE_M) & ~covered)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from morphable_synth._kernels import accumulate_normals
+from morphable_synth._kernels import accumulate_normals, reaching
+from morphable_synth.patches import compacted
 
 SKIN_WRAP = (0.30, 0.14, 0.08)
 """How far light creeps past the terminator under the skin: red, green, blue."""
@@ -52,18 +53,16 @@ class Layer:
 
 def in_view(layer: Layer, size_px: int, focal_px: float) -> Layer:
     """Return the layer without the triangles that lie outside the picture, and without their vertices."""
-    depth = np.maximum(layer.xyz_cam[:, 2:], 1e-3)
-    px = layer.xyz_cam[:, :2] * (focal_px / depth) + size_px / 2
-    beyond = np.packbits(np.hstack([px <= 0, px >= size_px]), axis=1)[:, 0]
-    a, b, c = layer.triangles.T
-    seen = (beyond[a] & beyond[b] & beyond[c]) == 0
-    if seen.mean() > _KEEP_WHOLE or layer.keep_whole:
+    if layer.keep_whole:
         return layer
-    used, compact = np.unique(layer.triangles[seen], return_inverse=True)
+    seen = reaching(layer.xyz_cam, layer.triangles, focal_px, size_px)
+    if seen.mean() > _KEEP_WHOLE:
+        return layer
+    used, triangles = compacted(layer.triangles[seen])
     return replace(
         layer,
         xyz_cam=layer.xyz_cam[used],
-        triangles=compact.reshape(-1, 3).astype(np.int32),
+        triangles=triangles,
         corner_uv=None if layer.corner_uv is None else layer.corner_uv[seen],
         part=layer.part[seen] if isinstance(layer.part, np.ndarray) else layer.part,
         tint=layer.tint[used] if isinstance(layer.tint, np.ndarray) else layer.tint,

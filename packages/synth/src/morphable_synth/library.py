@@ -20,6 +20,8 @@ from morphable_synth.assets import (
 )
 from morphable_synth.environment import Environment, build_environment, read_radiance
 from morphable_synth.hm08 import Hm08, load_hm08
+from morphable_synth.parts import MODEL_PARTS, part
+from morphable_synth.patches import Patch, patch_of
 from morphable_synth.proxies import HM08_VERTICES, ProxyMesh, read_proxy
 from morphable_synth.skin import detail_map, gray_map
 from morphable_synth.textures import TexturePool, linear_from_srgb
@@ -53,6 +55,9 @@ class Library:
         self.pool = TexturePool()
         self._proxies: dict[tuple[Path, float], ProxyMesh] = {}
         self._environments: dict[Path, Environment] = {}
+        self._bodies: dict[Path | None, Patch] = {}
+        self._opacity: dict[Style, np.ndarray] = {}
+        self._skin_mean: dict[int, np.ndarray] = {}
 
     @property
     def texels(self) -> Texels:
@@ -115,6 +120,42 @@ class Library:
             return np.ones(len(self.head_triangles), bool)
         return self.in_skin_map & ~self.replaced
 
+    @cached_property
+    def head_patch(self) -> Patch:
+        """The decoded face's layer `head`."""
+        return patch_of(self.head_triangles, self.head_corner_uv, self.head_kept)
+
+    @cached_property
+    def head_parts(self) -> Int[np.ndarray, " tris"]:
+        """Index into `PART_NAMES` of each triangle of `head_patch`."""
+        known = [part(name) if name in MODEL_PARTS else part("skin") for name in self.model.part_names]
+        return np.array(known, np.int32)[self.part_labels[self.head_kept]]
+
+    @cached_property
+    def cavity_patch(self) -> Patch:
+        """The decoded face's lining of mouth and eye sockets."""
+        kept = ~self.in_skin_map & ~self.replaced & ~self.on_torso
+        return patch_of(self.head_triangles, self.head_full_uv, kept)
+
+    @cached_property
+    def neck_patch(self) -> Patch:
+        """The decoded face's neck that the skin of the body covers."""
+        return patch_of(self.head_triangles, self.head_full_uv, self.on_torso)
+
+    @cached_property
+    def tongue_patch(self) -> Patch:
+        """The decoded face's tongue."""
+        return patch_of(self.head_triangles, self.head_full_uv, self.tongue_triangle)
+
+    def body_patch(self, clothes: Style | None) -> Patch:
+        """Return the base mesh's skin of neck and shoulders that clothes leave to be seen."""
+        key = clothes.mesh if clothes is not None else None
+        if key not in self._bodies:
+            hidden = self.proxy(clothes).hides if clothes is not None else ()
+            shown = np.asarray(~np.isin(self.hm08.skin_triangles, hidden).any(1))
+            self._bodies[key] = patch_of(self.hm08.skin_triangles, self.hm08.skin_corner_uv, shown)
+        return self._bodies[key]
+
     def _island(self, hm08_vertices: range) -> np.ndarray:
         """Triangles connected with the given base mesh vertices."""
         inside = np.zeros(self.model.num_vertices, bool)
@@ -134,6 +175,11 @@ class Library:
     def skin_triangle(self) -> Bool[np.ndarray, " tris"]:
         """Triangles of the decoded face whose corners all lie in the model's skin region."""
         return self.model.region("skin").numpy()[self.head_triangles].all(1)
+
+    @cached_property
+    def skin_corners(self) -> Int[np.ndarray, "3 tris"]:
+        """First, second and third corner of the triangles of `skin_triangle`."""
+        return np.ascontiguousarray(self.head_triangles[self.skin_triangle].T)
 
     def decode(
         self, identity: Float[np.ndarray, "faces id"], expression: Float[np.ndarray, "faces expr"]
@@ -163,7 +209,7 @@ class Library:
                 raise ValueError(f"{style.mesh} must be scaled by vertices of head and body, got {mesh.scale}")
             keep = self._known[mesh.reference].all(1)[mesh.triangles].all(1)
             if min_alpha > 0:
-                keep &= self.alpha(mesh, style.texture) >= min_alpha
+                keep &= _opacity(mesh, style.texture) >= min_alpha
             self._proxies[key] = mesh if keep.all() else mesh.subset(keep)
         return self._proxies[key]
 
@@ -187,12 +233,11 @@ class Library:
 
         return self.pool.get(f"{style.texture}#tint{level}", load)
 
-    def alpha(self, mesh: ProxyMesh, texture: Path) -> Float[np.ndarray, " tris"]:
-        """Return the texture's opacity at the middle of each triangle."""
-        picture = read_texture(texture, max_size=256)
-        center = np.mod(mesh.corner_uv.mean(1), 1.0) * [picture.shape[1], picture.shape[0]]
-        col, row = np.minimum(center.astype(int), [picture.shape[1] - 1, picture.shape[0] - 1]).T
-        return picture[row, col, 3].astype(np.float32) / 255
+    def opacity(self, style: Style) -> Float[np.ndarray, " tris"]:
+        """Return the texture's opacity at the middle of each triangle of `proxy`."""
+        if style not in self._opacity:
+            self._opacity[style] = _opacity(self.proxy(style), style.texture)
+        return self._opacity[style]
 
     def texture(self, path: Path) -> int:
         """Return the pool's number of a picture."""
@@ -216,7 +261,9 @@ class Library:
 
     def skin_mean(self, texture: int) -> Float[np.ndarray, "3"]:
         """Return the mean linear colour of a head skin over the face."""
-        return _mean_at(self.texels, texture, self._face_uv)
+        if texture not in self._skin_mean:
+            self._skin_mean[texture] = _mean_at(self.texels, texture, self._face_uv)
+        return self._skin_mean[texture]
 
     @cached_property
     def _face_uv(self) -> np.ndarray:
@@ -227,6 +274,13 @@ class Library:
         if path not in self._environments:
             self._environments[path] = build_environment(path.stem, read_radiance(path))
         return self._environments[path]
+
+
+def _opacity(mesh: ProxyMesh, texture: Path) -> np.ndarray:
+    picture = read_texture(texture, max_size=256)
+    center = np.mod(mesh.corner_uv.mean(1), 1.0) * [picture.shape[1], picture.shape[0]]
+    col, row = np.minimum(center.astype(int), [picture.shape[1] - 1, picture.shape[0] - 1]).T
+    return picture[row, col, 3].astype(np.float32) / 255
 
 
 def _mean_at(texels: Texels, texture: int, uv: np.ndarray) -> np.ndarray:

@@ -4,11 +4,11 @@ import numpy as np
 from jaxtyping import Float
 
 from morphable_synth import wardrobe
-from morphable_synth.assets import picture_named
+from morphable_synth.assets import picture_named, style_named
 from morphable_synth.figure import Figure
-from morphable_synth.layers import SKIN_WRAP, Layer, Material, vertex_normals
+from morphable_synth.layers import SKIN_WRAP, Layer, Material
 from morphable_synth.library import Library
-from morphable_synth.parts import MODEL_PARTS, part
+from morphable_synth.parts import part
 from morphable_synth.scene import Person
 from morphable_synth.skin import recolor_table
 from morphable_synth.textures import linear_from_srgb
@@ -23,9 +23,8 @@ def person_layers(library: Library, figure: Figure) -> list[Layer]:
     layers = [_head(library, figure, skin, tint)]
     if library.catalog is None:
         return [*layers, *wardrobe.plain_layers(library, figure)]
-    clothes, hidden = wardrobe.clothes_layers(library, figure)
-    layers += [_cavities(library, figure), *_body(library, figure, hidden)]
-    return [*layers, *clothes, *wardrobe.face_layers(library, figure), *wardrobe.head_layers(library, figure)]
+    layers += [_cavities(library, figure), *_body(library, figure), *wardrobe.clothes_layers(library, figure)]
+    return [*layers, *wardrobe.face_layers(library, figure), *wardrobe.head_layers(library, figure)]
 
 
 def _skin_material(library: Library, person: Person) -> tuple[Material, np.ndarray | None]:
@@ -51,18 +50,16 @@ def albedo_colors(library: Library, person: Person) -> Float[np.ndarray, "verts 
 
 
 def _head(library: Library, figure: Figure, material: Material, tint: np.ndarray | None) -> Layer:
-    keep = library.head_kept
-    labels = np.array([part(name) if name in MODEL_PARTS else part("skin") for name in library.model.part_names])
-    placed = figure.pose(figure.decoded, library.hm08.head_neck_weight)
+    patch = library.head_patch
     return Layer(
         name="head",
-        xyz_cam=placed,
-        normal=vertex_normals(placed, library.head_triangles),
-        triangles=library.head_triangles[keep],
-        corner_uv=library.head_corner_uv[keep],
-        part=labels[library.part_labels[keep]].astype(np.int32),
+        xyz_cam=figure.drawn_cam[patch.vertices],
+        normal=figure.drawn_normal[patch.vertices],
+        triangles=patch.triangles,
+        corner_uv=patch.corner_uv,
+        part=library.head_parts,
         material=material,
-        tint=(1.0, 1.0, 1.0) if tint is None else tint,
+        tint=(1.0, 1.0, 1.0) if tint is None else tint[patch.vertices],
         keep_whole=True,
         wrap=SKIN_WRAP,
     )
@@ -70,18 +67,15 @@ def _head(library: Library, figure: Figure, material: Material, tint: np.ndarray
 
 def _cavities(library: Library, figure: Figure) -> Layer:
     """The lining of mouth and eye sockets."""
-    keep = ~library.in_skin_map & ~library.replaced & ~library.on_torso
-    placed = figure.pose(figure.decoded, library.hm08.head_neck_weight)
-    material = Material(specular=(0.03, 1.0))
+    patch = library.cavity_patch
     color = tuple(np.array(_LINING) * (0.5 + 0.5 * min(figure.person.skin.tone[0] * 2, 1.0)))
-    triangles = library.head_triangles[keep]
     return Layer(
         "cavities",
-        placed,
-        triangles,
+        figure.drawn_cam[patch.vertices],
+        patch.triangles,
         None,
         part("inner_mouth"),
-        material,
+        Material(specular=(0.03, 1.0)),
         color,
         casts_shadow=False,
         shade=0.6,
@@ -89,31 +83,27 @@ def _cavities(library: Library, figure: Figure) -> Layer:
     )
 
 
-def _body(library: Library, figure: Figure, hidden: np.ndarray) -> list[Layer]:
+def _body(library: Library, figure: Figure) -> list[Layer]:
     """Skin of neck and shoulders, where clothes do not hide it."""
     person, catalog, extension = figure.person, library.catalog, library.hm08
     assert catalog is not None
-    shown = ~np.isin(extension.skin_triangles, hidden).any(1)
-    used, compact = np.unique(extension.skin_triangles[shown], return_inverse=True)
+    clothes = style_named(catalog.clothes, person.wearing.clothes) if person.wearing.clothes else None
+    body, neck = library.body_patch(clothes), library.neck_patch
     paths = (*catalog.skins_coarse, *catalog.skins_fine)
     base = picture_named(paths, person.skin.base) if person.skin.base else paths[0]
     lut = recolor_table(library.skin_mean(library.head_skin(base)), np.array(person.skin.tone), person.skin.contrast)
     material = Material(library.body_skin(base), lut=lut, specular=(person.skin.gloss, 2.0))
-    shoulders = figure.pose(figure.hm08[used], extension.neck_weight[used])
-    triangles, uv = compact.reshape(-1, 3).astype(np.int32), extension.skin_corner_uv[shown]
-    neck = figure.pose(figure.decoded, extension.head_neck_weight)
-    neck_normal = vertex_normals(neck, library.head_triangles)
-    on_torso = library.on_torso
+    shoulders = figure.pose(figure.hm08[body.vertices], extension.neck_weight[body.vertices])
     return [
-        Layer("body", shoulders, triangles, uv, part("body"), material, wrap=SKIN_WRAP),
+        Layer("body", shoulders, body.triangles, body.corner_uv, part("body"), material, wrap=SKIN_WRAP),
         Layer(
             "neck",
-            neck,
-            library.head_triangles[on_torso],
-            library.head_full_uv[on_torso],
+            figure.drawn_cam[neck.vertices],
+            neck.triangles,
+            neck.corner_uv,
             part("neck"),
             material,
-            normal=neck_normal,
+            normal=figure.drawn_normal[neck.vertices],
             wrap=SKIN_WRAP,
         ),
     ]

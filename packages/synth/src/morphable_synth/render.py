@@ -1,5 +1,7 @@
 """Render a scene: picture and exact labels."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageFilter
@@ -13,11 +15,12 @@ from morphable_synth.figure import Figure, build_figure
 from morphable_synth.labels import PixelLabels, Sample, face_labels
 from morphable_synth.layers import in_view
 from morphable_synth.library import Library, load_library
+from morphable_synth.lighting import CameraLight, camera_light, light_people
 from morphable_synth.occluders import blob_layers
 from morphable_synth.parts import FIRST_COVERING_PART
 from morphable_synth.person import person_layers
 from morphable_synth.scene import GLOBAL_FOCAL_PX, Scene
-from morphable_synth.soup import CameraLight, LitScene, build_soup, camera_light
+from morphable_synth.soup import Stage, build_soup, seen_vertices
 from morphable_synth.textures import srgb_from_linear
 
 _SUPERSAMPLING = 2
@@ -42,13 +45,16 @@ def render_scene(scene: Scene) -> Sample:
         layer, owner = blob_layers(blob, centers)
         people[owner].append(layer)
     people = [[in_view(layer, size, GLOBAL_FOCAL_PX) for layer in layers] for layers in people]
-    lit = build_soup(people, light, centers, sizes)
-    color, transmittance = _colors(library, scene, lit, light)
+    stage = build_soup(people)
+    surface = _visible_surface(stage, size, _SUPERSAMPLING)
+    seen = seen_vertices(stage, surface.owner)
+    light_people(stage.soup, people, light, seen=seen, centers=centers, sizes_px=sizes)
+    color, transmittance = _colors(library, stage, light, surface)
     backdrop = _background(library, scene, environment, light, rng)
     table = _tone_table(scene.light.shoulder)
     linear = color + transmittance[..., None] * _inverse_tone(backdrop, table)
     image = apply_effects(_toned(linear, table), scene.effects, rng)
-    pixels = _pixel_labels(library, scene, lit)
+    pixels = _pixel_labels(library, stage, _visible_surface(stage, size, 1))
     return face_labels(library, scene, figures, pixels, image)
 
 
@@ -67,53 +73,68 @@ def _environment(library: Library, scene: Scene, rng: np.random.Generator) -> En
     return procedural_environment(rng)
 
 
-def _screen(soup: Soup, size_px: int, focal_px: float) -> np.ndarray:
-    return _kernels.project(soup.xyz_cam, focal_px, size_px, size_px)
+@dataclass(frozen=True)
+class _Surface:
+    """The nearest opaque surface at the centre of every sample."""
+
+    screen: np.ndarray
+    """Position of each vertex in samples, and its inverse depth."""
+    inverse_depth: np.ndarray
+    owner: np.ndarray
+    """Triangle; -1 on the background."""
+
+
+def _visible_surface(stage: Stage, size_px: int, samples_per_px: int) -> _Surface:
+    """Find the opaque surface with so many samples along each side of a pixel."""
+    size = size_px * samples_per_px
+    screen = _kernels.project(stage.soup.xyz_cam, GLOBAL_FOCAL_PX * samples_per_px, size, size)
+    zbuffer, owner = np.zeros((size, size), np.float32), np.full((size, size), -1, np.int32)
+    _kernels.rasterize(screen, stage.soup.triangles, stage.opaque, zbuffer, owner)
+    return _Surface(screen, zbuffer, owner)
 
 
 def _ordered(soup: Soup, selected: np.ndarray) -> np.ndarray:
-    """Triangles sorted from the farthest to the nearest."""
+    """Triangles sorted from the nearest to the farthest."""
     depth = soup.xyz_cam[:, 2][soup.triangles[selected]].sum(1)
-    return selected[np.argsort(-depth, kind="stable")]
+    return selected[np.argsort(-depth, kind="stable")][::-1]
 
 
-def _colors(library: Library, scene: Scene, lit: LitScene, light: CameraLight) -> tuple[np.ndarray, np.ndarray]:
+def _detail_levels(library: Library, soup: Soup, screen: np.ndarray, *selected: np.ndarray) -> np.ndarray:
+    """Mip levels of the texture and of the detail texture of the selected triangles."""
+    lod = np.zeros((len(soup.triangles), 2), np.float32)
+    for numbers in selected:
+        _kernels.level_of_detail(soup, library.texels, screen, numbers, lod)
+    return lod
+
+
+def _colors(library: Library, stage: Stage, light: CameraLight, surface: _Surface) -> tuple[np.ndarray, np.ndarray]:
     """Linear colours with background left black, and how much of the background shows."""
-    size = scene.config.size_px * _SUPERSAMPLING
-    soup, texels = lit.soup, library.texels
-    screen = _screen(soup, size, GLOBAL_FOCAL_PX * _SUPERSAMPLING)
-    zbuffer, owner = np.zeros((size, size), np.float32), np.full((size, size), -1, np.int32)
-    _kernels.rasterize(screen, soup.triangles, lit.opaque, zbuffer, owner)
-    lod = np.zeros(len(soup.triangles), np.float32)
-    for selected in (lit.opaque, lit.transparent):
-        _kernels.level_of_detail(soup, texels, screen, selected, lod)
-    color, transmittance = np.zeros((size, size, 3), np.float32), np.ones((size, size), np.float32)
-    memory = scratch()
-    _shade.shade_opaque(soup, light.mirror, texels, screen, lod, owner, color, transmittance, memory)
-    ordered = _ordered(soup, lit.transparent)
+    soup, texels, screen = stage.soup, library.texels, surface.screen
+    lod = _detail_levels(library, soup, screen, stage.opaque, stage.transparent)
+    size, memory = surface.owner.shape, scratch()
+    color, transmittance = np.zeros((*size, 3), np.float32), np.ones(size, np.float32)
+    ordered, zbuffer = _ordered(soup, stage.transparent), surface.inverse_depth
     _shade.blend(soup, light.mirror, texels, screen, lod, ordered, zbuffer, color, transmittance, memory)
+    _shade.shade_opaque(soup, light.mirror, texels, screen, lod, surface.owner, color, transmittance, memory)
     return _reduced(color), _reduced(transmittance)
 
 
 def _reduced(values: np.ndarray) -> np.ndarray:
     """Average blocks of samples to pixels."""
-    return (values[0::2, 0::2] + values[1::2, 0::2] + values[0::2, 1::2] + values[1::2, 1::2]) * np.float32(0.25)
+    pairs = values[0::2] + values[1::2]
+    return (pairs[:, 0::2] + pairs[:, 1::2]) * np.float32(0.25)
 
 
-def _pixel_labels(library: Library, scene: Scene, lit: LitScene) -> PixelLabels:
+def _pixel_labels(library: Library, stage: Stage, surface: _Surface) -> PixelLabels:
     """What is seen at the centre of every pixel."""
-    size = scene.config.size_px
-    soup = lit.soup
-    screen = _screen(soup, size, GLOBAL_FOCAL_PX)
-    zbuffer, owner = np.zeros((size, size), np.float32), np.full((size, size), -1, np.int32)
-    _kernels.rasterize(screen, soup.triangles, lit.opaque, zbuffer, owner)
-    cover, coverer = np.zeros((size, size), np.float32), np.full((size, size), -1, np.int32)
-    covering = lit.transparent[soup.part[lit.transparent] >= FIRST_COVERING_PART]
-    lod = np.zeros(len(soup.triangles), np.float32)
-    _kernels.level_of_detail(soup, library.texels, screen, covering, lod)
-    _kernels.cover(soup, library.texels, screen, lod, _ordered(soup, covering), zbuffer, cover, coverer)
+    soup, zbuffer, owner = stage.soup, surface.inverse_depth, surface.owner
+    cover, coverer = np.zeros_like(zbuffer), np.full_like(owner, -1)
+    covering = stage.transparent[soup.part[stage.transparent] >= FIRST_COVERING_PART]
+    lod = _detail_levels(library, soup, surface.screen, covering)
+    ordered = _ordered(soup, covering)
+    _kernels.cover(soup, library.texels, surface.screen, lod, ordered, zbuffer, _MIN_COVER, cover, coverer)
     seen = np.where((cover >= _MIN_COVER) & (coverer >= 0), coverer, owner)
-    return PixelLabels(zbuffer, owner, seen, lit)
+    return PixelLabels(zbuffer, owner, seen, stage)
 
 
 def _background(

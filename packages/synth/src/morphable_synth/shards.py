@@ -154,7 +154,7 @@ def files_of(sample: Sample) -> dict[str, bytes]:
     )
     Image.fromarray(planes).save(mask, "PNG")
     arrays = {name: getattr(sample, name) for name in FACE_LABELS}
-    np.savez_compressed(labels, focal_px=np.float32(sample.focal_px), format_version=np.int64(FORMAT_VERSION), **arrays)
+    np.savez(labels, focal_px=np.float32(sample.focal_px), format_version=np.int64(FORMAT_VERSION), **arrays)
     return {"jpg": picture.getvalue(), "npz": labels.getvalue(), "mask.png": mask.getvalue()}
 
 

@@ -31,7 +31,7 @@ class TexturePool:
     def __init__(self) -> None:
         self._pixels = np.zeros((1 << 20, 4), np.uint8)
         self._used = 0
-        self._levels: list[np.ndarray] = []
+        self._levels = np.zeros((0, MAX_LEVELS, _FIELDS), np.int64)
         self._index: dict[str, int] = {}
         self._mean: list[np.ndarray] = []
 
@@ -43,7 +43,7 @@ class TexturePool:
     @property
     def levels(self) -> Int[np.ndarray, "textures levels 3"]:
         """Offset, width and height of each level of each texture; absent levels repeat the last one."""
-        return np.stack(self._levels) if self._levels else np.zeros((1, MAX_LEVELS, _FIELDS), np.int64)
+        return self._levels
 
     def mean_color(self, texture: int) -> Float[np.ndarray, "4"]:
         """Return the alpha-weighted mean colour and the mean alpha of a texture, in [0, 1]."""
@@ -72,7 +72,7 @@ class TexturePool:
         total = max(float(weight.sum()), 1.0)
         rgb = (image[..., :3] * weight).sum((0, 1)) / total
         self._mean.append(np.append(rgb, weight.mean()).astype(np.float32) / 255)
-        self._levels.append(table)
+        self._levels = np.concatenate([self._levels, table[None]])
         return len(self._levels) - 1
 
     def _reserve(self, texels: int) -> None:

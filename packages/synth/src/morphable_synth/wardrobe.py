@@ -10,6 +10,7 @@ from morphable_synth.figure import Figure
 from morphable_synth.layers import HAIR_WRAP, SKIN_WRAP, Layer, Material, soft_normals, vertex_normals
 from morphable_synth.library import Library
 from morphable_synth.parts import part
+from morphable_synth.patches import compacted
 from morphable_synth.placement import head_rotation
 from morphable_synth.skin import plain_table, recolor_table
 from morphable_synth.textures import linear_from_srgb
@@ -33,11 +34,11 @@ def _recolored(
     return texture, recolor_table(mean, np.array(color), 0.85)
 
 
-def clothes_layers(library: Library, figure: Figure) -> tuple[list[Layer], np.ndarray]:
-    """Return the clothes and the base mesh vertices they hide."""
+def clothes_layers(library: Library, figure: Figure) -> list[Layer]:
+    """Return the clothes."""
     catalog, wearing, extension = library.catalog, figure.person.wearing, library.hm08
     if catalog is None or not wearing.clothes:
-        return [], np.zeros(0, np.int32)
+        return []
     style = style_named(catalog.clothes, wearing.clothes)
     mesh = library.proxy(style)
     xyz = mesh.bind(figure.hm08)
@@ -47,7 +48,7 @@ def clothes_layers(library: Library, figure: Figure) -> tuple[list[Layer], np.nd
         texture, lut = _recolored(library, style, wearing.cloth_color)
     material = Material(texture, lut=lut, specular=(0.01, 2.0))
     placed = figure.pose(xyz, share)
-    return [Layer("clothes", placed, mesh.triangles, mesh.corner_uv, part("clothes"), material)], mesh.hides
+    return [Layer("clothes", placed, mesh.triangles, mesh.corner_uv, part("clothes"), material)]
 
 
 def face_layers(library: Library, figure: Figure) -> list[Layer]:
@@ -131,16 +132,15 @@ def _teeth(library: Library, figure: Figure) -> Layer | None:
 
 
 def _tongue(library: Library, figure: Figure) -> Layer | None:
-    triangles = library.head_triangles[library.tongue_triangle]
-    if len(triangles) == 0:
+    patch = library.tongue_patch
+    if len(patch.triangles) == 0:
         return None
-    used, compact = np.unique(triangles, return_inverse=True)
-    placed = figure.pose(figure.decoded[used], 1.0)
+    placed = figure.pose(figure.decoded[patch.vertices], 1.0)
     color = (0.35, 0.11, 0.10)
     return Layer(
         "tongue",
         placed,
-        compact.reshape(-1, 3).astype(np.int32),
+        patch.triangles,
         None,
         part("inner_mouth"),
         Material(specular=(0.03, 1.0)),
@@ -220,7 +220,7 @@ def _glasses(library: Library, figure: Figure, style: Style) -> Layer:
     mesh = library.proxy(style)
     placed = figure.pose(mesh.bind(figure.hm08), 1.0)
     tint = figure.person.wearing.lens_tint
-    lens = library.alpha(mesh, style.texture) < 0.95
+    lens = library.opacity(style) < 0.95
     texture = library.glasses_texture(style, tint)
     material = Material(texture, lut=plain_table(), specular=(0.05, 0.0))
     normal = vertex_normals(placed, mesh.triangles)
@@ -253,11 +253,11 @@ def _hat(library: Library, figure: Figure, style: Style) -> tuple[Layer, float]:
 def plain_layers(library: Library, figure: Figure) -> list[Layer]:
     """Return shoulders in a plain shirt and a cap of hair: what can be made without assets."""
     extension, wearing = library.hm08, figure.person.wearing
-    used, compact = np.unique(extension.skin_triangles, return_inverse=True)
+    patch = library.body_patch(None)
+    used, triangles = patch.vertices, patch.triangles
     xyz = figure.hm08[used]
     shirt = xyz[:, 1] < figure.pivot[1] - 0.05
     color = np.where(shirt[:, None], wearing.cloth_color or (0.2, 0.2, 0.25), figure.person.skin.tone)
-    triangles = compact.reshape(-1, 3).astype(np.int32)
     labels = np.where(shirt[triangles].all(1), part("clothes"), part("body")).astype(np.int32)
     swollen = xyz + 0.008 * vertex_normals(xyz, triangles) * shirt[:, None]
     placed = figure.pose(swollen, extension.neck_weight[used])
@@ -272,8 +272,7 @@ def plain_layers(library: Library, figure: Figure) -> list[Layer]:
 def _hair_cap(library: Library, figure: Figure) -> Layer:
     """The scalp, swollen and mottled."""
     triangles = library.head_triangles[library.part_mask(("scalp",))]
-    used, compact = np.unique(triangles, return_inverse=True)
-    compact = compact.reshape(-1, 3).astype(np.int32)
+    used, compact = compacted(triangles)
     xyz = figure.decoded[used]
     rng = np.random.default_rng(int(abs(figure.person.identity[0]) * 1e6))
     waves = _waves(rng, xyz)
