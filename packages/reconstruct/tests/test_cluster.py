@@ -1,10 +1,11 @@
-"""Ray workers: same results as alone, resume, and a worker killed half-way."""
+"""Ray workers: same results as alone, resume, workers that are killed, and clusters that nobody serves."""
 
 import os
 import signal
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from morphable_reconstruct.options import RunConfig
 from morphable_reconstruct.sources import find_sources
 
 PICTURES = 40
+HERE = str(Path(__file__).parent)
+"""Stand-ins are imported from here by the workers, which are told in place of a model."""
 
 
 @pytest.fixture
@@ -33,17 +36,22 @@ def worker_class():
 
     class DotWorker:
         def __init__(self, config, weights_sha256):
-            here = Path(config.model)
-            sys.path.insert(0, str(here))
+            sys.path.insert(0, config.model)
             from stand_ins import DotEngine, toy_model
 
             from morphable_reconstruct.config import ReconstructConfig
             from morphable_reconstruct.reconstructor import Reconstructor
             from morphable_reconstruct.records import Records
 
+            class MortalEngine(DotEngine):
+                def __call__(self, images, **options):
+                    if (images[:, 2] > images[:, 0] + 0.9).any():  # blue
+                        os._exit(1)
+                    return super().__call__(images, **options)
+
             settings = ReconstructConfig(min_score=0.4, size_px=256)
             self.config = config
-            self.reconstructor = Reconstructor.from_engine(DotEngine(), toy_model(), config=settings)
+            self.reconstructor = Reconstructor.from_engine(MortalEngine(), toy_model(), config=settings)
             self.records = Records(config, weights_sha256)
 
         def __call__(self, batch):
@@ -69,9 +77,7 @@ def test_two_workers_one_killed_and_a_rerun(photos, tmp_path, capfd):
     out = tmp_path / "out"
     out.mkdir()
     (out / "trap").touch()
-    config = RunConfig(
-        sources=(str(photos),), out=out, save="json,glb", texture="none", workers=2, model=str(Path(__file__).parent)
-    )
+    config = RunConfig(sources=(str(photos),), out=out, save="json,glb", texture="none", workers=2, model=HERE)
     sources = find_sources(config.sources)
     outcomes = run_on_ray(sources, config, "hash", worker=worker_class())
     assert not (out / "trap").exists()
@@ -94,6 +100,64 @@ def test_two_workers_one_killed_and_a_rerun(photos, tmp_path, capfd):
     assert {path: path.stat().st_mtime_ns for path in out.glob("*.glb") if path.stem != "0"} == changed
     images = parquet.read_table(out / PARQUET_FOLDER)["image"].to_pylist()
     assert Counter(images) == Counter({name: count for name, count in faces.items() if count} | {"0.png": 1})
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_picture_that_kills_its_workers_takes_no_other_along(tmp_path):
+    pytest.importorskip("ray")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    from morphable_reconstruct.cluster import PARQUET_FOLDER, run_on_ray
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in "abcd":
+        pixels = dotted((160, 256), [(60, 80)], dot_px=16)
+        pixels[:, 200:] = (0, 0, 255) if name == "b" else pixels[:, 200:]
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    config = RunConfig(sources=(str(folder),), out=tmp_path / "out", save="json", workers=1, model=HERE)
+    outcomes = run_on_ray(find_sources(config.sources), config, "hash", worker=worker_class())
+    errors = {outcome.source.stem: outcome.error for outcome in outcomes}
+    assert "its worker ended" in errors.pop("b")
+    assert errors == {"a": None, "c": None, "d": None}
+    images = parquet.read_table(tmp_path / "out" / PARQUET_FOLDER)["image"].to_pylist()
+    assert sorted(images) == ["a.png", "c.png", "d.png"]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "ray://nobody", "nonsense", "a:b"])
+def test_an_address_that_nobody_serves_is_named(address, monkeypatch):
+    from morphable_reconstruct.cluster import _start
+
+    def init(**options):
+        assert "num_cpus" not in options
+        raise ConnectionError("timeout") if address.startswith("ray://") else ValueError("invalid address format")
+
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(ConnectionError, match=f"RAY_ADDRESS must be .*, got '{address}' .*; start one with `ray start"):
+        _start(SimpleNamespace(init=init), 2)
+
+
+@pytest.mark.parametrize("address", [None, ""])
+def test_without_an_address_ray_is_started_here(address, monkeypatch):
+    from morphable_reconstruct.cluster import _start
+
+    given = {}
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address is not None:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    _start(SimpleNamespace(init=given.update), 3)
+    assert (given["address"], given["num_cpus"]) == ("local", 3)  # also beside a cluster that runs on this machine
+
+
+def test_a_ray_that_does_not_start_is_one_error(monkeypatch):
+    from morphable_reconstruct.cluster import _start
+
+    def init(**_):
+        raise Exception("the current node timed out during startup")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(OSError, match="Ray could not start on this machine: the current node timed out"):
+        _start(SimpleNamespace(init=init), 2)
 
 
 def test_parquet_has_one_row_per_face(tmp_path, model):

@@ -2,10 +2,13 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -21,6 +24,9 @@ PARQUET_FOLDER = "parquet"
 _ROWS_PER_TASK = 16
 _MAX_RETRIES = 6
 """A picture that kills its worker (by taking all memory, say) must not do so forever; a death takes one or two."""
+_ADDRESS = "RAY_ADDRESS"
+_CONNECT_S = 10.0
+"""How long a cluster may take to accept a connection; Ray itself would ask for minutes."""
 _LOST = "its worker ended before it was done; run again, without --engine-cluster to see why"
 
 
@@ -68,7 +74,9 @@ def run_on_ray(
     """Reconstruct pictures with `config.workers` Ray processes, here or on the cluster `RAY_ADDRESS` names.
 
     A worker that dies is replaced and its block is done again, a few times; what has a record is skipped, as in any
-    rerun. All machines must see the pictures, the output folder, and weights given by path, under the same paths.
+    rerun. What is left of lost blocks is then done picture by picture, so that a picture that kills its workers takes
+    no other along. All machines must see the pictures, the output folder, and weights given by path, under the same
+    paths.
 
     Args:
         sources: Pictures.
@@ -81,12 +89,18 @@ def run_on_ray(
 
     Raises:
         ImportError: Ray is not installed.
-        OSError: No worker could start, or the cluster was lost.
+        OSError: The cluster cannot be reached or was lost, or no worker could start.
     """
     config = _with_absolute_paths(config)
-    rows = _map_blocks(sources, config, weights_sha256, worker)
-    returned = {row["name"]: row for row in rows}
     records = Records(config, weights_sha256)
+    arguments = {"config": config, "weights_sha256": weights_sha256}
+    with _ray_session(config.workers):
+        rows = _map_blocks(sources, worker, arguments, workers=config.workers, size=_ROWS_PER_TASK)
+        names = {row["name"] for row in rows}
+        alone = [s for s in sources if s.name not in names and (config.overwrite or find_done(records, s) is None)]
+        if alone:
+            rows += _map_blocks(alone, worker, arguments, workers=config.workers, size=1)
+    returned = {row["name"]: row for row in rows}
     outcomes = [_outcome(source, records, returned.get(source.name)) for source in sources]
     lost = [outcome for outcome in outcomes if outcome.source.name not in returned and outcome.error is None]
     folder = config.out / PARQUET_FOLDER
@@ -95,37 +109,69 @@ def run_on_ray(
     return outcomes
 
 
-def _map_blocks(
-    sources: Sequence[Source], config: RunConfig, weights_sha256: str, worker: type[Any]
-) -> list[dict[str, Any]]:
-    """What the workers returned: a row for each picture of the blocks that were not lost."""
+@contextmanager
+def _ray_session(workers: int) -> Iterator[None]:
+    """Use the Ray that runs already, or start one, on the cluster that is named or here, and end it."""
     ray = require("ray", extra="cluster")
-    data = require("ray.data", extra="cluster")
+    require("ray.data", extra="cluster")
     started = not ray.is_initialized()
     if started:
-        local = "RAY_ADDRESS" not in os.environ
-        cpus = {"num_cpus": config.workers, "include_dashboard": False} if local else {}
-        ray.init(log_to_driver=False, logging_level="error", **cpus)
+        _start(ray, workers)
     try:
-        context = data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.max_errored_blocks = -1  # a lost block is reported with its pictures, the others go on
-        table = [{"path": str(s.path.absolute()), "name": s.name, "stem": s.stem} for s in sources]
-        blocks = data.from_items(table, override_num_blocks=max(1, -(-len(table) // _ROWS_PER_TASK))).map_batches(
-            worker,
-            fn_constructor_kwargs={"config": config, "weights_sha256": weights_sha256},
-            batch_size=_ROWS_PER_TASK,
-            compute=data.ActorPoolStrategy(size=config.workers),
-            num_cpus=1,
-            max_restarts=-1,  # of workers; blocks are what gives up
-            max_task_retries=_MAX_RETRIES,
-        )
-        return blocks.take_all()
+        yield
     except ray.exceptions.RayError as error:
         raise OSError(f"the workers ended: {error}") from error
     finally:
         if started:
             ray.shutdown()
+
+
+def _start(ray: Any, workers: int) -> None:
+    """Connect to the cluster that the environment names, or start a Ray of this machine's."""
+    quiet = {"log_to_driver": False, "logging_level": "error"}
+    address = os.environ.get(_ADDRESS)
+    try:
+        if address:
+            _knock(address)
+            ray.init(**quiet)
+        else:
+            ray.init(address="local", num_cpus=workers, include_dashboard=False, **quiet)
+    except Exception as error:  # Ray raises bare ones
+        if not address:
+            raise OSError(f"Ray could not start on this machine: {error}") from error
+        raise ConnectionError(
+            f"{_ADDRESS} must be the address of a running Ray cluster, got {address!r} ({error}); start one with "
+            f"`ray start --head`, or unset {_ADDRESS} to use the cores of this machine"
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise an error if nobody listens at the address; names without a port are left to Ray."""
+    place = urlsplit(f"//{address.removeprefix('ray://')}")
+    if place.port is not None:
+        socket.create_connection((place.hostname or "", place.port), timeout=_CONNECT_S).close()
+
+
+def _map_blocks(
+    sources: Sequence[Source], worker: type[Any], arguments: dict[str, Any], *, workers: int, size: int
+) -> list[dict[str, Any]]:
+    """What workers made with `arguments` returned: a row for each picture of the blocks that were not lost."""
+    data = require("ray.data", extra="cluster")
+    context = data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.max_errored_blocks = -1  # a lost block's pictures are reported or done alone, the others go on
+    table = [{"path": str(s.path.absolute()), "name": s.name, "stem": s.stem} for s in sources]
+    blocks = data.from_items(table, override_num_blocks=max(1, -(-len(table) // size))).map_batches(
+        worker,
+        fn_constructor_kwargs=arguments,
+        batch_size=size,
+        # A block that waits at a worker would be lost with the one that kills it
+        compute=data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
+        num_cpus=1,
+        max_restarts=-1,  # of workers; blocks are what gives up
+        max_task_retries=_MAX_RETRIES,
+    )
+    return blocks.take_all()
 
 
 def write_parquet(outcomes: Sequence[Outcome], folder: Path) -> str:
