@@ -16,9 +16,13 @@ from typing import Literal
 
 import torch
 import tyro
+from torch import Tensor
 
 from morphable_train import preset
+from morphable_train.batch import Batch
+from morphable_train.config import TrainConfig
 from morphable_train.depthwise import speed_up_depthwise
+from morphable_train.engine import Trainer
 from morphable_train.logs import RunLog
 from morphable_train.loop import make_fabric
 from morphable_train.objective import Objective, count_cells
@@ -51,43 +55,48 @@ def main(
     trainer = make_trainer(config, run, make_fabric(config, 1), parts, RunLog(run, enabled=False), None)
     trainer.model.to(trainer.fabric.device)
     trainer.objective.to(trainer.fabric.device)
+    for name, task in step_parts(trainer, config).items():
+        wall, cpu = measure(task)
+        print(f"| {name} | {wall / size * 1000:.2f} | {cpu / size * 1000:.2f} | {size / wall:.1f} |")
+
+
+def step_parts(trainer: Trainer, config: TrainConfig) -> dict[str, Callable[[], object]]:
+    """The parts of a step on one batch, each to be run alone, by name, and the whole step."""
     loaded = trainer.stream.load(0)
     surface = trainer.objective.surface
 
-    def augment() -> None:
-        with torch.no_grad():
-            finish_batch(loaded, config, trainer.model, surface)
+    @torch.no_grad()
+    def finish() -> tuple[Batch, Tensor]:
+        return finish_batch(loaded, config, trainer.model, surface)
 
-    with torch.no_grad():
-        batch, spread = finish_batch(loaded, config, trainer.model, surface)
+    batch, spread = finish()
     cells = trainer._encode(batch, spread)
     image = batch.image.contiguous(memory_format=torch.channels_last)
 
     def network() -> None:
-        channels, logits = trainer._wrapped(image, cells.cell)
-        total = channels.float().mean() + (0.0 if logits is None else logits.float().mean())
-        trainer.fabric.backward(total)
+        estimates, logits = trainer._wrapped(image, cells.cell)
+        outputs = estimates if logits is None else (*estimates, logits)
+        trainer.fabric.backward(torch.stack([output.float().mean() for output in outputs]).sum())
 
-    channels, logits = (x if x is None else x.detach() for x in trainer._wrapped(image, cells.cell))
-    channels.requires_grad_()
+    with torch.no_grad():
+        estimates, logits = trainer._wrapped(image, cells.cell)
+    for estimate in estimates:
+        estimate.requires_grad_()
 
     def losses(kind: Literal["points", "rendered"]) -> None:
         loss = replace(config.loss, photometric_kind=kind)
         objective = Objective(trainer.model, surface, config.detector.layout, loss).to(trainer.fabric.device)
-        terms = objective(channels, logits, batch, cells, count_cells(cells), True)
+        terms = objective(estimates, logits, batch, cells, count_cells(cells), True)
         torch.stack(list(terms.values())).sum().backward()
 
-    rows = {
+    return {
         "data (read, decode)": lambda: trainer.stream.load(1),
-        "augmentation, labels": augment,
+        "augmentation, labels": finish,
         "network, forward and backward": network,
         "losses, colours at points": lambda: losses("points"),
         "losses, colours rendered": lambda: losses("rendered"),
         "whole step": lambda: trainer.step(loaded),
     }
-    for name, function in rows.items():
-        wall, cpu = measure(function)
-        print(f"| {name} | {wall / size * 1000:.2f} | {cpu / size * 1000:.2f} | {size / wall:.1f} |")
 
 
 def measure(function: Callable[[], object]) -> tuple[float, float]:
