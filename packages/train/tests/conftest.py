@@ -43,7 +43,7 @@ def two_faces(model):
     )
     image = torch.from_numpy(record.image).permute(2, 0, 1)[None].float() / 255
     skin = torch.from_numpy(record.skin)[None, None].float() / 255
-    return truth, Batch(image, skin, faces)
+    return truth, Batch(image, skin, faces, torch.ones(1, dtype=torch.bool))
 
 
 @pytest.fixture(scope="session")

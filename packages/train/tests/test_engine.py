@@ -164,3 +164,14 @@ def test_two_processes_agree_when_to_save(model_file, shards, tmp_path):
     command = [*COMMAND, "stage1", "--config", str(tmp_path / "config.json"), "--devices", "2", "--out"]
     subprocess.run([*command, str(tmp_path / "run")], check=True, stdout=subprocess.DEVNULL, timeout=400)
     assert len(rows(tmp_path / "run")) == 60
+
+
+def test_stage_2_shows_whole_photographs_without_calling_the_rest_background(model_file, tmp_path):
+    scenes = write_shards(tmp_path / "scenes", 4, faces=2)
+    photographs = write_shards(tmp_path / "photographs", 4, seed=50, weak=True)
+    config = tiny_config(model_file, (scenes,), stage=2, batch_size=16)
+    data = replace(config.data, weak=(photographs,), weak_fraction=0.5, paste_fraction=0.0)
+    loaded = make(replace(config, data=data), tmp_path / "run").load(0)
+    weak = ~loaded.faces.exact
+    assert 2 <= int((~loaded.complete).sum()) <= 14
+    assert torch.equal(loaded.image_index[weak].unique(), (~loaded.complete).nonzero()[:, 0])

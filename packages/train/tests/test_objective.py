@@ -12,6 +12,7 @@ from morphable_train.batch import Batch
 from morphable_train.cells import encode_cells
 from morphable_train.config import LossConfig
 from morphable_train.objective import Objective, count_cells
+from morphable_train.supervised import OPPOSITE_POINTS, opening_errors
 
 SIZE = 128
 LAYOUT = ParameterLayout(num_identity=6, num_expression=4, num_albedo=3)
@@ -19,7 +20,7 @@ LAYOUT = ParameterLayout(num_identity=6, num_expression=4, num_albedo=3)
 
 def cells_of(batch, neighbours=4):
     spread = torch.randn(len(batch.faces), neighbours, 2, generator=torch.Generator().manual_seed(0))
-    return encode_cells(batch.faces, spread, num_images=1, size_hw=batch.size_hw, neighbourhood=0.1)
+    return encode_cells(batch.faces, spread, complete=batch.complete, size_hw=batch.size_hw, neighbourhood=0.1)
 
 
 def perfect_channels(truth, cells):
@@ -59,7 +60,7 @@ def test_true_colours_have_the_least_photometric_error(model, surface, two_faces
 def test_weak_terms_reach_shape_pose_albedo_and_light(model, surface, two_faces, kind):
     _, batch = two_faces
     weak = replace(batch.faces, exact=torch.zeros(2, dtype=torch.bool), contour=torch.ones(2, dtype=torch.bool))
-    batch, cells = Batch(batch.image, batch.skin, weak), cells_of(batch)
+    batch, cells = Batch(batch.image, batch.skin, weak, batch.complete), cells_of(batch)
     channels = torch.zeros(1, cells.cell.shape[1], LAYOUT.num_channels, requires_grad=True)
     objective = Objective(model, surface, LAYOUT, replace(LossConfig(), photometric_kind=kind))
     values = objective((channels,), None, batch, cells, count_cells(cells), True)
@@ -68,6 +69,19 @@ def test_weak_terms_reach_shape_pose_albedo_and_light(model, surface, two_faces,
     parts = channels.grad[cells.is_center].abs().sum(0).split(list(LAYOUT.sizes))
     assert all(float(part.sum()) > 0 for part in parts)
     assert float(values["landmarks"].detach()) == 0.0
+
+
+def test_an_estimate_before_the_refinement_counts_with_its_weight(model, surface, two_faces):
+    truth, batch = two_faces
+    cells = cells_of(batch)
+    right = perfect_channels(truth, cells)
+    wrong = right + 0.1
+    objective = Objective(model, surface, LAYOUT, replace(LossConfig(), first_estimate=0.25, photometric=0.0))
+    counts = count_cells(cells)
+    alone = objective((wrong,), None, batch, cells, counts, True)
+    refined = objective((wrong, right), None, batch, cells, counts, True)
+    torch.testing.assert_close(refined["first_estimate"], 0.25 * torch.stack(list(alone.values())).sum())
+    assert float(refined["shape"]) < 1e-3 < float(alone["shape"])
 
 
 def test_neighbouring_cells_belong_to_the_nearest_face(two_faces):
@@ -84,7 +98,7 @@ def test_neighbouring_cells_belong_to_the_nearest_face(two_faces):
 
 def test_a_picture_without_faces_has_no_loss_but_the_centre(model, surface, two_faces):
     _, batch = two_faces
-    empty = Batch(batch.image, batch.skin, batch.faces.select(torch.zeros(0, dtype=torch.long)))
+    empty = Batch(batch.image, batch.skin, batch.faces.select(torch.zeros(0, dtype=torch.long)), batch.complete)
     cells = cells_of(empty)
     channels = torch.zeros(1, cells.cell.shape[1], LAYOUT.num_channels, requires_grad=True)
     objective = Objective(model, surface, LAYOUT, LossConfig())
@@ -106,3 +120,26 @@ def test_surface_points_are_the_models(model, surface):
     few = surface.decode_few(truth["identity"], truth["expression"])
     assert few.shape == (3, 68 + 64, 3)
     assert project(points, GLOBAL_FOCAL_PX, (SIZE, SIZE)).isfinite().all()
+
+
+def test_cells_outside_labelled_boxes_of_incomplete_pictures_teach_nothing(two_faces):
+    _, batch = two_faces
+    assert bool((cells_of(batch).center_weight == 1).all())
+    partly = replace(batch, complete=torch.zeros(1, dtype=torch.bool))
+    weight = cells_of(partly).center_weight[0]
+    rows, cols = weight.nonzero(as_tuple=True)
+    px = torch.stack([cols, rows], 1) * 8.0 + 4.0
+    boxes = batch.faces.boxes_px()
+    inside = ((px[:, None] > boxes[:, :2]) & (px[:, None] < boxes[:, 2:])).all(2).any(1)
+    assert 0 < len(px) < weight.numel()
+    assert bool(inside.all())
+
+
+def test_opening_errors_ignore_where_the_face_is(two_faces):
+    _, batch = two_faces
+    points = batch.faces.landmarks68_px
+    assert float(opening_errors(points + 7.0, batch.faces).max()) < 1e-5
+    closed = points.clone()
+    closed[:, 41] = closed[:, 37]
+    expected = (points[:, 41] - points[:, 37]).norm(dim=1) / batch.faces.sizes_px() / len(OPPOSITE_POINTS)
+    torch.testing.assert_close(opening_errors(closed, batch.faces), expected, atol=1e-5, rtol=0)

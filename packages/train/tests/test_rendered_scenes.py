@@ -41,9 +41,9 @@ def test_crops_of_single_faces_are_repeatable_and_new(open_model):
 def test_scenes_of_groups(open_model):
     config = config_of(2)
     rendered = RenderedScenes(config, open_model)
-    loaded = SceneStream(rendered, None, config, open_model, Shard()).load(3)
+    loaded = SceneStream(rendered, [], None, config, open_model, Shard()).load(3)
     assert loaded.pictures.shape == (2, 4, 64, 64)
-    assert torch.equal(SceneStream(rendered, None, config, open_model, Shard()).load(3).pictures, loaded.pictures)
+    assert torch.equal(SceneStream(rendered, [], None, config, open_model, Shard()).load(3).pictures, loaded.pictures)
     assert loaded.faces.identity.shape[1] == open_model.num_identity
     assert loaded.skipped == 0
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
+import torch
 from safetensors import safe_open
 from test_engine import make
 from tiny_run import tiny_config, write_shards
@@ -14,7 +15,7 @@ from morphable_train.cli import main
 from morphable_train.logs import plain, read_run_file
 from morphable_train.optimizer import rate_factor
 from morphable_train.packaging import PackageOptions, package
-from morphable_train.parts import architecture, read_network
+from morphable_train.parts import architecture, build_parts, read_network
 from morphable_train.presets import PRESETS, preset
 from morphable_train.settings import config_from_json
 from morphable_train.training import train
@@ -48,6 +49,17 @@ def test_another_architecture_is_refused_by_name(run):
     other = replace(config.detector, width=16)
     with pytest.raises(ValueError, match=r"different: width"):
         read_checkpoint(latest_checkpoint(run), architecture(other))
+
+
+def test_a_network_starts_from_one_without_refinement(run):
+    config = config_from_json(json.loads((run / "run.json").read_text())["config"])
+    refining = replace(config, initial=run, detector=replace(config.detector, refinement_width=8))
+    average = read_checkpoint(latest_checkpoint(run), None)[0]["average"]
+    started = build_parts(refining).network.state_dict()
+    torch.testing.assert_close({name: started[name] for name in average}, average)
+    assert float(started["refinement.output.weight"].abs().max()) == 0.0
+    with pytest.raises(ValueError, match=r"different: refinement_width"):
+        read_checkpoint(latest_checkpoint(run), architecture(refining.detector))
 
 
 def test_weights_of_another_architecture_are_refused(run, tmp_path):

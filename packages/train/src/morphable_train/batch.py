@@ -59,6 +59,8 @@ class Batch:
     skin: Float[Tensor, "batch 1 rows cols"]
     """Visible skin of the faces, in [0, 1]; all zero where it is not known (no photometric term there)."""
     faces: FaceTargets
+    complete: Bool[Tensor, " batch"]
+    """Every face of the picture is labelled: what is no labelled face is background."""
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -74,9 +76,9 @@ class Batch:
         inside = (self.faces.image_index >= start) & (self.faces.image_index < stop)
         faces = self.faces.select(inside)
         faces = replace(faces, image_index=faces.image_index - start)
-        return Batch(self.image[start:stop], self.skin[start:stop], faces)
+        return Batch(self.image[start:stop], self.skin[start:stop], faces, self.complete[start:stop])
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything by name, to be saved or moved."""
         faces = {f"faces.{f.name}": getattr(self.faces, f.name) for f in fields(self.faces)}
-        return {"image": self.image, "skin": self.skin, **faces}
+        return {"image": self.image, "skin": self.skin, "complete": self.complete, **faces}

@@ -29,6 +29,8 @@ class CellTargets:
     """The face's own centre cell."""
     heatmap: Float[Tensor, "batch rows cols"]
     """1 at centres; with `gaussian`, less around them."""
+    center_weight: Float[Tensor, "batch rows cols"]
+    """0 where a face may be that nobody labelled, 1 elsewhere."""
 
     def cell_px(self) -> Float[Tensor, "batch top 2"]:
         """Return the pixel positions of the cells' centres."""
@@ -39,7 +41,7 @@ def encode_cells(
     faces: FaceTargets,
     spread: Float[Tensor, "faces neighbours 2"],
     *,
-    num_images: int,
+    complete: Bool[Tensor, " batch"],
     size_hw: tuple[int, int],
     neighbourhood: float,
     kind: Literal["binary", "gaussian"] = "gaussian",
@@ -49,11 +51,12 @@ def encode_cells(
     Args:
         faces: The faces.
         spread: Standard normal numbers: where the neighbouring cells lie.
-        num_images: Pictures of the batch.
+        complete: Pictures whose faces are all labelled; of the others only labelled faces teach the centre map.
         size_hw: Height and width of the input.
         neighbourhood: Standard deviation of the neighbours' distance, in face sizes.
         kind: Shape of the centre map around centres.
     """
+    num_images = len(complete)
     rows, cols = size_hw[0] // STRIDE_PX, size_hw[1] // STRIDE_PX
     slot, slots = _slots(faces.image_index, num_images)
     heatmap, owns_center = _center_map(faces, slot, (num_images, slots), size_hw, kind)
@@ -79,6 +82,7 @@ def encode_cells(
         valid=empty.bool().index_put((row, column), own),
         is_center=empty.bool().index_put((row, column), own & first),
         heatmap=heatmap,
+        center_weight=_center_weight(faces, complete, rows, cols),
     )
 
 
@@ -104,6 +108,18 @@ def _center_map(
     present = present.index_put(where, torch.ones_like(slot, dtype=torch.bool))
     targets = encode_centers(box, present, size_hw, kind=kind)
     return targets.heatmap, targets.valid[where]
+
+
+def _center_weight(faces: FaceTargets, complete: Tensor, rows: int, cols: int) -> Tensor:
+    """1 in the cells of complete pictures and in those within labelled boxes."""
+    box = faces.boxes_px() / STRIDE_PX
+    x = torch.arange(cols, device=box.device) + 0.5
+    y = torch.arange(rows, device=box.device) + 0.5
+    in_x = (x > box[:, :1]) & (x < box[:, 2:3])
+    in_y = (y > box[:, 1:2]) & (y < box[:, 3:])
+    inside = (in_y[:, :, None] & in_x[:, None, :]).float()
+    taught = inside.new_zeros(len(complete), rows, cols).index_put((faces.image_index,), inside, accumulate=True)
+    return ((taught > 0) | complete[:, None, None]).float()
 
 
 def _is_nearest(faces: FaceTargets, cell_px: Tensor, center: Tensor, size: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ class DataConfig:
     weak: tuple[Path, ...] = ()
     """Folders of shards with landmark labels (photographs)."""
     weak_fraction: float = 0.3
-    """Share of weakly labelled faces in a batch of stage 1 when both kinds are given; in stage 2 weakly labelled faces
-    are those that are pasted (`paste_fraction`)."""
+    """Share of pictures with landmark labels when both kinds are given. In stage 2 those are whole pictures, in which
+    what is outside the labelled faces does not count as background; weakly labelled faces are also what is pasted."""
     cache: Path | None = None
     """Folder of decoded crops, kept between runs; by default beside the run."""
     crop_px: int = 336
@@ -104,6 +104,8 @@ class LossConfig:
     """Eq. 7 of the paper, or CenterNet's variant that forgives neighbours of the centre."""
     landmarks: float = 10.0
     """Projected landmarks, mean distance in face sizes."""
+    opening: float = 10.0
+    """Lines between opposite points of eyes, brows and lips, mean error in face sizes."""
     points: float = 10.0
     """Projected dense surface points of exact labels, mean distance in face sizes."""
     shape: float = 30.0
@@ -114,8 +116,9 @@ class LossConfig:
     """Absolute difference of log-depth."""
     identity: float = 0.05
     """Squared difference of identity coefficients, mean over the modes."""
-    expression: float = 1.0
-    """Absolute difference of expression activations, mean over the actions."""
+    expression: float = 10.0
+    """Squared difference of expression activations, mean over the actions. (The absolute difference has its least
+    expectation at the median, which is zero for most actions: faces keep still.)"""
     photometric: float = 1.0
     """Colour difference on visible skin."""
     photometric_kind: Literal["points", "rendered"] = "points"

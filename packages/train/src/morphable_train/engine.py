@@ -79,7 +79,7 @@ class Trainer(TrainingLoop):
         return encode_cells(
             batch.faces,
             spread,
-            num_images=len(batch.image),
+            complete=batch.complete,
             size_hw=batch.size_hw,
             neighbourhood=self.config.loss.neighbourhood,
             kind="gaussian" if self.config.loss.center_kind == "gaussian" else "binary",

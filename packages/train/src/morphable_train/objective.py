@@ -101,7 +101,8 @@ class Objective(nn.Module):
             terms |= self._color_terms(predicted, truth, batch, owner, cells.is_center[where])
         divided = {name: value / counts.cells.clamp(min=1.0) for name, value in terms.items()}
         if center_logits is not None:
-            loss = center_focal_loss(center_logits.float(), cells.heatmap) * cells.is_center.sum().clamp(min=1)
+            loss = center_focal_loss(center_logits.float(), cells.heatmap, weight=cells.center_weight)
+            loss = loss * cells.is_center.sum().clamp(min=1)
             divided["center"] = self.config.center * loss / counts.centers.clamp(min=1.0)
         return divided
 
@@ -140,7 +141,8 @@ class Objective(nn.Module):
         prior = prior_errors(predicted)
         config = self.config
         return {
-            "weak_landmarks": config.landmarks * errors.sum(),
+            "weak_landmarks": config.landmarks * errors.landmarks.sum(),
+            "weak_opening": config.opening * errors.opening.sum(),
             "prior_identity": config.prior_identity * prior.identity[unknown].sum(),
             "prior_expression": config.prior_expression * prior.expression[unknown].sum(),
             "prior_albedo": config.prior_albedo * prior.albedo.sum(),

@@ -1,5 +1,6 @@
 """Batches of stage 2: scenes of several faces, and single faces pasted into one picture (IV-A of the paper)."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
@@ -17,7 +18,16 @@ from morphable_train.order import ShuffledOrder, seeded
 from morphable_train.rendered_scenes import RenderedScenes
 from morphable_train.shards import Record, ShardReader
 from morphable_train.sources import SourceFaces, source_faces
-from morphable_train.streams import NO_DATA, PASTE_STREAM, SCENE_STREAM, Loaded, Shard, draw_spread, noise_seed
+from morphable_train.streams import (
+    NO_DATA,
+    PASTE_STREAM,
+    SCENE_STREAM,
+    WEAK_STREAM,
+    Loaded,
+    Shard,
+    draw_spread,
+    noise_seed,
+)
 
 FILL_COLOR = (0.485, 0.456, 0.406)
 """Outside the picture: ImageNet's mean colour, as at inference."""
@@ -39,6 +49,8 @@ class Canvas:
     flipped: list[bool]
     occupied: list[Tensor]
     """Boxes (left, top, right, bottom) around faces."""
+    complete: bool = True
+    """Every face is labelled."""
     damaged: bool = False
     """The record could not be read."""
 
@@ -51,26 +63,42 @@ class Canvas:
         self.occupied.extend(torch.cat([p.amin(0), p.amax(0)]) for p in points)
 
 
+class _Records:
+    """The records of some shards in a shuffled order, as often as one likes."""
+
+    def __init__(self, readers: list[ShardReader], seed: int, stream: int) -> None:
+        self._records = [(reader, index) for reader in readers for index in range(len(reader))]
+        self._order = ShuffledOrder(max(len(self._records), 1), seed=seed, stream=stream)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def read(self, position: int) -> Record:
+        """Read the record at a position of the order."""
+        reader, index = self._records[int(self._order(position, position + 1))]
+        return reader.read(index)
+
+
 class SceneStream:
     """Stage 2: several faces per picture."""
 
     def __init__(
         self,
         readers: list[ShardReader] | RenderedScenes,
+        photographs: list[ShardReader],
         crops: CropSet | None,
         config: TrainConfig,
         model: MorphableModel,
         shard: Shard,
     ) -> None:
-        if not readers and crops is None:
+        if not readers and not photographs and crops is None:
             raise ValueError(NO_DATA)
         self._rendered = readers if isinstance(readers, RenderedScenes) else None
-        stored = [] if isinstance(readers, RenderedScenes) else readers
-        self._records = [(reader, index) for reader in stored for index in range(len(reader))]
-        self._has_scenes = bool(self._records) or self._rendered is not None
+        self._scenes = _Records([] if isinstance(readers, RenderedScenes) else readers, config.run.seed, SCENE_STREAM)
+        self._photographs = _Records(photographs, config.run.seed, WEAK_STREAM)
+        self._has_scenes = len(self._scenes) > 0 or self._rendered is not None
         self._crops, self._config, self._model, self._shard = crops, config, model, shard
         seed = config.run.seed
-        self._scene_order = ShuffledOrder(max(len(self._records), 1), seed=seed, stream=SCENE_STREAM)
         self._crop_order = ShuffledOrder(len(crops), seed=seed, stream=PASTE_STREAM) if crops else None
         self._pool = ThreadPoolExecutor(max(1, config.data.workers))
 
@@ -92,22 +120,26 @@ class SceneStream:
             flipped=torch.tensor([flag for canvas in canvases for flag in canvas.flipped], dtype=torch.bool),
             changes=changes[self._shard.rows(total)],
             spread=draw_spread(config, step * self._shard.world + self._shard.rank, len(faces)),
+            complete=torch.tensor([canvas.complete for canvas in canvases]),
             noise_seed=noise_seed(config.run.seed, step, self._shard),
             skipped=sum(canvas.damaged for canvas in canvases),
         )
 
     def _picture(self, position: int) -> Canvas:
         """One picture; the same for the same position."""
+        data = self._config.data
         generator = seeded(self._config.run.seed, PASTE_STREAM, position)
-        u = torch.rand(8, generator=generator)
-        pasted = self._crop_order is not None and (
-            not self._has_scenes or bool(u[0] < self._config.data.paste_fraction)
-        )
+        u = torch.rand(9, generator=generator)
+        if self._photographs and (not self._has_scenes or bool(u[8] < data.weak_fraction)):
+            canvas = self._scene(lambda: self._photographs.read(position), u)
+            canvas.complete = False
+            return canvas
+        pasted = self._crop_order is not None and (not self._has_scenes or bool(u[0] < data.paste_fraction))
         scene = self._has_scenes and (not pasted or bool(u[7] < 0.5))
-        canvas = self._scene(position, u) if scene else self._empty(u)
+        canvas = self._scene(lambda: self._read(position), u) if scene else self._empty(u)
         if pasted:
-            for index in range(1 + int(u[6] * self._config.data.max_faces)):
-                self._paste(canvas, position * self._config.data.max_faces + index, generator)
+            for index in range(1 + int(u[6] * data.max_faces)):
+                self._paste(canvas, position * data.max_faces + index, generator)
         return canvas
 
     def _empty(self, u: Tensor) -> Canvas:
@@ -117,10 +149,10 @@ class SceneStream:
         picture[:3] = u[1:4, None, None]
         return Canvas(picture, [_no_faces(self._model)], [torch.zeros(0, 3, 3)], [], [])
 
-    def _scene(self, position: int, u: Tensor) -> Canvas:
+    def _scene(self, read: Callable[[], Record], u: Tensor) -> Canvas:
         """A scene, zoomed and shifted; damaged records give an empty picture, which is counted."""
         try:
-            record = self._read(position)
+            record = read()
         except ValueError:
             canvas = self._empty(u)
             canvas.damaged = True
@@ -146,8 +178,7 @@ class SceneStream:
         """The scene at a position of the series of pictures."""
         if self._rendered is not None:
             return self._rendered.read(position)
-        reader, index = self._records[int(self._scene_order(position, position + 1))]
-        return reader.read(index)
+        return self._scenes.read(position)
 
     def _paste(self, canvas: Canvas, position: int, generator: torch.Generator) -> None:
         """Paste one face where there is room."""

@@ -51,6 +51,8 @@ class Loaded:
     changes: Changes
     spread: Float[Tensor, "faces neighbours 2"]
     """Standard normal numbers that choose the supervised cells."""
+    complete: Bool[Tensor, " batch"]
+    """Every face of the picture is labelled."""
     noise_seed: int
     skipped: int = 0
     """Damaged records that were left out."""
@@ -107,6 +109,7 @@ class CropStream:
             flipped=changes.flipped[rows],
             changes=changes[rows],
             spread=spread[rows],
+            complete=torch.ones(len(pictures), dtype=torch.bool),
             noise_seed=noise_seed(config.run.seed, step, self._shard),
         )
 
@@ -160,4 +163,6 @@ def finish_batch(
         model=model,
         surface=surface,
     )
-    return Batch(pictures[:, :3].contiguous(), pictures[:, 3:].contiguous(), targets), loaded.spread.to(device)
+    complete = loaded.complete.to(device)
+    batch = Batch(pictures[:, :3].contiguous(), pictures[:, 3:].contiguous(), targets, complete)
+    return batch, loaded.spread.to(device)

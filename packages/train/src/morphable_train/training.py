@@ -94,8 +94,9 @@ def open_stream(config: TrainConfig, run: Path, parts: Parts, shard: Shard, fabr
         if config.run.stage == 1:
             return CropStream(rendered or crops(data.exact), crops(data.weak), config, shard)
         readers = rendered or [ShardReader(folder) for folder in data.exact]
+        photographs = [ShardReader(folder) for folder in data.weak] if data.weak_fraction > 0 else []
         pasted = crops(data.weak or data.exact) if data.paste_fraction > 0 or not readers else None
-        return SceneStream(readers, pasted, config, model, shard)
+        return SceneStream(readers, photographs, pasted, config, model, shard)
 
 
 def evaluate(run: Path, validation: ValidationConfig) -> dict[str, dict[str, float]]:

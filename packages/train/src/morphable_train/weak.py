@@ -10,11 +10,21 @@ from torch import Tensor
 from morphable_detector_head import FaceParameters
 from morphable_render import camera_from_model, project, shade_sh
 from morphable_train.batch import FaceTargets
-from morphable_train.supervised import distance
+from morphable_train.supervised import distance, opening_errors
 from morphable_train.surface import NUM_LANDMARKS, SurfaceSample
 
 MIN_FACING = 0.15
 """Surface that turns away further than this (cosine to the viewing ray) is not compared: its pixel is unsure."""
+
+
+@dataclass(frozen=True)
+class LandmarkErrors:
+    """Errors of the projected points, per supervised cell, face sizes."""
+
+    landmarks: Float[Tensor, " cells"]
+    """Mean distance; jaw points slide along the silhouette for contour labels."""
+    opening: Float[Tensor, " cells"]
+    """`opening_errors`."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +45,18 @@ def landmark_errors(
     focal_px: float,
     size_hw: tuple[int, int],
     landmark_weights: Float[Tensor, " 68"],
-) -> Float[Tensor, " cells"]:
-    """Mean distance of projected landmarks in face sizes; jaw points slide along the silhouette for contour labels."""
+) -> LandmarkErrors:
+    """Compare the projected points with the labels."""
     points = surface.decode(predicted.identity, predicted.expression)
     points_cam = camera_from_model(points, predicted.rotation, predicted.translation)
     static = points_cam[:, :NUM_LANDMARKS]
     landmarks = torch.where(truth.contour[:, None, None], surface.contour_landmarks(points_cam), static)
-    error = distance(project(landmarks, focal_px, size_hw), truth.landmarks68_px) / truth.sizes_px()[:, None]
-    return (error * truth.landmark_weight * landmark_weights).mean(1)
+    projected = project(landmarks, focal_px, size_hw)
+    error = distance(projected, truth.landmarks68_px) / truth.sizes_px()[:, None]
+    return LandmarkErrors(
+        landmarks=(error * truth.landmark_weight * landmark_weights).mean(1),
+        opening=opening_errors(projected, truth),
+    )
 
 
 def prior_errors(predicted: FaceParameters) -> PriorErrors:
