@@ -16,6 +16,8 @@ from morphable_synth.skin import plain_table, recolor_table
 from morphable_synth.textures import linear_from_srgb
 
 _LEFT_EYE, _RIGHT_EYE = np.arange(14598, 14670), np.arange(14670, 14742)
+_FIRST_UPPER_TOOTH, _BITE_M = 15060, 0.003
+"""MakeHuman's upper teeth end 1 to 5 mm above the lower ones, where smiles hardly show them: drawn this much lower."""
 _OPAQUE = 0.5
 _CASTS = 0.4
 _TEETH_MIN_PX, _LASH_MIN_PX = 40.0, 40.0
@@ -118,17 +120,10 @@ def _teeth(library: Library, figure: Figure) -> Layer | None:
     mesh = library.proxy(style, min_alpha=0.3)
     lut = plain_table() * np.array([1.0, 0.96, 0.88], np.float32) * wearing.teeth_shade * 0.8
     material = Material(library.texture(style.texture), lut=lut, specular=(0.04, 1.0))
-    placed = figure.pose(mesh.bind(figure.hm08), 1.0)
-    return Layer(
-        "teeth",
-        placed,
-        mesh.triangles,
-        mesh.corner_uv,
-        part("inner_mouth"),
-        material,
-        casts_shadow=False,
-        wrap=SKIN_WRAP,
-    )
+    xyz = mesh.bind(figure.hm08)
+    xyz[mesh.reference[:, 0] >= _FIRST_UPPER_TOOTH, 1] -= _BITE_M
+    placed, label = figure.pose(xyz, 1.0), part("inner_mouth")
+    return Layer("teeth", placed, mesh.triangles, mesh.corner_uv, label, material, casts_shadow=False, wrap=SKIN_WRAP)
 
 
 def _tongue(library: Library, figure: Figure) -> Layer | None:
@@ -137,17 +132,8 @@ def _tongue(library: Library, figure: Figure) -> Layer | None:
         return None
     placed = figure.pose(figure.decoded[patch.vertices], 1.0)
     color = (0.35, 0.11, 0.10)
-    return Layer(
-        "tongue",
-        placed,
-        patch.triangles,
-        None,
-        part("inner_mouth"),
-        Material(specular=(0.03, 1.0)),
-        color,
-        casts_shadow=False,
-        shade=0.7,
-    )
+    material, label = Material(specular=(0.03, 1.0)), part("inner_mouth")
+    return Layer("tongue", placed, patch.triangles, None, label, material, color, casts_shadow=False, shade=0.7)
 
 
 def _hairs_on_skin(library: Library, figure: Figure, style: Style, bias_m: float) -> Layer:
