@@ -31,12 +31,26 @@ _PAPER_LOSS = LossConfig(
 
 
 def mobile(stage: int) -> TrainConfig:
-    """MobileNetV2 for two CPU cores."""
+    """MobileNetV2 for two CPU cores; weights and colours as the bundled weights were trained with."""
     return TrainConfig(
         detector=MOBILE,
         run=_run(stage, RunConfig(steps=20_000 if stage == 1 else 8_000, batch_size=32 if stage == 1 else 8)),
-        augment=AugmentConfig() if stage == 1 else STAGE2_AUGMENT,
-        loss=LossConfig(center=0.0 if stage == 1 else 1.0, photometric_every=2),
+        augment=replace(
+            AugmentConfig() if stage == 1 else STAGE2_AUGMENT,
+            brightness=0.35,
+            contrast=0.4,
+            light=0.3,
+            saturation=0.6,
+            gray=0.12,
+        ),
+        loss=LossConfig(
+            center=0.0 if stage == 1 else 1.0,
+            landmarks=15.0,
+            opening=25.0,
+            shape=20.0,
+            expression=20.0,
+            photometric_every=8,
+        ),
         optimizer=OptimizerConfig(learning_rate=1e-3 if stage == 1 else 5e-4),
     )
 
