@@ -28,6 +28,8 @@ FAILURE_NME = 0.1
 """Faces with a larger error count as failures."""
 _BATCH = 32
 _OUTER_EYES = (36, 45)
+_MOUTH, _EYE = (62, 66), (37, 41)
+"""Middles of the inner lips; upper and lower lid."""
 
 
 @runtime_checkable
@@ -156,6 +158,7 @@ def measure(predicted: FaceParameters, truth: ValidationSet, surface: SurfaceSam
 
     `nme_box` is the mean distance of the 68 points over the square root of their true box's area, `nme_eyes` over the
     distance of the outer eye corners; `failures` is the share of faces above 10 % of `nme_box` or not finite;
+    `mouth_opening_r` and `eye_opening_r` are the correlations of predicted and true openings over the faces;
     `skipped` counts photographs that could not be used. With
     exact labels also `shape_mm` (surface points in the model frame), `rotation_deg` and `depth_relative`.
     """
@@ -171,6 +174,8 @@ def measure(predicted: FaceParameters, truth: ValidationSet, surface: SurfaceSam
         "nme_box_median": nme.median(),
         "nme_eyes": (mean_px / eyes).mean(),
         "failures": (~(nme <= FAILURE_NME)).float().mean(),
+        "mouth_opening_r": _opening_correlation(landmarks, faces, _MOUTH),
+        "eye_opening_r": _opening_correlation(landmarks, faces, _EYE),
     }
     if bool(faces.exact.all()):
         values |= _exact_errors(predicted, faces, surface)
@@ -178,6 +183,16 @@ def measure(predicted: FaceParameters, truth: ValidationSet, surface: SurfaceSam
         "faces": float(len(faces)),
         "skipped": float(truth.skipped),
     }
+
+
+def _opening_correlation(landmarks68_px: Tensor, faces: FaceTargets, pair: tuple[int, int]) -> Tensor:
+    """Pearson's correlation of the distances between two points, in face sizes; 0 where all faces are alike."""
+    openings = [
+        (points[:, pair[0]] - points[:, pair[1]]).norm(dim=-1) / faces.sizes_px()
+        for points in (landmarks68_px, faces.landmarks68_px)
+    ]
+    a, b = (opening - opening.mean() for opening in openings)
+    return (a * b).sum() / (a.norm() * b.norm()).clamp(min=1e-12)
 
 
 def _exact_errors(predicted: FaceParameters, faces: FaceTargets, surface: SurfaceSample) -> dict[str, Tensor]:
