@@ -125,8 +125,9 @@ class FaceDetector(nn.Module):
         first = self.parameter_head.at_cells(features, cell)
         if self.refinement is None:
             return (first,)
-        estimate = self._decode(first.detach(), cell_centers(cell, features.shape[3]), features)
-        return first, self.refinement(features, first, estimate)
+        before = first.detach()  # each estimate has a loss of its own
+        estimate = self._decode(before, cell_centers(cell, features.shape[3]), features)
+        return first, self.refinement(features, before, estimate)
 
     def dense(
         self, image: Float[Tensor, "batch 3 height width"]

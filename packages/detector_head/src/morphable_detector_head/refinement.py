@@ -62,18 +62,17 @@ class Refinement(nn.Module):
 
         Args:
             features: The aggregated features.
-            channels: The parameter head's output. No gradient reaches it from here.
+            channels: The parameter head's output, detached.
             estimate: The same, decoded.
         """
-        before = channels.detach()
         sampled = sample_features(features, self.place(estimate))
-        correction = self.output(self.hidden(torch.cat([sampled.to(before.dtype), before], -1)))
-        return before.float() + correction.float()
+        correction = self.output(self.hidden(torch.cat([sampled.to(channels.dtype), channels], -1)))
+        return channels.float() + correction.float()
 
     def place(self, estimate: FaceParameters) -> Float[Tensor, "batch top points 2"]:
         """Project the grid with a face's pose: pixels relative to the middle of the picture."""
-        turned = self.grid @ estimate.rotation.detach().mT
-        shift = estimate.translation.detach()[..., None, :]
+        turned = self.grid @ estimate.rotation.mT
+        shift = estimate.translation[..., None, :]
         depth = (shift[..., 2:] - turned[..., 2:]).clamp(min=_NEAREST_M)
         across = torch.cat([turned[..., :1], -turned[..., 1:2]], -1) + shift[..., :2]
         return GLOBAL_FOCAL_PX * across / depth

@@ -93,9 +93,9 @@ class Objective(nn.Module):
             for estimate in channels
         )
         terms = self._geometric_terms(predicted, truth, batch.size_hw)
-        if earlier:
-            each = [torch.stack(list(self._geometric_terms(e, truth, batch.size_hw).values())).sum() for e in earlier]
-            terms["first_estimate"] = self.config.first_estimate * torch.stack(each).sum()
+        first = [term for e in earlier for term in self._geometric_terms(e, truth, batch.size_hw).values()]
+        if first:
+            terms["first_estimate"] = self.config.first_estimate * torch.stack(first).sum()
         if photometric and (self.config.photometric > 0 or self.embedder is not None):
             owner = torch.arange(len(where), device=where.device)[:, None].expand_as(where)[where]
             terms |= self._color_terms(predicted, truth, batch, owner, cells.is_center[where])

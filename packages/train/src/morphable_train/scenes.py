@@ -1,6 +1,5 @@
 """Batches of stage 2: scenes of several faces, and single faces pasted into one picture (IV-A of the paper)."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
@@ -93,12 +92,11 @@ class SceneStream:
     ) -> None:
         if not readers and not photographs and crops is None:
             raise ValueError(NO_DATA)
-        self._rendered = readers if isinstance(readers, RenderedScenes) else None
-        self._scenes = _Records([] if isinstance(readers, RenderedScenes) else readers, config.run.seed, SCENE_STREAM)
-        self._photographs = _Records(photographs, config.run.seed, WEAK_STREAM)
-        self._has_scenes = len(self._scenes) > 0 or self._rendered is not None
-        self._crops, self._config, self._model, self._shard = crops, config, model, shard
         seed = config.run.seed
+        self._scenes = readers if isinstance(readers, RenderedScenes) else _Records(readers, seed, SCENE_STREAM)
+        self._photographs = _Records(photographs, seed, WEAK_STREAM)
+        self._has_scenes = isinstance(self._scenes, RenderedScenes) or len(self._scenes) > 0
+        self._crops, self._config, self._model, self._shard = crops, config, model, shard
         self._crop_order = ShuffledOrder(len(crops), seed=seed, stream=PASTE_STREAM) if crops else None
         self._pool = ThreadPoolExecutor(max(1, config.data.workers))
 
@@ -131,12 +129,12 @@ class SceneStream:
         generator = seeded(self._config.run.seed, PASTE_STREAM, position)
         u = torch.rand(9, generator=generator)
         if self._photographs and (not self._has_scenes or bool(u[8] < data.weak_fraction)):
-            canvas = self._scene(lambda: self._photographs.read(position), u)
+            canvas = self._scene(self._photographs, position, u)
             canvas.complete = False
             return canvas
         pasted = self._crop_order is not None and (not self._has_scenes or bool(u[0] < data.paste_fraction))
         scene = self._has_scenes and (not pasted or bool(u[7] < 0.5))
-        canvas = self._scene(lambda: self._read(position), u) if scene else self._empty(u)
+        canvas = self._scene(self._scenes, position, u) if scene else self._empty(u)
         if pasted:
             for index in range(1 + int(u[6] * data.max_faces)):
                 self._paste(canvas, position * data.max_faces + index, generator)
@@ -149,10 +147,10 @@ class SceneStream:
         picture[:3] = u[1:4, None, None]
         return Canvas(picture, [_no_faces(self._model)], [torch.zeros(0, 3, 3)], [], [])
 
-    def _scene(self, read: Callable[[], Record], u: Tensor) -> Canvas:
+    def _scene(self, records: _Records | RenderedScenes, position: int, u: Tensor) -> Canvas:
         """A scene, zoomed and shifted; damaged records give an empty picture, which is counted."""
         try:
-            record = read()
+            record = records.read(position)
         except ValueError:
             canvas = self._empty(u)
             canvas.damaged = True
@@ -173,12 +171,6 @@ class SceneStream:
         faces = source_faces(record.labels, (rows, cols), self._model)
         canvas.add(faces[_taught(faces, move, side)], move, flipped)
         return canvas
-
-    def _read(self, position: int) -> Record:
-        """The scene at a position of the series of pictures."""
-        if self._rendered is not None:
-            return self._rendered.read(position)
-        return self._scenes.read(position)
 
     def _paste(self, canvas: Canvas, position: int, generator: torch.Generator) -> None:
         """Paste one face where there is room."""
