@@ -175,3 +175,14 @@ def test_stage_2_shows_whole_photographs_without_calling_the_rest_background(mod
     weak = ~loaded.faces.exact
     assert 2 <= int((~loaded.complete).sum()) <= 14
     assert torch.equal(loaded.image_index[weak].unique(), (~loaded.complete).nonzero()[:, 0])
+
+
+def test_stage_2_of_photographs_alone_pastes_faces_too(model_file, tmp_path):
+    photographs = write_shards(tmp_path / "photographs", 4, seed=50, weak=True)
+    config = tiny_config(model_file, (), stage=2, batch_size=16)
+    config = replace(config, data=replace(config.data, exact=(), weak=(photographs,), weak_fraction=0.5))
+    loaded = make(config, tmp_path / "run").load(0)
+    whole = int((~loaded.complete).sum())
+    assert 2 <= whole <= 14
+    assert len(loaded.faces) > 16  # pasted ones bring several faces a picture
+    assert bool(loaded.complete[loaded.image_index].any())

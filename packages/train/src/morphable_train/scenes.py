@@ -128,7 +128,7 @@ class SceneStream:
         data = self._config.data
         generator = seeded(self._config.run.seed, PASTE_STREAM, position)
         u = torch.rand(9, generator=generator)
-        if self._photographs and (not self._has_scenes or bool(u[8] < data.weak_fraction)):
+        if self._photographs and bool(u[8] < data.weak_fraction):
             canvas = self._scene(self._photographs, position, u)
             canvas.complete = False
             return canvas
