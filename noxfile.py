@@ -145,14 +145,14 @@ def demo(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["workspace"])
 def train_stage1(session: nox.Session) -> None:
     """Train single faces on procedural scenes into runs/stage1; options of `morphable-train stage1` go after `--`."""
-    options = ("--preset", "smoke", "--synth", "500", "--out", "runs/stage1")
+    options = ("--preset", "smoke", "--synth", "1000", "--out", "runs/stage1")
     session.run(tool("morphable-train"), "stage1", *options, *session.posargs, external=True)
 
 
 @nox.session(venv_backend="none", requires=["workspace"])
 def train_stage2(session: nox.Session) -> None:
     """Train groups from runs/stage1 into runs/stage2; options of `morphable-train stage2` go after `--`."""
-    options = ("--preset", "smoke", "--synth", "60", "--initial", "runs/stage1", "--out", "runs/stage2")
+    options = ("--preset", "smoke", "--synth", "150", "--initial", "runs/stage1", "--out", "runs/stage2")
     session.run(tool("morphable-train"), "stage2", *options, *session.posargs, external=True)
 
 

@@ -196,8 +196,14 @@ class ValidationConfig:
     """Steps between validations."""
     max_faces: int = 200
     """Faces measured per folder."""
+    face_input_px: int = 224
+    """Side of the crops of single faces, in both stages; the face takes half of it."""
     max_pictures: int = 100
     """Whole pictures measured per folder."""
+
+    def __post_init__(self) -> None:
+        side = self.face_input_px
+        _require("face_input_px", side, side > 0 and side % 32 == 0, "a positive multiple of 32")
 
 
 @dataclass(frozen=True, kw_only=True)

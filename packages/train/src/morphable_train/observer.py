@@ -35,14 +35,17 @@ from morphable_train.validation import (
 )
 
 SHEET_FACES = 8
-VALIDATION_PX = 224
-"""Side of validation pictures."""
 
 
 def open_validation(config: TrainConfig, parts: Parts) -> list[ValidationSet]:
-    """Open everything a run is validated on; stage 2's single faces are measured at the size of stage 1."""
+    """Open the single faces a run is validated on."""
     chosen = config.validation
-    options = {"input_px": VALIDATION_PX, "max_faces": chosen.max_faces, "model": parts.model, "surface": parts.surface}
+    options = {
+        "input_px": chosen.face_input_px,
+        "max_faces": chosen.max_faces,
+        "model": parts.model,
+        "surface": parts.surface,
+    }
     photographs = [open_landmark_folder(folder, **options) for folder in chosen.landmarks]  # type: ignore[arg-type]
     return photographs + [open_exact_shards(folder, **options) for folder in chosen.exact]  # type: ignore[arg-type]
 

@@ -71,30 +71,32 @@ def paper_resnet50(stage: int) -> TrainConfig:
 
 
 def smoke(stage: int) -> TrainConfig:
-    """A few minutes on two cores, from nothing: does everything work and learn?"""
+    """Minutes on two cores, from nothing: does everything work and learn?"""
     return TrainConfig(
-        detector=DetectorConfig(backbone="mobilenet_v2", width=48, center_width=48, parameter_width=256),
+        detector=DetectorConfig(
+            backbone="mobilenet_v2", width=48, center_width=48, parameter_width=256, refinement_width=64
+        ),
         run=_run(
             stage,
             RunConfig(
-                steps=700 if stage == 1 else 150,
+                steps=1000 if stage == 1 else 300,
                 batch_size=16 if stage == 1 else 4,
-                input_px=128 if stage == 1 else 256,
+                input_px=96 if stage == 1 else 256,
                 precision="32-true",
-                checkpoint_every_steps=200,
+                checkpoint_every_steps=400,
                 log_every_steps=10,
-                pictures_every_steps=200,
+                pictures_every_steps=400,
             ),
         ),
-        data=DataConfig(crop_px=192, crop_face_px=80.0),
-        augment=AugmentConfig(face_px=(48.0, 90.0), angle_deg=10.0, erase=0.0)
+        data=DataConfig(crop_px=144, crop_face_px=60.0),
+        augment=AugmentConfig(face_px=(36.0, 68.0), angle_deg=10.0, erase=0.0)
         if stage == 1
         else replace(STAGE2_AUGMENT, zoom=(0.9, 1.6)),
         loss=LossConfig(center=0.0 if stage == 1 else 1.0, photometric_every=4),
         optimizer=OptimizerConfig(
-            learning_rate=2e-3 if stage == 1 else 1e-3, backbone_factor=1.0, warmup_steps=30, ema_decay=0.99
+            learning_rate=4e-3 if stage == 1 else 2e-3, backbone_factor=1.0, warmup_steps=30, ema_decay=0.99
         ),
-        validation=ValidationConfig(every_steps=200, max_faces=60),
+        validation=ValidationConfig(every_steps=300, max_faces=60, face_input_px=96),
     )
 
 
