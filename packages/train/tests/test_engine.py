@@ -17,6 +17,9 @@ from morphable_train.config import LossConfig
 from morphable_train.logs import RunLog, plain
 from morphable_train.loop import DivergedError, make_fabric
 from morphable_train.parts import build_parts
+from morphable_train.scenes import SceneStream
+from morphable_train.shards import ShardReader
+from morphable_train.streams import Shard
 from morphable_train.training import make_trainer, train
 
 COMMAND = (sys.executable, "-m", "morphable_train")
@@ -62,10 +65,12 @@ def test_a_new_run_does_not_overwrite_an_old_one(model_file, shards, tmp_path):
         train(tiny_config(model_file, (shards,)), tmp_path)
 
 
-def test_accumulated_gradients_are_those_of_the_whole_batch(model_file, shards, tmp_path):
+@pytest.mark.parametrize("stage", [1, 2])
+def test_accumulated_gradients_are_those_of_the_whole_batch(model_file, shards, tmp_path, stage):
     gradients = []
     for accumulate in (1, 2):
-        config = tiny_config(model_file, (shards,), accumulate=accumulate)
+        config = tiny_config(model_file, (shards,), stage=stage, accumulate=accumulate)
+        config = replace(config, data=replace(config.data, paste_fraction=0.5))  # unlike numbers of faces in the parts
         trainer = make(config, tmp_path / str(accumulate))
         trainer.network.eval()  # batch statistics would differ by part
         batch, spread = prepared(trainer)
@@ -85,6 +90,36 @@ def prepared(trainer):
 
     with torch.no_grad():
         return finish_batch(trainer.stream.load(0), trainer.config, trainer.model, trainer.objective.surface)
+
+
+def test_a_step_is_the_same_in_any_number_of_processes(model_file, shards, tmp_path):
+    config = tiny_config(model_file, (shards,), stage=2)
+    model = build_parts(config).model
+    readers = [ShardReader(shards)]
+    whole = SceneStream(readers, [], None, config, model, Shard()).load(3)
+    parts = [SceneStream(readers, [], None, config, model, Shard(rank, 2)).load(3) for rank in range(2)]
+    for name in ("pictures", "spread", "complete"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(part, name) for part in parts]))
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_labels_of_another_version_are_refused(model_file, shards, tmp_path, monkeypatch, stage):
+    config = tiny_config(model_file, (shards,), stage=stage)
+    config = replace(config, data=replace(config.data, paste_fraction=0.0))
+    monkeypatch.setattr("morphable_train.labels.LABELS_VERSION", 2)
+    with pytest.raises(ValueError, match=r"record face0\d+ in .*: labels must be of version 2, got 1"):
+        make(config, tmp_path / "run").load(0)
+
+
+def test_the_end_of_a_run_is_measured_and_drawn_once(model_file, shards, tmp_path):
+    config = tiny_config(model_file, (shards,), steps=50, minutes=1e-9)  # time is up after the first step
+    config = replace(config, validation=replace(config.validation, exact=(shards,)))
+    results = train(config, tmp_path)
+    with (tmp_path / "validation_shards.csv").open(newline="") as file:
+        assert [float(row["step"]) for row in csv.DictReader(file)] == [0, 1]
+    assert results.before["shards"]["step"] == 0
+    assert results.after["shards"]["step"] == 1
+    assert [path.name for path in (tmp_path / "pictures").glob("input*")] == ["input_00000001.png"]
 
 
 def test_the_nan_guard_stops_and_keeps_the_batch(model_file, shards, tmp_path):

@@ -2,22 +2,25 @@
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from test_engine import make
 from tiny_run import tiny_config, write_shards
 
 import morphable_train.checkpoint
+from morphable_train.atomic import atomic_path
 from morphable_train.checkpoint import checkpoint_paths, latest_checkpoint, read_checkpoint
 from morphable_train.cli import main
 from morphable_train.logs import plain, read_run_file
+from morphable_train.observer import open_validation
 from morphable_train.optimizer import rate_factor
 from morphable_train.packaging import PackageOptions, package
 from morphable_train.parts import architecture, build_parts, read_network
 from morphable_train.presets import PRESETS, preset
-from morphable_train.settings import config_from_json
+from morphable_train.settings import config_from_json, read_run_config
 from morphable_train.training import train
 
 
@@ -89,6 +92,42 @@ def test_a_torn_checkpoint_is_refused(run, tmp_path):
     torn.write_bytes(latest_checkpoint(run).read_bytes()[:1000])
     with pytest.raises(ValueError, match="whole safetensors file"):
         read_checkpoint(torn, None)
+
+
+def test_a_torn_first_network_is_refused(run, tmp_path):
+    torn = tmp_path / "weights.safetensors"
+    torn.write_bytes(latest_checkpoint(run).read_bytes()[:1000])
+    config = read_run_config(run)
+    with pytest.raises(ValueError, match=r"initial must be a whole safetensors file, got .*weights\.safetensors"):
+        read_network(torn, config.detector)
+
+
+def test_resuming_with_another_network_leaves_the_run_as_it_was(run):
+    config, before = read_run_config(run), (run / "run.json").read_text()
+    assert json.loads(before)["processes"] == 1
+    with pytest.raises(ValueError, match=r"different: width"):
+        train(replace(config, detector=replace(config.detector, width=16)), run, resume=True)
+    assert (run / "run.json").read_text() == before
+
+
+def test_a_configuration_of_the_other_stage_is_refused(run, tmp_path, capsys):
+    assert main(["stage2", "--config", str(run / "run.json"), "--out", str(tmp_path / "two")]) == 1
+    assert "config must be of stage 2, got stage 1" in capsys.readouterr().err
+    assert not (tmp_path / "two").exists()
+
+
+def test_validation_folders_of_one_name_are_refused(run):
+    config = read_run_config(run)
+    twice = (Path("a") / "testset", Path("b") / "testset")
+    with pytest.raises(ValueError, match="must differ in their names, got several testset"):
+        open_validation(replace(config, validation=replace(config.validation, exact=twice)), build_parts(config))
+
+
+def test_safetensors_that_cannot_be_written_are_named(tmp_path):
+    target = tmp_path / "file.safetensors"
+    with pytest.raises(OSError, match=r"file\.safetensors could not be written \(I/O error\)"), atomic_path(target):
+        raise SafetensorError("I/O error")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(model_file, tmp_path, monkeypatch):

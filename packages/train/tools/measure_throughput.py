@@ -51,7 +51,8 @@ def main(
         torch.set_num_threads(threads)
     run = Path(tempfile.mkdtemp())
     parts = build_parts(config)
-    speed_up_depthwise(parts.network)
+    if not torch.cuda.is_available():
+        speed_up_depthwise(parts.network)
     trainer = make_trainer(config, run, make_fabric(config, 1), parts, RunLog(run, enabled=False), None)
     trainer.model.to(trainer.fabric.device)
     trainer.objective.to(trainer.fabric.device)

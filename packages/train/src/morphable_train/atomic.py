@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
@@ -15,7 +17,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
     A full disk or a crash leaves the previous target as it was.
 
     Raises:
-        OSError: The disk is full, with the target's name, which the operating system leaves out.
+        OSError: The disk is full, with the target's name, which the operating system leaves out; or safetensors
+            could not write.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
@@ -26,6 +29,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
         _flush_to_disk(temporary)
         temporary.chmod(0o644)
         temporary.replace(target)
+    except SafetensorError as error:
+        raise OSError(f"{target} could not be written ({error}); free some space or check the folder") from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

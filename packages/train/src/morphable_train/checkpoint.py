@@ -85,7 +85,7 @@ def save_checkpoint(
             save_file(
                 {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, metadata=metadata
             )
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         raise OSError(f"checkpoint {target} could not be written ({error}); free some space and resume") from error
     for old in checkpoint_paths(run)[:-keep]:
         old.unlink()

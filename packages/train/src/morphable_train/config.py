@@ -26,8 +26,9 @@ class DataConfig:
     weak: tuple[Path, ...] = ()
     """Folders of shards with landmark labels (photographs)."""
     weak_fraction: float = 0.3
-    """Share of pictures with landmark labels when both kinds are given. In stage 2 those are whole pictures, in which
-    what is outside the labelled faces does not count as background; weakly labelled faces are also what is pasted."""
+    """Share of pictures with landmark labels; in stage 1 where both kinds are given. In stage 2 those are whole
+    pictures, in which what is outside the labelled faces does not count as background; weakly labelled faces are also
+    what is pasted into the others."""
     cache: Path | None = None
     """Folder of decoded crops, kept between runs; by default beside the run."""
     crop_px: int = 336
@@ -99,7 +100,7 @@ class LossConfig:
     """Weights of the terms. Lengths are in face sizes, so that near and far faces count alike."""
 
     center: float = 1.0
-    """Centre heatmap (0 in stage 1)."""
+    """Centre heatmap; in stage 2 only."""
     center_kind: Literal["focal", "gaussian"] = "gaussian"
     """Eq. 7 of the paper, or CenterNet's variant that forgives neighbours of the centre."""
     landmarks: float = 10.0
@@ -203,6 +204,7 @@ class ValidationConfig:
 
     def __post_init__(self) -> None:
         side = self.face_input_px
+        _require("every_steps", self.every_steps, self.every_steps >= 1, "at least 1")
         _require("face_input_px", side, side > 0 and side % 32 == 0, "a positive multiple of 32")
 
 
@@ -248,6 +250,9 @@ class RunConfig:
         _require("batch_size", self.batch_size, self.batch_size >= 1, "at least 1")
         _require("accumulate", self.accumulate, self.accumulate >= 1, "at least 1")
         _require("keep_checkpoints", self.keep_checkpoints, self.keep_checkpoints >= 1, "at least 1")
+
+        for name in ("log_every_steps", "pictures_every_steps", "checkpoint_every_steps"):
+            _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
 
     def with_length(self, minutes: float | None, steps: int | None) -> "RunConfig":
         """Return the same with another time limit or number of steps; None keeps its own."""

@@ -18,6 +18,7 @@ from morphable import MorphableModel
 from morphable_train.atomic import atomic_path, write_text
 from morphable_train.config import DataConfig
 from morphable_train.crops import FaceCrop, cut_faces
+from morphable_train.labels import LabelVersionError
 from morphable_train.progress import track
 from morphable_train.shards import ShardReader
 from morphable_train.sources import SourceFaces
@@ -125,6 +126,8 @@ def _build(
         for reader, index, key in track(everything, "cropping", len(everything)):
             try:
                 crops = list(cut(reader, index, config))
+            except LabelVersionError:
+                raise
             except ValueError as error:
                 skipped.append(str(error))
                 continue

@@ -31,6 +31,7 @@ class _StridedDepthwise(torch.autograd.Function):
         spread = torch.empty(
             (len(image), image.shape[1], rows, cols),
             dtype=gradient.dtype,
+            device=gradient.device,
             memory_format=torch.channels_last,
         ).zero_()
         spread[:, :, :: ctx.stride, :: ctx.stride] = gradient

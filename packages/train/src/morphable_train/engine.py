@@ -27,8 +27,8 @@ from morphable_train.warm_start import start_from_mean
 class Observer(Protocol):
     """What happens at intervals: validation and pictures."""
 
-    def __call__(self, step: int, average: AveragedWeights, last: Batch | None) -> None:
-        """Look at the averaged weights after a step; `last` is the latest batch of the step."""
+    def __call__(self, step: int, average: AveragedWeights, seen: Batch, *, last: bool) -> None:
+        """Look at the averaged weights after a step, and at its batch; `last` of the run's."""
         ...
 
 
@@ -61,7 +61,9 @@ class Trainer(TrainingLoop):
         super().__init__(config, run, fabric, log, module)
         self.config, self.network, self.objective, self.model = config, network, parts.objective, parts.model
         self.stream, self.observer = stream, observer
-        self._wrapped = fabric.setup_module(CellPredictor(module, with_center=config.loss.center > 0))
+        self._wrapped = fabric.setup_module(
+            CellPredictor(module, with_center=config.run.stage == 2 and config.loss.center > 0)
+        )
 
     def start_from_mean(self) -> None:
         """Give a fresh network the mean of its first batch as first guess, the same in every process."""
@@ -95,9 +97,8 @@ class Trainer(TrainingLoop):
 
     def observe(self, seen: Batch, *, last: bool) -> None:
         """Show the observer the averaged weights and the batch."""
-        del last  # it sees every step, the last one too
         if self.observer is not None and self.fabric.is_global_zero:
-            self.observer(self.progress.step, self.average, seen)
+            self.observer(self.progress.step, self.average, seen, last=last)
 
     def step(self, loaded: Loaded) -> tuple[dict[str, Tensor], Batch]:
         """Make one step of the optimizer; return its losses and its batch."""
@@ -108,7 +109,8 @@ class Trainer(TrainingLoop):
         losses |= {"gradient_norm": norm.detach()}
         self._stop_if_diverged(losses, batch)
         self.update()
-        self.progress = replace(self.progress, skipped=self.progress.skipped + loaded.skipped)
+        skipped = self.fabric.all_reduce(torch.tensor(loaded.skipped, device=self.fabric.device), reduce_op="sum")
+        self.progress = replace(self.progress, skipped=self.progress.skipped + int(cast("Tensor", skipped)))
         return losses | {"skipped": torch.tensor(self.progress.skipped)}, batch
 
     def backward(self, batch: Batch, spread: Tensor, step: int) -> dict[str, Tensor]:

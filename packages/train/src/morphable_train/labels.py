@@ -14,6 +14,10 @@ SYNTH_MARK = "landmarks68_contour_px"
 NUM_LANDMARKS = 68
 
 
+class LabelVersionError(ValueError):
+    """Labels of a version that this code does not read."""
+
+
 @dataclass(frozen=True)
 class FaceLabels:
     """Labels of the faces of one picture, in its pixels (corner at (0,0)) and its camera (centre principal point).
@@ -95,7 +99,7 @@ def labels_from_bytes(data: bytes) -> FaceLabels:
         return _from_synth(arrays)
     version = int(arrays.pop("version", np.asarray(0)))
     if version != LABELS_VERSION:
-        raise ValueError(f"labels must be of version {LABELS_VERSION}, got {version}; prepare the shards again")
+        raise LabelVersionError(f"labels must be of version {LABELS_VERSION}, got {version}; prepare the shards again")
     expected = {field.name for field in fields(FaceLabels)}
     if set(arrays) != expected:
         raise ValueError(f"labels must hold {sorted(expected)}, got {sorted(arrays)}; prepare the shards again")
@@ -107,7 +111,7 @@ def _from_synth(arrays: dict[str, np.ndarray]) -> FaceLabels:
     """Exact labels of a synthetic scene; the landmarks are its static 3D points."""
     version = int(arrays.get("format_version", np.asarray(0)))
     if version != SYNTH_VERSION:
-        raise ValueError(
+        raise LabelVersionError(
             f"synthetic labels must be of version {SYNTH_VERSION}, got {version}; generate the shards again"
         )
     return exact_labels(arrays)

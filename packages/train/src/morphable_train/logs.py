@@ -91,13 +91,14 @@ def _write_rows(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def write_run_file(run: Path, config: "DataclassInstance") -> None:
-    """Write `run.json`: the configuration, the code's versions and the machine."""
+def write_run_file(run: Path, config: "DataclassInstance", *, processes: int) -> None:
+    """Write `run.json`: the configuration, the number of processes, the code's versions and the machine."""
     siblings = ("render", "detector-head", "losses", "regressors", "synth", "train")
     names = ("morphable", *(f"morphable-{name}" for name in siblings), "torch")
     content = {
         "format_version": RUN_VERSION,
         "config": plain(asdict(config)),
+        "processes": processes,
         "versions": {name: version(name) for name in names},
         "commit": _commit(),
         "machine": {"python": platform.python_version(), "cuda": torch.cuda.is_available()},

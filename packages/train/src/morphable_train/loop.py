@@ -87,12 +87,12 @@ class TrainingLoop(ABC):
             DivergedError: A loss is not finite.
             OSError: A checkpoint could not be written.
         """
-        run, saved_at = self._length, self.progress.seconds
+        run, saved_at, before = self._length, self.progress.seconds, time.monotonic()
         for loaded in self._loads():
-            begun = time.monotonic()
             self._set_rate()
             losses, seen = self.step(loaded)
-            seconds = self._agreed(time.monotonic() - begun)
+            now = time.monotonic()
+            seconds, before = self._agreed(now - before), now  # waiting for data, validation and saving count too
             self.progress = replace(self.progress, step=self.progress.step + 1, seconds=self.progress.seconds + seconds)
             self._write_log(losses, seconds)
             last = self.progress.step >= run.steps or self._out_of_time()
@@ -194,6 +194,10 @@ def open_run(config: LoopConfig, run: Path, *, resume: bool, devices: int) -> Fa
     if config.run.threads:
         torch.set_num_threads(config.run.threads)
     fabric = make_fabric(config, devices)
+    if config.run.batch_size < fabric.world_size:
+        raise ValueError(
+            f"batch_size must be at least the number of processes, {fabric.world_size}, got {config.run.batch_size}"
+        )
     run.mkdir(parents=True, exist_ok=True)
     return fabric
 

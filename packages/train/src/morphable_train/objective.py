@@ -98,7 +98,9 @@ class Objective(nn.Module):
             terms["first_estimate"] = self.config.first_estimate * torch.stack(first).sum()
         if photometric and (self.config.photometric > 0 or self.embedder is not None):
             owner = torch.arange(len(where), device=where.device)[:, None].expand_as(where)[where]
-            terms |= self._color_terms(predicted, truth, batch, owner, cells.is_center[where])
+            scale = self.config.photometric_every * counts.cells / counts.centers.clamp(min=1.0)
+            colors = self._color_terms(predicted, truth, batch, owner, cells.is_center[where])
+            terms |= {name: scale * value for name, value in colors.items()}  # as if in every cell and every step
         divided = {name: value / counts.cells.clamp(min=1.0) for name, value in terms.items()}
         if center_logits is not None:
             loss = center_focal_loss(center_logits.float(), cells.heatmap, weight=cells.center_weight)
@@ -152,11 +154,9 @@ class Objective(nn.Module):
     def _color_terms(
         self, predicted: FaceParameters, truth: FaceTargets, batch: Batch, owner: Tensor, is_center: Tensor
     ) -> dict[str, Tensor]:
-        """Colours and looks at the centre cells, scaled to count like a term of every cell and every step."""
+        """Sums over the centre cells of what compares colours and looks."""
         chosen, faces = predicted[is_center], truth.select(is_center)
         geometry, image_index = _known_geometry(chosen, faces), owner[is_center]
-        per_center = is_center.numel() / is_center.sum().clamp(min=1)
-        scale = self.config.photometric_every * per_center
         config = self.config
         terms: dict[str, Tensor] = {}
         if config.photometric_kind == "points" and config.photometric > 0:
@@ -169,10 +169,9 @@ class Objective(nn.Module):
                 image_index=image_index,
                 focal_px=GLOBAL_FOCAL_PX,
             )
-            terms["photometric"] = config.photometric * scale * (error * compared).sum()
+            terms["photometric"] = config.photometric * (error * compared).sum()
         if config.photometric_kind == "rendered" or self.embedder is not None:
-            drawn = self._rendered_terms(chosen, geometry, faces, batch, image_index)
-            terms |= {name: scale * value for name, value in drawn.items()}
+            terms |= self._rendered_terms(chosen, geometry, faces, batch, image_index)
         return terms
 
     def _rendered_terms(

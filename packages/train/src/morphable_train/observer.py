@@ -40,6 +40,7 @@ SHEET_FACES = 8
 def open_validation(config: TrainConfig, parts: Parts) -> list[ValidationSet]:
     """Open the single faces a run is validated on."""
     chosen = config.validation
+    _refuse_namesakes((*chosen.landmarks, *chosen.exact))
     options = {
         "input_px": chosen.face_input_px,
         "max_faces": chosen.max_faces,
@@ -54,7 +55,15 @@ def open_detection(config: TrainConfig) -> list[PictureSet]:
     """Open the whole pictures that a run's detection is measured on; none in stage 1, which trains no detection."""
     chosen, side = config.validation, config.run.input_px
     folders = chosen.pictures if config.run.stage == 2 else ()
+    _refuse_namesakes(folders)
     return [open_pictures(folder, input_px=side, max_pictures=chosen.max_pictures) for folder in folders]
+
+
+def _refuse_namesakes(folders: tuple[Path, ...]) -> None:
+    """Results are kept by the folder's name."""
+    names = [folder.name for folder in folders]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"validation folders must differ in their names, got several {', '.join(twice)}; rename some")
 
 
 @dataclass
@@ -75,13 +84,12 @@ class Validator:
         """Whether there is anything to measure."""
         return bool(self.sets or self.whole)
 
-    def __call__(self, step: int, average: AveragedWeights, last: Batch | None) -> None:
+    def __call__(self, step: int, average: AveragedWeights, seen: Batch, *, last: bool) -> None:
         """Validate and draw when it is time."""
-        final = step >= self.config.run.steps
-        if self.measures and (final or step % self.config.validation.every_steps == 0):
+        if self.measures and (last or step % self.config.validation.every_steps == 0):
             self.validate(step, average)
-        if last is not None and (final or step % self.config.run.pictures_every_steps == 0):
-            self.log.picture("input", step, input_sheet(last))
+        if last or (step % self.config.run.pictures_every_steps == 0):
+            self.log.picture("input", step, input_sheet(seen))
 
     def validate(self, step: int, average: AveragedWeights) -> dict[str, dict[str, float]]:
         """Measure every set, write the numbers down, and draw a few faces of each."""

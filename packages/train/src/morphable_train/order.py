@@ -21,7 +21,7 @@ class ShuffledOrder:
         if count < 1:
             raise ValueError(f"count must be at least 1, got {count}; give shards that hold faces")
         self.count, self._seed, self._stream = count, seed, stream
-        self._pass, self._permutation = -1, torch.empty(0, dtype=torch.long)
+        self._latest = (-1, torch.empty(0, dtype=torch.long))
 
     def __call__(self, start: int, stop: int) -> Int[Tensor, " items"]:
         """Return the items at some positions of the endless order."""
@@ -35,7 +35,9 @@ class ShuffledOrder:
 
     def _order(self, turn: int) -> Tensor:
         """The order of one pass; the latest is kept."""
-        if turn != self._pass:
+        kept, permutation = self._latest  # one name, so that threads cannot mix two passes
+        if turn != kept:
             generator = seeded(self._seed, self._stream + _STREAMS, turn)
-            self._permutation, self._pass = torch.randperm(self.count, generator=generator), turn
-        return self._permutation
+            permutation = torch.randperm(self.count, generator=generator)
+            self._latest = (turn, permutation)
+        return permutation

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from morphable import MorphableModel, load, read_weights
@@ -71,8 +71,11 @@ def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
         path = latest_checkpoint(path)
     if not path.is_file():
         raise FileNotFoundError(f"initial must be a run, a checkpoint or a weights file, got {path}; check the path")
-    with safe_open(path, framework="pt") as file:
-        metadata = file.metadata() or {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"initial must be a whole safetensors file, got {path}: {error}; use another") from error
     if metadata.get("format") == FORMAT:
         found = json.loads(metadata.get("architecture", "{}"))
         return read_checkpoint(path, _accepted(found, config))[0]["average"]

@@ -1,5 +1,6 @@
 """Batches of stage 2: scenes of several faces, and single faces pasted into one picture (IV-A of the paper)."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
@@ -13,6 +14,7 @@ from morphable_train.augment import draw_changes, log_between
 from morphable_train.config import TrainConfig
 from morphable_train.crop_cache import CropSet
 from morphable_train.crops import picture_tensor
+from morphable_train.labels import LabelVersionError
 from morphable_train.order import ShuffledOrder, seeded
 from morphable_train.rendered_scenes import RenderedScenes
 from morphable_train.shards import Record, ShardReader
@@ -99,6 +101,7 @@ class SceneStream:
         self._crops, self._config, self._model, self._shard = crops, config, model, shard
         self._crop_order = ShuffledOrder(len(crops), seed=seed, stream=PASTE_STREAM) if crops else None
         self._pool = ThreadPoolExecutor(max(1, config.data.workers))
+        self._reported = False
 
     def load(self, step: int) -> Loaded:
         """Make this process's pictures of a step."""
@@ -117,7 +120,7 @@ class SceneStream:
             input_from_crop=torch.cat([move for canvas in canvases for move in canvas.moves]),
             flipped=torch.tensor([flag for canvas in canvases for flag in canvas.flipped], dtype=torch.bool),
             changes=changes[self._shard.rows(total)],
-            spread=draw_spread(config, step * self._shard.world + self._shard.rank, len(faces)),
+            spread=torch.cat([draw_spread(config, step * total + row, n) for row, n in zip(rows, counts, strict=True)]),
             complete=torch.tensor([canvas.complete for canvas in canvases]),
             noise_seed=noise_seed(config.run.seed, step, self._shard),
             skipped=sum(canvas.damaged for canvas in canvases),
@@ -151,7 +154,10 @@ class SceneStream:
         """A scene, zoomed and shifted; damaged records give an empty picture, which is counted."""
         try:
             record = records.read(position)
-        except ValueError:
+        except LabelVersionError:
+            raise
+        except ValueError as error:
+            self._report(error)
             canvas = self._empty(u)
             canvas.damaged = True
             return canvas
@@ -171,6 +177,12 @@ class SceneStream:
         faces = source_faces(record.labels, (rows, cols), self._model)
         canvas.add(faces[_taught(faces, move, side)], move, flipped)
         return canvas
+
+    def _report(self, error: ValueError) -> None:
+        """Say what is wrong with the first damaged record; the others are counted."""
+        if not self._reported:
+            self._reported = True
+            sys.stderr.write(f"damaged records give empty pictures, counted as `skipped`; the first: {error}\n")
 
     def _paste(self, canvas: Canvas, position: int, generator: torch.Generator) -> None:
         """Paste one face where there is room."""

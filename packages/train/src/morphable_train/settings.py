@@ -8,6 +8,7 @@ from typing import Any
 
 from morphable_train.config import TrainConfig
 from morphable_train.json_files import read_object
+from morphable_train.logs import read_run_file
 
 _Config = typing.TypeVar("_Config")
 
@@ -34,6 +35,16 @@ def read_config(path: Path) -> TrainConfig:
         ValueError: It is not such a file.
     """
     return config_from_json(read_values(path))
+
+
+def read_run_config(run: Path) -> TrainConfig:
+    """Read a stage's configuration from the `run.json` of its run.
+
+    Raises:
+        FileNotFoundError: The folder is not a run.
+        ValueError: It is damaged, of another kind of run, or was written by a newer version.
+    """
+    return config_from_json(read_run_file(run)["config"])
 
 
 def read_values(path: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from morphable_train.atomic import atomic_path, write_text
 from morphable_train.json_files import read_object
-from morphable_train.labels import FaceLabels, labels_from_bytes, labels_to_bytes
+from morphable_train.labels import FaceLabels, LabelVersionError, labels_from_bytes, labels_to_bytes
 
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "dataset.json"
@@ -177,6 +177,8 @@ class ShardReader:
         entry = self._entries[index]
         try:
             return labels_from_bytes(self._member(index, "npz"))
+        except LabelVersionError as error:
+            raise LabelVersionError(f"record {entry.key} in {entry.path}: {error}") from error
         except ValueError as error:
             raise ValueError(f"labels of record {entry.key} in {entry.path} are damaged: {error}") from error
 

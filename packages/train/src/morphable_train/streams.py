@@ -127,9 +127,9 @@ class CropStream:
         return torch.cat(pictures), SourceFaces.concatenate(faces)
 
 
-def draw_spread(config: TrainConfig, step: int, faces: int) -> Float[Tensor, "faces neighbours 2"]:
-    """Draw where the neighbouring cells of a step's faces lie."""
-    generator = seeded(config.run.seed, NOISE_STREAM, step)
+def draw_spread(config: TrainConfig, position: int, faces: int) -> Float[Tensor, "faces neighbours 2"]:
+    """Draw where the neighbouring cells of the faces of a step, or of one picture, lie."""
+    generator = seeded(config.run.seed, NOISE_STREAM, position)
     return torch.randn(faces, NUM_NEIGHBOURS, 2, generator=generator)
 
 

@@ -10,14 +10,14 @@ from morphable_train.crop_cache import CropSet, open_crops
 from morphable_train.depthwise import speed_up_depthwise
 from morphable_train.detection import detect_pictures, measure_detection
 from morphable_train.engine import Trainer
-from morphable_train.logs import RUN_FILE, RunLog, write_run_file
+from morphable_train.logs import RunLog, write_run_file
 from morphable_train.loop import open_run
 from morphable_train.network import CellPredictor
 from morphable_train.observer import Validator, open_detection, open_validation
 from morphable_train.parts import Parts, build_parts
 from morphable_train.rendered_scenes import RenderedScenes
 from morphable_train.scenes import SceneStream
-from morphable_train.settings import read_config
+from morphable_train.settings import read_run_config
 from morphable_train.shards import ShardReader
 from morphable_train.streams import CropStream, Shard, Stream
 from morphable_train.validation import evaluate_set
@@ -48,8 +48,6 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
         DivergedError: A loss is not finite.
     """
     fabric = open_run(config, run, resume=resume, devices=devices)
-    if fabric.is_global_zero:
-        write_run_file(run, config)
     parts = build_parts(config)
     parts.model.to(fabric.device)
     parts.objective.to(fabric.device)
@@ -59,15 +57,15 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
     validator = Validator(config, parts, open_validation(config, parts), log, run, open_detection(config))
     trainer = make_trainer(config, run, fabric, parts, log, validator)
     if resume:
-        trainer.resume()
+        trainer.resume()  # refuses another network before anything of the run is overwritten
+    if fabric.is_global_zero:
+        write_run_file(run, config, processes=fabric.world_size)
     before: dict[str, dict[str, float]] = {}
     if fabric.is_global_zero and validator.measures:
         before = dict(validator.validate(trainer.progress.step, trainer.average))
     if not resume and config.initial is None:
         trainer.start_from_mean()
     trainer.train()
-    if fabric.is_global_zero and validator.measures:
-        validator.validate(trainer.progress.step, trainer.average)
     log.close()
     return RunResults(before, validator.results)
 
@@ -106,7 +104,7 @@ def evaluate(run: Path, validation: ValidationConfig) -> dict[str, dict[str, flo
         FileNotFoundError: The folder is not a run, or has no checkpoint.
         ValueError: A folder holds no usable face, or detection is asked of a run of stage 1.
     """
-    config = replace(read_config(run / RUN_FILE), validation=validation)
+    config = replace(read_run_config(run), validation=validation)
     if validation.pictures and config.run.stage == 1:
         raise ValueError(f"pictures must be measured on a run of stage 2, got {run} of stage 1; it trains no detection")
     parts = build_parts(replace(config, initial=run, backbone_weights=None))

@@ -9,9 +9,10 @@ from typing import Annotated
 import tyro
 
 from morphable_train.config import TrainConfig
+from morphable_train.logs import read_run_file
 from morphable_train.options import RunOptions, take_options
 from morphable_train.presets import PRESETS, preset
-from morphable_train.settings import read_config
+from morphable_train.settings import read_config, read_run_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,8 @@ class ResumeCommand:
     """New limit of the run's whole training time."""
     steps: int | None = None
     """New number of steps of the whole run."""
-    devices: int = 1
-    """Processes on this machine."""
+    devices: int | None = None
+    """Processes on this machine; by default as many as before."""
 
 
 def stage_command(stage: int, arguments: list[str]) -> int:
@@ -45,6 +46,8 @@ def stage_command(stage: int, arguments: list[str]) -> int:
     options, arguments = take_options(arguments, ("--config", "--preset"))
     if "--config" in options:
         default = read_config(Path(options["--config"]))
+        if default.run.stage != stage:
+            raise ValueError(f"config must be of stage {stage}, got stage {default.run.stage} in {options['--config']}")
     else:
         default = preset(options.get("--preset", "mobile"), stage)
     command = tyro.cli(
@@ -73,8 +76,9 @@ def resume_command(arguments: list[str]) -> int:
     command = tyro.cli(ResumeCommand, args=arguments, prog="morphable-train resume")
     from morphable_train.training import train
 
-    config = read_config(command.run / "run.json")
+    config = read_run_config(command.run)
     config = replace(config, run=config.run.with_length(command.minutes, command.steps))
-    results = train(config, command.run, resume=True, devices=command.devices)
+    devices = command.devices or read_run_file(command.run).get("processes", 1)
+    results = train(config, command.run, resume=True, devices=devices)
     sys.stdout.write(json.dumps(asdict(results), indent=2) + "\n")
     return 0

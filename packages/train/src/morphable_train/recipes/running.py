@@ -66,12 +66,12 @@ def run_recipe(config: RecipeConfig, run: Path, *, resume: bool = False, devices
     """
     fabric = open_run(config, run, resume=resume, devices=devices)
     recipe = make_recipe(config, run, fabric)
-    if fabric.is_global_zero:
-        write_run_file(run, config)
     log = RunLog(run, enabled=fabric.is_global_zero)
     trainer = RecipeTrainer(config, run, fabric, recipe, log)
     if resume:
-        trainer.resume()
+        trainer.resume()  # refuses another network before anything of the run is overwritten
+    if fabric.is_global_zero:
+        write_run_file(run, config, processes=fabric.world_size)
     before = trainer.validate()
     trainer.train()
     after = trainer.validate()
