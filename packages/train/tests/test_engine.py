@@ -16,6 +16,7 @@ from morphable_train.checkpoint import checkpoint_paths, latest_checkpoint
 from morphable_train.config import LossConfig
 from morphable_train.logs import RunLog, plain
 from morphable_train.loop import DivergedError, make_fabric
+from morphable_train.optimizer import EMA_HORIZON, AveragedWeights
 from morphable_train.parts import build_parts
 from morphable_train.scenes import SceneStream
 from morphable_train.shards import ShardReader
@@ -109,6 +110,43 @@ def test_labels_of_another_version_are_refused(model_file, shards, tmp_path, mon
     monkeypatch.setattr("morphable_train.labels.LABELS_VERSION", 2)
     with pytest.raises(ValueError, match=r"record face0\d+ in .*: labels must be of version 2, got 1"):
         make(config, tmp_path / "run").load(0)
+
+
+def test_pasted_faces_lie_where_their_labels_say_and_not_on_each_other(model_file, shards, tmp_path):
+    config = tiny_config(model_file, (), stage=2, batch_size=12, input_px=160)
+    config = replace(config, data=replace(config.data, exact=(), weak=(shards,), weak_fraction=0.0))
+    batch, _ = prepared(make(config, tmp_path / "run"))
+    points, picture = batch.faces.landmarks68_px, batch.faces.image_index
+    low, high = points.amin(1), points.amax(1)
+    beside = ((low[:, None] > high) | (high[:, None] < low)).any(-1)
+    other = (picture[:, None] == picture) & ~torch.eye(len(picture), dtype=torch.bool)
+    assert int(other.sum()) > 10
+    assert bool(beside[other].all())
+    col, row = points[:, 27:36].long().clamp(0, 159).unbind(-1)  # the nose
+    assert float(batch.skin[picture[:, None], 0, row, col].mean()) > 0.9
+    nothing = torch.ones(160, 160, dtype=torch.bool)
+    left, top, right, bottom = torch.cat([low - 20, high + 20], 1)[picture == 0].clamp(0, 160).long().unbind(1)
+    for a, b, c, d in zip(left, top, right, bottom, strict=True):
+        nothing[b:d, a:c] = False
+    assert float(batch.skin[0, 0][nothing].max()) == 0.0
+
+
+def test_the_average_follows_the_weights():
+    network = torch.nn.Linear(1, 1, bias=False)
+    average, expected = AveragedWeights(network, 0.6), network.weight.item()
+    for step in range(40):
+        torch.nn.init.constant_(network.weight, float(step))
+        average.update(network, step)
+        decay = min(0.6, (1 + step) / (EMA_HORIZON + step))
+        expected = decay * expected + (1 - decay) * step
+    assert float(average.state["weight"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_checkpoints_come_by_time_too(model_file, shards, tmp_path):
+    config = tiny_config(model_file, (shards,), steps=3, keep_checkpoints=9)
+    config = replace(config, run=replace(config.run, checkpoint_every_steps=1000, checkpoint_every_minutes=1e-9))
+    train(config, tmp_path)
+    assert [path.name for path in checkpoint_paths(tmp_path)] == [f"step_{n:08d}.safetensors" for n in (1, 2, 3)]
 
 
 def test_the_end_of_a_run_is_measured_and_drawn_once(model_file, shards, tmp_path):

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from morphable_train.packaging import PackageOptions, package
     from morphable_train.preparation import PrepareConfig, PrepareResult, prepare
     from morphable_train.presets import PRESETS, preset
+    from morphable_train.procedural import with_procedural_data
     from morphable_train.readers import open_source
+    from morphable_train.recipes.packaging import RecipePackage, package_recipe
+    from morphable_train.recipes.presets import recipe_preset
+    from morphable_train.recipes.running import RecipeResults, run_recipe, with_procedural_faces
+    from morphable_train.recipes.triples import TriplesConfig, write_triples
     from morphable_train.settings import read_config
     from morphable_train.shards import (
         DatasetInfo,
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
         write_info,
     )
     from morphable_train.synthesis import record_from_sample
-    from morphable_train.training import RunResults, train
+    from morphable_train.training import RunResults, evaluate, train
 
 __version__ = "0.1.0"
 
@@ -49,11 +54,16 @@ _MODULES = {
     "packaging": ("PackageOptions", "package"),
     "preparation": ("PrepareConfig", "PrepareResult", "prepare"),
     "presets": ("PRESETS", "preset"),
+    "procedural": ("with_procedural_data",),
     "readers": ("open_source",),
+    "recipes.packaging": ("RecipePackage", "package_recipe"),
+    "recipes.presets": ("recipe_preset",),
+    "recipes.running": ("RecipeResults", "run_recipe", "with_procedural_faces"),
+    "recipes.triples": ("TriplesConfig", "write_triples"),
     "settings": ("read_config",),
     "shards": ("DatasetInfo", "DatasetSource", "Record", "ShardReader", "ShardWriter", "read_info", "write_info"),
     "synthesis": ("record_from_sample",),
-    "training": ("RunResults", "train"),
+    "training": ("RunResults", "evaluate", "train"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -70,23 +80,33 @@ __all__ = [
     "PackageOptions",
     "PrepareConfig",
     "PrepareResult",
+    "RecipePackage",
+    "RecipeResults",
     "Record",
     "RunConfig",
     "RunResults",
     "ShardReader",
     "ShardWriter",
     "TrainConfig",
+    "TriplesConfig",
     "ValidationConfig",
+    "evaluate",
     "open_source",
     "package",
+    "package_recipe",
     "prepare",
     "preset",
     "read_config",
     "read_info",
+    "recipe_preset",
     "record_from_sample",
+    "run_recipe",
     "train",
     "weak_labels",
+    "with_procedural_data",
+    "with_procedural_faces",
     "write_info",
+    "write_triples",
 ]
 
 
