@@ -158,7 +158,7 @@ def test_bgr_input_swaps_channels():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="multiples of 32 pixels, got 100x64; pad"):
+    with pytest.raises(ValueError, match="multiples of 32 pixels, got 100x64; pad symmetrically"):
         check_image(torch.zeros(1, 3, 100, 64))
     with pytest.raises(ValueError, match=r"shape \(batch, 3, height, width\), got 1x64x64x3; move"):
         check_image(torch.zeros(1, 64, 64, 3))

@@ -206,5 +206,5 @@ def check_image(image: Tensor) -> None:
     if height % SIZE_MULTIPLE_PX or width % SIZE_MULTIPLE_PX or not height * width:
         raise ValueError(
             f"image sides must be positive multiples of {SIZE_MULTIPLE_PX} pixels, got {height}x{width}; "
-            "pad at the right and bottom"
+            "pad symmetrically with ImageNet's mean colour"
         )
