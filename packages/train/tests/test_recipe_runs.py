@@ -11,7 +11,8 @@ from morphable import read_weights
 from morphable_regressors import SystemSpec, load_system
 from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
 from morphable_train.cli import main
-from morphable_train.logs import plain
+from morphable_train.logs import plain, write_run_file
+from morphable_train.packaging import describe_data, started_from, terms
 from morphable_train.recipes.packaging import RecipePackage, package_recipe, read_system
 from morphable_train.recipes.presets import recipe_preset
 from morphable_train.recipes.running import run_recipe
@@ -66,8 +67,12 @@ def test_dfmvr_runs_with_the_parser_of_another_run(part_shards, triples, model_f
     header = (tmp_path / "dfmvr" / "losses.csv").read_text().splitlines()[0].split(",")
     assert {"photo", "mask", "landmark_2d", "landmark_3d", "coefficients", "reflectance", "light"} <= set(header)
     package_recipe(tmp_path / "dfmvr", tmp_path / "w.safetensors", RecipePackage())
-    _, state = read_weights(tmp_path / "w.safetensors")
+    info, state = read_weights(tmp_path / "w.safetensors")
     assert any(name.startswith("parser.") for name in state)
+    assert info.license == "CC0-1.0"
+    assert info.training_data == "stand-in (4 faces, CC0-1.0); stand-in (6 faces, CC0-1.0)"
+    card = (tmp_path / "w.md").read_text()
+    assert "- Started from: random weights, beside the parser of `parsing`\n" in card
 
 
 def test_a_parser_of_another_recipe_is_refused(triples, part_shards, model_file, tmp_path):
@@ -85,3 +90,22 @@ def test_the_command_trains_from_its_own_run_file(part_shards, model_file, tmp_p
     assert json.loads(capsys.readouterr().out)["after"]["faces"] == 6
     assert main(["run", "parsing", "--config", str(path), "--out", str(tmp_path / "other")]) == 1
     assert "config must be of parsing, got one of prnet" in capsys.readouterr().err
+
+
+def test_first_weights_and_parsers_of_unknown_origin_are_refused(part_shards, model_file, tmp_path):
+    started = tiny_recipe("mobile_frnet", model_file, part_shards, start=tmp_path / "imagenet.safetensors")
+    parsed = tiny_recipe("dfmvr", model_file, part_shards, parser=tmp_path / "parser")
+    for config in (started, parsed):
+        with pytest.raises(ValueError, match=r"first weights must say .*; give both --license and --training-data"):
+            describe_data(tmp_path / "run", config)
+        assert terms(tmp_path / "run", config, licence="MIT", training_data="mine") == ("MIT", "mine")
+    assert started_from(started) == "the encoder of `imagenet.safetensors`"
+    assert started_from(tiny_recipe("prnet", model_file, part_shards)) == "random weights"
+
+
+def test_data_of_the_run_that_first_weights_came_from_count(part_shards, triples, model_file, tmp_path):
+    (tmp_path / "parsing").mkdir()
+    write_run_file(tmp_path / "parsing", tiny_recipe("parsing", model_file, part_shards), processes=1)
+    config = tiny_recipe("mobile_frnet", model_file, triples, start=tmp_path / "parsing")
+    found = terms(tmp_path / "run", config, licence="", training_data="")
+    assert found == ("CC0-1.0", "stand-in (4 faces, CC0-1.0); stand-in (6 faces, CC0-1.0)")

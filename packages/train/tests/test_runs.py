@@ -1,6 +1,7 @@
 """Checkpoints, packaging, settings and the command line."""
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,16 +12,19 @@ from test_engine import make
 from tiny_run import tiny_config, write_shards
 
 import morphable_train.checkpoint
+from morphable import load, model_sha256, read_weights_info
 from morphable_train.atomic import atomic_path
 from morphable_train.checkpoint import checkpoint_paths, latest_checkpoint, read_checkpoint
 from morphable_train.cli import main
-from morphable_train.logs import plain, read_run_file
+from morphable_train.config import DataConfig, TrainConfig
+from morphable_train.logs import plain, read_run_file, write_run_file
 from morphable_train.observer import open_validation
 from morphable_train.optimizer import rate_factor
-from morphable_train.packaging import PackageOptions, package
+from morphable_train.packaging import PackageOptions, describe_data, package, started_from, terms
 from morphable_train.parts import architecture, build_parts, read_network
 from morphable_train.presets import PRESETS, preset
 from morphable_train.settings import config_from_json, read_run_config
+from morphable_train.shards import DatasetInfo, write_info
 from morphable_train.training import train
 
 
@@ -180,3 +184,95 @@ def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
     assert "run must be a folder with run.json" in capsys.readouterr().err
     assert main(["prepare", str(tmp_path / "nowhere"), "-o", str(tmp_path / "s")]) == 1
     assert "source must be an existing folder" in capsys.readouterr().err
+
+
+def described(folder, **info):
+    """A folder that says what its shards are."""
+    folder.mkdir(parents=True)
+    write_info(folder, DatasetInfo(**{"name": folder.name, "license": "CC0-1.0"} | info))
+    return folder
+
+
+def run_file(folder, *exact, **settings):
+    """A folder with nothing but the `run.json` of a run on some shards, and its configuration."""
+    folder.mkdir()
+    config = TrainConfig(data=DataConfig(exact=exact), **settings)
+    write_run_file(folder, config, processes=1)
+    return config
+
+
+def test_a_packaged_file_holds_half_floats_and_says_model_licence_and_data(run, model_file, tmp_path):
+    card = package(run, tmp_path / "w.safetensors", PackageOptions(name="tiny")).read_text()
+    with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
+        dtypes = {name: file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118  (not a mapping)
+    counters = {name for name in dtypes if name.endswith("num_batches_tracked")}
+    assert {dtypes[name] for name in counters} == {torch.int64}
+    assert {dtypes[name] for name in dtypes.keys() - counters} == {torch.float16}
+    info = read_weights_info(tmp_path / "w.safetensors")
+    assert info.model.sha256 == model_sha256(load(str(model_file)))
+    assert (info.license, info.training_data) == ("CC0-1.0", "stand-in (6 faces, CC0-1.0)")
+    assert "- Started from: random weights\n" in card
+
+
+def test_given_terms_need_no_description(run, tmp_path):
+    moved = tmp_path / "moved"
+    shutil.copytree(run / "checkpoints", moved / "checkpoints")
+    config = read_run_config(run)
+    config = replace(config, initial=tmp_path / "gone", data=replace(config.data, exact=(tmp_path,)))
+    write_run_file(moved, config, processes=1)
+    with pytest.raises(ValueError, match=r"dataset\.json, got none in .*; give both --license and --training-data"):
+        package(moved, tmp_path / "w.safetensors", PackageOptions(license="MIT"))
+    assert not (tmp_path / "w.safetensors").exists()
+    card = package(moved, tmp_path / "w.safetensors", PackageOptions(license="MIT", training_data="my pictures"))
+    info = read_weights_info(tmp_path / "w.safetensors")
+    assert (info.license, info.training_data) == ("MIT", "my pictures")
+    assert "- Started from: the network of `gone`\n" in card.read_text()
+
+
+def test_licences_and_data_of_first_weights_count(run, tmp_path):
+    package(run, tmp_path / "w.safetensors", PackageOptions(name="one", license="CC-BY-4.0; CC0-1.0"))
+    own = described(tmp_path / "own", license="research only")
+    before = "stand-in (6 faces, CC0-1.0)"
+    expected = {
+        run: ("research only; CC0-1.0", before),
+        latest_checkpoint(run): ("research only; CC0-1.0", before),
+        tmp_path / "w.safetensors": (
+            "research only; CC-BY-4.0; CC0-1.0",
+            f'weights "one" of {before} (CC-BY-4.0; CC0-1.0)',
+        ),
+    }
+    for number, (source, (licence, text)) in enumerate(expected.items()):
+        folder = tmp_path / f"run{number}"
+        config = run_file(folder, own, initial=source)
+        assert started_from(config) == f"the network of `{source.name}`"
+        found = terms(folder, config, licence="", training_data="")
+        assert found == (licence, f"own (research only); {text}")
+
+
+def test_what_states_no_terms_is_refused(run, tmp_path):
+    good = described(tmp_path / "good")
+    (tmp_path / "bare").mkdir()
+    config = run_file(tmp_path / "run", good, tmp_path / "bare")
+    with pytest.raises(ValueError, match=r"shards must have a dataset\.json, got none in .*bare; give both --license"):
+        describe_data(tmp_path / "run", config)
+    for number, terms_of_one in enumerate(("", "unknown", "CC0-1.0; not stated")):
+        shards = described(tmp_path / f"shards{number}", license=terms_of_one)
+        config = run_file(tmp_path / f"run{number}", good, shards)
+        with pytest.raises(ValueError, match=rf"license of .*shards{number} must be stated, got .*; give --license"):
+            describe_data(tmp_path / f"run{number}", config)
+        assert terms(tmp_path / f"run{number}", config, licence="MIT", training_data="")[0] == "MIT"
+
+
+def test_first_weights_of_unknown_origin_are_refused(run, tmp_path):
+    good, lone = described(tmp_path / "good"), tmp_path / "lone.safetensors"
+    shutil.copy(latest_checkpoint(run), lone)
+    for number, settings in enumerate(
+        ({"initial": tmp_path / "moved"}, {"initial": lone}, {"backbone_weights": lone}, {"initial": tmp_path / "run3"})
+    ):
+        folder = tmp_path / f"run{number}"
+        config = run_file(folder, good, **settings)
+        with pytest.raises(ValueError, match=r"first weights must say .*; give both --license and --training-data"):
+            describe_data(folder, config)
+    config = run_file(tmp_path / "later", good, initial=tmp_path / "run0")
+    with pytest.raises(ValueError, match=r"first weights must say what they were trained on, got .*moved"):
+        describe_data(tmp_path / "later", config)

@@ -1,17 +1,26 @@
 """Weights for others: one safetensors file as docs/weights_file.md describes it, and a model card."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from morphable import InferenceDefaults, WeightsInfo, load, reference_to, write_weights
+from morphable import InferenceDefaults, WeightsInfo, load, read_weights_info, reference_to, write_weights
+from morphable_synth.provenance import NOT_STATED
 from morphable_train.atomic import write_text
 from morphable_train.checkpoint import Progress, latest_checkpoint, read_checkpoint
 from morphable_train.config import TrainConfig
-from morphable_train.logs import read_results, read_run_file
+from morphable_train.logs import RUN_FILE, read_results, read_run_file
 from morphable_train.parts import architecture
+from morphable_train.recipes.config import CONFIGS, DfmvrConfig, MobileFrnetConfig, ParsingConfig, RecipeConfig
 from morphable_train.rendered_scenes import describe_rendered
-from morphable_train.settings import config_from_json
-from morphable_train.shards import DatasetInfo, read_info
+from morphable_train.settings import dataclass_from_json, read_run_config
+from morphable_train.shards import DESCRIPTION_FILE, DatasetInfo, read_info
+
+_NO_LICENSE = ("", "unknown", NOT_STATED)
+"""What stands for a licence that nobody stated: by hand, `prepare`'s default, and `morphable-synth`'s word."""
+_NOT_DESCRIBED = ("", "not described")
+"""The same for the training data of a weights file."""
+_GIVE_BOTH = "give both --license and --training-data"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +30,11 @@ class PackageOptions:
     name: str = "custom"
     """Name shown to the user."""
     license: str = ""
-    """Licence of the weights; by default the data's licences, joined."""
+    """Licence of the weights; by default those of the data and of first weights, joined. Needed where one is not
+    stated."""
     training_data: str = ""
-    """One line on what the network saw; by default from the shards' descriptions."""
+    """One line on what the network saw; by default what the data and first weights say of themselves. Needed where
+    they say nothing."""
     size_px: int = 512
     """Long side of the input the weights are meant for."""
     min_score: float = 0.5
@@ -35,22 +46,18 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
 
     Raises:
         FileNotFoundError: The folder is not a run, or has no checkpoint.
-        ValueError: The licence of the training data is not known and not given.
+        ValueError: Licence or training data are not given, and data or first weights do not state them.
     """
-    config = config_from_json(read_run_file(run)["config"])
+    config = read_run_config(run)
+    licence, training_data = terms(run, config, licence=options.license, training_data=options.training_data)
     groups, progress = read_checkpoint(latest_checkpoint(run), architecture(config.detector))
-    described = [] if options.license and options.training_data else describe_data(run, config)
-    license_text = options.license or "; ".join(dict.fromkeys(info.license for info in described))
-    if not options.license and not (described and all(info.license for info in described)):
-        raise ValueError("license must be given where the shards do not say theirs, got none; pass --license")
-    training_data = options.training_data or "; ".join(str(info) for info in described)
     model = load(config.model)
     info = WeightsInfo(
         name=options.name,
         architecture=architecture(config.detector),
         model=reference_to(model),
-        license=license_text,
-        training_data=training_data or "not described",
+        license=licence,
+        training_data=training_data,
         inference=InferenceDefaults(size_px=options.size_px, min_score=options.min_score),
         results=read_results(run),
     )
@@ -81,7 +88,7 @@ def model_card(info: WeightsInfo, config: TrainConfig, progress: Progress, *, si
         f"- Data: {info.training_data}",
         f"- Stage {run.stage}, {progress.step} steps of {run.batch_size} pictures at {run.input_px} px, "
         f"{progress.seconds / 3600:.2f} h, seed {run.seed}",
-        f"- Started from: {'another run of this project' if config.initial else 'the backbone alone'}",
+        f"- Started from: {started_from(config)}",
         "",
         "## Measured",
         "",
@@ -114,13 +121,112 @@ def _results_table(results: dict[str, dict[str, float]]) -> list[str]:
     return head + rows
 
 
-def describe_data(run: Path, config: TrainConfig) -> list[DatasetInfo]:
-    """What this run and the run it started from were trained on."""
-    own = [read_info(folder) for folder in (*config.data.exact, *config.data.weak)]
-    described = [info for info in own if info is not None]
-    if config.data.synthesize != "none":
-        described.append(describe_rendered(config))
-    if config.initial is not None and (config.initial / "run.json").is_file() and config.initial != run:
-        before = config_from_json(read_run_file(config.initial)["config"])
-        described += [info for info in describe_data(config.initial, before) if info not in described]
-    return described
+def terms(run: Path, config: TrainConfig | RecipeConfig, *, licence: str, training_data: str) -> tuple[str, str]:
+    """Return licence and training data for a weights file: as given, or else from what the run was trained on.
+
+    Raises:
+        ValueError: One is empty, and data or first weights do not state it.
+    """
+    if licence and training_data:
+        return licence, training_data
+    described = describe_data(run, config, licensed=not licence)
+    licences = [part for info in described for part in _parts(info)]
+    return (
+        licence or "; ".join(dict.fromkeys(licences)),
+        training_data or "; ".join(dict.fromkeys(map(str, described))),
+    )
+
+
+def describe_data(run: Path, config: TrainConfig | RecipeConfig, *, licensed: bool = True) -> list[DatasetInfo]:
+    """Describe what a run, and the networks its first weights came from, were trained on.
+
+    Args:
+        run: Its folder.
+        config: Its configuration.
+        licensed: Refuse what states no licence.
+
+    Raises:
+        ValueError: Data or first weights do not say what they are, or under which licence.
+    """
+    origins = list(_origins(config, (run.resolve(),)))
+    for where, info in origins if licensed else ():
+        if any(part.lower() in _NO_LICENSE for part in _parts(info)):
+            raise ValueError(f"license of {where} must be stated, got {info.license!r}; give --license")
+    return [info for _, info in origins]
+
+
+def first_weights(config: TrainConfig | RecipeConfig) -> Path | None:
+    """Return the file or run that trained weights were taken from; None if all were random."""
+    if isinstance(config, TrainConfig):
+        return config.initial or config.backbone_weights
+    if isinstance(config, DfmvrConfig):
+        return config.parser if config.parsing_channel else None
+    return config.start if isinstance(config, MobileFrnetConfig | ParsingConfig) else None
+
+
+def started_from(config: TrainConfig | RecipeConfig) -> str:
+    """Say for a card where a run's first weights came from."""
+    source = first_weights(config)
+    if source is None:
+        return "random weights"
+    if isinstance(config, DfmvrConfig):
+        return f"random weights, beside the parser of `{source.name}`"
+    part = "network" if isinstance(config, TrainConfig) and config.initial else "encoder"
+    return f"the {part} of `{source.name}`"
+
+
+def read_any_run_config(run: Path) -> TrainConfig | RecipeConfig:
+    """Read the configuration of a run of a stage or of a recipe.
+
+    Raises:
+        FileNotFoundError: The folder is not a run.
+        ValueError: It is of another version, or has unknown keys.
+    """
+    values = read_run_file(run)["config"]
+    kind: type[TrainConfig | RecipeConfig] = CONFIGS.get(values.get("recipe", ""), TrainConfig)
+    return dataclass_from_json(kind, values)
+
+
+def _origins(config: TrainConfig | RecipeConfig, later: tuple[Path, ...]) -> Iterator[tuple[str, DatasetInfo]]:
+    """Where each thing that a run learnt from is described, and how; `later` are the runs that started from it."""
+    for folder in (*config.data.exact, *(config.data.weak if isinstance(config, TrainConfig) else ())):
+        info = read_info(folder)
+        if info is None:
+            raise ValueError(f"shards must have a {DESCRIPTION_FILE}, got none in {folder}; {_GIVE_BOTH}")
+        yield str(folder), info
+    if isinstance(config, TrainConfig) and config.data.synthesize != "none":
+        yield "scenes rendered while training", describe_rendered(config)
+    if source := first_weights(config):
+        yield from _origins_of_weights(source, later)
+
+
+def _origins_of_weights(source: Path, later: tuple[Path, ...]) -> Iterator[tuple[str, DatasetInfo]]:
+    """The same of a run, a checkpoint inside its run, or a weights file.
+
+    Raises:
+        ValueError: It is none of these, was moved, or is one of the runs that started from it.
+    """
+    above = source.parent.parent
+    run = above if source.parent.name == "checkpoints" and (above / RUN_FILE).is_file() else source
+    try:
+        if run.resolve() in later:
+            raise ValueError("a run cannot start from itself, so another was there before")
+        if run.is_dir():
+            before = read_any_run_config(run)
+        else:
+            info = read_weights_info(source)
+            if info.training_data in _NOT_DESCRIBED:
+                raise ValueError("its training data are not described")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"first weights must say what they were trained on, got {source} ({error}); {_GIVE_BOTH}"
+        ) from error
+    if run.is_dir():
+        yield from _origins(before, (*later, run.resolve()))
+    else:
+        yield str(source), DatasetInfo(name=f'weights "{info.name}" of {info.training_data}', license=info.license)
+
+
+def _parts(info: DatasetInfo) -> list[str]:
+    """The licences that a joined one consists of; JSON may hold null."""
+    return [part.strip() for part in (info.license or "").split(";")]

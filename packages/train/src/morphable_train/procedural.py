@@ -6,7 +6,6 @@ from pathlib import Path
 
 from morphable_synth import GenerateConfig, SceneConfig, generate
 from morphable_train.config import TrainConfig
-from morphable_train.shards import DatasetInfo, ShardReader, read_info, write_info
 
 HELD_OUT_SEED = 1_000_003
 """Series of the validation scenes; training scenes are of series 0."""
@@ -55,9 +54,4 @@ def procedural_shards(folder: Path, scenes: SceneConfig, count: int, *, seed: in
         shard_size = json.loads((folder / "run.json").read_text())["settings"]["shard_size"]
     config = GenerateConfig(scenes=scenes, out=folder, seed=seed, count=count, shard_size=shard_size, workers=workers)
     generate(config, quiet=True)
-    if read_info(folder) is None:
-        reader = ShardReader(folder)
-        faces = sum(len(reader.labels(index)) for index in range(len(reader)))
-        name = "morphable-synth, procedural"
-        write_info(folder, DatasetInfo(name=name, license="CC0-1.0", records=len(reader), faces=faces, model="open"))
     return folder

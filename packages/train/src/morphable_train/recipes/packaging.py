@@ -11,10 +11,9 @@ from morphable import InferenceDefaults, WeightsInfo, load, read_weights, refere
 from morphable_regressors import SystemSpec, load_system
 from morphable_train.atomic import write_text
 from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
-from morphable_train.logs import read_results, read_run_file
-from morphable_train.recipes.config import CONFIGS, RecipeConfig
-from morphable_train.settings import dataclass_from_json
-from morphable_train.shards import read_info
+from morphable_train.logs import read_results
+from morphable_train.packaging import read_any_run_config, started_from, terms
+from morphable_train.recipes.config import RecipeConfig
 
 _SYSTEM_PREFIX = "system."
 """Of the tensors of recipes whose network wraps the system."""
@@ -27,9 +26,11 @@ class RecipePackage:
     name: str = ""
     """Name shown to the user; by default the recipe's."""
     license: str = ""
-    """Licence of the weights; by default the data's licences, joined."""
+    """Licence of the weights; by default those of the data and of first weights, joined. Needed where one is not
+    stated."""
     training_data: str = ""
-    """One line on what the network saw; by default from the shards' descriptions."""
+    """One line on what the network saw; by default what the data and first weights say of themselves. Needed where
+    they say nothing."""
 
 
 def read_recipe_config(run: Path) -> RecipeConfig | None:
@@ -39,9 +40,8 @@ def read_recipe_config(run: Path) -> RecipeConfig | None:
         FileNotFoundError: The folder is not a run.
         ValueError: It is of another version, or has unknown keys.
     """
-    values = read_run_file(run)["config"]
-    kind = CONFIGS.get(values.get("recipe", ""))
-    return None if kind is None else dataclass_from_json(kind, values)
+    config = read_any_run_config(run)
+    return config if isinstance(config, RecipeConfig) else None
 
 
 def read_system(source: Path) -> tuple[SystemSpec, dict[str, Tensor]]:
@@ -77,10 +77,11 @@ def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
 
     Raises:
         FileNotFoundError: The folder is not a run, or has no checkpoint.
-        ValueError: The network needs a parser and has none, or the licence of its data is not known.
+        ValueError: The run is none of a recipe, its network needs a parser and has none, or licence or training data
+            are not given, and data or first weights do not state them.
     """
-    config = read_recipe_config(run)
     spec, state = read_system(run)
+    config = read_recipe_config(run)
     assert config is not None
     if spec.options.get("parsing_channel") and not spec.options.get("with_parser"):
         raise ValueError(
@@ -88,16 +89,13 @@ def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
             "train with --parser RUN"
         )
     load_system(spec, state)
-    infos = [info for info in map(read_info, config.data.exact) if info is not None]
-    licence = options.license or "; ".join(dict.fromkeys(info.license for info in infos))
-    if not licence:
-        raise ValueError("license must be given where the shards do not say theirs, got none; pass --license")
+    licence, training_data = terms(run, config, licence=options.license, training_data=options.training_data)
     info = WeightsInfo(
         name=options.name or spec.network,
         architecture=spec.to_json(),
         model=reference_to(load(config.model)),
         license=licence,
-        training_data=options.training_data or "; ".join(map(str, infos)) or "not described",
+        training_data=training_data,
         inference=InferenceDefaults(size_px=spec.crop.side_px),
         results=read_results(run),
     )
@@ -118,6 +116,7 @@ def _card(info: WeightsInfo, config: RecipeConfig, size_bytes: int) -> str:
         f"- Crop: {config.crop.side_px} px, longer side of the 68-point box {config.crop.face_share:.3f} of it",
         f"- Face model: `{info.model.name}`, sha256 `{info.model.sha256[:16]}`",
         f"- Data: {info.training_data}",
+        f"- Started from: {started_from(config)}",
         f"- Licence: {info.license}",
         "",
         "Measured on held-out synthetic faces, cut out by their true boxes:",

@@ -1,7 +1,6 @@
 """DF-MVR's terms that need the rendered face: photo, mask, reflectance, light."""
 
-import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from morphable import MorphableModel
@@ -18,7 +17,7 @@ from morphable_regressors import MultiViewParameters
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, render_pixels
 from morphable_train.recipes.batches import CropBatch
 from morphable_train.recipes.parsing import classes_of
-from morphable_train.rendered import SKIN_REGION
+from morphable_train.rendered import SKIN_REGION, region_or_all
 
 _PAPER_SIDE_PX = 224
 """Input of the paper, whose pixels the dilation is meant for."""
@@ -67,17 +66,10 @@ def rendered_terms(
     importance = photo_weights(classes, dilation_px=round(DILATION_PX * side / _PAPER_SIDE_PX))
     terms = {
         "photo": weights.photo * weighted_photo_loss(composed, batch.image, importance, pixels.mask),
-        "reflectance": weights.reflectance * albedo_variance(albedo, _skin(model), scale=1.0),
+        "reflectance": weights.reflectance * albedo_variance(albedo, region_or_all(model, SKIN_REGION), scale=1.0),
         "light": weights.light * light_prior(found.illumination),
     }
     if parser is not None:
         logits = parser(composed.clamp(0.0, 1.0)).float()
         terms["mask"] = weights.mask * parsing_loss(logits, classes, counted=pixels.mask)
     return terms
-
-
-def _skin(model: MorphableModel) -> Bool[Tensor, " verts"]:
-    """Vertices whose albedo should vary little; all of a model that names none."""
-    if SKIN_REGION in (*model.region_names, *model.part_names):
-        return model.region(SKIN_REGION)
-    return torch.ones(model.num_vertices, dtype=torch.bool, device=model.mean.device)
