@@ -149,8 +149,10 @@ def test_calibration_images(tmp_path: Path):
     (picture,) = calibration_images(tmp_path, size_hw=(64, 64))
     assert picture.shape == (1, 3, 64, 64)
     # 100x50 fits 64x64 as 64x32; the rest is padding
-    assert (picture[0, 0, :32] == 1).all()
-    assert (picture[0, :, 32:] == 0).all()
+    assert (picture[0, 0, 16:48] == 1).all()
+    mean = np.array([0.485, 0.456, 0.406], np.float32)[:, None, None]
+    assert (picture[0, :, :16] == mean).all()
+    assert (picture[0, :, 48:] == mean).all()
     (tmp_path / "a.png").unlink()
     with pytest.raises(FileNotFoundError, match="photographs, got none"):
         next(calibration_images(tmp_path))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from .backbones import IMAGENET_MEAN
 from .export import INPUT_NAME, _require
 
 ONNX_TYPES = ("Conv", "Add", "Concat", "Clip", "Relu", "GlobalAveragePool", "MaxPool")
@@ -30,7 +31,7 @@ def calibration_images(
 ) -> Iterator[Float[np.ndarray, "1 3 height width"]]:
     """Read photographs of a folder as the network's input, in the order of their names.
 
-    Each is scaled to fit and padded with zeros at the right and bottom.
+    Each is scaled to fit and padded symmetrically with ImageNet's mean colour, as at inference.
 
     Args:
         folder: Holds `.jpg`, `.jpeg` or `.png` files with faces as they will come.
@@ -51,8 +52,9 @@ def calibration_images(
             picture = file.convert("RGB")
         scale = min(width / picture.width, height / picture.height)
         small = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
-        canvas = np.zeros((height, width, 3), np.float32)
-        canvas[: small.height, : small.width] = np.asarray(small, np.float32) / 255
+        top, left = (height - small.height) // 2, (width - small.width) // 2
+        canvas = np.full((height, width, 3), IMAGENET_MEAN, np.float32)
+        canvas[top : top + small.height, left : left + small.width] = np.asarray(small, np.float32) / 255
         yield canvas.transpose(2, 0, 1)[None]
 
 
