@@ -9,6 +9,7 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from stand_in import draw_truth, render_record
 from tiny_run import SIZE, tiny_config, write_shards
 
@@ -16,6 +17,7 @@ from morphable_train.crop_cache import open_crops
 from morphable_train.labels import labels_from_bytes, labels_to_bytes, weak_labels
 from morphable_train.order import ShuffledOrder, seeded
 from morphable_train.shards import Record, ShardReader, ShardWriter, read_info
+from morphable_train.validation import open_landmark_folder
 
 
 def test_records_come_back_from_a_shard(model, tmp_path):
@@ -181,3 +183,22 @@ def test_a_description_by_synth_is_read(tmp_path):
     (tmp_path / "dataset.json").write_text('{"name": ')
     with pytest.raises(ValueError, match=r"dataset\.json must be JSON, got"):
         read_info(tmp_path)
+
+
+def test_a_key_is_written_once(model, tmp_path):
+    truth = draw_truth(model, 1, 0, size_px=SIZE, face_px=(40, 50))
+    record = render_record(model, truth, "a__0", size_px=SIZE, weak=True)
+    with pytest.raises(ValueError, match="must be unique in a shard, got a__0 twice"), ShardWriter(tmp_path) as writer:
+        writer.write(record, record)
+
+
+def test_validation_counts_the_faces_it_leaves_out(model, surface, tmp_path):
+    """A face of 60 px, one of 20 px, and one centred outside a picture of 200 px."""
+    shape = np.random.default_rng(0).uniform(-0.5, 0.5, (68, 2))
+    shape[0], shape[1] = -0.5, 0.5
+    points = np.stack([shape * 60 + 100, shape * 20 + 50, shape * 60 + [100, 210]])
+    Image.new("RGB", (200, 200)).save(tmp_path / "a.png")
+    labelled = {"landmarks68_px": points.tolist()}
+    (tmp_path / "landmarks68.json").write_text(json.dumps({"a.png": labelled, "b.png": labelled}))
+    data = open_landmark_folder(tmp_path, input_px=64, max_faces=8, model=model, surface=surface)
+    assert (len(data.faces), data.skipped) == (1, 3)

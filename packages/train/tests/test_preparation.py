@@ -8,11 +8,13 @@ from PIL import Image
 from stand_in import draw_truth, render_record
 from tiny_run import SIZE
 
+from morphable_train.landmarkers import LandmarkModelConfig, cut_window
 from morphable_train.preparation import PrepareConfig, prepare
 from morphable_train.readers import open_source
 from morphable_train.readers.points import parse_pts
 from morphable_train.shards import ShardReader, read_info
 from morphable_train.skin import skin_mask
+from morphable_train.validation import annotated_photographs
 
 
 def pts_text(points) -> str:
@@ -146,3 +148,114 @@ def test_json_landmarks_of_several_faces(tmp_path):
     (tmp_path / "landmarks68.json").write_text(json.dumps({"a.png": {"landmarks68_px": faces}}))
     (item,) = open_source(tmp_path)
     assert item.landmarks68_px.shape == (2, 68, 2)
+
+
+def face_in():
+    return np.random.default_rng(0).uniform(50, 150, (1, 68, 2)).astype(np.float32)
+
+
+def blank(*paths):
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (200, 200), (200, 150, 120)).save(path)
+
+
+def test_a_folder_keeps_its_source_and_options(tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    blank(photos / "a.png", tmp_path / "others" / "b.png")
+    options = {"license": "CC0-1.0", "skin": "none"}
+    stopped = PrepareConfig(**options, records_per_shard=7)
+
+    def stop(image):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(photos, out, stopped, finder=stop)
+    same = PrepareConfig(**options)
+    for source, config, changed in [
+        (photos, PrepareConfig(**options, min_face_px=32.0), "min_face_px 32.0 instead of 48.0"),
+        (photos, PrepareConfig(skin="none"), "license unknown instead of CC0-1.0"),
+        (tmp_path / "others", same, "source .*others instead of .*photos"),
+        (photos, PrepareConfig(**options, landmarks=LandmarkModelConfig(min_score=0.9)), "landmarks.min_score 0.9"),
+    ]:
+        with pytest.raises(ValueError, match=f"was begun with, got {changed}.*use another folder"):
+            prepare(source, out, config, finder=lambda image: face_in())
+    assert prepare(photos, out, same, finder=lambda image: face_in()).faces == 1
+    (out / "prepare.json").unlink()
+    with pytest.raises(ValueError, match=r"must be new or have its prepare\.json"):
+        prepare(photos, out, same, finder=lambda image: face_in())
+
+
+def test_options_that_could_not_be_used_are_not_kept(tmp_path):
+    blank(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"landmarks\.path"):
+        prepare(tmp_path, tmp_path / "out", PrepareConfig())
+    assert not (tmp_path / "out" / "prepare.json").exists()
+
+
+def test_pictures_of_one_key_are_refused_by_their_paths(tmp_path):
+    photos = tmp_path / "photos"
+    names = ["a.jpg", "a.png", "b/c.png", "b__c.png", "d.e.png", "d_e.png"]
+    blank(*(photos / name for name in names))
+    config = PrepareConfig(skin="none")
+    result = prepare(photos, tmp_path / "out", config, finder=lambda image: face_in())
+    assert sorted(ShardReader(tmp_path / "out").keys()) == ["a__0", "b__c__0", "d_e__0"]
+    assert result.rejected == {"name is taken": 3}
+    assert "`a.png`: name is taken: a.jpg is a in the shards" in (tmp_path / "out" / "rejects.md").read_text()
+    assert prepare(photos, tmp_path / "out", config, finder=lambda image: face_in()) == result
+
+
+@pytest.mark.parametrize("layout", ["crop", "scene"])
+def test_a_picture_is_not_done_because_one_below_its_name_is(tmp_path, layout):
+    photos, config = tmp_path / "photos", PrepareConfig(skin="none", layout=layout)
+    blank(photos / "a__b.png", photos / "c__0.png")
+    assert prepare(photos, tmp_path / "out", config, finder=lambda image: face_in()).records == 2
+    blank(photos / "a.png", photos / "c.png")
+    assert prepare(photos, tmp_path / "out", config, finder=lambda image: face_in()).records == 4
+
+
+def test_a_huge_and_a_damaged_photograph_are_counted(tmp_path, monkeypatch):
+    """Pillow refuses more than twice its limit, and packs the other tags again when it turns a picture."""
+    photos = tmp_path / "photos"
+    blank(photos / "a.png")
+    Image.new("RGB", (400, 400)).save(photos / "huge.png")
+    tags = Image.Exif()
+    tags[0x0112], tags[0x0100] = 6, 8
+    Image.new("RGB", (64, 64)).save(photos / "tags.jpg", exif=tags)
+    data = bytearray((photos / "tags.jpg").read_bytes())
+    data[data.index(b"Exif") + 19] = 2  # the type of the first tag: text, not a number
+    (photos / "tags.jpg").write_bytes(data)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60_000)
+    result = prepare(photos, tmp_path / "out", PrepareConfig(skin="none"), finder=lambda image: face_in())
+    assert result.records == 1
+    assert result.rejected == {"picture is too large": 1, "picture is damaged or of an unknown kind": 1}
+    with pytest.raises(ValueError, match="face is too large"):
+        cut_window(np.zeros((9, 9, 3), np.uint8), (0.0, 0.0, 400.0, 400.0), 64)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"landmarks68_px": [[1, 2], [3]]},
+        {"landmarks68_px": "none"},
+        {"landmarks68_px": None},
+        {"faces": [{"points": []}]},
+        {"faces": 3},
+        {"faces": []},
+        {},
+        [],
+        None,
+        {"landmarks68_px": np.zeros((67, 2)).tolist()},
+    ],
+)
+def test_a_malformed_json_entry_is_its_pictures_problem(tmp_path, entry):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    Image.new("RGB", (64, 64)).save(tmp_path / "b.png")
+    good = {"faces": [{"landmarks68_px": np.zeros((68, 2)).tolist()}]}
+    (tmp_path / "landmarks68.json").write_text(json.dumps({"a.png": entry, "b.png": good}))
+    items = {item.name: item for item in open_source(tmp_path)}
+    assert items["a"].problem.startswith("landmarks must be")
+    assert items["a"].landmarks68_px is None
+    assert not items["b"].problem
+    records, skipped = annotated_photographs(tmp_path, 5)
+    assert ([record.key for record in records], skipped) == (["b"], 1)

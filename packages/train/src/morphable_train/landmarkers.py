@@ -1,6 +1,6 @@
 """Networks of others that find faces and their 68 points, loaded from files the user names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -16,9 +16,12 @@ from morphable_train.labels import NUM_LANDMARKS
 Picture = UInt8[np.ndarray, "rows cols 3"]
 MAX_DISAGREEMENT = 0.12
 """Points found in two successive crops may differ by this part of the face's size; more means there is no sure face."""
+OUTSIDE_CROP = 0.5
+"""Points may lie outside the crop by this part of its side; further out they are not what is asked of the network."""
 _PASSES = 3
 _FIRST_SCALE = 1.2
 """The first crop is this much larger than the box a face finder gives."""
+_GREY = 128.0
 _DETECTOR_PX = 192
 _DETECTOR_CELLS = 48
 
@@ -28,7 +31,10 @@ class LandmarkFinder(Protocol):
     """Finds the faces of a picture and their landmarks."""
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Return (faces, 68, 2) landmarks in pixels, corner at (0,0); no face is an empty array."""
+        """Return (faces, 68, 2) landmarks in pixels, corner at (0,0).
+
+        No face is an empty array; a face whose points could not be found is NaN, and counted as refused.
+        """
         ...
 
 
@@ -39,7 +45,8 @@ class LandmarkModelConfig:
     kind: Literal["file", "face-alignment"] = "file"
     """Networks from the two files below, or those of the package face-alignment (extra `face-alignment`)."""
     path: Path | None = None
-    """ONNX or tflite file with 68 points out; not used by face-alignment."""
+    """ONNX or tflite file of a fixed input size with 68 points (x, y) out, as shares of the crop from its top-left
+    corner: 0 to 1 inside it; not used by face-alignment."""
     detector: Path | None = None
     """BlazeFace full-range tflite file that finds the faces of pictures without landmarks; of face-alignment: its
     S3FD file, downloaded if not given."""
@@ -61,7 +68,7 @@ def build_landmark_finder(config: LandmarkModelConfig) -> LandmarkFinder:
     """Load the networks.
 
     Raises:
-        ValueError: A path is missing or not of a known kind.
+        ValueError: A path is missing, not of a known kind, or of a network with another input or output.
         FileNotFoundError: A file does not exist.
         ModuleNotFoundError: A package of an extra is not installed.
     """
@@ -80,10 +87,28 @@ def build_landmark_finder(config: LandmarkModelConfig) -> LandmarkFinder:
 class Network:
     """A network of one picture in, some arrays out, whatever runs it."""
 
-    def __init__(self, run: Callable[[np.ndarray], list[np.ndarray]], shape: tuple[int, ...]) -> None:
+    def __init__(self, run: Callable[[np.ndarray], list[np.ndarray]], shape: Sequence[object], path: Path) -> None:
+        """Wrap what runs it.
+
+        Args:
+            run: From a picture with a batch axis to the outputs.
+            shape: The input's, as the file declares it; a free axis is no positive number.
+            path: The file, for the error.
+
+        Raises:
+            ValueError: The input is no single square picture of a fixed size.
+        """
+        axes = [size if isinstance(size, int) and size > 0 else None for size in shape]
         self.run = run
-        self.channels_first = shape[1] == 3
-        self.size_px = int(shape[2] if self.channels_first else shape[1])
+        self.channels_first = len(axes) == 4 and axes[1] == 3
+        sides = axes[2:] if self.channels_first else axes[1:3]
+        size = sides[0] if len(axes) == 4 and axes[0] in (1, None) and 3 in (axes[1], axes[3]) else None
+        if size is None or sides != [size, size]:
+            raise ValueError(
+                f"model must take one square RGB picture of a fixed size, got input {list(shape)} in {path}; "
+                "export it with fixed height and width"
+            )
+        self.size_px = size
 
 
 def load_network(path: Path) -> Network:
@@ -91,7 +116,7 @@ def load_network(path: Path) -> Network:
 
     Raises:
         FileNotFoundError: It does not exist.
-        ValueError: It has another suffix.
+        ValueError: It has another suffix or input.
     """
     if not path.is_file():
         raise FileNotFoundError(f"model must be an existing file, got {path}; check the path")
@@ -108,12 +133,7 @@ def _load_onnx(path: Path) -> Network:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0]
-    return Network(lambda batch: list(session.run(None, {entry.name: batch})), tuple(_numbers(entry.shape)))
-
-
-def _numbers(shape: list[object]) -> list[int]:
-    """A shape with free axes as 1."""
-    return [size if isinstance(size, int) else 1 for size in shape]
+    return Network(lambda batch: list(session.run(None, {entry.name: batch})), entry.shape, path)
 
 
 def _load_tflite(path: Path) -> Network:
@@ -126,7 +146,7 @@ def _load_tflite(path: Path) -> Network:
         interpreter.invoke()
         return [interpreter.get_tensor(output["index"]) for output in outputs]
 
-    return Network(run, tuple(int(n) for n in entry["shape"]))
+    return Network(run, [int(size) for size in entry["shape_signature"]], path)
 
 
 def square_crop(
@@ -145,10 +165,34 @@ def square_crop(
     return np.asarray(cut, np.float32)
 
 
+def cut_window(
+    picture: UInt8[np.ndarray, "rows cols *channels"], window_px: tuple[float, float, float, float], size_px: int
+) -> UInt8[np.ndarray, "size size *channels"]:
+    """Cut a window (left, top, right, bottom) of sub-pixel position and scale it to a square without aliasing.
+
+    Raises:
+        ValueError: It is larger than Pillow allows a picture to be.
+    """
+    source = Image.fromarray(picture)
+    left, top = int(np.floor(window_px[0])) - 1, int(np.floor(window_px[1])) - 1
+    right, bottom = int(np.ceil(window_px[2])) + 1, int(np.ceil(window_px[3])) + 1
+    try:
+        region = source.crop((left, top, right, bottom))
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"face is too large: {error}") from error
+    box = (window_px[0] - left, window_px[1] - top, window_px[2] - left, window_px[3] - top)
+    return np.asarray(region.resize((size_px, size_px), Image.Resampling.BILINEAR, box=box))
+
+
 class FaceBoxes:
     """BlazeFace full range: one anchor in each of 48 x 48 cells of a 192 px input."""
 
     def __init__(self, network: Network, min_score: float) -> None:
+        if network.channels_first or network.size_px != _DETECTOR_PX:
+            raise ValueError(
+                f"landmarks.detector must take {_DETECTOR_PX} px with the channels last, got {network.size_px} px; "
+                "name the file of BlazeFace full range"
+            )
         self._network, self._min_score = network, min_score
 
     def __call__(self, image: Picture) -> Float[np.ndarray, "faces 4"]:
@@ -188,32 +232,53 @@ class ModelLandmarks:
     """Face boxes, then a landmark network whose crop follows its own points."""
 
     def __init__(self, config: LandmarkModelConfig, network: Network, boxes: Callable[[Picture], np.ndarray]) -> None:
+        """Try the landmark network on a grey picture.
+
+        Raises:
+            ValueError: It does not give 68 points as shares of the crop.
+        """
         self._config, self._network, self._boxes = config, network, boxes
+        shares = self._shares(np.full((network.size_px, network.size_px, 3), _GREY, np.float32))
+        if not _near_crop(shares):
+            raise ValueError(
+                "landmarks.path must be a network whose points are shares of its crop, 0 to 1, got "
+                f"{shares.min():g} to {shares.max():g} on a grey picture; export it with its outputs divided by "
+                "the side of its input"
+            )
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Find every face on whose points successive crops agree."""
-        found = [points for box in self._boxes(image) if (points := self.fit(image, box)) is not None]
+        """Find the points of every face; NaN where successive crops do not agree on them."""
+        found = [self.fit(image, box) for box in self._boxes(image)]
         return np.array(found, np.float32).reshape(-1, NUM_LANDMARKS, 2)
 
-    def fit(self, image: Picture, box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "68 2"] | None:
-        """Find the points of one face; None if they do not settle."""
+    def fit(self, image: Picture, box: Float[np.ndarray, "4"]) -> Float[np.ndarray, "68 2"]:
+        """Find the points of one face; NaN if they do not settle."""
+        unsettled = np.full((NUM_LANDMARKS, 2), np.nan, np.float32)
         center, side = (box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).max()) * _FIRST_SCALE
         points, change = np.zeros((NUM_LANDMARKS, 2), np.float32), np.inf
         for _ in range(_PASSES):
             before = points
-            points = self._points(image, center, side)
+            shares = self._shares(square_crop(image, center, side, self._network.size_px))
+            if not _near_crop(shares):
+                return unsettled
+            points = (shares * side + center - side / 2).astype(np.float32)
             low, high = points.min(0), points.max(0)
             center, side = (low + high) / 2, float((high - low).max()) * self._config.box_scale
             change = float(np.linalg.norm(points - before, axis=1).mean()) / max(side, 1.0)
-        return points if change <= MAX_DISAGREEMENT else None
+        return points if change <= MAX_DISAGREEMENT else unsettled
 
-    def _points(self, image: Picture, center: np.ndarray, side: float) -> Float[np.ndarray, "68 2"]:
-        """One pass of the network."""
-        config, size = self._config, self._network.size_px
-        pixels = (square_crop(image, center, side, size) - config.offset) / config.divisor
+    def _shares(self, crop: Float[np.ndarray, "size size 3"]) -> Float[np.ndarray, "68 2"]:
+        """One pass of the network: points in sides of the crop."""
+        config = self._config
+        pixels = (crop - config.offset) / config.divisor
         pixels = pixels[..., ::-1] if config.colors == "bgr" else pixels
         batch = pixels.transpose(2, 0, 1) if self._network.channels_first else pixels
         output = self._network.run(np.ascontiguousarray(batch[None], np.float32))[0].reshape(-1)
         if output.size != 2 * NUM_LANDMARKS:
             raise ValueError(f"landmarks.path must be a network of 68 points, got {output.size} numbers out")
-        return (output.reshape(NUM_LANDMARKS, 2) * side + center - side / 2).astype(np.float32)
+        return output.reshape(NUM_LANDMARKS, 2)
+
+
+def _near_crop(shares: Float[np.ndarray, "68 2"]) -> bool:
+    """Whether all points are finite and in the crop or little outside."""
+    return bool((np.abs(shares - 0.5) <= 0.5 + OUTSIDE_CROP).all())

@@ -1,28 +1,31 @@
 """Photographs to shards: landmarks, skin, crop; a report of what was refused and why."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
 from morphable_train.atomic import atomic_path, write_text
+from morphable_train.json_files import read_object
 from morphable_train.labels import weak_labels
-from morphable_train.landmarkers import LandmarkFinder, LandmarkModelConfig, build_landmark_finder
+from morphable_train.landmarkers import LandmarkFinder, LandmarkModelConfig, build_landmark_finder, cut_window
 from morphable_train.pictures import TRUE_COLOR, draw_points, grid
 from morphable_train.progress import track
 from morphable_train.readers import SourceKind, open_source
-from morphable_train.readers.item import SourceItem, read_picture
+from morphable_train.readers.item import SourceItem, check_face, read_picture
 from morphable_train.readers.video import read_frame
 from morphable_train.shards import DatasetInfo, DatasetSource, Record, ShardReader, ShardWriter, write_info
 from morphable_train.skin_sources import SkinSource, skin_source
 
+SETTINGS_FILE = "prepare.json"
 REJECTS_FILE = "rejects.jsonl"
 REPORT_FILE = "rejects.md"
 SHEET_FILE = "contact_sheet.png"
@@ -89,16 +92,20 @@ def prepare(
 
     Raises:
         FileNotFoundError: The source has another layout.
-        ValueError: Landmarks must be found and no network is named; or nothing at all was usable.
+        ValueError: Landmarks must be found and no network is named; the folder was begun with another source or other
+            options; or nothing at all was usable.
         OSError: The disk is full; finished shards stay.
     """
     items = list(open_source(source, config.kind))
+    settings = _settings(source, config)
+    _refuse_change(output, settings)
     skin = skin_source(config.skin, source, weights=config.skin_weights, folder=config.skin_folder)
     output.mkdir(parents=True, exist_ok=True)
-    done, first_shard = _finished(output)
+    done, first_shard = _finished(output, config.layout)
     todo = [item for item in items if item.name not in done]
     if finder is None and any(item.landmarks68_px is None and not item.problem for item in todo):
         finder = build_landmark_finder(config.landmarks)
+    write_text(output / SETTINGS_FILE, json.dumps(settings, indent=2) + "\n")
     refused: list[tuple[str, str]] = []
     with ShardWriter(output, records_per_shard=config.records_per_shard, first_shard=first_shard) as writer:
         for item in track(todo, "preparing", len(todo)):
@@ -109,6 +116,31 @@ def prepare(
                 _note(output, refused)
     _note(output, refused)
     return _finish(source, output, config)
+
+
+def _settings(source: Path, config: PrepareConfig) -> dict[str, Any]:
+    """What the records depend on: not how many share a file, nor where a network runs."""
+    values = {"source": source} | asdict(config)
+    values |= {f"landmarks.{name}": value for name, value in values.pop("landmarks").items()}
+    del values["records_per_shard"], values["landmarks.device"]
+    return json.loads(json.dumps(values, default=lambda path: str(path.resolve())))
+
+
+def _refuse_change(output: Path, settings: dict[str, Any]) -> None:
+    """Raise a ValueError that names what differs from the settings the folder was begun with."""
+    path = output / SETTINGS_FILE
+    if not path.is_file():
+        if any(output.glob("*.tar")):
+            raise ValueError(
+                f"output must be new or have its {SETTINGS_FILE}, got shards in {output}; use another folder"
+            )
+        return
+    before = read_object(path, SETTINGS_FILE)
+    changed = [
+        f"{key} {value} instead of {before.get(key)}" for key, value in settings.items() if value != before.get(key)
+    ]
+    if changed:
+        raise ValueError(f"options must be those {output} was begun with, got {', '.join(changed)}; use another folder")
 
 
 def _records(
@@ -140,17 +172,6 @@ def _records(
         return [], [*problems, str(error)]
 
 
-def check_face(landmarks: Float[np.ndarray, "68 2"], size_hw: tuple[int, int], min_face_px: float) -> str:
-    """Return why a face is refused; empty if it is not."""
-    if not np.isfinite(landmarks).all():
-        return "landmarks are not finite"
-    low, high = landmarks.min(0), landmarks.max(0)
-    if float((high - low).max()) < min_face_px:
-        return f"face smaller than {min_face_px:g} px"
-    inside = ((landmarks >= 0) & (landmarks <= np.array([size_hw[1], size_hw[0]]))).all(1).mean()
-    return "face mostly outside the picture" if inside < 0.7 else ""
-
-
 def _crop(
     item: SourceItem,
     index: int,
@@ -170,20 +191,10 @@ def _crop(
     labels = weak_labels(moved[None], contour=item.contour)
     return Record(
         f"{item.name}__{index}",
-        _cut(image, window, size),
+        cut_window(image, window, size),
         labels,
-        _cut(mask, window, size) if mask is not None else None,
+        cut_window(mask, window, size) if mask is not None else None,
     )
-
-
-def _cut(picture: np.ndarray, window: tuple[float, float, float, float], size: int) -> np.ndarray:
-    """Crop a window of sub-pixel position and scale it without aliasing."""
-    source = Image.fromarray(picture)
-    left, top = int(np.floor(window[0])) - 1, int(np.floor(window[1])) - 1
-    right, bottom = int(np.ceil(window[2])) + 1, int(np.ceil(window[3])) + 1
-    region = source.crop((left, top, right, bottom))
-    box = (window[0] - left, window[1] - top, window[2] - left, window[3] - top)
-    return np.asarray(region.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 
 def _scene(
@@ -203,13 +214,13 @@ def _scene(
     return Record(item.name, small, weak_labels(moved, contour=item.contour), skin(item, small, moved))
 
 
-def _finished(output: Path) -> tuple[set[str], int]:
+def _finished(output: Path, layout: str) -> tuple[set[str], int]:
     """Names that are in whole shards or refused, and the number of the next shard."""
     paths = sorted(output.glob("*.tar"))
     names = {entry["name"] for entry in _rejects(output)}
     if paths:
         keys = ShardReader(output).keys()
-        names |= set(keys) | {key.rpartition("__")[0] for key in keys}
+        names |= {re.sub(r"__\d+$", "", key) if layout == "crop" else key for key in keys}
     return names, 1 + max((int(p.stem) for p in paths), default=-1)
 
 
@@ -250,12 +261,8 @@ def _finish(source: Path, output: Path, config: PrepareConfig) -> PrepareResult:
         output, DatasetInfo(name=name, license=config.license, records=len(reader), faces=faces, sources=sources)
     )
     lines = [f"# Refused while preparing {name}", "", f"{len(reader)} records with {faces} faces were made.", ""]
-    lines += [
-        "| reason | count |",
-        "|---|---|",
-        *(f"| {reason} | {count} |" for reason, count in reasons.most_common()),
-        "",
-    ]
+    lines += ["| reason | count |", "|---|---|"]
+    lines += [*(f"| {reason} | {count} |" for reason, count in reasons.most_common()), ""]
     lines += [f"- `{entry['name']}`: {entry['reason']}" for entry in _rejects(output)]
     write_text(output / REPORT_FILE, "\n".join(lines) + "\n")
     _write_sheet(output, reader)

@@ -96,8 +96,14 @@ class ShardWriter:
         return len(self._pending)
 
     def write(self, *records: Record) -> None:
-        """Add records that stay together; every `records_per_shard` of them, or a few more, become a file."""
+        """Add records that stay together; every `records_per_shard` of them, or a few more, become a file.
+
+        Raises:
+            ValueError: The shard has such a key; a reader would find only one of the records.
+        """
         for record in records:
+            if any(key == record.key for key, _ in self._pending):
+                raise ValueError(f"record key must be unique in a shard, got {record.key} twice for {self.folder}")
             members = [("jpg", encode_image(record.image)), ("npz", labels_to_bytes(record.labels))]
             if record.skin is not None:
                 members.append(("mask.png", encode_mask(record.skin)))

@@ -11,7 +11,7 @@ from PIL import Image
 from morphable import read_weights
 from morphable_regressors import PARSING_CLASSES, SystemSpec, boxes_of_landmarks, crop_matrices, cut_crops, load_system
 from morphable_train.affine import warp_images
-from morphable_train.readers.item import SourceItem
+from morphable_train.readers.item import DAMAGE, SourceItem
 from morphable_train.skin import skin_mask
 
 SKIN_CLASSES = ("skin", "nose", "upper_lip", "lower_lip")
@@ -107,6 +107,6 @@ def given_mask(
     try:
         with Image.open(path) as picture:
             grey = picture.convert("L").resize((size_hw[1], size_hw[0]), Image.Resampling.NEAREST)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (*DAMAGE, Image.DecompressionBombError) as error:
         raise ValueError(f"skin mask is damaged or of an unknown kind: {error}") from error
     return (np.asarray(grey) > 127).astype(np.uint8) * np.uint8(255)

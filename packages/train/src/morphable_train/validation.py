@@ -49,7 +49,7 @@ class ValidationSet:
     image: UInt8[Tensor, "pictures 3 side side"]
     faces: FaceTargets
     skipped: int = 0
-    """Photographs of the folder that are damaged or lack landmarks."""
+    """Photographs that are damaged or lack landmarks, and faces that are too small or centred outside their picture."""
 
 
 def open_landmark_folder(
@@ -62,7 +62,7 @@ def open_landmark_folder(
     """
     records, skipped = annotated_photographs(folder, max_faces)
     cut = _cut(folder.name, records, input_px=input_px, max_faces=max_faces, model=model, surface=surface)
-    return replace(cut, skipped=skipped)
+    return replace(cut, skipped=skipped + cut.skipped)
 
 
 def annotated_photographs(folder: Path, most: int) -> tuple[list[Record], int]:
@@ -102,10 +102,14 @@ def _cut(
     shape = DataConfig(crop_px=input_px, crop_face_px=FACE_PX_OF_INPUT * input_px)
     pictures: list[Tensor] = []
     parts: list[SourceFaces] = []
+    skipped = 0
     for record in records:
-        for crop in cut_faces(record, shape):
-            pictures.append(crop.pixels[:3])
-            parts.append(crop.source(model))
+        crops = list(cut_faces(record, shape))
+        pictures += [crop.pixels[:3] for crop in crops]
+        parts += [crop.source(model) for crop in crops]
+        skipped += len(record.labels) - len(crops)
+        if len(parts) >= max_faces:
+            break
     if not parts:
         raise ValueError(
             f"validation must have at least one face of {shape.min_face_px:g} px, got none in {name}; check the folder"
@@ -122,7 +126,7 @@ def _cut(
         model=model,
         surface=surface,
     )
-    return ValidationSet(name, torch.stack(pictures[:count]), targets)
+    return ValidationSet(name, torch.stack(pictures[:count]), targets, skipped)
 
 
 @torch.no_grad()
@@ -159,7 +163,7 @@ def measure(predicted: FaceParameters, truth: ValidationSet, surface: SurfaceSam
     `nme_box` is the mean distance of the 68 points over the square root of their true box's area, `nme_eyes` over the
     distance of the outer eye corners; `failures` is the share of faces above 10 % of `nme_box` or not finite;
     `mouth_opening_r` and `eye_opening_r` are the correlations of predicted and true openings over the faces;
-    `skipped` counts photographs that could not be used. With
+    `skipped` counts photographs and faces that could not be used. With
     exact labels also `shape_mm` (surface points in the model frame), `rotation_deg` and `depth_relative`.
     """
     faces, side = truth.faces, truth.image.shape[2]

@@ -1,6 +1,8 @@
 """Readers of public data sets: pictures with what the data set says about them."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +28,7 @@ READERS: dict[str, Callable[[Path], Iterator[SourceItem]]] = {
 
 
 def open_source(folder: Path, kind: SourceKind = "auto") -> Iterator[SourceItem]:
-    """Yield the pictures of a data set.
+    """Yield the pictures of a data set; a picture whose name another one has taken gets a problem.
 
     Args:
         folder: Where it lies.
@@ -37,7 +39,21 @@ def open_source(folder: Path, kind: SourceKind = "auto") -> Iterator[SourceItem]
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"source must be an existing folder, got {folder}; check the path")
-    return READERS[detect_kind(folder) if kind == "auto" else kind](folder)
+    return _distinct(folder, READERS[detect_kind(folder) if kind == "auto" else kind](folder))
+
+
+def _distinct(folder: Path, items: Iterable[SourceItem]) -> Iterator[SourceItem]:
+    """Refuse pictures whose key is taken, and call them by their path instead; usable ones take theirs first."""
+    first: dict[str, Path] = {}
+    for item in sorted(items, key=lambda item: bool(item.problem)):
+        if item.name not in first:
+            first[item.name] = item.path
+            yield item
+            continue
+        name = os.path.relpath(item.path, folder) + (f" frame {item.frame}" if item.frame is not None else "")
+        holder = os.path.relpath(first[item.name], folder)
+        problem = item.problem or f"name is taken: {holder} is {item.name} in the shards already; rename one of them"
+        yield replace(item, name=name, landmarks68_px=None, problem=problem)
 
 
 def detect_kind(folder: Path) -> str:

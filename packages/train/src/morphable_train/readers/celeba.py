@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from morphable_train.readers.item import SourceItem, layout_error, pictures_in
+from morphable_train.readers.item import SourceItem, layout_error, pictures_in, record_key
 
 _FOLDERS = ("img_celeba", "img_align_celeba", "Img/img_celeba", "Img/img_align_celeba")
 
@@ -18,4 +18,4 @@ def read_celeba(folder: Path) -> Iterator[SourceItem]:
     if pictures is None:
         raise layout_error(folder, "CelebA", "one of the folders " + ", ".join(_FOLDERS))
     for path in pictures_in(pictures):
-        yield SourceItem(path.stem, path)
+        yield SourceItem(record_key(path.relative_to(pictures)), path)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from morphable_train.readers.item import SourceItem, layout_error, pictures_in
+from morphable_train.readers.item import SourceItem, layout_error, pictures_in, record_key
 
 
 def read_folder(folder: Path) -> Iterator[SourceItem]:
@@ -16,5 +16,4 @@ def read_folder(folder: Path) -> Iterator[SourceItem]:
     if not pictures:
         raise layout_error(folder, "a folder", "pictures (.jpg, .png, ...) at any depth")
     for path in pictures:
-        name = str(path.relative_to(folder).with_suffix("")).replace("/", "__").replace(".", "_")
-        yield SourceItem(name, path)
+        yield SourceItem(record_key(path.relative_to(folder)), path)

@@ -1,5 +1,7 @@
 """One picture of a data set, before it is read."""
 
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +10,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+DAMAGE = (OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, struct.error, zlib.error)
+"""What Pillow raises for damaged pictures."""
 
 
 @dataclass(frozen=True)
@@ -15,7 +19,7 @@ class SourceItem:
     """A picture and what its data set says about it."""
 
     name: str
-    """Unique in the data set; becomes the record's key."""
+    """Becomes the record's key; `open_source` makes it unique in the data set."""
     path: Path
     landmarks68_px: Float[np.ndarray, "faces 68 2"] | None = None
     """Pixel corner at (0,0); None where the data set has no landmarks for it."""
@@ -31,13 +35,31 @@ def read_picture(path: Path) -> UInt8[np.ndarray, "rows cols 3"]:
     """Read a picture as RGB, turned as its camera says.
 
     Raises:
-        ValueError: It is damaged or not a picture.
+        ValueError: It is damaged, not a picture, or larger than Pillow opens.
     """
     try:
         with Image.open(path) as picture:
             return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"picture is too large: {error}") from error
+    except DAMAGE as error:
         raise ValueError(f"picture is damaged or of an unknown kind: {error}") from error
+
+
+def record_key(path: Path) -> str:
+    """Return the key of a picture from its path below the data set: a shard's key has no dots and no slashes."""
+    return "__".join((path.parent / path.stem).parts).replace("/", "").replace(".", "_")
+
+
+def check_face(landmarks: Float[np.ndarray, "68 2"], size_hw: tuple[int, int], min_face_px: float) -> str:
+    """Return why a face is refused; empty if it is not."""
+    if not np.isfinite(landmarks).all():
+        return "landmarks are not finite, or did not settle in the network"
+    low, high = landmarks.min(0), landmarks.max(0)
+    if float((high - low).max()) < min_face_px:
+        return f"face smaller than {min_face_px:g} px"
+    inside = ((landmarks >= 0) & (landmarks <= np.array([size_hw[1], size_hw[0]]))).all(1).mean()
+    return "face mostly outside the picture" if inside < 0.7 else ""
 
 
 def pictures_in(folder: Path) -> list[Path]:

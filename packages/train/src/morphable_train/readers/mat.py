@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from morphable_train.extras import import_extra
-from morphable_train.readers.item import SourceItem, layout_error, pictures_in
+from morphable_train.readers.item import SourceItem, layout_error, pictures_in, record_key
 from morphable_train.readers.points import MATLAB_TO_CORNER_PX, NUM_LANDMARKS
 
 _KEYS = ("pt3d_68", "pt2d")
@@ -42,7 +42,7 @@ def read_mat_folder(folder: Path) -> Iterator[SourceItem]:
     if not any(path.with_suffix(".mat").is_file() for path in pictures):
         raise layout_error(folder, "300W-LP or AFLW2000-3D", "a NAME.mat beside each NAME.jpg")
     for path in pictures:
-        name = str(path.relative_to(folder).with_suffix("")).replace("/", "__").replace(".", "_")
+        name = record_key(path.relative_to(folder))
         try:
             landmarks = read_mat_landmarks(path.with_suffix(".mat"))
         except (ValueError, FileNotFoundError) as error:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from morphable_train.json_files import read_object
-from morphable_train.readers.item import PICTURE_SUFFIXES, SourceItem, layout_error, pictures_in
+from morphable_train.readers.item import PICTURE_SUFFIXES, SourceItem, layout_error, pictures_in, record_key
 
 NUM_LANDMARKS = 68
 MATLAB_TO_CORNER_PX = -0.5
@@ -43,7 +43,8 @@ def read_pts_folder(folder: Path) -> Iterator[SourceItem]:
     with_points = {path.with_suffix("") for path in points}
     for picture in pictures_in(folder):
         if picture.with_suffix("") not in with_points:
-            yield SourceItem(_name(folder, picture), picture, problem="missing landmark file: no .pts beside it")
+            problem = "missing landmark file: no .pts beside it"
+            yield SourceItem(record_key(picture.relative_to(folder)), picture, problem=problem)
     for path in points:
         yield _pts_item(folder, path)
 
@@ -52,13 +53,14 @@ def _pts_item(folder: Path, path: Path) -> SourceItem:
     """One picture with its points, or what is wrong with them."""
     candidates = [path.with_suffix(s) for s in (*PICTURE_SUFFIXES, *(s.upper() for s in PICTURE_SUFFIXES))]
     picture = next((p for p in candidates if p.is_file()), None)
+    key = record_key(path.relative_to(folder))
     if picture is None:
-        return SourceItem(_name(folder, path), path, problem="missing picture: no photograph beside the .pts file")
+        return SourceItem(key, path, problem="missing picture: no photograph beside the .pts file")
     try:
         landmarks = parse_pts(path.read_text(errors="replace"))
     except ValueError as error:
-        return SourceItem(_name(folder, path), picture, problem=str(error))
-    return SourceItem(_name(folder, path), picture, landmarks[None])
+        return SourceItem(key, picture, problem=str(error))
+    return SourceItem(key, picture, landmarks[None])
 
 
 def read_json_folder(folder: Path) -> Iterator[SourceItem]:
@@ -77,28 +79,30 @@ def read_json_folder(folder: Path) -> Iterator[SourceItem]:
     entries = read_object(path, JSON_FILE)
     for name in sorted(entries):
         picture = folder / name
-        key = _name(folder, picture)
+        key = record_key(Path(name))
         if not picture.is_file():
             yield SourceItem(key, picture, problem=f"missing picture: {name} is named in {JSON_FILE} only")
             continue
-        landmarks = np.asarray(_faces(entries[name]), np.float32)
-        if landmarks.ndim == 2:
-            landmarks = landmarks[None]
-        if landmarks.shape[1:] != (NUM_LANDMARKS, 2):
-            yield SourceItem(key, picture, problem=f"landmarks must be 68 points, got shape {landmarks.shape}")
+        try:
+            landmarks = _faces(entries[name])
+        except ValueError as error:
+            yield SourceItem(key, picture, problem=str(error))
             continue
         yield SourceItem(key, picture, landmarks)
 
 
-def _faces(entry: object) -> object:
-    """The landmarks of an entry: one face, or the list of its faces."""
-    if isinstance(entry, dict) and "landmarks68_px" in entry:
-        return entry["landmarks68_px"]
-    if isinstance(entry, dict) and "faces" in entry:
-        return [face["landmarks68_px"] for face in entry["faces"]]
-    return []
+def _faces(entry: object) -> Float[np.ndarray, "faces 68 2"]:
+    """The landmarks of an entry: one face, or several.
 
-
-def _name(folder: Path, path: Path) -> str:
-    """A key from the path below the data set: no dots, no slashes (both mean something in a shard)."""
-    return str(path.relative_to(folder).with_suffix("")).replace("/", "__").replace(".", "_")
+    Raises:
+        ValueError: It holds anything else.
+    """
+    try:
+        if isinstance(entry, dict) and "landmarks68_px" not in entry and "faces" in entry:
+            entry = {"landmarks68_px": [face["landmarks68_px"] for face in entry["faces"]]}
+        landmarks = np.asarray(entry["landmarks68_px"], np.float32)  # type: ignore[index]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"landmarks must be lists of {NUM_LANDMARKS} points of two numbers: {error}") from error
+    if landmarks.shape[-2:] != (NUM_LANDMARKS, 2) or landmarks.ndim not in (2, 3):
+        raise ValueError(f"landmarks must be {NUM_LANDMARKS} points, got shape {landmarks.shape}")
+    return landmarks.reshape(-1, NUM_LANDMARKS, 2)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from morphable_train.readers.item import SourceItem, layout_error
+from morphable_train.readers.item import SourceItem, layout_error, record_key
 from morphable_train.readers.points import parse_pts
 
 VIDEO_FILE = "vid.avi"
@@ -23,9 +23,10 @@ def read_300vw(folder: Path) -> Iterator[SourceItem]:
     for video in videos:
         points = sorted((video.parent / "annot").glob("*.pts"))
         if not points:
-            yield SourceItem(video.parent.name, video, problem="missing landmark file: no annot/*.pts beside the video")
+            problem = "missing landmark file: no annot/*.pts beside the video"
+            yield SourceItem(record_key(video.relative_to(folder)), video, problem=problem)
         for path in points[::EVERY_FRAMES]:
-            name = f"{video.parent.name}__{path.stem}"
+            name = record_key(Path(video.parent.name, path.name))
             try:
                 yield SourceItem(name, video, parse_pts(path.read_text())[None], frame=int(path.stem) - 1)
             except ValueError as error:
