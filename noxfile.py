@@ -41,7 +41,7 @@ TEST_EXTRAS = {
 TEST_PACKAGES: dict[str, tuple[str, ...]] = {
     "detector_head": ("ai-edge-litert",),
     "reconstruct": ("httpx2", "scikit-image", "selenium"),
-    "train": ("webdataset",),
+    "train": ("onnx", "webdataset"),
 }
 # Benchmarks that need neither data nor trained weights.
 BENCHMARKS = (
