@@ -145,7 +145,7 @@ def demo(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["workspace"])
 def train_stage1(session: nox.Session) -> None:
     """Train single faces on procedural scenes into runs/stage1; options of `morphable-train stage1` go after `--`."""
-    options = ("--preset", "smoke", "--synth", "1000", "--out", "runs/stage1")
+    options = ("--preset", "smoke", "--synth", "800", "--out", "runs/stage1")
     session.run(tool("morphable-train"), "stage1", *options, *session.posargs, external=True)
 
 

@@ -1,8 +1,14 @@
 """What the commands that train share: their options, and how these are read."""
 
+import json
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +25,14 @@ class RunOptions:
     """Go on from the newest checkpoint of this run, if there is one."""
     devices: int = 1
     """Processes on this machine; `torchrun` sets its own."""
+
+
+def print_results(results: "DataclassInstance") -> None:
+    """Print what a run measured as JSON, once: every process of a run comes here."""
+    from lightning.fabric.utilities import rank_zero_only
+
+    if rank_zero_only.rank == 0:
+        sys.stdout.write(json.dumps(asdict(results), indent=2) + "\n")
 
 
 def take_options(arguments: Sequence[str], names: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:

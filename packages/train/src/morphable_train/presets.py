@@ -79,13 +79,13 @@ def smoke(stage: int) -> TrainConfig:
         run=_run(
             stage,
             RunConfig(
-                steps=1000 if stage == 1 else 300,
+                steps=800 if stage == 1 else 300,
                 batch_size=16 if stage == 1 else 4,
                 input_px=96 if stage == 1 else 256,
                 precision="32-true",
-                checkpoint_every_steps=400,
+                checkpoint_every_steps=200,
                 log_every_steps=10,
-                pictures_every_steps=400,
+                pictures_every_steps=200,
             ),
         ),
         data=DataConfig(crop_px=144, crop_face_px=60.0),
@@ -96,7 +96,7 @@ def smoke(stage: int) -> TrainConfig:
         optimizer=OptimizerConfig(
             learning_rate=4e-3 if stage == 1 else 2e-3, backbone_factor=1.0, warmup_steps=30, ema_decay=0.99
         ),
-        validation=ValidationConfig(every_steps=300, max_faces=60, face_input_px=96),
+        validation=ValidationConfig(every_steps=200, max_faces=60, face_input_px=96),
     )
 
 

@@ -1,14 +1,12 @@
 """What `morphable-train run RECIPE ...` does: the options of one recipe, and its run."""
 
-import json
-import sys
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, cast
 
 import tyro
 
-from morphable_train.options import RunOptions, take_options
+from morphable_train.options import RunOptions, print_results, take_options
 from morphable_train.recipes.config import CONFIGS, AnyRecipe, MobileFrnetConfig, RecipeConfig
 from morphable_train.recipes.presets import recipe_preset
 from morphable_train.settings import dataclass_from_json, read_values
@@ -39,7 +37,7 @@ def train_recipe(recipe: str, arguments: list[str]) -> int:
         config = with_procedural_faces(config, command.out.parent / "synth", command.synth)
     resume = command.resume and has_checkpoint(command.out)
     results = run_recipe(config, command.out, resume=resume, devices=command.devices)
-    sys.stdout.write(json.dumps(asdict(results), indent=2) + "\n")
+    print_results(results)
     return 0
 
 

@@ -1,8 +1,6 @@
 """The commands `morphable-train stage1`, `stage2` and `resume`."""
 
-import json
-import sys
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +8,7 @@ import tyro
 
 from morphable_train.config import TrainConfig
 from morphable_train.logs import read_run_file
-from morphable_train.options import RunOptions, take_options
+from morphable_train.options import RunOptions, print_results, take_options
 from morphable_train.presets import PRESETS, preset
 from morphable_train.settings import read_config, read_run_config
 
@@ -67,7 +65,7 @@ def stage_command(stage: int, arguments: list[str]) -> int:
         config = with_procedural_data(config, command.out.parent / "synth", command.synth)
     resume = command.resume and has_checkpoint(command.out)
     results = train(config, command.out, resume=resume, devices=command.devices)
-    sys.stdout.write(json.dumps(asdict(results), indent=2) + "\n")
+    print_results(results)
     return 0
 
 
@@ -80,5 +78,5 @@ def resume_command(arguments: list[str]) -> int:
     config = replace(config, run=config.run.with_length(command.minutes, command.steps))
     devices = command.devices or read_run_file(command.run).get("processes", 1)
     results = train(config, command.run, resume=True, devices=devices)
-    sys.stdout.write(json.dumps(asdict(results), indent=2) + "\n")
+    print_results(results)
     return 0
