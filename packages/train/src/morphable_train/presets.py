@@ -94,7 +94,7 @@ def smoke(stage: int) -> TrainConfig:
         else replace(STAGE2_AUGMENT, zoom=(0.9, 1.6)),
         loss=LossConfig(center=0.0 if stage == 1 else 1.0, photometric_every=4),
         optimizer=OptimizerConfig(
-            learning_rate=4e-3 if stage == 1 else 2e-3, backbone_factor=1.0, warmup_steps=30, ema_decay=0.99
+            learning_rate=4e-3 if stage == 1 else 7e-4, backbone_factor=1.0, warmup_steps=30, ema_decay=0.99
         ),
         validation=ValidationConfig(every_steps=200, max_faces=60, face_input_px=96),
     )
