@@ -149,6 +149,16 @@ def test_checkpoints_come_by_time_too(model_file, shards, tmp_path):
     assert [path.name for path in checkpoint_paths(tmp_path)] == [f"step_{n:08d}.safetensors" for n in (1, 2, 3)]
 
 
+def test_bf16_has_nearly_the_losses_of_float32(model_file, shards, tmp_path):
+    losses = []
+    for precision in ("32-true", "bf16-mixed"):
+        trainer = make(tiny_config(model_file, (shards,), precision=precision), tmp_path / precision)
+        batch, spread = prepared(trainer)
+        losses.append(float(trainer.backward(batch, spread, 0)["loss"]))
+    assert losses[1] != losses[0]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
 def test_the_end_of_a_run_is_measured_and_drawn_once(model_file, shards, tmp_path):
     config = tiny_config(model_file, (shards,), steps=50, minutes=1e-9)  # time is up after the first step
     config = replace(config, validation=replace(config.validation, exact=(shards,)))
@@ -235,7 +245,8 @@ def test_two_processes_agree_when_to_save(model_file, shards, tmp_path):
     config = replace(config, run=replace(config.run, checkpoint_every_steps=1000, checkpoint_every_minutes=0.002))
     (tmp_path / "config.json").write_text(json.dumps(plain(asdict(config))))
     command = [*COMMAND, "stage1", "--config", str(tmp_path / "config.json"), "--devices", "2", "--out"]
-    subprocess.run([*command, str(tmp_path / "run")], check=True, stdout=subprocess.DEVNULL, timeout=400)
+    done = subprocess.run([*command, str(tmp_path / "run")], check=True, stdout=subprocess.PIPE, timeout=400)
+    assert set(json.loads(done.stdout)) == {"before", "after"}  # printed once
     assert len(rows(tmp_path / "run")) == 60
 
 

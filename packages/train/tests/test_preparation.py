@@ -12,6 +12,7 @@ from morphable_train.landmarkers import LandmarkModelConfig, cut_window
 from morphable_train.preparation import PrepareConfig, prepare
 from morphable_train.readers import open_source
 from morphable_train.readers.points import parse_pts
+from morphable_train.readers.video import read_frame
 from morphable_train.shards import ShardReader, read_info
 from morphable_train.skin import skin_mask
 from morphable_train.validation import annotated_photographs
@@ -259,3 +260,46 @@ def test_a_malformed_json_entry_is_its_pictures_problem(tmp_path, entry):
     assert not items["b"].problem
     records, skipped = annotated_photographs(tmp_path, 5)
     assert ([record.key for record in records], skipped) == (["b"], 1)
+
+
+def test_celeba_gives_pictures_without_points(tmp_path):
+    blank(tmp_path / "img_celeba" / "000001.jpg", tmp_path / "other" / "000002.jpg")
+    (item,) = open_source(tmp_path)
+    assert (item.name, item.landmarks68_px, item.problem) == ("000001", None, "")
+
+
+def test_frames_of_a_video_go_with_their_own_points(tmp_path):
+    av = pytest.importorskip("av")
+    (tmp_path / "001" / "annot").mkdir(parents=True)
+    with av.open(str(tmp_path / "001" / "vid.avi"), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for frame in range(20):
+            gray = np.full((48, 64, 3), 10 * frame, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(gray, format="rgb24")))
+            (tmp_path / "001" / "annot" / f"{frame + 1:06d}.pts").write_text(pts_text([(frame, frame)] * 68))
+        container.mux(stream.encode(None))
+    items = list(open_source(tmp_path))
+    assert [item.frame for item in items] == [0, 15]
+    for item in items:
+        assert item.landmarks68_px[0, 0].tolist() == [item.frame - 0.5] * 2
+        assert abs(read_frame(item.path, item.frame).mean() - 10 * item.frame) < 3
+    with pytest.raises(ValueError, match="video must hold frame 30, got fewer"):
+        read_frame(items[0].path, 30)
+
+
+def test_whole_pictures_keep_all_their_faces_on_their_pixels(tmp_path):
+    points = np.stack([np.linspace(40, 120, 68), np.linspace(60, 130, 68)], 1)
+    faces = np.stack([points, points + [240.0, 20.0]])
+    picture = np.zeros((200, 400, 3), np.uint8)
+    for x, y in faces[:, 0].astype(int):
+        picture[y - 4 : y + 5, x - 4 : x + 5] = 255
+    (tmp_path / "photos").mkdir()
+    Image.fromarray(picture).save(tmp_path / "photos" / "a.png")
+    (tmp_path / "photos" / "landmarks68.json").write_text(json.dumps({"a.png": {"landmarks68_px": faces.tolist()}}))
+    prepare(tmp_path / "photos", tmp_path / "out", PrepareConfig(layout="scene", size_px=200))
+    record = ShardReader(tmp_path / "out").read(0)
+    assert record.image.shape == (100, 200, 3)
+    np.testing.assert_allclose(record.labels.landmarks68_px, faces / 2, atol=1e-4)
+    for x, y in record.labels.landmarks68_px[:, 0].astype(int):
+        assert record.image[y, x].min() > 200

@@ -31,8 +31,7 @@ def print_results(results: "DataclassInstance") -> None:
     """Print what a run measured as JSON, once: every process of a run comes here."""
     from lightning.fabric.utilities import rank_zero_only
 
-    if rank_zero_only.rank == 0:
-        sys.stdout.write(json.dumps(asdict(results), indent=2) + "\n")
+    rank_zero_only(sys.stdout.write)(json.dumps(asdict(results), indent=2) + "\n")
 
 
 def take_options(arguments: Sequence[str], names: tuple[str, ...]) -> tuple[dict[str, str], list[str]]:
