@@ -58,7 +58,8 @@ def test_weak_labels_alone_find_the_withheld_shape(model_file, tmp_path):
     found = predict(predictor, images, config.detector.layout, torch.device("cpu"))
     error = (model.decode_shape(found.identity, found.expression) - shape).norm(dim=-1).mean()
     mean_face = (model.decode_shape(torch.zeros(1, 6), torch.zeros(1, 4)) - shape).norm(dim=-1).mean()
-    assert float(error) * 2 <= float(mean_face), f"{mean_face * 1000:.2f} mm -> {error * 1000:.2f} mm"
+    sys.stdout.write(f"vertex error {mean_face * 1000:.2f} mm -> {error * 1000:.2f} mm\n")
+    assert float(error) * 2 <= float(mean_face)
 
 
 @pytest.mark.slow
@@ -68,8 +69,10 @@ def test_the_smoke_preset_learns_from_nothing(tmp_path):
     first = run_stage("stage1", "800", tmp_path / "one")
     second = run_stage("stage2", "150", tmp_path / "two", "--initial", str(tmp_path / "one"))
     before, after = first["before"]["validation"]["nme_box"], second["after"]["validation"]["nme_box"]
-    assert after * 3 <= before, f"{before:.3f} -> {after:.3f} in {time.monotonic() - begun:.0f} s"
-    assert time.monotonic() - begun < 1800  # ten minutes on two quiet cores
+    middle, seconds = first["after"]["validation"]["nme_box"], time.monotonic() - begun
+    sys.stdout.write(f"error of single faces {before:.4f} -> {middle:.4f} -> {after:.4f} in {seconds:.0f} s\n")
+    assert after * 3 <= before
+    assert seconds < 1800  # ten minutes on two quiet cores
 
 
 def run_stage(stage: str, scenes: str, out: Path, *options: str) -> dict:

@@ -88,7 +88,7 @@ class Validator:
         """Validate and draw when it is time."""
         if self.measures and (last or step % self.config.validation.every_steps == 0):
             self.validate(step, average)
-        if last or (step % self.config.run.pictures_every_steps == 0):
+        if last or step % self.config.run.pictures_every_steps == 0:
             self.log.picture("input", step, input_sheet(seen))
 
     def validate(self, step: int, average: AveragedWeights) -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""What the commands that train share: their options, and how these are read."""
+"""What the commands that train share: their options, how these are read, and how results are printed."""
 
 import json
 import sys

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from morphable import MorphableModel, SurfacePoints
 from morphable.contour import jaw_outward, space_evenly, up_weights, visible_outline
+from morphable_train.labels import NUM_LANDMARKS
 
-NUM_LANDMARKS = 68
 NUM_JAW = 17
 _CHUNK = 16
 """Modes decoded at a time while the bases are built."""

@@ -14,13 +14,13 @@ from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
 from morphable_train.batch import FaceTargets
 from morphable_train.config import DataConfig
 from morphable_train.crops import cut_faces
-from morphable_train.labels import weak_labels
+from morphable_train.labels import NUM_LANDMARKS, weak_labels
 from morphable_train.readers.item import read_picture
 from morphable_train.readers.points import JSON_FILE, read_json_folder, read_pts_folder
 from morphable_train.shards import Record, ShardReader
 from morphable_train.sources import SourceFaces, input_targets
 from morphable_train.supervised import distance
-from morphable_train.surface import NUM_LANDMARKS, SurfaceSample
+from morphable_train.surface import SurfaceSample
 
 FACE_PX_OF_INPUT = 0.5
 """Face size in validation pictures, in input sides."""

@@ -10,8 +10,9 @@ from torch import Tensor
 from morphable_detector_head import FaceParameters
 from morphable_render import camera_from_model, project, shade_sh
 from morphable_train.batch import FaceTargets
+from morphable_train.labels import NUM_LANDMARKS
 from morphable_train.supervised import distance, opening_errors
-from morphable_train.surface import NUM_LANDMARKS, SurfaceSample
+from morphable_train.surface import SurfaceSample
 
 MIN_FACING = 0.15
 """Surface that turns away further than this (cosine to the viewing ray) is not compared: its pixel is unsure."""

@@ -10,7 +10,7 @@ from morphable_train.config import TrainConfig
 from morphable_train.logs import read_run_file
 from morphable_train.options import RunOptions, print_results, take_options
 from morphable_train.presets import PRESETS, preset
-from morphable_train.settings import read_config, read_run_config
+from morphable_train.settings import config_from_json, read_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +74,9 @@ def resume_command(arguments: list[str]) -> int:
     command = tyro.cli(ResumeCommand, args=arguments, prog="morphable-train resume")
     from morphable_train.training import train
 
-    config = read_run_config(command.run)
+    content = read_run_file(command.run)
+    config = config_from_json(content["config"])
     config = replace(config, run=config.run.with_length(command.minutes, command.steps))
-    devices = command.devices or read_run_file(command.run).get("processes", 1)
-    results = train(config, command.run, resume=True, devices=devices)
+    results = train(config, command.run, resume=True, devices=command.devices or content.get("processes", 1))
     print_results(results)
     return 0

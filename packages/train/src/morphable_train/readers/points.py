@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from morphable_train.json_files import read_object
+from morphable_train.labels import NUM_LANDMARKS
 from morphable_train.readers.item import PICTURE_SUFFIXES, SourceItem, layout_error, pictures_in, record_key
 
-NUM_LANDMARKS = 68
 MATLAB_TO_CORNER_PX = -0.5
 """Files made in MATLAB put the first pixel's centre at (1, 1); ours is at (0.5, 0.5)."""
 JSON_FILE = "landmarks68.json"

@@ -13,6 +13,7 @@ from morphable import MorphableModel
 from morphable_losses import coefficient_norm, landmark_3d_loss, landmark_loss, landmark_weights
 from morphable_regressors import MultiViewParameters, MultiViewRegressor, SystemSpec, parsing_channel, view_poses
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
+from morphable_train.labels import NUM_LANDMARKS
 from morphable_train.pictures import PREDICTED_COLOR, TRUE_COLOR, draw_points, grid
 from morphable_train.recipes.batches import CropBatch, finish_crops, plain_crops
 from morphable_train.recipes.config import DfmvrConfig
@@ -25,7 +26,7 @@ from morphable_train.recipes.rendered import rendered_terms
 from morphable_train.recipes.targets import true_shape
 from morphable_train.recipes.views import NUM_VIEWS, LoadedViews, ViewStream, group_views
 from morphable_train.streams import Shard
-from morphable_train.surface import NUM_LANDMARKS, SurfaceSample
+from morphable_train.surface import SurfaceSample
 
 NUM_POINTS = 101
 """3D landmarks: the 68, and the first 33 of the surface sample, which are spread evenly over the face."""

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from morphable import MorphableModel
 from morphable_losses import LinearFace, wing_loss, wpdc_loss
 from morphable_regressors import FaceCodec, ParameterRegressor, SystemSpec
+from morphable_train.labels import NUM_LANDMARKS
 from morphable_train.recipes.batches import CropBatch, FaceStream, LoadedCrops, crop_targets, finish_crops
 from morphable_train.recipes.config import MobileFrnetConfig
 from morphable_train.recipes.crops import PartCrops
@@ -19,7 +20,7 @@ from morphable_train.recipes.memory_format import channels_last
 from morphable_train.recipes.mobilenet_start import start_from_mobilenet
 from morphable_train.recipes.targets import orthographic_truth, points_in_crop, true_shape
 from morphable_train.streams import Shard
-from morphable_train.surface import NUM_LANDMARKS, SurfaceSample
+from morphable_train.surface import SurfaceSample
 
 
 class FrnetRecipe:
