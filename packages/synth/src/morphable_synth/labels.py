@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from morphable_synth.figure import Figure
 from morphable_synth.library import Library
 from morphable_synth.parts import FIRST_COVERING_PART, part
-from morphable_synth.scene import GLOBAL_FOCAL_PX, Person, Scene
+from morphable_synth.scene import Person, Scene
 from morphable_synth.soup import Stage
 
 _VISIBLE_TOLERANCE_M = 0.006
@@ -76,21 +76,22 @@ PIXEL_LABELS = ("face_index", "part", "skin_mask", "depth_m")
 """Names of the arrays of `Sample` with one value per pixel."""
 
 
-def project(points_cam: Float[np.ndarray, "*shape 3"], size_px: int) -> Float[np.ndarray, "*shape 2"]:
-    """Return the pixels of camera-frame points under the project's camera."""
-    return np.asarray(GLOBAL_FOCAL_PX * points_cam[..., :2] / points_cam[..., 2:] + size_px / 2, np.float32)
+def project(points_cam: Float[np.ndarray, "*shape 3"], size_px: int, focal_px: float) -> Float[np.ndarray, "*shape 2"]:
+    """Return the pixels of camera-frame points."""
+    return np.asarray(focal_px * points_cam[..., :2] / points_cam[..., 2:] + size_px / 2, np.float32)
 
 
 def face_labels(
     library: Library, scene: Scene, figures: list[Figure], pixels: PixelLabels, image: np.ndarray
 ) -> Sample:
     """Gather the labels of the faces that show enough."""
-    size = scene.config.size_px
+    size, focal_px = scene.config.size_px, scene.focal_px
     static, contour = _landmarks(library, figures)
-    static_px = project(static, size)
+    static_px = project(static, size, focal_px)
     skin, part_map, owner_face = _skin_pixels(library, pixels)
     shown = np.array([((owner_face == k) & skin).sum() for k in range(len(figures))], np.float32)
-    share = shown / np.array([max(_skin_alone(library, figure.face_cam, size), 1.0) for figure in figures], np.float32)
+    alone = [max(_skin_alone(library, project(figure.face_cam, size, focal_px)), 1.0) for figure in figures]
+    share = shown / np.array(alone, np.float32)
     box = np.concatenate([static_px.min(1), static_px.max(1)], -1)
     center = (box[:, :2] + box[:, 2:]) / 2
     inside = ((center > 0) & (center < size)).all(1)
@@ -99,10 +100,10 @@ def face_labels(
     row_of[kept] = np.arange(len(kept))
     return Sample(
         image=image,
-        focal_px=GLOBAL_FOCAL_PX,
+        focal_px=focal_px,
         **_person_labels(library, [scene.people[k] for k in kept]),
         landmarks68_px=static_px[kept],
-        landmarks68_contour_px=project(contour, size)[kept],
+        landmarks68_contour_px=project(contour, size, focal_px)[kept],
         landmarks68_cam_m=static[kept],
         landmark_visible=_visible(static, static_px, pixels)[kept],
         box_xyxy_px=box[kept],
@@ -153,9 +154,8 @@ def _skin_pixels(library: Library, pixels: PixelLabels) -> tuple[np.ndarray, np.
     return is_skin[pixels.seen], parts[pixels.seen], faces[pixels.seen]
 
 
-def _skin_alone(library: Library, face_cam: np.ndarray, size: int) -> float:
+def _skin_alone(library: Library, px: np.ndarray) -> float:
     """Pixels of a face's skin that would show, inside or outside the picture, if nothing else were there."""
-    px = project(face_cam, size)
     a, b, c = (px[corner] for corner in library.skin_corners)
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     return float(np.maximum(-area, 0).sum() / 2)  # y points down: front-facing triangles run clockwise

@@ -4,12 +4,12 @@ import numpy as np
 
 from morphable_synth.layers import SKIN_WRAP, Layer, Material, vertex_normals
 from morphable_synth.parts import part
-from morphable_synth.scene import GLOBAL_FOCAL_PX, Blob
+from morphable_synth.scene import Blob
 
 _AROUND, _ACROSS = 48, 10
 
 
-def blob_layers(blob: Blob, centers: list[np.ndarray]) -> tuple[Layer, int]:
+def blob_layers(blob: Blob, centers: list[np.ndarray], focal_px: float) -> tuple[Layer, int]:
     """Return the shape as a domed sheet, and the number of the person it is lit with (the nearest on the picture)."""
     rng = np.random.default_rng(blob.seed)
     angle = np.linspace(0, 2 * np.pi, _AROUND, endpoint=False)
@@ -20,7 +20,7 @@ def blob_layers(blob: Blob, centers: list[np.ndarray]) -> tuple[Layer, int]:
     ring = np.linspace(0, 1, _ACROSS + 1)[1:, None]
     x, y = ring * outline * np.cos(angle) * blob.radius_px[0], ring * outline * np.sin(angle) * blob.radius_px[1]
     cos, sin = np.cos(blob.angle_rad), np.sin(blob.angle_rad)
-    metre = blob.depth_m / GLOBAL_FOCAL_PX
+    metre = blob.depth_m / focal_px
     size = blob.half_size_px
     px, py = cos * x - sin * y + blob.center_px[0] - size, sin * x + cos * y + blob.center_px[1] - size
     dome = np.sqrt(np.clip(1 - ring**2, 0, 1)) * min(blob.radius_px) * metre * 0.6 * np.ones_like(x)

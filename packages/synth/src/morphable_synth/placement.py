@@ -23,20 +23,30 @@ class Place:
 
     center_px: tuple[float, float]
     face_px: float
+    focal_px: float
 
     @property
     def depth_m(self) -> float:
         """Distance along the optical axis at which an average face has this size."""
-        return GLOBAL_FOCAL_PX * FACE_HEIGHT_M / self.face_px
+        return self.focal_px * FACE_HEIGHT_M / self.face_px
 
 
-def sample_places(rng: np.random.Generator, config: SceneConfig) -> list[Place]:
+def sample_focal_px(rng: np.random.Generator, config: SceneConfig) -> float:
+    """Draw a scene's focal length; nothing is drawn where the configuration leaves no choice."""
+    shortest, longest = config.lens
+    factor = shortest if shortest == longest else float(np.exp(rng.uniform(np.log(shortest), np.log(longest))))
+    return GLOBAL_FOCAL_PX * factor
+
+
+def sample_places(
+    rng: np.random.Generator, config: SceneConfig, focal_px: float = GLOBAL_FOCAL_PX
+) -> list[Place]:
     """Draw the places of a scene's faces, nearest first."""
     if config.layout == "single":
-        return [_single(rng, config)]
+        return [_single(rng, config, focal_px)]
     count = _count(rng, config.max_faces)
     rows = count >= 3 and rng.random() < 0.4
-    wanted = _rows(rng, config, count) if rows else _scattered(rng, config, count)
+    wanted = (_rows if rows else _scattered)(rng, config, count, focal_px)
     placed: list[Place] = []
     for candidates in wanted:
         fitting = next((place for place in candidates if _fits(place, placed, rng)), None)
@@ -50,14 +60,14 @@ def _count(rng: np.random.Generator, most: int) -> int:
     return 1 + int(rng.choice(most, p=weights / weights.sum()))
 
 
-def _single(rng: np.random.Generator, config: SceneConfig) -> Place:
+def _single(rng: np.random.Generator, config: SceneConfig, focal_px: float) -> Place:
     size = config.size_px
     side = float(np.clip(size * rng.uniform(0.38, 0.72), config.min_face_px, config.max_face_px))
     x, y = size / 2 + rng.normal(0, 0.05 * size, 2)
-    return Place((float(x), float(y)), side)
+    return Place((float(x), float(y)), side, focal_px)
 
 
-def _scattered(rng: np.random.Generator, config: SceneConfig, count: int) -> list[list[Place]]:
+def _scattered(rng: np.random.Generator, config: SceneConfig, count: int, focal_px: float) -> list[list[Place]]:
     """Independent sizes, log-uniform with the upper end falling as people get more."""
     size = config.size_px
     top = min(config.max_face_px, 0.78 * size / max(count, 1) ** 0.45)
@@ -67,11 +77,11 @@ def _scattered(rng: np.random.Generator, config: SceneConfig, count: int) -> lis
         side = float(np.exp(rng.uniform(np.log(bottom), np.log(max(top, bottom + 1)))))
         margin = min(0.45 * side, 0.45 * size)
         spots = rng.uniform(margin, size - margin, (_TRIES, 2))
-        out.append([Place((float(x), float(y)), side) for x, y in spots])
+        out.append([Place((float(x), float(y)), side, focal_px) for x, y in spots])
     return sorted(out, key=lambda candidates: -candidates[0].face_px)
 
 
-def _rows(rng: np.random.Generator, config: SceneConfig, count: int) -> list[list[Place]]:
+def _rows(rng: np.random.Generator, config: SceneConfig, count: int, focal_px: float) -> list[list[Place]]:
     """A posed group: people side by side in one to three rows, the back rows higher."""
     size = config.size_px
     rows = 1 if count <= 3 else int(rng.integers(1, 4 if count > 6 else 3))
@@ -82,13 +92,13 @@ def _rows(rng: np.random.Generator, config: SceneConfig, count: int) -> list[lis
     out = []
     for k in range(count):
         row, col = divmod(k, per_row)
-        depth = GLOBAL_FOCAL_PX * FACE_HEIGHT_M / side + (rows - 1 - row) * _ROW_M
-        scale = GLOBAL_FOCAL_PX * FACE_HEIGHT_M / (depth * side) * np.exp(rng.normal(0, 0.02))
+        depth = focal_px * FACE_HEIGHT_M / side + (rows - 1 - row) * _ROW_M
+        scale = focal_px * FACE_HEIGHT_M / (depth * side) * np.exp(rng.normal(0, 0.02))
         x = size / 2 + (col - (per_row - 1) / 2 + 0.5 * (row % 2)) * pitch + rng.normal(0, 0.08 * pitch)
         y = top + row * side * rng.uniform(1.3, 1.8) + rng.normal(0, 0.12 * side)
         face = float(np.clip(side * scale, config.min_face_px, config.max_face_px))
         inside = 0.3 * face < x < size - 0.3 * face and 0.3 * face < y < size - 0.3 * face
-        out.append([Place((float(x), float(y)), face)] if inside else [])
+        out.append([Place((float(x), float(y)), face, focal_px)] if inside else [])
     return sorted(out, key=lambda candidates: -candidates[0].face_px if candidates else 0.0)
 
 
@@ -113,7 +123,7 @@ def _fits(place: Place, placed: list[Place], rng: np.random.Generator) -> bool:
 def translation(place: Place, size_px: int) -> Float[np.ndarray, "3"]:
     """Return the camera-frame position of the model origin of a face."""
     depth = place.depth_m
-    x, y = ((place.center_px[k] - size_px / 2) * depth / GLOBAL_FOCAL_PX for k in (0, 1))
+    x, y = ((place.center_px[k] - size_px / 2) * depth / place.focal_px for k in (0, 1))
     return np.array([x, y, depth], np.float32)
 
 

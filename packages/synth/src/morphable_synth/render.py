@@ -19,7 +19,7 @@ from morphable_synth.lighting import CameraLight, camera_light, light_people
 from morphable_synth.occluders import blob_layers
 from morphable_synth.parts import FIRST_COVERING_PART
 from morphable_synth.person import person_layers
-from morphable_synth.scene import GLOBAL_FOCAL_PX, Scene
+from morphable_synth.scene import Scene
 from morphable_synth.soup import Stage, build_soup, seen_vertices
 from morphable_synth.textures import srgb_from_linear
 
@@ -42,11 +42,11 @@ def render_scene(scene: Scene) -> Sample:
     centers = [np.asarray(figure.face_cam.mean(0), np.float32) for figure in figures]
     sizes = [person.face_px for person in scene.people]
     for blob in scene.blobs:
-        layer, owner = blob_layers(blob, centers)
+        layer, owner = blob_layers(blob, centers, scene.focal_px)
         people[owner].append(layer)
-    people = [[in_view(layer, size, GLOBAL_FOCAL_PX) for layer in layers] for layers in people]
+    people = [[in_view(layer, size, scene.focal_px) for layer in layers] for layers in people]
     stage = build_soup(people)
-    surface = _visible_surface(stage, size, _SUPERSAMPLING)
+    surface = _visible_surface(stage, size, scene.focal_px, samples_per_px=_SUPERSAMPLING)
     seen = seen_vertices(stage, surface.owner)
     light_people(stage.soup, people, light, seen=seen, centers=centers, sizes_px=sizes)
     color, transmittance = _colors(library, stage, light, surface)
@@ -54,7 +54,7 @@ def render_scene(scene: Scene) -> Sample:
     table = _tone_table(scene.light.shoulder)
     linear = color + transmittance[..., None] * _inverse_tone(backdrop, table)
     image = apply_effects(_toned(linear, table), scene.effects, rng)
-    pixels = _pixel_labels(library, stage, _visible_surface(stage, size, 1))
+    pixels = _pixel_labels(library, stage, _visible_surface(stage, size, scene.focal_px, samples_per_px=1))
     return face_labels(library, scene, figures, pixels, image)
 
 
@@ -84,10 +84,10 @@ class _Surface:
     """Triangle; -1 on the background."""
 
 
-def _visible_surface(stage: Stage, size_px: int, samples_per_px: int) -> _Surface:
+def _visible_surface(stage: Stage, size_px: int, focal_px: float, *, samples_per_px: int) -> _Surface:
     """Find the opaque surface with so many samples along each side of a pixel."""
     size = size_px * samples_per_px
-    screen = _kernels.project(stage.soup.xyz_cam, GLOBAL_FOCAL_PX * samples_per_px, size, size)
+    screen = _kernels.project(stage.soup.xyz_cam, focal_px * samples_per_px, size, size)
     zbuffer, owner = np.zeros((size, size), np.float32), np.full((size, size), -1, np.int32)
     _kernels.rasterize(screen, stage.soup.triangles, stage.opaque, zbuffer, owner)
     return _Surface(screen, zbuffer, owner)
@@ -143,7 +143,7 @@ def _background(
     """Background as sRGB-encoded values in [0, 1]."""
     size, choice = scene.config.size_px, scene.light
     if choice.background == "environment":
-        view = camera_view(environment, choice.env_from_cam, focal_px=GLOBAL_FOCAL_PX, size_hw=(size, size))
+        view = camera_view(environment, choice.env_from_cam, focal_px=scene.focal_px, size_hw=(size, size))
         return (
             _toned(view * light.exposure * np.array(choice.tint), _tone_table(choice.shoulder)).astype(np.float32) / 255
         )

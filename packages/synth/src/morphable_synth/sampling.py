@@ -6,7 +6,7 @@ from morphable_synth.assets import AssetCatalog, Style
 from morphable_synth.effects import sample_effects
 from morphable_synth.expressions import sample_expression
 from morphable_synth.library import Library, load_library
-from morphable_synth.placement import Place, head_rotation, sample_places, sample_rotations, translation
+from morphable_synth.placement import Place, head_rotation, sample_focal_px, sample_places, sample_rotations, translation
 from morphable_synth.scene import Blob, LightChoice, Person, Scene, SceneConfig, Skin, Wearing
 from morphable_synth.skin import HAIR_COLORS_SRGB, skin_tone
 from morphable_synth.textures import linear_from_srgb
@@ -33,13 +33,14 @@ def sample_scene(seed: int, index: int, config: SceneConfig | None = None) -> Sc
     config = config or SceneConfig()
     library = load_library(config.assets, config.cc0_only)
     rng = np.random.default_rng([seed, index])
-    places = sample_places(rng, config)
+    focal_px = sample_focal_px(rng, config)
+    places = sample_places(rng, config, focal_px)
     people = tuple(_person(rng, config, library, place) for place in places)
     light = _light(rng, config, library.catalog)
     smallest = min((place.face_px for place in places), default=100.0)
     effects = sample_effects(rng, smallest_face_px=smallest, enabled=config.camera_effects)
-    blobs = _blobs(rng, people, config) if config.occluders else ()
-    return Scene(config, seed, index, people, light, effects, blobs)
+    blobs = _blobs(rng, people, config, focal_px) if config.occluders else ()
+    return Scene(config, seed, index, focal_px, people, light, effects, blobs)
 
 
 def _clipped_normal(rng: np.random.Generator, count: int, *, spread: float, limit: float) -> np.ndarray:
@@ -232,13 +233,15 @@ def _light(rng: np.random.Generator, config: SceneConfig, catalog: AssetCatalog 
     )
 
 
-def _blobs(rng: np.random.Generator, people: tuple[Person, ...], config: SceneConfig) -> tuple[Blob, ...]:
+def _blobs(
+    rng: np.random.Generator, people: tuple[Person, ...], config: SceneConfig, focal_px: float
+) -> tuple[Blob, ...]:
     """Hands and things between a face and the camera."""
     out = []
     for person in people:
         if rng.random() > 0.09:
             continue
-        center = person.translation_m[:2] / person.translation_m[2] * 1015.0 + config.size_px / 2
+        center = person.translation_m[:2] / person.translation_m[2] * focal_px + config.size_px / 2
         side = person.face_px
         angle = rng.uniform(-np.pi, np.pi)
         away = rng.uniform(0.35, 0.75) * side

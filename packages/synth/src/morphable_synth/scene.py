@@ -34,6 +34,9 @@ class SceneConfig:
     """Smallest side of a face's 68-point box in a group."""
     max_face_px: float = 400.0
     """Largest side of a face's 68-point box."""
+    lens: tuple[float, float] = (1.0, 1.0)
+    """Shortest and longest focal length of the scenes' cameras, in those of the project's; drawn evenly in its logarithm.
+    Behind a longer lens people stand farther away, as large in the picture, with less perspective in their faces."""
     photographic_skin: float = 0.95
     """Share of people with a photographic skin; the others wear the open model's albedo."""
     hdr_light: bool = True
@@ -64,6 +67,8 @@ class SceneConfig:
                 f"min_face_px and max_face_px must satisfy {LIGHTEST_FACE_PX} <= min <= max <= {LARGEST_FACE_PX}, "
                 f"got {self.min_face_px} and {self.max_face_px}"
             )
+        if not 0.0 < self.lens[0] <= self.lens[1]:
+            raise ValueError(f"lens must be two increasing positive numbers, got {self.lens}")
         for name in ("photographic_skin", "min_visible"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
@@ -193,6 +198,8 @@ class Scene:
     config: SceneConfig
     seed: int
     index: int
+    focal_px: float
+    """Focal length of the camera."""
     people: tuple[Person, ...]
     light: LightChoice
     effects: Effects
