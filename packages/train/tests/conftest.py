@@ -22,10 +22,11 @@ def surface(model):
 
 
 @pytest.fixture(scope="session")
-def two_faces(model):
+def two_faces(model, surface):
     """One rendered picture of two faces: the drawn parameters by name, and the batch with their exact labels."""
     from stand_in import draw_truth, render_record
 
+    from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
     from morphable_train.batch import Batch, FaceTargets
 
     truth = draw_truth(model, 2, 5, size_px=128, face_px=(40, 50))
@@ -34,6 +35,15 @@ def two_faces(model):
         image_index=torch.zeros(2, dtype=torch.long),
         landmarks68_px=torch.from_numpy(record.labels.landmarks68_px),
         landmark_weight=torch.ones(2, 68),
+        dense_px=project(
+            camera_from_model(
+                surface.decode_few(truth["identity"], truth["expression"])[:, 68:],
+                truth["rotation"],
+                truth["translation"],
+            ),
+            GLOBAL_FOCAL_PX,
+            (128, 128),
+        ),
         contour=torch.zeros(2, dtype=torch.bool),
         exact=torch.ones(2, dtype=torch.bool),
         identity=truth["identity"],

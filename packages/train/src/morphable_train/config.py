@@ -144,7 +144,7 @@ class LossConfig:
     feature_weight: float = 2.0
     """Weight of nose and mouth points against the others (20 in the paper; weights are normalised)."""
     first_estimate: float = 0.5
-    """Weight of the geometric terms of the estimate before the refinement, where the network has one."""
+    """Weight of the geometric terms of each estimate before the last, where the network refines its own."""
     neighbourhood: float = 0.12
     """Standard deviation, in face sizes, of the cells around a centre that are trained to describe its face."""
 
@@ -250,7 +250,6 @@ class RunConfig:
         _require("batch_size", self.batch_size, self.batch_size >= 1, "at least 1")
         _require("accumulate", self.accumulate, self.accumulate >= 1, "at least 1")
         _require("keep_checkpoints", self.keep_checkpoints, self.keep_checkpoints >= 1, "at least 1")
-
         for name in ("log_every_steps", "pictures_every_steps", "checkpoint_every_steps"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
 

@@ -23,5 +23,5 @@ class CellPredictor(nn.Module):
     ) -> tuple[tuple[Float[Tensor, "batch top channels"], ...], Float[Tensor, "batch rows cols"] | None]:
         """Return the raw parameters at the cells, estimate after estimate, and the centre logits."""
         features = self.detector.features(image)
-        logits = self.detector.center_head(features) if self.with_center else None
+        logits = self.detector.center_head(features.fused) if self.with_center else None
         return self.detector.channels_at(features, cell), logits

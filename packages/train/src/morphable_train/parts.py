@@ -61,7 +61,7 @@ def build_parts(config: TrainConfig) -> Parts:
 def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
     """Read a network's averaged weights from a run, a checkpoint or a packaged weights file.
 
-    A file without refinement is accepted for a network with one, whose weights are then missing.
+    A file without refinements is accepted for a network with them, whose weights are then missing.
 
     Raises:
         FileNotFoundError: Nothing is there.
@@ -91,10 +91,12 @@ def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
 
 def _accepted(found: dict[str, Any], config: DetectorConfig) -> dict[str, Any]:
     """Return what a file must hold to start a network."""
-    return architecture(config if found.get("refinement_width") else replace(config, refinement_width=0))
+    lacking = {name: 0 for name in ("refinement_width", "fine_refinement_width") if not found.get(name)}
+    return architecture(replace(config, **lacking))
 
 
 def _start_from(network: FaceDetector, path: Path) -> None:
-    """Load first weights; a refinement that they lack stays as it is built, and changes nothing."""
-    own = {name: value for name, value in network.state_dict().items() if name.startswith("refinement.")}
+    """Load first weights; refinements that they lack stay as they are built, and change nothing."""
+    refining = ("refinement.", "fine_refinement.")
+    own = {name: value for name, value in network.state_dict().items() if name.startswith(refining)}
     network.load_state_dict(own | read_network(path, network.config))

@@ -66,6 +66,31 @@ def mirror_illumination(illumination: Float[Tensor, "*batch 9 3"]) -> Float[Tens
     return illumination * sign[:, None]
 
 
+def moved_pixels(
+    points_model: Float[Tensor, "batch points 3"],
+    rotation_head: Float[Tensor, "batch 3 3"],
+    translation_m: Float[Tensor, "batch 3"],
+    *,
+    source_focal_px: Float[Tensor, " batch"],
+    source_center_px: Float[Tensor, "batch 2"],
+    target_from_source: Float[Tensor, "batch 3 3"],
+) -> Float[Tensor, "batch points 2"]:
+    """Return where points of faces are seen in a picture that was moved by similarities: no pose is fitted to them.
+
+    Args:
+        points_model: Points of each face's own shape (identity and expression applied), metres.
+        rotation_head: Pose in the source picture's camera.
+        translation_m: Pose in the source picture's camera.
+        source_focal_px: Focal length of the source picture, in its pixels.
+        source_center_px: Its principal point.
+        target_from_source: The similarity (no mirror: mirror the pose first).
+    """
+    points_cam = camera_from_model(points_model, rotation_head, translation_m)
+    source_px = project_points(points_cam, source_focal_px, source_center_px)
+    linear, shift = target_from_source[:, :2, :2], target_from_source[:, None, :2, 2]
+    return source_px @ linear.transpose(1, 2) + shift
+
+
 def repose(
     points_model: Float[Tensor, "batch points 3"],
     rotation_head: Float[Tensor, "batch 3 3"],
@@ -93,11 +118,14 @@ def repose(
         The pose whose projection of the shape is nearest to the moved pixels, and the root mean square
         distance that remains, in target pixels (foreshortening that no rigid pose reproduces).
     """
-    source_px = project_points(
-        camera_from_model(points_model, rotation_head, translation_m), source_focal_px, source_center_px
+    target_px = moved_pixels(
+        points_model,
+        rotation_head,
+        translation_m,
+        source_focal_px=source_focal_px,
+        source_center_px=source_center_px,
+        target_from_source=target_from_source,
     )
-    linear, shift = target_from_source[:, :2, :2], target_from_source[:, None, :2, 2]
-    target_px = source_px @ linear.transpose(1, 2) + shift
     focal = torch.full_like(source_focal_px, target_focal_px)
     rotation, translation = _turned_start(
         rotation_head, translation_m, source_focal_px, source_center_px, target_from_source, focal, target_center_px

@@ -11,8 +11,8 @@ from morphable import IBUG68_FLIP, MorphableModel
 from morphable_render import GLOBAL_FOCAL_PX
 from morphable_train.affine import flip_matrix, transform_points
 from morphable_train.batch import FaceTargets
-from morphable_train.labels import FaceLabels
-from morphable_train.pose import mirror_pose, repose
+from morphable_train.labels import NUM_LANDMARKS, FaceLabels
+from morphable_train.pose import mirror_pose, moved_pixels, repose
 from morphable_train.surface import SurfaceSample
 
 
@@ -116,14 +116,19 @@ def input_targets(
     )
     input_from_source = moved @ unflip
     rotation, translation = mirrored.rotation_head, mirrored.translation_m
+    shape = surface.decode_few(mirrored.identity, mirrored.expression)
+    pixels = torch.zeros_like(shape[..., :2])
     if bool(source.exact.any()):
+        view = (shape, rotation, _in_front(translation, source.exact))
+        camera = {
+            "source_focal_px": source.focal_px,
+            "source_center_px": source.width_height_px / 2,
+            "target_from_source": input_from_source,
+        }
+        pixels = moved_pixels(*view, **camera)
         posed_rotation, posed_translation, _ = repose(
-            surface.decode_few(mirrored.identity, mirrored.expression),
-            rotation,
-            _in_front(translation, source.exact),
-            source_focal_px=source.focal_px,
-            source_center_px=source.width_height_px / 2,
-            target_from_source=input_from_source,
+            *view,
+            **camera,
             target_focal_px=GLOBAL_FOCAL_PX,
             target_center_px=torch.full_like(source.width_height_px, input_px / 2),
         )
@@ -133,6 +138,7 @@ def input_targets(
         image_index=image_index,
         landmarks68_px=transform_points(mirrored.landmarks68_px, input_from_source),
         landmark_weight=mirrored.landmark_weight,
+        dense_px=pixels[:, NUM_LANDMARKS:],
         contour=source.contour,
         exact=source.exact,
         identity=mirrored.identity,

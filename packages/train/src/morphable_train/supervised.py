@@ -9,7 +9,8 @@ from torch import Tensor
 from morphable_detector_head import FaceParameters
 from morphable_render import camera_from_model, project
 from morphable_train.batch import FaceTargets
-from morphable_train.surface import NUM_LANDMARKS, SurfaceSample
+from morphable_train.labels import NUM_LANDMARKS
+from morphable_train.surface import SurfaceSample
 
 SHAPE_UNIT_M = 0.1
 """Vertex errors in the model frame are measured in tenths of a metre: about a face."""
@@ -95,9 +96,7 @@ def exact_errors(
     shape = surface.decode_few(predicted.identity, predicted.expression)
     true_shape = surface.decode_few(truth.identity, truth.expression)
     projected = project(camera_from_model(shape, predicted.rotation, predicted.translation), focal_px, size_hw)
-    true_cam = camera_from_model(true_shape, truth.rotation_head, truth.translation_m)
-    true_px = project(true_cam, focal_px, size_hw)
-    true_px = torch.cat([truth.landmarks68_px, true_px[:, NUM_LANDMARKS:]], 1)
+    true_px = torch.cat([truth.landmarks68_px, truth.dense_px], 1)
     pixel_error = distance(projected, true_px) / truth.sizes_px()[:, None]
     known = truth.landmark_weight * landmark_weights
     return ExactErrors(
