@@ -22,6 +22,7 @@ CONFIG = DetectorConfig(
     center_width=16,
     parameter_width=32,
     refinement_width=24,
+    fine_refinement_width=16,
     layout=ParameterLayout(num_identity=5, num_expression=4, num_albedo=3),
 )
 TOP_K = 6
@@ -37,6 +38,7 @@ def detector() -> FaceDetector:
         torch.nn.init.zeros_(network.center_head.output.bias)
         torch.nn.init.normal_(network.parameter_head.output.weight, std=0.02)
         torch.nn.init.normal_(network.refinement.output.weight, std=0.02)
+        torch.nn.init.normal_(network.fine_refinement.output.weight, std=0.02)
     return network.eval()
 
 

@@ -88,9 +88,9 @@ class TestBackboneWeights:
         expected = network.features[:18](image)
         for name in ("w.safetensors", "w.pth"):
             backbone = build_backbone("mobilenet_v2_tf", weights=tmp_path / name).eval()
-            torch.testing.assert_close(backbone(image)[2], expected)
+            torch.testing.assert_close(backbone(image)[3], expected)
         detector = build_detector(replace(CONFIG, backbone="mobilenet_v2_tf"), backbone_weights=tmp_path / "w.pth")
-        torch.testing.assert_close(detector.backbone.eval()(image)[2], expected)
+        torch.testing.assert_close(detector.backbone.eval()(image)[3], expected)
 
     def test_tensorflow_padding(self):
         """The first convolution of a 4x4 picture sees rows 0-2 and 2-4 (the last is padding)."""

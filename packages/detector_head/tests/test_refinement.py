@@ -5,11 +5,17 @@ import roma
 import torch
 
 from morphable_detector_head import DetectorConfig, FaceParameters, ParameterLayout, build_detector
-from morphable_detector_head.refinement import Refinement, face_grid, sample_features
+from morphable_detector_head.refinement import face_grid, place_on_face, sample_features
 
 LAYOUT = ParameterLayout(num_identity=3, num_expression=2, num_albedo=2)
 CONFIG = DetectorConfig(
-    backbone="mobilenet_v3_small", width=16, center_width=8, parameter_width=16, refinement_width=12, layout=LAYOUT
+    backbone="mobilenet_v3_small",
+    width=16,
+    center_width=8,
+    parameter_width=16,
+    refinement_width=12,
+    fine_refinement_width=12,
+    layout=LAYOUT,
 )
 
 
@@ -41,7 +47,7 @@ def pictures(batch: int) -> torch.Tensor:
 
 def test_points_are_placed_by_the_shared_camera():
     faces = estimate()
-    placed = Refinement(4, 8, LAYOUT.num_channels).double().place(faces)
+    placed = place_on_face(face_grid().double(), faces)
     flip = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
     for row in range(2):
         for entry in range(3):
@@ -49,19 +55,24 @@ def test_points_are_placed_by_the_shared_camera():
             torch.testing.assert_close(placed[row, entry], 1015.0 * cam[:, :2] / cam[:, 2:])
 
 
-def test_the_grid_lies_on_the_front_of_a_face():
-    grid = face_grid().view(7, 7, 3)
-    assert torch.equal(grid[..., 2].argmax(1), torch.full((7,), 3))
+@pytest.mark.parametrize("points", [7, 14])
+def test_the_grid_lies_on_the_front_of_a_face(points):
+    grid = face_grid(points).view(points, points, 3)
+    assert torch.equal(grid[..., 2].argmax(1), torch.full((points,), (points - 1) // 2))
     assert bool((grid[:-1, :, 1] > grid[1:, :, 1]).all())
     torch.testing.assert_close(grid[:, :, 0], -grid.flip(1)[:, :, 0])
 
 
-def test_sampling_a_linear_map_gives_its_values_and_nothing_outside():
-    """Cell (row, col) has its centre at pixel (8 col + 4, 8 row + 4)."""
-    y, x = torch.meshgrid(torch.arange(6) * 8.0 + 4, torch.arange(10) * 8.0 + 4, indexing="ij")
+@pytest.mark.parametrize("stride", [4, 8])
+def test_sampling_a_linear_map_gives_its_values_and_nothing_outside(stride):
+    """Cell (row, col) has its centre at pixel (stride (col + 0.5), stride (row + 0.5))."""
+    y, x = torch.meshgrid(
+        torch.arange(48 // stride) * stride + stride / 2, torch.arange(80 // stride) * stride + stride / 2, indexing="ij"
+    )
     features = torch.stack([x, y])[None]
     points = torch.tensor([[12.0, 20.0], [40.0, 24.0], [75.5, 43.0], [300.0, 20.0]])
-    sampled = sample_features(features, (points - torch.tensor([40.0, 24.0]))[None, None]).view(4, 2)
+    relative = (points - torch.tensor([40.0, 24.0]))[None, None]
+    sampled = sample_features(features, relative, stride_px=stride).view(4, 2)
     torch.testing.assert_close(sampled[:3], points[:3])
     assert float(sampled[3].abs().max()) == 0.0
 
@@ -69,13 +80,15 @@ def test_sampling_a_linear_map_gives_its_values_and_nothing_outside():
 def test_a_fresh_refinement_changes_nothing():
     network = detector().eval()
     with torch.no_grad():
-        first, refined = network.channels_at(network.features(pictures(2)), torch.tensor([[3, 40], [90, 0]]))
-    assert torch.equal(first, refined)
+        first, *refined = network.channels_at(network.features(pictures(2)), torch.tensor([[3, 40], [90, 0]]))
+    assert len(refined) == 2
+    assert all(torch.equal(first, estimate) for estimate in refined)
 
 
 def test_a_trained_refinement_is_what_is_detected():
     network = detector().eval()
     torch.nn.init.normal_(network.refinement.output.bias)
+    torch.nn.init.normal_(network.fine_refinement.output.bias)
     cell = torch.tensor([[3, 40]])
     with torch.no_grad():
         first = network.channels_at(network.features(pictures(1)), cell)[0]
@@ -83,25 +96,31 @@ def test_a_trained_refinement_is_what_is_detected():
         found = network.detect(pictures(1), top_k=1, min_score=0.0)
         index = ((found.center_px[0, 0] - 4) / 8).long()
         same = network(pictures(1), (index[1] * 8 + index[0]).view(1, 1))
-    torch.testing.assert_close(predicted.channels - first, network.refinement.output.bias.expand(1, 2, -1))
+    correction = network.refinement.output.bias + network.fine_refinement.output.bias
+    torch.testing.assert_close(predicted.channels - first, correction.expand(1, 2, -1))
     torch.testing.assert_close(found.parameters.identity, same.parameters.identity)
 
 
-def test_the_correction_trains_features_and_itself_but_not_the_first_estimate():
+@pytest.mark.parametrize(("estimate", "own"), [(1, "refinement"), (2, "fine_refinement")])
+def test_a_correction_trains_features_and_itself_but_no_earlier_estimate(estimate, own):
     network = detector().train()
-    torch.nn.init.normal_(network.refinement.output.weight)
-    network.channels_at(network.features(pictures(2)), torch.tensor([[3], [9]]))[1].square().sum().backward()
-    assert all(p.grad is None for p in network.parameter_head.parameters())
-    assert all(p.grad is not None for p in network.refinement.parameters())
+    torch.nn.init.normal_(network.get_submodule(own).output.weight)
+    channels = network.channels_at(network.features(pictures(2)), torch.tensor([[3], [9]]))
+    channels[estimate].square().sum().backward()
+    trained = {name for name, p in network.named_parameters() if p.grad is not None}
+    assert {name.split(".")[0] for name in trained} == {"backbone", "aggregation", own}
+    assert all(p.grad is not None for p in network.get_submodule(own).parameters())
     assert float(network.aggregation.lateral3.weight.grad.abs().sum()) > 0
 
 
 def test_a_face_behind_the_camera_is_placed_without_numbers_that_are_not_finite():
     faces = estimate()
     faces.translation[..., 2] = -1.0
-    assert bool(Refinement(4, 8, LAYOUT.num_channels).double().place(faces).isfinite().all())
+    assert bool(place_on_face(face_grid().double(), faces).isfinite().all())
 
 
-def test_a_negative_width_is_refused():
+def test_widths_that_make_no_network_are_refused():
     with pytest.raises(ValueError, match="refinement_width must be at least 0, got -1"):
         DetectorConfig(refinement_width=-1)
+    with pytest.raises(ValueError, match="refinement_width must be positive with fine_refinement_width 8, got 0"):
+        DetectorConfig(fine_refinement_width=8)

@@ -30,6 +30,10 @@ class BackboneSpec:
     """Builder in `torchvision.models`."""
     channels: tuple[int, int, int]
     """Channels of the three feature maps."""
+    fine_channels: int
+    """Channels at stride 4, before the first of them."""
+    fine_cut: int
+    """Layers of the first stage that lead to stride 4."""
     cuts: tuple[int, int, int] = (0, 0, 0)
     """Ends of the three stages in the network's `features`; unused for ResNets."""
     strides: tuple[int, int, int] = (8, 16, 32)
@@ -43,21 +47,27 @@ class BackboneSpec:
 
 
 _SPECS: dict[str, BackboneSpec] = {
-    "resnet18": BackboneSpec(torchvision_name="resnet18", channels=(128, 256, 512)),
-    "resnet50": BackboneSpec(torchvision_name="resnet50", channels=(512, 1024, 2048)),
-    "mobilenet_v2": BackboneSpec(torchvision_name="mobilenet_v2", channels=(32, 96, 320), cuts=(7, 14, 18)),
+    "resnet18": BackboneSpec(torchvision_name="resnet18", channels=(128, 256, 512), fine_channels=64, fine_cut=5),
+    "resnet50": BackboneSpec(torchvision_name="resnet50", channels=(512, 1024, 2048), fine_channels=256, fine_cut=5),
+    "mobilenet_v2": BackboneSpec(
+        torchvision_name="mobilenet_v2", channels=(32, 96, 320), fine_channels=24, fine_cut=4, cuts=(7, 14, 18)
+    ),
     "mobilenet_v2_tf": BackboneSpec(
         torchvision_name="mobilenet_v2",
         channels=(32, 96, 320),
+        fine_channels=24,
+        fine_cut=4,
         cuts=(7, 14, 18),
         mean=TENSORFLOW_MEAN,
         std=TENSORFLOW_STD,
         pads_bottom_right=True,
     ),
     "mobilenet_v3_large": BackboneSpec(
-        torchvision_name="mobilenet_v3_large", channels=(40, 112, 160), cuts=(7, 13, 16)
+        torchvision_name="mobilenet_v3_large", channels=(40, 112, 160), fine_channels=24, fine_cut=4, cuts=(7, 13, 16)
     ),
-    "mobilenet_v3_small": BackboneSpec(torchvision_name="mobilenet_v3_small", channels=(24, 48, 96), cuts=(4, 9, 12)),
+    "mobilenet_v3_small": BackboneSpec(
+        torchvision_name="mobilenet_v3_small", channels=(24, 48, 96), fine_channels=16, fine_cut=2, cuts=(4, 9, 12)
+    ),
 }
 
 
@@ -70,23 +80,29 @@ class BottomRightConv2d(nn.Conv2d):
 
 
 class Backbone(nn.Module):
-    """Three stages whose outputs have strides 8, 16 and 32."""
+    """Three stages whose outputs have strides 8, 16 and 32; on the way to the first, the features at stride 4."""
 
-    def __init__(self, stages: list[nn.Sequential]) -> None:
+    def __init__(self, stages: list[nn.Sequential], fine_cut: int) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
+        self.fine_cut = fine_cut
 
     def forward(
         self, image: Float[Tensor, "batch 3 height width"]
     ) -> tuple[
+        Float[Tensor, "batch c2 rows2 cols2"],
         Float[Tensor, "batch c3 rows3 cols3"],
         Float[Tensor, "batch c4 rows4 cols4"],
         Float[Tensor, "batch c5 rows5 cols5"],
     ]:
         """Encode normalised pictures."""
-        c3 = self.stages[0](image)
-        c4 = self.stages[1](c3)
-        return c3, c4, self.stages[2](c4)
+        first, second, third = self.stages
+        c2 = c3 = image
+        for place, layer in enumerate(first, start=1):  # type: ignore[arg-type]  # an nn.Sequential
+            c3 = layer(c3)
+            c2 = c3 if place == self.fine_cut else c2
+        c4 = second(c3)
+        return c2, c3, c4, third(c4)
 
 
 def describe_backbone(name: BackboneName) -> BackboneSpec:
@@ -127,10 +143,11 @@ def build_backbone(name: BackboneName, *, weights: Path | Literal["imagenet"] | 
         state = _download(spec) if weights == "imagenet" else read_state_dict(Path(weights))
         _load_features(network, state, str(weights), name)
     if spec.torchvision_name.startswith("resnet"):
-        return Backbone(_resnet_stages(network))
+        return Backbone(_resnet_stages(network), spec.fine_cut)
     layers = list(network.features)  # type: ignore[arg-type]  # an nn.Sequential
     starts = (0, *spec.cuts[:2])
-    return Backbone([nn.Sequential(*layers[start:end]) for start, end in zip(starts, spec.cuts, strict=True)])
+    stages = [nn.Sequential(*layers[start:end]) for start, end in zip(starts, spec.cuts, strict=True)]
+    return Backbone(stages, spec.fine_cut)
 
 
 def _resnet_stages(network: nn.Module) -> list[nn.Sequential]:

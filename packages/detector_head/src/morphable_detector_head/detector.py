@@ -14,7 +14,7 @@ from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
 from .face_parameters import FaceParameters
 from .heads import CenterHead, ParameterHead
 from .layout import ParameterLayout
-from .refinement import Refinement
+from .refinement import FineRefinement, Refinement
 
 SIZE_MULTIPLE_PX = 32
 NUM_IMAGE_AXES = 4
@@ -37,6 +37,8 @@ class DetectorConfig:
     """Hidden channels of the parameter head, which runs at the found faces only."""
     refinement_width: int = 0
     """Hidden channels of the refinement, which looks at found faces a second time; 0 for the paper's network."""
+    fine_refinement_width: int = 0
+    """Hidden channels of the refinement after it, which also looks at the encoder's features at stride 4; 0 for none."""
     peak_window: int = 3
     """Side of the neighbourhood of a local maximum of the centre map, cells."""
     bgr_input: bool = False
@@ -50,9 +52,24 @@ class DetectorConfig:
         for name in ("width", "center_width", "parameter_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if self.refinement_width < 0:
-            raise ValueError(f"refinement_width must be at least 0, got {self.refinement_width}")
+        for name in ("refinement_width", "fine_refinement_width"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        if self.fine_refinement_width and not self.refinement_width:
+            raise ValueError(
+                f"refinement_width must be positive with fine_refinement_width {self.fine_refinement_width}, got 0"
+            )
         describe_backbone(self.backbone)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the heads read."""
+
+    fused: Float[Tensor, "batch c rows cols"]
+    """Aggregated features at stride 8."""
+    fine: Float[Tensor, "batch c2 rows2 cols2"]
+    """The encoder's own at stride 4."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +114,19 @@ class FaceDetector(nn.Module):
         self.parameter_head = ParameterHead(config.width, config.parameter_width, num_parameters)
         width = config.refinement_width
         self.refinement = Refinement(config.width, width, num_parameters) if width else None
+        fine = config.fine_refinement_width
+        self.fine_refinement = (
+            FineRefinement(config.width, spec.fine_channels, fine, num_parameters) if fine else None
+        )
         self.register_buffer("mean", torch.tensor(spec.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(spec.std)[:, None, None], persistent=False)
 
-    def features(self, image: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch c rows cols"]:
-        """Encode pictures to fused features at stride 8."""
+    def features(self, image: Float[Tensor, "batch 3 height width"]) -> Features:
+        """Encode pictures."""
         if self.config.bgr_input:
             image = image.flip(1)
-        return self.aggregation(*self.backbone((image - self.mean) / self.std))
+        c2, *coarser = self.backbone((image - self.mean) / self.std)
+        return Features(self.aggregation(*coarser), c2)
 
     def forward(self, image: Float[Tensor, "batch 3 height width"], cell: Int[Tensor, "batch top"]) -> CellPredictions:
         """Predict the centre map, and parameters at given cells: the training path.
@@ -115,25 +137,28 @@ class FaceDetector(nn.Module):
         """
         features = self.features(image)
         channels = self.channels_at(features, cell)[-1]
-        parameters = self._decode(channels, cell_centers(cell, features.shape[3]), features)
-        return CellPredictions(self.center_head(features), channels, parameters)
+        parameters = self._decode(channels, cell, features)
+        return CellPredictions(self.center_head(features.fused), channels, parameters)
 
     def channels_at(
-        self, features: Float[Tensor, "batch c rows cols"], cell: Int[Tensor, "batch top"]
+        self, features: Features, cell: Int[Tensor, "batch top"]
     ) -> tuple[Float[Tensor, "batch top channels"], ...]:
-        """Give the raw parameters at some cells: the first estimate and, with a refinement, the corrected one."""
-        first = self.parameter_head.at_cells(features, cell)
-        if self.refinement is None:
-            return (first,)
-        before = first.detach()  # each estimate has a loss of its own
-        estimate = self._decode(before, cell_centers(cell, features.shape[3]), features)
-        return first, self.refinement(features, before, estimate)
+        """Give the raw parameters at some cells: the first estimate and, with refinements, the corrected ones."""
+        estimates = [self.parameter_head.at_cells(features.fused, cell)]
+        if self.refinement is not None:
+            before = estimates[-1].detach()  # each estimate has a loss of its own
+            estimates.append(self.refinement(features.fused, before, self._decode(before, cell, features)))
+        if self.fine_refinement is not None:
+            before = estimates[-1].detach()
+            face = self._decode(before, cell, features)
+            estimates.append(self.fine_refinement(features.fused, features.fine, before, face))
+        return tuple(estimates)
 
     def dense(
         self, image: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch rows cols"], Float[Tensor, "batch channels rows cols"]]:
         """Give the centre logits and the parameter head's output of every cell, as the paper's Figure 3 does."""
-        features = self.features(image)
+        features = self.features(image).fused
         return self.center_head(features), self.parameter_head(features)
 
     def detect(
@@ -161,9 +186,9 @@ class FaceDetector(nn.Module):
     def detect_unchecked(self, image: Tensor, top_k: int, min_score: float) -> Detections:
         """Detect without looking at the input: the form that is exported."""
         features = self.features(image)
-        centers = self.centers(self.center_head(features), top_k=top_k, min_score=min_score)
+        centers = self.centers(self.center_head(features.fused), top_k=top_k, min_score=min_score)
         channels = self.channels_at(features, centers.cell)[-1]
-        parameters = self._decode(channels, centers.xy_px, features)
+        parameters = self._decode(channels, centers.cell, features)
         return Detections(parameters, centers.score, centers.xy_px, centers.valid)
 
     def centers(self, center_logits: Float[Tensor, "batch rows cols"], *, top_k: int, min_score: float) -> Centers:
@@ -171,11 +196,11 @@ class FaceDetector(nn.Module):
         heatmap = center_logits.float().sigmoid()
         return decode_centers(heatmap, top_k=top_k, min_score=min_score, window=self.config.peak_window)
 
-    def _decode(self, channels: Tensor, cell_px: Tensor, features: Tensor) -> FaceParameters:
-        """Decode channels in float32, whatever the network's precision."""
-        rows, cols = features.shape[2:]
+    def _decode(self, channels: Tensor, cell: Tensor, features: Features) -> FaceParameters:
+        """Decode the channels of cells in float32, whatever the network's precision."""
+        rows, cols = features.fused.shape[2:]
         size_hw = (rows * STRIDE_PX, cols * STRIDE_PX)
-        return FaceParameters.from_cells(channels.float(), cell_px, size_hw, self.config.layout)
+        return FaceParameters.from_cells(channels.float(), cell_centers(cell, cols), size_hw, self.config.layout)
 
 
 def build_detector(

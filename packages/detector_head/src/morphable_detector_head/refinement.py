@@ -4,6 +4,9 @@ The paper reads a face from the features around its centre. However large the fa
 the estimate's pose places a grid of points on the face, the fused features are sampled there, and a small network
 corrects the estimate (mesh-aligned features: Zhang et al., PyMAF, ICCV 2021). It is part of the one forward pass and
 costs next to nothing, because it runs at the found faces only.
+
+A second one may follow. It places its points by the corrected pose, closer together, and looks at the encoder's features
+at stride 4 as well: edges of lips and lids that are lost at stride 8.
 """
 
 import torch
@@ -14,7 +17,7 @@ from torch import Tensor, nn
 from .decode import STRIDE_PX
 from .face_parameters import GLOBAL_FOCAL_PX, FaceParameters
 
-GRID = 7
+GRID, FINE_GRID = 7, 14
 """Points across and down the face."""
 HALF_WIDTH_M, TOP_M, BOTTOM_M = 0.072, 0.066, -0.084
 """The grid's sides in the model frame: ear to ear, forehead to chin."""
@@ -25,25 +28,28 @@ _NEAREST_M = 0.05
 """Nearer points are projected as if they were here, so that nothing is divided by zero."""
 
 
-def face_grid() -> Float[Tensor, "points 3"]:
-    """Return points on the front of a face as a paraboloid, model frame, metres, row by row."""
+FINE_STRIDE_PX = 4
+"""Input pixels per cell of the encoder's finest features."""
+_FUSED_SHARE, _FINE_SHARE = 24, 12
+"""Channels that are left of a point's features in the second refinement."""
+
+
+def face_grid(points: int = GRID) -> Float[Tensor, "points 3"]:
+    """Return a square grid of points on the front of a face as a paraboloid, model frame, metres, row by row."""
     y, x = torch.meshgrid(
-        torch.linspace(TOP_M, BOTTOM_M, GRID), torch.linspace(-HALF_WIDTH_M, HALF_WIDTH_M, GRID), indexing="ij"
+        torch.linspace(TOP_M, BOTTOM_M, points), torch.linspace(-HALF_WIDTH_M, HALF_WIDTH_M, points), indexing="ij"
     )
     z = FRONT_M - WIDTH_FALL_M * (x / _FALL_UNIT_M).square() - HEIGHT_FALL_M * (y / _FALL_UNIT_M).square()
     return torch.stack([x, y, z], -1).flatten(0, 1)
 
 
-class Refinement(nn.Module):
-    """Corrects the parameter head's output from features sampled over the face."""
+class _Correction(nn.Module):
+    """What both refinements end in; before training it is zero."""
 
-    grid: Tensor
-
-    def __init__(self, channels: int, width: int, num_parameters: int) -> None:
+    def __init__(self, inputs: int, width: int, num_parameters: int) -> None:
         super().__init__()
-        self.register_buffer("grid", face_grid(), persistent=False)
         self.hidden = nn.Sequential(
-            nn.Linear(GRID * GRID * channels + num_parameters, width),
+            nn.Linear(inputs, width),
             nn.ReLU(inplace=True),
             nn.Linear(width, width),
             nn.ReLU(inplace=True),
@@ -51,6 +57,21 @@ class Refinement(nn.Module):
         self.output = nn.Linear(width, num_parameters)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
+
+    def correct(self, channels: Tensor, *sampled: Tensor) -> Tensor:
+        """Add the correction to an estimate."""
+        inputs = torch.cat([part.to(channels.dtype) for part in (*sampled, channels)], -1)
+        return channels.float() + self.output(self.hidden(inputs)).float()
+
+
+class Refinement(_Correction):
+    """Corrects the parameter head's output from features sampled over the face."""
+
+    grid: Tensor
+
+    def __init__(self, channels: int, width: int, num_parameters: int) -> None:
+        super().__init__(GRID * GRID * channels + num_parameters, width, num_parameters)
+        self.register_buffer("grid", face_grid(), persistent=False)
 
     def forward(
         self,
@@ -65,29 +86,64 @@ class Refinement(nn.Module):
             channels: The parameter head's output, detached.
             estimate: The same, decoded.
         """
-        sampled = sample_features(features, self.place(estimate))
-        correction = self.output(self.hidden(torch.cat([sampled.to(channels.dtype), channels], -1)))
-        return channels.float() + correction.float()
+        return self.correct(channels, sample_features(features, place_on_face(self.grid, estimate)).flatten(2))
 
-    def place(self, estimate: FaceParameters) -> Float[Tensor, "batch top points 2"]:
-        """Project the grid with a face's pose: pixels relative to the middle of the picture."""
-        turned = self.grid @ estimate.rotation.mT
-        shift = estimate.translation[..., None, :]
-        depth = (shift[..., 2:] - turned[..., 2:]).clamp(min=_NEAREST_M)
-        across = torch.cat([turned[..., :1], -turned[..., 1:2]], -1) + shift[..., :2]
-        return GLOBAL_FOCAL_PX * across / depth
+
+class FineRefinement(_Correction):
+    """Corrects a refined estimate from closer points and finer features."""
+
+    grid: Tensor
+    fine_grid: Tensor
+
+    def __init__(self, channels: int, fine_channels: int, width: int, num_parameters: int) -> None:
+        inputs = GRID * GRID * _FUSED_SHARE + FINE_GRID * FINE_GRID * _FINE_SHARE + num_parameters
+        super().__init__(inputs, width, num_parameters)
+        self.fused_share = nn.Sequential(nn.Linear(channels, _FUSED_SHARE), nn.ReLU(inplace=True))
+        self.fine_share = nn.Sequential(nn.Linear(fine_channels, _FINE_SHARE), nn.ReLU(inplace=True))
+        self.register_buffer("grid", face_grid(), persistent=False)
+        self.register_buffer("fine_grid", face_grid(FINE_GRID), persistent=False)
+
+    def forward(
+        self,
+        features: Float[Tensor, "batch c rows cols"],
+        fine: Float[Tensor, "batch c2 rows2 cols2"],
+        channels: Float[Tensor, "batch top params"],
+        estimate: FaceParameters,
+    ) -> Float[Tensor, "batch top params"]:
+        """Correct an estimate; before training it is returned as it is.
+
+        Args:
+            features: The aggregated features.
+            fine: The encoder's features at stride 4.
+            channels: The estimate so far, detached.
+            estimate: The same, decoded.
+        """
+        coarse = sample_features(features, place_on_face(self.grid, estimate))
+        close = sample_features(fine, place_on_face(self.fine_grid, estimate), stride_px=FINE_STRIDE_PX)
+        shares = self.fused_share(coarse.to(channels.dtype)), self.fine_share(close.to(channels.dtype))
+        return self.correct(channels, *(share.flatten(2) for share in shares))
+
+
+def place_on_face(
+    grid: Float[Tensor, "points 3"], estimate: FaceParameters
+) -> Float[Tensor, "batch top points 2"]:
+    """Project points of the model frame with a face's pose: pixels relative to the middle of the picture."""
+    turned = grid @ estimate.rotation.mT
+    shift = estimate.translation[..., None, :]
+    depth = (shift[..., 2:] - turned[..., 2:]).clamp(min=_NEAREST_M)
+    across = torch.cat([turned[..., :1], -turned[..., 1:2]], -1) + shift[..., :2]
+    return GLOBAL_FOCAL_PX * across / depth
 
 
 def sample_features(
-    features: Float[Tensor, "batch c rows cols"], from_principal_px: Float[Tensor, "batch top points 2"]
-) -> Float[Tensor, "batch top point_channels"]:
-    """Interpolate features at pixels relative to the middle of the picture; zeros outside.
-
-    Returns:
-        Point by point, the channels of a point together.
-    """
+    features: Float[Tensor, "batch c rows cols"],
+    from_principal_px: Float[Tensor, "batch top points 2"],
+    *,
+    stride_px: int = STRIDE_PX,
+) -> Float[Tensor, "batch top points c"]:
+    """Interpolate features at pixels relative to the middle of the picture; zeros outside."""
     rows, cols = features.shape[2:]
     x, y = from_principal_px.unbind(-1)
-    place = torch.stack([x * (2 / STRIDE_PX) / cols, y * (2 / STRIDE_PX) / rows], -1)
+    place = torch.stack([x * (2 / stride_px) / cols, y * (2 / stride_px) / rows], -1)
     sampled = F.grid_sample(features.float(), place, "bilinear", "zeros", align_corners=False)
-    return sampled.permute(0, 2, 3, 1).flatten(2)
+    return sampled.permute(0, 2, 3, 1)

@@ -44,7 +44,7 @@ class TorchEngine:
         detector = self.detector
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             features = detector.features(images)
-            logits = detector.center_head(features)
+            logits = detector.center_head(features.fused)
         centers = detector.centers(logits, top_k=top_k, min_score=min_score)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             channels = detector.channels_at(features, centers.cell)[-1]
