@@ -1,10 +1,12 @@
 """Labels agree with the picture and with each other."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 import morphable
-from morphable_synth import PART_NAMES, Sample, Scene
+from morphable_synth import PART_NAMES, Sample, Scene, SceneConfig, render_scene, sample_scene
 
 
 def test_points_follow_from_the_coefficients(single: Sample):
@@ -15,6 +17,23 @@ def test_points_follow_from_the_coefficients(single: Sample):
     np.testing.assert_allclose(single.landmarks68_cam_m[0], placed, atol=1e-5)
     pixels = 1015.0 * placed[:, :2] / placed[:, 2:] + 80.0
     np.testing.assert_allclose(single.landmarks68_px[0], pixels, atol=1e-2)
+
+
+def test_a_longer_lens_moves_people_away_and_keeps_their_size():
+    """At three times the focal length the face is three times as far, and its points follow from that camera."""
+    config = SceneConfig(layout="single", size_px=96, lens=(3.0, 3.0))
+    near, far = (sample_scene(5, 1, replace(config, lens=lens)) for lens in ((1.0, 1.0), config.lens))
+    assert far.focal_px == 3 * near.focal_px == 3045.0
+    np.testing.assert_allclose(far.people[0].translation_m, near.people[0].translation_m * [1, 1, 3], rtol=1e-5)
+    sample = render_scene(far)
+    points = sample.landmarks68_cam_m[0]
+    assert sample.focal_px == 3045.0
+    np.testing.assert_allclose(sample.landmarks68_px[0], 3045.0 * points[:, :2] / points[:, 2:] + 48.0, atol=1e-2)
+    seen = sample.landmark_visible[0]
+    assert seen.sum() > 20
+    drawn = np.array([sample_scene(7, k, replace(config, lens=(0.5, 4.0))).focal_px for k in range(50)]) / 1015.0
+    assert 0.5 <= drawn.min() < 0.8
+    assert 3.0 < drawn.max() <= 4.0
 
 
 def test_box_is_tight_and_centre_is_its_middle(group: Sample):

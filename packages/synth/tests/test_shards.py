@@ -1,6 +1,10 @@
 """Shards, resuming, the command line, the assets check."""
 
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +52,33 @@ def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path):
     again = generate(_config(tmp_path / "b"), quiet=True)
     assert [path.read_bytes() for path in again] == whole
     assert paths[0].stat().st_mtime_ns == kept
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to see processes in")
+def test_workers_of_a_killed_run_end_with_it(tmp_path: Path):
+    scenes = ("--scenes.layout", "single", "--scenes.size-px", "64", "--count", "100000", "--shard-size", "10000")
+    program = "import sys; from morphable_synth.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "generate", "--out", str(tmp_path), *scenes]
+    with subprocess.Popen(command) as run:
+        workers = wait_for(lambda: [int(path.name.split(".")[1]) for path in tmp_path.glob("synth-*.tmp")], count=2)
+        run.kill()
+    assert wait_for(lambda: [pid for pid in workers if not is_running(pid)], count=2)
+
+
+def wait_for(found: Callable[[], list[int]], *, count: int) -> list[int]:
+    """Ask until there are so many."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        if len(answer := found()) == count:
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(f"{count} expected, got {found()}")
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is neither gone nor waiting to be buried."""
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_other_settings_in_one_folder_are_refused(tmp_path: Path):

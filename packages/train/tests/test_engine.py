@@ -59,6 +59,20 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(model_file, shards, tmp_p
     assert all(torch.equal(whole[name], parts[name]) for name in whole if not name.startswith("random"))
 
 
+def test_a_frozen_start_of_the_backbone_stays_as_it_is(model_file, shards, tmp_path):
+    config = tiny_config(model_file, (shards,))
+    config = replace(config, optimizer=replace(config.optimizer, freeze_start=True))
+    before = build_parts(config).network
+    train(config, tmp_path)
+    after = {name[8:]: value for name, value in tensors(latest_checkpoint(tmp_path)).items() if name.startswith("network/")}
+    start = before.backbone.start()
+    frozen = {id(p) for layer in start for p in (*layer.parameters(), *layer.buffers())}
+    assert frozen
+    for name, value in (*before.named_parameters(), *before.named_buffers()):
+        if name.startswith("backbone.") and not name.endswith("num_batches_tracked"):
+            assert torch.equal(after[name], value) == (id(value) in frozen), name
+
+
 def test_a_new_run_does_not_overwrite_an_old_one(model_file, shards, tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "step_00000001.safetensors").touch()

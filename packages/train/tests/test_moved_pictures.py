@@ -1,10 +1,13 @@
 """Moving a picture's pixels and rendering the moved truth give the same picture: what augmentation rests on."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from stand_in import draw_truth, render_record
 
-from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, render_faces
+from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project, render_faces
 from morphable_train.affine import flip_matrix, similarity_matrix
 from morphable_train.augment import warp_pictures
 from morphable_train.crops import picture_tensor
@@ -44,6 +47,32 @@ def moved_and_rendered(model, surface, *, scale=1.0, angle=0.0, shift=(0.0, 0.0)
         background=torch.zeros(SIZE, SIZE, 3),
     )
     return moved, again
+
+
+def test_points_stay_where_a_longer_lens_showed_them(model, surface):
+    """No pose under the network's camera has the lens's perspective; the pixels are the picture's own."""
+    truth = draw_truth(model, 1, 11, size_px=SIZE, face_px=(50, 51))
+    labels = render_record(model, truth, "far", size_px=SIZE).labels
+    lens = replace(labels, focal_px=4 * labels.focal_px, translation_m=labels.translation_m * np.float32([1, 1, 4]))
+    shape = surface.decode_few(truth["identity"], truth["expression"])
+    translation = torch.from_numpy(lens.translation_m)
+    seen = project(camera_from_model(shape, truth["rotation"], translation), lens.focal_px, (SIZE, SIZE))
+    targets = input_targets(
+        source_faces(lens, (SIZE, SIZE), model),
+        torch.zeros(1, dtype=torch.long),
+        torch.eye(3)[None],
+        torch.tensor([False]),
+        input_px=SIZE,
+        model=model,
+        surface=surface,
+    )
+    torch.testing.assert_close(torch.cat([targets.landmarks68_px, targets.dense_px], 1), seen, atol=1e-2, rtol=0)
+    posed = project(
+        camera_from_model(shape, targets.rotation_head, targets.translation_m), GLOBAL_FOCAL_PX, (SIZE, SIZE)
+    )
+    left = (posed - seen).norm(dim=-1)
+    assert 0.2 < float(left.max()) < 3.0
+    assert float(left.mean()) < 1.0
 
 
 def inner(mask):

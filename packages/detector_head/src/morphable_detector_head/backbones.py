@@ -87,6 +87,10 @@ class Backbone(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.fine_cut = fine_cut
 
+    def start(self) -> list[nn.Module]:
+        """Return the layers up to stride 4."""
+        return list(self.stages[0].children())[: self.fine_cut]
+
     def forward(
         self, image: Float[Tensor, "batch 3 height width"]
     ) -> tuple[

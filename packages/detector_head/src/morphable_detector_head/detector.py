@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .aggregation import Aggregation
-from .backbones import BackboneName, build_backbone, describe_backbone
+from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
 from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
 from .face_parameters import FaceParameters
 from .heads import CenterHead, ParameterHead
@@ -103,7 +103,7 @@ class FaceDetector(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: DetectorConfig, backbone: nn.Module) -> None:
+    def __init__(self, config: DetectorConfig, backbone: Backbone) -> None:
         super().__init__()
         spec = describe_backbone(config.backbone)
         self.config = config

@@ -5,10 +5,11 @@ import json
 import os
 import sys
 import tarfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,23 @@ def generate(config: GenerateConfig, *, quiet: bool = False) -> list[Path]:
                 _write_shard(*job)
                 progress.advance(bar)
             return paths
-        with ProcessPoolExecutor(config.workers, get_context("spawn")) as pool:
+        with ProcessPoolExecutor(config.workers, get_context("spawn"), _end_with_parent) as pool:
             for done in as_completed([pool.submit(_write_shard, *job) for job in jobs]):
                 done.result()
                 progress.advance(bar)
     return paths
+
+
+def _end_with_parent() -> None:
+    """End this worker when the program that started it was killed; otherwise it would render its queue to the end."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _claim(config: GenerateConfig) -> None:

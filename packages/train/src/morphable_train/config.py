@@ -161,6 +161,9 @@ class OptimizerConfig:
     """Peak rate of the new layers."""
     backbone_factor: float = 0.3
     """Rate of the backbone relative to it."""
+    freeze_start: bool = False
+    """Leave the backbone as it is up to stride 4, statistics included. These layers cost a third of a step's time, and
+    change least."""
     weight_decay: float = 1e-4
     """Decoupled weight decay of matrices and kernels."""
     schedule: Literal["cosine", "step"] = "cosine"

@@ -6,6 +6,12 @@ from torch import Tensor, nn
 from morphable_detector_head import FaceDetector
 
 
+def freeze_start(detector: FaceDetector) -> None:
+    """Keep the backbone's layers up to stride 4 from learning, and their statistics from moving."""
+    for layer in detector.backbone.start():
+        layer.requires_grad_(False).eval()
+
+
 class CellPredictor(nn.Module):
     """A detector that leaves out what a stage does not train, and decodes nothing.
 

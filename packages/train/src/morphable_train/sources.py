@@ -136,7 +136,11 @@ def input_targets(
         translation = torch.where(source.exact[:, None], posed_translation, translation)
     return FaceTargets(
         image_index=image_index,
-        landmarks68_px=transform_points(mirrored.landmarks68_px, input_from_source),
+        landmarks68_px=torch.where(
+            source.exact[:, None, None],
+            pixels[:, :NUM_LANDMARKS],  # where the model has its points now, not when the shard was written
+            transform_points(mirrored.landmarks68_px, input_from_source),
+        ),
         landmark_weight=mirrored.landmark_weight,
         dense_px=pixels[:, NUM_LANDMARKS:],
         contour=source.contour,
