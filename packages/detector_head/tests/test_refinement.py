@@ -106,11 +106,20 @@ def test_a_correction_trains_features_and_itself_but_no_earlier_estimate(estimat
     network = detector().train()
     torch.nn.init.normal_(network.get_submodule(own).output.weight)
     channels = network.channels_at(network.features(pictures(2)), torch.tensor([[3], [9]]))
-    channels[estimate].square().sum().backward()
-    trained = {name for name, p in network.named_parameters() if p.grad is not None}
+    channels[estimate][..., ~network.colors].square().sum().backward()
+    trained = {name for name, p in network.named_parameters() if p.grad is not None and bool(p.grad.any())}
     assert {name.split(".")[0] for name in trained} == {"backbone", "aggregation", own}
-    assert all(p.grad is not None for p in network.get_submodule(own).parameters())
+    assert all(bool(p.grad.any()) for p in network.get_submodule(own).parameters())
     assert float(network.aggregation.lateral3.weight.grad.abs().sum()) > 0
+
+
+def test_colours_are_a_sum_that_all_estimates_learn():
+    network = detector().train()
+    channels = network.channels_at(network.features(pictures(2)), torch.tensor([[3], [9]]))
+    channels[-1][..., network.colors].square().sum().backward()
+    for head in (network.parameter_head, network.refinement, network.fine_refinement):
+        learning = head.output.weight.grad.flatten(1).abs().sum(1) > 0
+        assert torch.equal(learning, network.colors)
 
 
 def test_a_face_behind_the_camera_is_placed_without_numbers_that_are_not_finite():

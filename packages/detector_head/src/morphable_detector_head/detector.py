@@ -102,6 +102,7 @@ class FaceDetector(nn.Module):
 
     mean: Tensor
     std: Tensor
+    colors: Tensor
 
     def __init__(self, config: DetectorConfig, backbone: Backbone) -> None:
         super().__init__()
@@ -118,6 +119,7 @@ class FaceDetector(nn.Module):
         self.fine_refinement = (
             FineRefinement(config.width, spec.fine_channels, fine, num_parameters) if fine else None
         )
+        self.register_buffer("colors", torch.tensor(config.layout.are_colors), persistent=False)
         self.register_buffer("mean", torch.tensor(spec.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(spec.std)[:, None, None], persistent=False)
 
@@ -143,16 +145,24 @@ class FaceDetector(nn.Module):
     def channels_at(
         self, features: Features, cell: Int[Tensor, "batch top"]
     ) -> tuple[Float[Tensor, "batch top channels"], ...]:
-        """Give the raw parameters at some cells: the first estimate and, with refinements, the corrected ones."""
+        """Give the raw parameters at some cells: the first estimate and, with refinements, the corrected ones.
+
+        In geometry each estimate learns from a loss of its own, and no gradient goes from one to the one before. Colours
+        are compared for the last alone, and are a sum that all of them learn.
+        """
         estimates = [self.parameter_head.at_cells(features.fused, cell)]
         if self.refinement is not None:
-            before = estimates[-1].detach()  # each estimate has a loss of its own
-            estimates.append(self.refinement(features.fused, before, self._decode(before, cell, features)))
+            before, face = self._before(estimates[-1], cell, features)
+            estimates.append(self.refinement(features.fused, before, face))
         if self.fine_refinement is not None:
-            before = estimates[-1].detach()
-            face = self._decode(before, cell, features)
+            before, face = self._before(estimates[-1], cell, features)
             estimates.append(self.fine_refinement(features.fused, features.fine, before, face))
         return tuple(estimates)
+
+    def _before(self, estimate: Tensor, cell: Tensor, features: Features) -> tuple[Tensor, FaceParameters]:
+        """Return what a correction is added to, and where it looks."""
+        fixed = estimate.detach()
+        return torch.where(self.colors, estimate, fixed), self._decode(fixed, cell, features)
 
     def dense(
         self, image: Float[Tensor, "batch 3 height width"]

@@ -71,6 +71,12 @@ class ParameterLayout:
         return (*coefficients, NUM_ROTATION, NUM_TRANSLATION, NUM_ILLUMINATION)
 
     @property
+    def are_colors(self) -> tuple[bool, ...]:
+        """Tell for each channel whether it is of albedo or illumination."""
+        kinds = (False, False, True, False, False, True)
+        return tuple(kind for kind, size in zip(kinds, self.sizes, strict=True) for _ in range(size))
+
+    @property
     def num_channels(self) -> int:
         """Channels of the parameter head: 257 for an 80/64/80 model."""
         return sum(self.sizes)

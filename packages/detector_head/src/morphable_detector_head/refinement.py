@@ -60,7 +60,7 @@ class _Correction(nn.Module):
 
     def correct(self, channels: Tensor, *sampled: Tensor) -> Tensor:
         """Add the correction to an estimate."""
-        inputs = torch.cat([part.to(channels.dtype) for part in (*sampled, channels)], -1)
+        inputs = torch.cat([part.to(channels.dtype) for part in (*sampled, channels.detach())], -1)
         return channels.float() + self.output(self.hidden(inputs)).float()
 
 
@@ -83,7 +83,7 @@ class Refinement(_Correction):
 
         Args:
             features: The aggregated features.
-            channels: The parameter head's output, detached.
+            channels: The parameter head's output.
             estimate: The same, decoded.
         """
         return self.correct(channels, sample_features(features, place_on_face(self.grid, estimate)).flatten(2))
@@ -115,7 +115,7 @@ class FineRefinement(_Correction):
         Args:
             features: The aggregated features.
             fine: The encoder's features at stride 4.
-            channels: The estimate so far, detached.
+            channels: The estimate so far.
             estimate: The same, decoded.
         """
         coarse = sample_features(features, place_on_face(self.grid, estimate))

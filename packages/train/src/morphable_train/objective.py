@@ -96,6 +96,9 @@ class Objective(nn.Module):
         first = [term for e in earlier for term in self._geometric_terms(e, truth, batch.size_hw).values()]
         if first:
             terms["first_estimate"] = self.config.first_estimate * torch.stack(first).sum()
+        prior = prior_errors(predicted)
+        terms["prior_albedo"] = self.config.prior_albedo * prior.albedo.sum()
+        terms["prior_light"] = self.config.prior_light * prior.light.sum()
         if photometric and (self.config.photometric > 0 or self.embedder is not None):
             owner = torch.arange(len(where), device=where.device)[:, None].expand_as(where)[where]
             scale = self.config.photometric_every * counts.cells / counts.centers.clamp(min=1.0)
@@ -130,7 +133,7 @@ class Objective(nn.Module):
         return {f.name: getattr(self.config, f.name) * getattr(errors, f.name).sum() for f in fields(errors)}
 
     def _weak_terms(self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]) -> dict[str, Tensor]:
-        """Sums over the weakly labelled cells, and the priors of what is not known."""
+        """Sums over the weakly labelled cells, and the priors of their coefficients."""
         unknown = ~truth.exact
         errors = landmark_errors(
             predicted[unknown],
@@ -147,8 +150,6 @@ class Objective(nn.Module):
             "weak_opening": config.opening * errors.opening.sum(),
             "prior_identity": config.prior_identity * prior.identity[unknown].sum(),
             "prior_expression": config.prior_expression * prior.expression[unknown].sum(),
-            "prior_albedo": config.prior_albedo * prior.albedo.sum(),
-            "prior_light": config.prior_light * prior.light.sum(),
         }
 
     def _color_terms(
