@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morphable_reconstruct.letterbox import PADDING_RGB, letterbox, plan_letterbox
+from morphable_reconstruct.letterbox import PADDING_RGB, letterbox, plan_letterbox, unenlarged_side
 
 
 def test_plan_of_a_landscape_photograph():
@@ -49,6 +49,21 @@ def test_padding_is_symmetric_and_of_the_mean_colour():
     canvas, _ = letterbox(np.zeros((110, 200, 3), np.uint8), 512)  # inner 281.6 -> 280, padded to 288: 4 above, 4 below
     padded = (canvas == PADDING_RGB).all(2).all(1)
     assert padded.nonzero()[0].tolist() == [0, 1, 2, 3, 284, 285, 286, 287]
+
+
+@pytest.mark.parametrize(
+    ("photo_hw", "side"),
+    [
+        ((3000, 2000), 512),  # large: the size asked for
+        ((338, 450), 448),  # 450 / 32 = 14.06: 14 * 32
+        ((490, 100), 480),  # 490 / 32 = 15.3: 15 * 32
+        ((500, 100), 512),  # 15.6: 16 * 32
+        ((90, 120), 256),
+    ],
+)
+def test_small_photographs_are_not_enlarged(photo_hw, side):
+    assert unenlarged_side(photo_hw, 512) == side
+    assert unenlarged_side(photo_hw, 224) == 224
 
 
 def test_sizes_that_are_no_multiples_of_32_are_refused():

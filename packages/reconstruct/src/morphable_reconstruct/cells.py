@@ -44,7 +44,7 @@ def landmarks_around_peaks(
     if not isinstance(engine, TorchEngine):
         raise ValueError(f"engine must be torch to look at cells, got {type(engine).__name__}; set engine=torch")
     photo = reconstructor.load(image)
-    pixels, plan = letterbox(photo.pixels, reconstructor.config.size_px or reconstructor.defaults.size_px)
+    pixels, plan = letterbox(photo.pixels, reconstructor.input_side(photo))
     batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].float().to(engine.device) / 255
     rows, cols = plan.input_hw[0] // _STRIDE_PX, plan.input_hw[1] // _STRIDE_PX
     top_k = min(reconstructor.config.max_faces, rows * cols)

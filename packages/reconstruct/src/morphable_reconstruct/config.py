@@ -14,8 +14,8 @@ class ReconstructConfig:
     """How faces are found and placed."""
 
     size_px: int | None = None
-    """Long side of the network's input, a multiple of 32; by default what the weights were made with.
-    Larger finds smaller faces and takes longer."""
+    """Long side of the network's input, a multiple of 32; by default what the weights were made with, or the picture's
+    own where that is smaller (but 256). Larger finds smaller faces and takes longer."""
     min_score: float | None = None
     """Faces below this probability are dropped; by default what the weights were made with."""
     max_faces: int = 128

@@ -11,6 +11,8 @@ STRIDE_PX = 32
 """Sides of the network's input are multiples of this."""
 PADDING_RGB = (124, 116, 104)
 """ImageNet's mean colour (0.485, 0.456, 0.406) in bytes: about zero once the network has normalised it."""
+SMALLEST_SIDE_PX = 256
+"""Smaller photographs are enlarged to this."""
 _ROUNDING = 1e-9
 """Forgives the last bit of a scaled side that is an integer."""
 _REDUCING_GAP = 3.0
@@ -33,6 +35,15 @@ class Letterbox:
     def to_input(self, xy_photo_px: Float[np.ndarray, "*batch 2"]) -> Float[np.ndarray, "*batch 2"]:
         """Map pixels of the photograph to pixels of the network's input."""
         return (xy_photo_px - _center(self.photo_hw)) * self.scale + _center(self.input_hw)
+
+
+def unenlarged_side(photo_hw: tuple[int, int], size_px: int) -> int:
+    """Return `size_px`, or less where that would enlarge a photograph: its own long side, to the next multiple of 32.
+
+    Enlarging adds nothing to see, and moves faces away from the sizes that were trained on.
+    """
+    own = round(max(photo_hw) / STRIDE_PX) * STRIDE_PX
+    return min(size_px, max(own, SMALLEST_SIDE_PX))
 
 
 def plan_letterbox(photo_hw: tuple[int, int], size_px: int) -> Letterbox:

@@ -20,7 +20,7 @@ from morphable_reconstruct.engines.build import build_engine
 from morphable_reconstruct.face import Face
 from morphable_reconstruct.images import ImageSource, Photograph, load_photograph
 from morphable_reconstruct.landmarks import landmark_basis
-from morphable_reconstruct.letterbox import Letterbox, letterbox
+from morphable_reconstruct.letterbox import Letterbox, letterbox, unenlarged_side
 from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.tiles import Tile, merge_faces, plan_tiles
 
@@ -141,15 +141,23 @@ class Reconstructor:
                 batch = []
         yield from self.reconstruct(batch)
 
+    @property
+    def largest_side(self) -> int:
+        """Long side of the network's input for large pictures and for tiles."""
+        return self.config.size_px or self.defaults.size_px
+
+    def input_side(self, photo: Photograph) -> int:
+        """Return the long side of the network's input for a picture: small ones are not enlarged unless asked for."""
+        return self.config.size_px or unenlarged_side(photo.size_hw, self.defaults.size_px)
+
     def _views(self, index: int, photo: Photograph) -> Iterator[_View]:
         """The whole photograph, then its tiles."""
-        size_px = self.config.size_px or self.defaults.size_px
         tiles = plan_tiles(photo.size_hw, self.config.tile_px) if self.config.tile_px else ()
         for tile in (None, *tiles):
             pixels = photo.pixels
             if tile is not None:
                 pixels = pixels[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-            resized, plan = letterbox(pixels, size_px)
+            resized, plan = letterbox(pixels, self.input_side(photo) if tile is None else self.largest_side)
             yield _View(photo=index, tile=tile, pixels=resized, plan=plan)
 
     def _detect(self, views: list[_View], photos: Sequence[Photograph]) -> Iterator[tuple[_View, _Found]]:
