@@ -64,7 +64,9 @@ def test_a_frozen_start_of_the_backbone_stays_as_it_is(model_file, shards, tmp_p
     config = replace(config, optimizer=replace(config.optimizer, freeze_start=True))
     before = build_parts(config).network
     train(config, tmp_path)
-    after = {name[8:]: value for name, value in tensors(latest_checkpoint(tmp_path)).items() if name.startswith("network/")}
+    after = {
+        name[8:]: value for name, value in tensors(latest_checkpoint(tmp_path)).items() if name.startswith("network/")
+    }
     start = before.backbone.start()
     frozen = {id(p) for layer in start for p in (*layer.parameters(), *layer.buffers())}
     assert frozen

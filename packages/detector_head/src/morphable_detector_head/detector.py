@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -14,7 +15,7 @@ from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
 from .face_parameters import FaceParameters
 from .heads import CenterHead, ParameterHead
 from .layout import ParameterLayout
-from .refinement import FineRefinement, Refinement
+from .refinement import FINE_STRIDE_PX, FineRefinement, Refinement
 
 SIZE_MULTIPLE_PX = 32
 NUM_IMAGE_AXES = 4
@@ -38,7 +39,8 @@ class DetectorConfig:
     refinement_width: int = 0
     """Hidden channels of the refinement, which looks at found faces a second time; 0 for the paper's network."""
     fine_refinement_width: int = 0
-    """Hidden channels of the refinement after it, which also looks at the encoder's features at stride 4; 0 for none."""
+    """Hidden channels of the refinement after it, which also looks at the picture's colours and the encoder's features at
+    stride 4; 0 for none."""
     peak_window: int = 3
     """Side of the neighbourhood of a local maximum of the centre map, cells."""
     bgr_input: bool = False
@@ -70,6 +72,8 @@ class Features:
     """Aggregated features at stride 8."""
     fine: Float[Tensor, "batch c2 rows2 cols2"]
     """The encoder's own at stride 4."""
+    color: Float[Tensor, "batch 3 rows2 cols2"]
+    """The picture itself at stride 4, normalised as the encoder takes it."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,7 @@ class FaceDetector(nn.Module):
         width = config.refinement_width
         self.refinement = Refinement(config.width, width, num_parameters) if width else None
         fine = config.fine_refinement_width
-        self.fine_refinement = (
-            FineRefinement(config.width, spec.fine_channels, fine, num_parameters) if fine else None
-        )
+        self.fine_refinement = FineRefinement(config.width, spec.fine_channels, fine, num_parameters) if fine else None
         self.register_buffer("colors", torch.tensor(config.layout.are_colors), persistent=False)
         self.register_buffer("mean", torch.tensor(spec.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(spec.std)[:, None, None], persistent=False)
@@ -127,8 +129,9 @@ class FaceDetector(nn.Module):
         """Encode pictures."""
         if self.config.bgr_input:
             image = image.flip(1)
-        c2, *coarser = self.backbone((image - self.mean) / self.std)
-        return Features(self.aggregation(*coarser), c2)
+        normalised = (image - self.mean) / self.std
+        c2, *coarser = self.backbone(normalised)
+        return Features(self.aggregation(*coarser), c2, F.avg_pool2d(normalised, FINE_STRIDE_PX))
 
     def forward(self, image: Float[Tensor, "batch 3 height width"], cell: Int[Tensor, "batch top"]) -> CellPredictions:
         """Predict the centre map, and parameters at given cells: the training path.
@@ -156,7 +159,7 @@ class FaceDetector(nn.Module):
             estimates.append(self.refinement(features.fused, before, face))
         if self.fine_refinement is not None:
             before, face = self._before(estimates[-1], cell, features)
-            estimates.append(self.fine_refinement(features.fused, features.fine, before, face))
+            estimates.append(self.fine_refinement(features.fused, features.fine, features.color, before, face))
         return tuple(estimates)
 
     def _before(self, estimate: Tensor, cell: Tensor, features: Features) -> tuple[Tensor, FaceParameters]:

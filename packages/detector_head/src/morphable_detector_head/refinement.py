@@ -6,7 +6,8 @@ corrects the estimate (mesh-aligned features: Zhang et al., PyMAF, ICCV 2021). I
 costs next to nothing, because it runs at the found faces only.
 
 A second one may follow. It places its points by the corrected pose, closer together, and looks at the encoder's features
-at stride 4 as well: edges of lips and lids that are lost at stride 8.
+at stride 4 as well, where edges of lips and lids are seen that are lost at stride 8, and at the picture itself: an encoder
+trained to tell dogs from cats in any light keeps little of the colours that albedo and light are to explain.
 """
 
 import torch
@@ -30,6 +31,7 @@ _NEAREST_M = 0.05
 
 FINE_STRIDE_PX = 4
 """Input pixels per cell of the encoder's finest features."""
+_NUM_COLORS = 3
 _FUSED_SHARE, _FINE_SHARE = 24, 12
 """Channels that are left of a point's features in the second refinement."""
 
@@ -90,13 +92,13 @@ class Refinement(_Correction):
 
 
 class FineRefinement(_Correction):
-    """Corrects a refined estimate from closer points and finer features."""
+    """Corrects a refined estimate from closer points, finer features and colours."""
 
     grid: Tensor
     fine_grid: Tensor
 
     def __init__(self, channels: int, fine_channels: int, width: int, num_parameters: int) -> None:
-        inputs = GRID * GRID * _FUSED_SHARE + FINE_GRID * FINE_GRID * _FINE_SHARE + num_parameters
+        inputs = GRID * GRID * (_FUSED_SHARE + _NUM_COLORS) + FINE_GRID * FINE_GRID * _FINE_SHARE + num_parameters
         super().__init__(inputs, width, num_parameters)
         self.fused_share = nn.Sequential(nn.Linear(channels, _FUSED_SHARE), nn.ReLU(inplace=True))
         self.fine_share = nn.Sequential(nn.Linear(fine_channels, _FINE_SHARE), nn.ReLU(inplace=True))
@@ -107,6 +109,7 @@ class FineRefinement(_Correction):
         self,
         features: Float[Tensor, "batch c rows cols"],
         fine: Float[Tensor, "batch c2 rows2 cols2"],
+        color: Float[Tensor, "batch 3 rows2 cols2"],
         channels: Float[Tensor, "batch top params"],
         estimate: FaceParameters,
     ) -> Float[Tensor, "batch top params"]:
@@ -115,18 +118,18 @@ class FineRefinement(_Correction):
         Args:
             features: The aggregated features.
             fine: The encoder's features at stride 4.
+            color: The picture at stride 4.
             channels: The estimate so far.
             estimate: The same, decoded.
         """
-        coarse = sample_features(features, place_on_face(self.grid, estimate))
+        points = place_on_face(self.grid, estimate)
+        coarse, seen = sample_features(features, points), sample_features(color, points, stride_px=FINE_STRIDE_PX)
         close = sample_features(fine, place_on_face(self.fine_grid, estimate), stride_px=FINE_STRIDE_PX)
         shares = self.fused_share(coarse.to(channels.dtype)), self.fine_share(close.to(channels.dtype))
-        return self.correct(channels, *(share.flatten(2) for share in shares))
+        return self.correct(channels, *(sampled.flatten(2) for sampled in (*shares, seen)))
 
 
-def place_on_face(
-    grid: Float[Tensor, "points 3"], estimate: FaceParameters
-) -> Float[Tensor, "batch top points 2"]:
+def place_on_face(grid: Float[Tensor, "points 3"], estimate: FaceParameters) -> Float[Tensor, "batch top points 2"]:
     """Project points of the model frame with a face's pose: pixels relative to the middle of the picture."""
     turned = grid @ estimate.rotation.mT
     shift = estimate.translation[..., None, :]

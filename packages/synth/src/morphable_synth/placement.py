@@ -38,9 +38,7 @@ def sample_focal_px(rng: np.random.Generator, config: SceneConfig) -> float:
     return GLOBAL_FOCAL_PX * factor
 
 
-def sample_places(
-    rng: np.random.Generator, config: SceneConfig, focal_px: float = GLOBAL_FOCAL_PX
-) -> list[Place]:
+def sample_places(rng: np.random.Generator, config: SceneConfig, focal_px: float = GLOBAL_FOCAL_PX) -> list[Place]:
     """Draw the places of a scene's faces, nearest first."""
     if config.layout == "single":
         return [_single(rng, config, focal_px)]

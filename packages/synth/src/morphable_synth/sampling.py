@@ -6,7 +6,14 @@ from morphable_synth.assets import AssetCatalog, Style
 from morphable_synth.effects import sample_effects
 from morphable_synth.expressions import sample_expression
 from morphable_synth.library import Library, load_library
-from morphable_synth.placement import Place, head_rotation, sample_focal_px, sample_places, sample_rotations, translation
+from morphable_synth.placement import (
+    Place,
+    head_rotation,
+    sample_focal_px,
+    sample_places,
+    sample_rotations,
+    translation,
+)
 from morphable_synth.scene import Blob, LightChoice, Person, Scene, SceneConfig, Skin, Wearing
 from morphable_synth.skin import HAIR_COLORS_SRGB, skin_tone
 from morphable_synth.textures import linear_from_srgb
