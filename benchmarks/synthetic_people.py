@@ -1,8 +1,8 @@
 """Measure weights on synthetic people they were not trained on: errors by skin tone, and how groups are placed.
 
-`python benchmarks/synthetic_people.py --assets ../shared/data` draws groups with the project's camera, so that distances
-are known, reconstructs them, and prints two Markdown tables. A face's tone is the luminance of the skin colour it was
-drawn with, not of its pixels: a light face in the shade counts as light.
+`python benchmarks/synthetic_people.py --assets ../shared/data` draws groups with the project's camera, so that
+distances are known, reconstructs them, and prints two Markdown tables. A face's tone is the luminance of the skin
+colour it was drawn with, not of its pixels: a light face in the shade counts as light.
 """
 
 import tempfile

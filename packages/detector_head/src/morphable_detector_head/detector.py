@@ -39,8 +39,8 @@ class DetectorConfig:
     refinement_width: int = 0
     """Hidden channels of the refinement, which looks at found faces a second time; 0 for the paper's network."""
     fine_refinement_width: int = 0
-    """Hidden channels of the refinement after it, which also looks at the picture's colours and the encoder's features at
-    stride 4; 0 for none."""
+    """Hidden channels of the refinement after it, which also looks at the picture's colours and at the encoder's
+    features at stride 4; 0 for none."""
     peak_window: int = 3
     """Side of the neighbourhood of a local maximum of the centre map, cells."""
     bgr_input: bool = False
@@ -150,8 +150,8 @@ class FaceDetector(nn.Module):
     ) -> tuple[Float[Tensor, "batch top channels"], ...]:
         """Give the raw parameters at some cells: the first estimate and, with refinements, the corrected ones.
 
-        In geometry each estimate learns from a loss of its own, and no gradient goes from one to the one before. Colours
-        are compared for the last alone, and are a sum that all of them learn.
+        In geometry each estimate learns from a loss of its own, and no gradient goes from one to the one before.
+        Colours are compared for the last alone, and are a sum that all of them learn.
         """
         estimates = [self.parameter_head.at_cells(features.fused, cell)]
         if self.refinement is not None:

@@ -35,8 +35,9 @@ class SceneConfig:
     max_face_px: float = 400.0
     """Largest side of a face's 68-point box."""
     lens: tuple[float, float] = (1.0, 1.0)
-    """Shortest and longest focal length of the scenes' cameras, in those of the project's; drawn evenly in its logarithm.
-    Behind a longer lens people stand farther away, as large in the picture, with less perspective in their faces."""
+    """Shortest and longest focal length of the scenes' cameras, in those of the project's; drawn evenly in its
+    logarithm. Behind a longer lens people stand farther away, as large in the picture, with less perspective in
+    their faces."""
     photographic_skin: float = 0.95
     """Share of people with a photographic skin; the others wear the open model's albedo."""
     hdr_light: bool = True
