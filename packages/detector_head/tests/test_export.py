@@ -23,6 +23,7 @@ CONFIG = DetectorConfig(
     parameter_width=32,
     refinement_width=24,
     fine_refinement_width=16,
+    color_width=16,
     layout=ParameterLayout(num_identity=5, num_expression=4, num_albedo=3),
 )
 TOP_K = 6
@@ -39,6 +40,7 @@ def detector() -> FaceDetector:
         torch.nn.init.normal_(network.parameter_head.output.weight, std=0.02)
         torch.nn.init.normal_(network.refinement.output.weight, std=0.02)
         torch.nn.init.normal_(network.fine_refinement.output.weight, std=0.02)
+        torch.nn.init.normal_(network.color_head.output.weight, std=0.02)
     return network.eval()
 
 

@@ -15,6 +15,7 @@ CONFIG = DetectorConfig(
     parameter_width=16,
     refinement_width=12,
     fine_refinement_width=12,
+    color_width=10,
     layout=LAYOUT,
 )
 
@@ -119,6 +120,19 @@ def test_colours_are_a_sum_that_all_estimates_learn():
     for head in (network.parameter_head, network.refinement, network.fine_refinement):
         learning = head.output.weight.grad.flatten(1).abs().sum(1) > 0
         assert torch.equal(learning, network.colors)
+    assert bool(network.color_head.output.weight.grad.any(1).all())
+
+
+def test_the_colour_head_changes_colours_alone():
+    network = detector().eval()
+    torch.nn.init.normal_(network.color_head.output.bias)
+    cell = torch.tensor([[3, 40]])
+    with torch.no_grad():
+        features = network.features(pictures(1))
+        changed = network.channels_at(features, cell)[-1] - network.channels_at(features, cell)[-2]
+    expected = network.color_head.output.bias.expand(1, 2, -1)
+    torch.testing.assert_close(changed[..., network.colors], expected, atol=1e-5, rtol=0)
+    assert not changed[..., ~network.colors].any()
 
 
 def test_a_face_behind_the_camera_is_placed_without_numbers_that_are_not_finite():

@@ -75,6 +75,20 @@ def test_a_frozen_start_of_the_backbone_stays_as_it_is(model_file, shards, tmp_p
             assert torch.equal(after[name], value) == (id(value) in frozen), name
 
 
+def test_colours_are_trained_alone(model_file, shards, tmp_path):
+    config = tiny_config(model_file, (shards,))
+    config = replace(config, optimizer=replace(config.optimizer, only_colors=True))
+    with pytest.raises(ValueError, match="network without colour head"):
+        train(config, tmp_path / "without")
+    config = replace(config, detector=replace(config.detector, color_width=4))
+    before = build_parts(config).network.state_dict()
+    train(config, tmp_path / "with")
+    after = tensors(latest_checkpoint(tmp_path / "with"))
+    changed = {name for name, value in before.items() if not torch.equal(after[f"network/{name}"], value)}
+    assert {"color_head.output.weight", "color_head.output.bias"} <= changed
+    assert {name.split(".")[0] for name in changed - {"parameter_head.output.bias"}} == {"color_head"}  # the mean face
+
+
 def test_a_new_run_does_not_overwrite_an_old_one(model_file, shards, tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "step_00000001.safetensors").touch()

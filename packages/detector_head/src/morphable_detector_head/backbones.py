@@ -102,7 +102,7 @@ class Backbone(nn.Module):
         """Encode normalised pictures."""
         first, second, third = self.stages
         c2 = c3 = image
-        for place, layer in enumerate(first, start=1):  # type: ignore[arg-type]  # an nn.Sequential
+        for place, layer in enumerate(first.children(), start=1):
             c3 = layer(c3)
             c2 = c3 if place == self.fine_cut else c2
         c4 = second(c3)

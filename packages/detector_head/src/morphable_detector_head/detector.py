@@ -15,7 +15,7 @@ from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
 from .face_parameters import FaceParameters
 from .heads import CenterHead, ParameterHead
 from .layout import ParameterLayout
-from .refinement import FINE_STRIDE_PX, FineRefinement, Refinement
+from .refinement import FINE_STRIDE_PX, ColorHead, FineRefinement, Refinement
 
 SIZE_MULTIPLE_PX = 32
 NUM_IMAGE_AXES = 4
@@ -41,6 +41,8 @@ class DetectorConfig:
     fine_refinement_width: int = 0
     """Hidden channels of the refinement after it, which also looks at the picture's colours and at the encoder's
     features at stride 4; 0 for none."""
+    color_width: int = 0
+    """Hidden channels of the head that reads albedo and light from the colours of found faces; 0 for none."""
     peak_window: int = 3
     """Side of the neighbourhood of a local maximum of the centre map, cells."""
     bgr_input: bool = False
@@ -54,7 +56,7 @@ class DetectorConfig:
         for name in ("width", "center_width", "parameter_width"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("refinement_width", "fine_refinement_width"):
+        for name in ("refinement_width", "fine_refinement_width", "color_width"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         if self.fine_refinement_width and not self.refinement_width:
@@ -121,6 +123,7 @@ class FaceDetector(nn.Module):
         self.refinement = Refinement(config.width, width, num_parameters) if width else None
         fine = config.fine_refinement_width
         self.fine_refinement = FineRefinement(config.width, spec.fine_channels, fine, num_parameters) if fine else None
+        self.color_head = ColorHead(config.color_width, config.layout) if config.color_width else None
         self.register_buffer("colors", torch.tensor(config.layout.are_colors), persistent=False)
         self.register_buffer("mean", torch.tensor(spec.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(spec.std)[:, None, None], persistent=False)
@@ -160,6 +163,9 @@ class FaceDetector(nn.Module):
         if self.fine_refinement is not None:
             before, face = self._before(estimates[-1], cell, features)
             estimates.append(self.fine_refinement(features.fused, features.fine, features.color, before, face))
+        if self.color_head is not None:
+            _, face = self._before(estimates[-1], cell, features)
+            estimates[-1] = self.color_head(features.color, estimates[-1].float(), face)
         return tuple(estimates)
 
     def _before(self, estimate: Tensor, cell: Tensor, features: Features) -> tuple[Tensor, FaceParameters]:

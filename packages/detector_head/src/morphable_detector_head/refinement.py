@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from .decode import STRIDE_PX
 from .face_parameters import GLOBAL_FOCAL_PX, FaceParameters
+from .layout import ParameterLayout
 
 GRID, FINE_GRID = 7, 14
 """Points across and down the face."""
@@ -128,6 +129,47 @@ class FineRefinement(_Correction):
         close = sample_features(fine, place_on_face(self.fine_grid, estimate), stride_px=FINE_STRIDE_PX)
         shares = self.fused_share(coarse.to(channels.dtype)), self.fine_share(close.to(channels.dtype))
         return self.correct(channels, *(sampled.flatten(2) for sampled in (*shares, seen)))
+
+
+class ColorHead(nn.Module):
+    """Reads albedo and light from the colours that the picture shows on a face whose shape and pose are found.
+
+    Its weights are its own: colours learnt beside shape and pose, in the layers of a refinement, stay twice as far
+    from the photograph as they could be.
+    """
+
+    grid: Tensor
+    where: Tensor
+
+    def __init__(self, width: int, layout: ParameterLayout) -> None:
+        super().__init__()
+        colors = torch.tensor(layout.are_colors).nonzero()[:, 0]
+        inputs = GRID * GRID * _NUM_COLORS + layout.num_channels
+        self.hidden = nn.Sequential(
+            nn.Linear(inputs, width), nn.ReLU(inplace=True), nn.Linear(width, width), nn.ReLU(inplace=True)
+        )
+        self.output = nn.Linear(width, len(colors))
+        nn.init.zeros_(self.output.weight)
+        nn.init.zeros_(self.output.bias)
+        self.register_buffer("grid", face_grid(), persistent=False)
+        self.register_buffer("where", F.one_hot(colors, layout.num_channels).float(), persistent=False)
+
+    def forward(
+        self,
+        color: Float[Tensor, "batch 3 rows2 cols2"],
+        channels: Float[Tensor, "batch top params"],
+        estimate: FaceParameters,
+    ) -> Float[Tensor, "batch top params"]:
+        """Correct the channels of albedo and light; before training they are returned as they are.
+
+        Args:
+            color: The picture at stride 4.
+            channels: The estimate so far.
+            estimate: The same, decoded.
+        """
+        seen = sample_features(color, place_on_face(self.grid, estimate), stride_px=FINE_STRIDE_PX).flatten(2)
+        inputs = torch.cat([seen.to(channels.dtype), channels.detach()], -1)
+        return channels + self.output(self.hidden(inputs)).float() @ self.where
 
 
 def place_on_face(grid: Float[Tensor, "points 3"], estimate: FaceParameters) -> Float[Tensor, "batch top points 2"]:

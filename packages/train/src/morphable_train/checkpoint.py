@@ -18,7 +18,7 @@ from morphable_train.optimizer import AveragedWeights
 FORMAT = "morphable-checkpoint"
 FORMAT_VERSION = 1
 _PREFIXES = ("network", "average", "optimizer", "random")
-_UNKNOWN_BEFORE: dict[str, Any] = {"refinement_width": 0, "fine_refinement_width": 0}
+_UNKNOWN_BEFORE: dict[str, Any] = {"refinement_width": 0, "fine_refinement_width": 0, "color_width": 0}
 """Fields that older files lack, with the value that describes their networks."""
 
 

@@ -166,6 +166,8 @@ class OptimizerConfig:
     change least."""
     weight_decay: float = 1e-4
     """Decoupled weight decay of matrices and kernels."""
+    only_colors: bool = False
+    """Train the colour head alone; everything else stays as it is."""
     schedule: Literal["cosine", "step"] = "cosine"
     """Cosine to a hundredth, or a tenth of the rate after `step_at`."""
     step_at: float = 0.75

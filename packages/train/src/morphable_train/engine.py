@@ -15,7 +15,7 @@ from morphable_train.cells import CellTargets, encode_cells
 from morphable_train.config import TrainConfig
 from morphable_train.logs import RunLog
 from morphable_train.loop import DivergedError, TrainingLoop, not_finite
-from morphable_train.network import CellPredictor, freeze_start
+from morphable_train.network import CellPredictor, freeze_all_but_colors, freeze_start
 from morphable_train.objective import Counts, count_cells
 from morphable_train.optimizer import AveragedWeights
 from morphable_train.parts import Parts, architecture
@@ -59,6 +59,8 @@ class Trainer(TrainingLoop):
         network = parts.network.train()
         if config.optimizer.freeze_start:
             freeze_start(network)
+        if config.optimizer.only_colors:
+            freeze_all_but_colors(network)
         module = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(config, run, fabric, log, module)
         self.config, self.network, self.objective, self.model = config, network, parts.objective, parts.model

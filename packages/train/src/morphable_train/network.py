@@ -12,6 +12,18 @@ def freeze_start(detector: FaceDetector) -> None:
         layer.requires_grad_(False).eval()
 
 
+def freeze_all_but_colors(detector: FaceDetector) -> None:
+    """Keep everything but the colour head from learning, and all statistics from moving.
+
+    Raises:
+        ValueError: The network has no colour head.
+    """
+    if detector.color_head is None:
+        raise ValueError("only_colors must be false for a network without colour head; set detector.color_width")
+    detector.requires_grad_(False).eval()
+    detector.color_head.requires_grad_(True)
+
+
 class CellPredictor(nn.Module):
     """A detector that leaves out what a stage does not train, and decodes nothing.
 
@@ -22,7 +34,8 @@ class CellPredictor(nn.Module):
     def __init__(self, detector: FaceDetector, *, with_center: bool) -> None:
         super().__init__()
         self.detector, self.with_center = detector, with_center
-        detector.center_head.requires_grad_(with_center)
+        if not with_center:
+            detector.center_head.requires_grad_(False)
 
     def forward(
         self, image: Float[Tensor, "batch 3 height width"], cell: Int[Tensor, "batch top"]

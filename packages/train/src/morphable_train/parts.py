@@ -61,7 +61,7 @@ def build_parts(config: TrainConfig) -> Parts:
 def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
     """Read a network's averaged weights from a run, a checkpoint or a packaged weights file.
 
-    A file without refinements is accepted for a network with them, whose weights are then missing.
+    A file without refinements or colour head is accepted for a network with them, whose weights are then missing.
 
     Raises:
         FileNotFoundError: Nothing is there.
@@ -91,12 +91,18 @@ def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
 
 def _accepted(found: dict[str, Any], config: DetectorConfig) -> dict[str, Any]:
     """Return what a file must hold to start a network."""
-    lacking = {name: 0 for name in ("refinement_width", "fine_refinement_width") if not found.get(name)}
-    return architecture(replace(config, **lacking))
+    return architecture(
+        replace(
+            config,
+            refinement_width=config.refinement_width if found.get("refinement_width") else 0,
+            fine_refinement_width=config.fine_refinement_width if found.get("fine_refinement_width") else 0,
+            color_width=config.color_width if found.get("color_width") else 0,
+        )
+    )
 
 
 def _start_from(network: FaceDetector, path: Path) -> None:
-    """Load first weights; refinements that they lack stay as they are built, and change nothing."""
-    refining = ("refinement.", "fine_refinement.")
-    own = {name: value for name, value in network.state_dict().items() if name.startswith(refining)}
+    """Load first weights; refinements and a colour head that they lack stay as they are built, and change nothing."""
+    added = ("refinement.", "fine_refinement.", "color_head.")
+    own = {name: value for name, value in network.state_dict().items() if name.startswith(added)}
     network.load_state_dict(own | read_network(path, network.config))

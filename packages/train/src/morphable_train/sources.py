@@ -115,25 +115,7 @@ def input_targets(
         flipped[:, None, None], flip_matrix(source.width_height_px[:, 0]), torch.eye(3, device=moved.device)
     )
     input_from_source = moved @ unflip
-    rotation, translation = mirrored.rotation_head, mirrored.translation_m
-    shape = surface.decode_few(mirrored.identity, mirrored.expression)
-    pixels = torch.zeros_like(shape[..., :2])
-    if bool(source.exact.any()):
-        view = (shape, rotation, _in_front(translation, source.exact))
-        camera = {
-            "source_focal_px": source.focal_px,
-            "source_center_px": source.width_height_px / 2,
-            "target_from_source": input_from_source,
-        }
-        pixels = moved_pixels(*view, **camera)
-        posed_rotation, posed_translation, _ = repose(
-            *view,
-            **camera,
-            target_focal_px=GLOBAL_FOCAL_PX,
-            target_center_px=torch.full_like(source.width_height_px, input_px / 2),
-        )
-        rotation = torch.where(source.exact[:, None, None], posed_rotation, rotation)
-        translation = torch.where(source.exact[:, None], posed_translation, translation)
+    pixels, rotation, translation = _seen(mirrored, input_from_source, input_px=input_px, surface=surface)
     return FaceTargets(
         image_index=image_index,
         landmarks68_px=torch.where(
@@ -149,6 +131,32 @@ def input_targets(
         expression=mirrored.expression,
         rotation_head=rotation,
         translation_m=translation,
+    )
+
+
+def _seen(
+    faces: SourceFaces, input_from_source: Tensor, *, input_px: int, surface: SurfaceSample
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pixels of the surface points of exact faces in the network's input, and the poses that fit them best."""
+    shape = surface.decode_few(faces.identity, faces.expression)
+    if not bool(faces.exact.any()):
+        return torch.zeros_like(shape[..., :2]), faces.rotation_head, faces.translation_m
+    view = (shape, faces.rotation_head, _in_front(faces.translation_m, faces.exact))
+    camera = {
+        "source_focal_px": faces.focal_px,
+        "source_center_px": faces.width_height_px / 2,
+        "target_from_source": input_from_source,
+    }
+    rotation, translation, _ = repose(
+        *view,
+        **camera,
+        target_focal_px=GLOBAL_FOCAL_PX,
+        target_center_px=torch.full_like(faces.width_height_px, input_px / 2),
+    )
+    return (
+        moved_pixels(*view, **camera),
+        torch.where(faces.exact[:, None, None], rotation, faces.rotation_head),
+        torch.where(faces.exact[:, None], translation, faces.translation_m),
     )
 
 
