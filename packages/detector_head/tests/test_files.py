@@ -12,6 +12,7 @@ from morphable_detector_head import (
     ParameterLayout,
     build_backbone,
     build_detector,
+    describe_backbone,
     load_detector,
     save_detector,
 )
@@ -141,17 +142,18 @@ class TestBackboneWeights:
     @pytest.mark.parametrize(
         ("name", "channels"),
         [
-            ("resnet18", (128, 256, 512)),
-            ("resnet50", (512, 1024, 2048)),
-            ("mobilenet_v2", (32, 96, 320)),
-            ("mobilenet_v2_tf", (32, 96, 320)),
-            ("mobilenet_v3_large", (40, 112, 160)),
-            ("mobilenet_v3_small", (24, 48, 96)),
+            ("resnet18", (64, 128, 256, 512)),
+            ("resnet50", (256, 512, 1024, 2048)),
+            ("mobilenet_v2", (24, 32, 96, 320)),
+            ("mobilenet_v2_tf", (24, 32, 96, 320)),
+            ("mobilenet_v3_large", (24, 40, 112, 160)),
+            ("mobilenet_v3_small", (16, 24, 48, 96)),
         ],
     )
-    def test_shapes(self, name: str, channels: tuple[int, int, int]):
+    def test_shapes(self, name: str, channels: tuple[int, int, int, int]):
         with torch.device("meta"):
             outputs = build_backbone(name)(torch.zeros(1, 3, 64, 96))
+        assert channels[0] == describe_backbone(name).fine_channels
         assert [tuple(x.shape[1:]) for x in outputs] == [
-            (c, 64 // s, 96 // s) for c, s in zip(channels, (8, 16, 32), strict=True)
+            (c, 64 // s, 96 // s) for c, s in zip(channels, (4, 8, 16, 32), strict=True)
         ]

@@ -143,7 +143,7 @@ class ColorHead(nn.Module):
 
     def __init__(self, width: int, layout: ParameterLayout) -> None:
         super().__init__()
-        colors = torch.tensor(layout.are_colors).nonzero()[:, 0]
+        colors = [channel for channel, is_color in enumerate(layout.are_colors) if is_color]
         inputs = GRID * GRID * _NUM_COLORS + layout.num_channels
         self.hidden = nn.Sequential(
             nn.Linear(inputs, width), nn.ReLU(inplace=True), nn.Linear(width, width), nn.ReLU(inplace=True)
@@ -152,7 +152,7 @@ class ColorHead(nn.Module):
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
         self.register_buffer("grid", face_grid(), persistent=False)
-        self.register_buffer("where", F.one_hot(colors, layout.num_channels).float(), persistent=False)
+        self.register_buffer("where", torch.eye(layout.num_channels)[colors], persistent=False)
 
     def forward(
         self,
