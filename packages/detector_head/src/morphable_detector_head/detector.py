@@ -164,7 +164,7 @@ class FaceDetector(nn.Module):
             before, face = self._before(estimates[-1], cell, features)
             estimates.append(self.fine_refinement(features.fused, features.fine, features.color, before, face))
         if self.color_head is not None:
-            _, face = self._before(estimates[-1], cell, features)
+            face = self._decode(estimates[-1].detach(), cell, features)
             estimates[-1] = self.color_head(features.color, estimates[-1].float(), face)
         return tuple(estimates)
 

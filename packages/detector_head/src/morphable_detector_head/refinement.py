@@ -29,8 +29,6 @@ FRONT_M, WIDTH_FALL_M, HEIGHT_FALL_M = 0.052, 0.085, 0.012
 _FALL_UNIT_M = 0.075
 _NEAREST_M = 0.05
 """Nearer points are projected as if they were here, so that nothing is divided by zero."""
-
-
 FINE_STRIDE_PX = 4
 """Input pixels per cell of the encoder's finest features."""
 _NUM_COLORS = 3
@@ -48,9 +46,9 @@ def face_grid(points: int = GRID) -> Float[Tensor, "points 3"]:
 
 
 class _Correction(nn.Module):
-    """What both refinements end in; before training it is zero."""
+    """What refinements and colour head end in; before training it is zero."""
 
-    def __init__(self, inputs: int, width: int, num_parameters: int) -> None:
+    def __init__(self, inputs: int, width: int, outputs: int) -> None:
         super().__init__()
         self.hidden = nn.Sequential(
             nn.Linear(inputs, width),
@@ -58,14 +56,14 @@ class _Correction(nn.Module):
             nn.Linear(width, width),
             nn.ReLU(inplace=True),
         )
-        self.output = nn.Linear(width, num_parameters)
+        self.output = nn.Linear(width, outputs)
         nn.init.zeros_(self.output.weight)
         nn.init.zeros_(self.output.bias)
 
-    def correct(self, channels: Tensor, *sampled: Tensor) -> Tensor:
-        """Add the correction to an estimate."""
+    def correction(self, channels: Tensor, *sampled: Tensor) -> Tensor:
+        """Read a correction from an estimate and what was sampled by it."""
         inputs = torch.cat([part.to(channels.dtype) for part in (*sampled, channels.detach())], -1)
-        return channels.float() + self.output(self.hidden(inputs)).float()
+        return self.output(self.hidden(inputs)).float()
 
 
 class Refinement(_Correction):
@@ -90,7 +88,8 @@ class Refinement(_Correction):
             channels: The parameter head's output.
             estimate: The same, decoded.
         """
-        return self.correct(channels, sample_features(features, place_on_face(self.grid, estimate)).flatten(2))
+        sampled = sample_features(features, place_on_face(self.grid, estimate)).flatten(2)
+        return channels.float() + self.correction(channels, sampled)
 
 
 class FineRefinement(_Correction):
@@ -128,29 +127,21 @@ class FineRefinement(_Correction):
         coarse, seen = sample_features(features, points), sample_features(color, points, stride_px=FINE_STRIDE_PX)
         close = sample_features(fine, place_on_face(self.fine_grid, estimate), stride_px=FINE_STRIDE_PX)
         shares = self.fused_share(coarse.to(channels.dtype)), self.fine_share(close.to(channels.dtype))
-        return self.correct(channels, *(sampled.flatten(2) for sampled in (*shares, seen)))
+        return channels.float() + self.correction(channels, *(sampled.flatten(2) for sampled in (*shares, seen)))
 
 
-class ColorHead(nn.Module):
+class ColorHead(_Correction):
     """Reads albedo and light from the colours that the picture shows on a face whose shape and pose are found.
 
-    Its weights are its own: colours learnt beside shape and pose, in the layers of a refinement, stay twice as far
-    from the photograph as they could be.
+    Its weights are its own: in the layers of a refinement, what is learnt for shape and pose drowns the colours.
     """
 
     grid: Tensor
     where: Tensor
 
     def __init__(self, width: int, layout: ParameterLayout) -> None:
-        super().__init__()
         colors = [channel for channel, is_color in enumerate(layout.are_colors) if is_color]
-        inputs = GRID * GRID * _NUM_COLORS + layout.num_channels
-        self.hidden = nn.Sequential(
-            nn.Linear(inputs, width), nn.ReLU(inplace=True), nn.Linear(width, width), nn.ReLU(inplace=True)
-        )
-        self.output = nn.Linear(width, len(colors))
-        nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
+        super().__init__(GRID * GRID * _NUM_COLORS + layout.num_channels, width, len(colors))
         self.register_buffer("grid", face_grid(), persistent=False)
         self.register_buffer("where", torch.eye(layout.num_channels)[colors], persistent=False)
 
@@ -168,8 +159,7 @@ class ColorHead(nn.Module):
             estimate: The same, decoded.
         """
         seen = sample_features(color, place_on_face(self.grid, estimate), stride_px=FINE_STRIDE_PX).flatten(2)
-        inputs = torch.cat([seen.to(channels.dtype), channels.detach()], -1)
-        return channels + self.output(self.hidden(inputs)).float() @ self.where
+        return channels + self.correction(channels, seen) @ self.where
 
 
 def place_on_face(grid: Float[Tensor, "points 3"], estimate: FaceParameters) -> Float[Tensor, "batch top points 2"]:
