@@ -18,7 +18,7 @@ def faces(model, count=6):
 
 def moved_pose(points, truth, matrix, target_px):
     count = len(points)
-    return repose(
+    found = repose(
         points,
         truth["rotation"],
         truth["translation"],
@@ -28,6 +28,7 @@ def moved_pose(points, truth, matrix, target_px):
         target_focal_px=GLOBAL_FOCAL_PX,
         target_center_px=torch.full((count, 2), target_px / 2),
     )
+    return found.rotation_head, found.translation_m, found.residual_px
 
 
 def test_identity_changes_nothing(model):

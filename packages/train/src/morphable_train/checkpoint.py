@@ -18,8 +18,12 @@ from morphable_train.optimizer import AveragedWeights
 FORMAT = "morphable-checkpoint"
 FORMAT_VERSION = 1
 _PREFIXES = ("network", "average", "optimizer", "random")
-_UNKNOWN_BEFORE: dict[str, Any] = {"refinement_width": 0, "fine_refinement_width": 0, "color_width": 0}
-"""Fields that older files lack, with the value that describes their networks."""
+ADDED_PARTS = {
+    "refinement_width": "refinement.",
+    "fine_refinement_width": "fine_refinement.",
+    "color_width": "color_head.",
+}
+"""Widths of parts that a network may lack, 0 for none, and the prefix of their weights; older files lack the fields."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,8 @@ def _check_metadata(path: Path, metadata: dict[str, str], architecture: dict[str
 
 def differences(saved: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """Name the fields in which two descriptions of networks differ."""
-    a, b = _UNKNOWN_BEFORE | saved, _UNKNOWN_BEFORE | json.loads(json.dumps(wanted))
+    unknown_before = dict.fromkeys(ADDED_PARTS, 0)
+    a, b = unknown_before | saved, unknown_before | json.loads(json.dumps(wanted))
     return sorted(name for name in a.keys() | b.keys() if a.get(name) != b.get(name))
 
 

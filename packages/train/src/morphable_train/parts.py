@@ -1,7 +1,7 @@
 """The parts of a run, built from its configuration."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from morphable import MorphableModel, load, read_weights
 from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
 from morphable_losses import facenet_embedder
-from morphable_train.checkpoint import FORMAT, differences, latest_checkpoint, read_checkpoint
+from morphable_train.checkpoint import ADDED_PARTS, FORMAT, differences, latest_checkpoint, read_checkpoint
 from morphable_train.config import TrainConfig
 from morphable_train.logs import plain
 from morphable_train.objective import Objective
@@ -91,18 +91,11 @@ def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
 
 def _accepted(found: dict[str, Any], config: DetectorConfig) -> dict[str, Any]:
     """Return what a file must hold to start a network."""
-    return architecture(
-        replace(
-            config,
-            refinement_width=config.refinement_width if found.get("refinement_width") else 0,
-            fine_refinement_width=config.fine_refinement_width if found.get("fine_refinement_width") else 0,
-            color_width=config.color_width if found.get("color_width") else 0,
-        )
-    )
+    return architecture(config) | {name: 0 for name in ADDED_PARTS if not found.get(name)}
 
 
 def _start_from(network: FaceDetector, path: Path) -> None:
     """Load first weights; refinements and a colour head that they lack stay as they are built, and change nothing."""
-    added = ("refinement.", "fine_refinement.", "color_head.")
+    added = tuple(ADDED_PARTS.values())
     own = {name: value for name, value in network.state_dict().items() if name.startswith(added)}
     network.load_state_dict(own | read_network(path, network.config))

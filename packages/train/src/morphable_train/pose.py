@@ -6,6 +6,8 @@ the axis turns the viewing ray, and with it the head as the camera sees it. `rep
 and then solves for the pose whose projection of the known shape fits the moved pixels best.
 """
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -66,29 +68,17 @@ def mirror_illumination(illumination: Float[Tensor, "*batch 9 3"]) -> Float[Tens
     return illumination * sign[:, None]
 
 
-def moved_pixels(
-    points_model: Float[Tensor, "batch points 3"],
-    rotation_head: Float[Tensor, "batch 3 3"],
-    translation_m: Float[Tensor, "batch 3"],
-    *,
-    source_focal_px: Float[Tensor, " batch"],
-    source_center_px: Float[Tensor, "batch 2"],
-    target_from_source: Float[Tensor, "batch 3 3"],
-) -> Float[Tensor, "batch points 2"]:
-    """Return where points of faces are seen in a picture that was moved by similarities: no pose is fitted to them.
+@dataclass(frozen=True)
+class Reposed:
+    """Faces in a picture that was moved under the network's camera."""
 
-    Args:
-        points_model: Points of each face's own shape (identity and expression applied), metres.
-        rotation_head: Pose in the source picture's camera.
-        translation_m: Pose in the source picture's camera.
-        source_focal_px: Focal length of the source picture, in its pixels.
-        source_center_px: Its principal point.
-        target_from_source: The similarity (no mirror: mirror the pose first).
-    """
-    points_cam = camera_from_model(points_model, rotation_head, translation_m)
-    source_px = project_points(points_cam, source_focal_px, source_center_px)
-    linear, shift = target_from_source[:, :2, :2], target_from_source[:, None, :2, 2]
-    return source_px @ linear.transpose(1, 2) + shift
+    rotation_head: Float[Tensor, "batch 3 3"]
+    translation_m: Float[Tensor, "batch 3"]
+    """With the rotation, the pose whose projection of the shape is nearest to `points_px`."""
+    points_px: Float[Tensor, "batch points 2"]
+    """Where the moved picture shows the points: no pose is fitted to them."""
+    residual_px: Float[Tensor, " batch"]
+    """Root mean square distance of the two: foreshortening that no rigid pose reproduces."""
 
 
 def repose(
@@ -101,8 +91,8 @@ def repose(
     target_from_source: Float[Tensor, "batch 3 3"],
     target_focal_px: float,
     target_center_px: Float[Tensor, "batch 2"],
-) -> tuple[Float[Tensor, "batch 3 3"], Float[Tensor, "batch 3"], Float[Tensor, " batch"]]:
-    """Return rotation, translation and residual of faces in a picture that was moved by similarities.
+) -> Reposed:
+    """Follow faces in a picture that was moved by similarities.
 
     Args:
         points_model: Points of each face's own shape (identity and expression applied), metres.
@@ -113,19 +103,11 @@ def repose(
         target_from_source: The similarity (no mirror: mirror the pose first).
         target_focal_px: Focal length of the network's camera.
         target_center_px: The middle of the network's input.
-
-    Returns:
-        The pose whose projection of the shape is nearest to the moved pixels, and the root mean square
-        distance that remains, in target pixels (foreshortening that no rigid pose reproduces).
     """
-    target_px = moved_pixels(
-        points_model,
-        rotation_head,
-        translation_m,
-        source_focal_px=source_focal_px,
-        source_center_px=source_center_px,
-        target_from_source=target_from_source,
-    )
+    points_cam = camera_from_model(points_model, rotation_head, translation_m)
+    source_px = project_points(points_cam, source_focal_px, source_center_px)
+    linear, shift = target_from_source[:, :2, :2], target_from_source[:, None, :2, 2]
+    target_px = source_px @ linear.transpose(1, 2) + shift
     focal = torch.full_like(source_focal_px, target_focal_px)
     rotation, translation = _turned_start(
         rotation_head, translation_m, source_focal_px, source_center_px, target_from_source, focal, target_center_px
@@ -133,7 +115,7 @@ def repose(
     for _ in range(GAUSS_NEWTON_STEPS):
         rotation, translation = _gauss_newton(points_model, rotation, translation, target_px, focal, target_center_px)
     fitted = project_points(camera_from_model(points_model, rotation, translation), focal, target_center_px)
-    return rotation, translation, (fitted - target_px).square().sum(-1).mean(-1).sqrt()
+    return Reposed(rotation, translation, target_px, (fitted - target_px).square().sum(-1).mean(-1).sqrt())
 
 
 def _turned_start(

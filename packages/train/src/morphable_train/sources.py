@@ -12,7 +12,7 @@ from morphable_render import GLOBAL_FOCAL_PX
 from morphable_train.affine import flip_matrix, transform_points
 from morphable_train.batch import FaceTargets
 from morphable_train.labels import NUM_LANDMARKS, FaceLabels
-from morphable_train.pose import mirror_pose, moved_pixels, repose
+from morphable_train.pose import mirror_pose, repose
 from morphable_train.surface import SurfaceSample
 
 
@@ -141,22 +141,20 @@ def _seen(
     shape = surface.decode_few(faces.identity, faces.expression)
     if not bool(faces.exact.any()):
         return torch.zeros_like(shape[..., :2]), faces.rotation_head, faces.translation_m
-    view = (shape, faces.rotation_head, _in_front(faces.translation_m, faces.exact))
-    camera = {
-        "source_focal_px": faces.focal_px,
-        "source_center_px": faces.width_height_px / 2,
-        "target_from_source": input_from_source,
-    }
-    rotation, translation, _ = repose(
-        *view,
-        **camera,
+    seen = repose(
+        shape,
+        faces.rotation_head,
+        _in_front(faces.translation_m, faces.exact),
+        source_focal_px=faces.focal_px,
+        source_center_px=faces.width_height_px / 2,
+        target_from_source=input_from_source,
         target_focal_px=GLOBAL_FOCAL_PX,
         target_center_px=torch.full_like(faces.width_height_px, input_px / 2),
     )
     return (
-        moved_pixels(*view, **camera),
-        torch.where(faces.exact[:, None, None], rotation, faces.rotation_head),
-        torch.where(faces.exact[:, None], translation, faces.translation_m),
+        seen.points_px,
+        torch.where(faces.exact[:, None, None], seen.rotation_head, faces.rotation_head),
+        torch.where(faces.exact[:, None], seen.translation_m, faces.translation_m),
     )
 
 
