@@ -38,7 +38,7 @@ class Letterbox:
 
 
 def unenlarged_side(photo_hw: tuple[int, int], size_px: int) -> int:
-    """Return `size_px`, or less where that would enlarge a photograph: its own long side, to the next multiple of 32.
+    """Return `size_px`, or, where that would enlarge a photograph, its own long side to the nearest multiple of 32.
 
     Enlarging adds nothing to see, and moves faces away from the sizes that were trained on.
     """
