@@ -29,7 +29,7 @@ def sample_coefficients(model: MorphableModel, count: int, generator: torch.Gene
     Args:
         model: Says how many coefficients there are and what expressions are: normal ones are drawn like identity;
             activations are zero but for a few, which are uniform in [0, 1] and, where the model knows pairs of sides,
-            alike on both sides half of the time.
+            alike on both sides half of the time; `mouthClose` never closes more than `jawOpen` opens.
         count: Number of faces.
         generator: On the CPU; the same seed gives the same faces on any device.
     """
@@ -44,8 +44,16 @@ def sample_coefficients(model: MorphableModel, count: int, generator: torch.Gene
             both = torch.rand(count, 1, generator=generator) < 0.5
             mirrored = expression[:, model.expression_flip.cpu()]
             expression = torch.where(both, torch.maximum(expression, mirrored), expression)
+        _limit(expression, model.expression_names)
     like = model.mean
     return Coefficients(identity.to(like), expression.to(like), albedo.to(like))
+
+
+def _limit(expression: Float[Tensor, "count expr"], names: tuple[str, ...]) -> None:
+    """Cut `mouthClose` in place to `jawOpen`, whose opening it takes back: alone it presses lips through each other."""
+    if {"mouthClose", "jawOpen"} <= set(names):
+        closing, opening = names.index("mouthClose"), names.index("jawOpen")
+        expression[:, closing] = torch.minimum(expression[:, closing], expression[:, opening])
 
 
 def _normal(count: int, modes: int, generator: torch.Generator) -> Float[Tensor, "count modes"]:

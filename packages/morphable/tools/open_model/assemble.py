@@ -17,7 +17,16 @@ from . import people
 from .albedo import Albedo, build_albedo
 from .expression import build_expressions, expression_names, mirrored_name
 from .eyeballs import SEGMENTS, Sphere, unit_sphere
-from .identity import LIP_RINGS, NUM_PEOPLE, Anatomy, Identity, principal_components, sample_people
+from .identity import (
+    LIP_RIM_RINGS,
+    LIP_RINGS,
+    NUM_PEOPLE,
+    Anatomy,
+    Identity,
+    principal_components,
+    sample_people,
+    seal_lips,
+)
 from .parts import PART_NAMES, Masks, find_masks, label_quads
 from .seams import make_seam
 from .source import BaseMesh, load_base_mesh
@@ -83,7 +92,8 @@ def make_anatomy(base: BaseMesh, head: Head, masks: Masks) -> Anatomy:
     helpers = {s: np.unique(base.quads[base.zones[f"helper-{s[0]}-eye"]]) for s in ("left", "right")}
     mirror = np.concatenate([head.mirror, n + m + sphere.mirror, n + sphere.mirror])
     lips = make_seam(head, subdivision.matrix, "mouth_cavity", LIP_RINGS)
-    return Anatomy(head, subdivision, sphere, lips, lids, helpers, weights, align, mirror)
+    rims = make_seam(head, subdivision.matrix, "mouth_cavity", LIP_RIM_RINGS)
+    return Anatomy(head, subdivision, sphere, lips, rims, lids, helpers, weights, align, mirror)
 
 
 def build(num_people: int = NUM_PEOPLE) -> Built:
@@ -94,6 +104,7 @@ def build(num_people: int = NUM_PEOPLE) -> Built:
     anatomy = make_anatomy(base, head, masks)
     identity = principal_components(sample_people(base, anatomy, num_people, people.SEED), anatomy)
     matrix, triangles, mirror = _full_topology(anatomy)
+    identity = seal_lips(identity, anatomy)
     centre = np.asarray(matrix @ identity.mean).mean(0) * [0.0, 1.0, 1.0]
     identity = Identity(identity.mean - centre, identity.basis, identity.flip, identity.explained)
     lid_seams = {s: make_seam(head, anatomy.subdivision.matrix, f"eye_cavity_{s}", (0,)) for s in ("left", "right")}

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from .eyeballs import RADIUS_M, gaze_rotation
-from .identity import Anatomy
+from .identity import LIP_GAP_M, Anatomy
 from .seams import NUM_COLUMNS, Seam, rings_from
 from .source import BaseMesh, read_target
 from .topology import Head, edge_list
@@ -68,6 +68,7 @@ def build_expressions(
     _turn_eyeballs(offsets, names, anatomy)
     for side in ("Left", "Right"):
         _close_lids(offsets[names.index(f"eyeBlink{side}")], mean, lids[side.lower()], len(head.base_index))
+    part_lips(offsets, names, mean, anatomy)
     partner = [names.index(mirrored_name(n)) for n in names]
     return 0.5 * (offsets + offsets[partner][:, anatomy.mirror] * [-1.0, 1.0, 1.0])
 
@@ -99,5 +100,19 @@ def _turn_eyeballs(offsets: NDArray[np.float64], names: tuple[str, ...], anatomy
 
 def _close_lids(offset: NDArray[np.float64], mean: NDArray[np.float64], lids: Seam, num_skin: int) -> None:
     """Correct a blink so that the upper lid ends on the lower one, in place."""
-    closed = lids.close((mean + offset)[:num_skin], np.zeros(NUM_COLUMNS), upper_share=0.85)
-    offset[:num_skin] = closed - mean[:num_skin]
+    closed = lids.close((mean + offset)[None, :num_skin], np.zeros(NUM_COLUMNS), upper_share=0.85)
+    offset[:num_skin] = closed[0] - mean[:num_skin]
+
+
+def part_lips(
+    offsets: NDArray[np.float64], names: tuple[str, ...], mean: NDArray[np.float64], anatomy: Anatomy
+) -> None:
+    """Change movements in place so that none presses the mean's lips through each other; several do not either then.
+
+    `mouthClose` is left: it takes back what `jawOpen` opens and means nothing without it.
+    """
+    rows = [row for row, name in enumerate(names) if name != "mouthClose"]
+    num_skin = len(anatomy.head.base_index)
+    moved = (mean + offsets[rows])[:, :num_skin]
+    target = np.maximum(anatomy.lip_rims.gap(moved), LIP_GAP_M)
+    offsets[rows, :num_skin] = anatomy.lip_rims.close(moved, target, upper_share=0.5) - mean[:num_skin]

@@ -1,6 +1,6 @@
 """Identity: seeded adults, lips closed, eyeballs placed, aligned without size, mirrored, then PCA."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ NUM_MODES = 80
 NUM_PEOPLE = 3000
 LIP_RINGS = (1, 2)
 """Edge loops of the lips, counted from the mouth's border, that meet when the mouth is shut."""
-LIP_GAP_M = 0.0
-"""Neutral lips: the upper's lowest loop is this far above the lower's highest."""
+LIP_RIM_RINGS = (0, 1, 2, 3)
+"""Edge loops of the lips that could cross."""
+LIP_GAP_M = 0.0005
+"""The model's shut lips: the upper's lowest rim loop is this far above the lower's highest, at any depth."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,9 @@ class Anatomy:
     subdivision: Subdivision
     sphere: Sphere
     lips: Seam
+    """Where samples' lips are shut."""
+    lip_rims: Seam
+    """Where the model's lips are kept apart."""
     lids: dict[str, NDArray[np.int64]]
     """Lid margin vertices per side."""
     eye_helpers: dict[str, NDArray[np.int64]]
@@ -68,7 +73,7 @@ def sample_people(base: BaseMesh, anatomy: Anatomy, count: int, seed: int) -> ND
 
 def finish_faces(anatomy: Anatomy, skin: NDArray[np.float64], helpers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Close the lips and rest an eyeball against each pair of lids."""
-    skin = anatomy.lips.close(skin, np.full(NUM_COLUMNS, LIP_GAP_M), upper_share=0.5)
+    skin = anatomy.lips.close(skin, np.zeros(NUM_COLUMNS), upper_share=0.5)
     matrix = anatomy.subdivision.matrix
     people_points = np.empty((len(skin), skin.shape[1] + 2 * len(anatomy.sphere.points), 3))
     people_points[:, : skin.shape[1]] = skin
@@ -135,6 +140,17 @@ def principal_components(points: NDArray[np.float64], anatomy: Anatomy) -> Ident
     flip = np.concatenate(signs)[order]
     basis = 0.5 * (basis + flip[:, None, None] * basis[:, mirror] * reflect)
     return Identity(mean, fix_signs(basis), flip, float(variance[order].sum() / total))
+
+
+def seal_lips(identity: Identity, anatomy: Anatomy) -> Identity:
+    """Shut the mean's lips and let no mode part or cross them: both rims of a column rise alike."""
+    count, reflect = len(anatomy.head.base_index), np.array([-1.0, 1.0, 1.0])
+    mean, basis = identity.mean.copy(), identity.basis.copy()
+    mean[:count] = anatomy.lip_rims.close(mean[None, :count], np.full(NUM_COLUMNS, LIP_GAP_M), upper_share=0.5)[0]
+    basis[:, :count] = anatomy.lip_rims.move_as_one(basis[:, :count])
+    mean = 0.5 * (mean + mean[anatomy.mirror] * reflect)
+    basis = 0.5 * (basis + identity.flip[:, None, None] * basis[:, anatomy.mirror] * reflect)
+    return replace(identity, mean=mean, basis=basis)
 
 
 def fix_signs(basis: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,39 +17,66 @@ CORNER_SHARE = 0.10
 
 
 @dataclass(frozen=True)
-class Seam:
-    """Columns across a seam, each with upper and lower points on some edge loops of the subdivided surface."""
+class Rim:
+    """One side of a seam: edge loops of the subdivided surface, read and moved at columns across the seam."""
 
-    upper: csr_matrix
-    """(loops * columns, base vertices)"""
-    lower: csr_matrix
-    raise_upper: csr_matrix
-    """(base vertices, columns): how a column's change moves the upper rim and its surroundings."""
-    raise_lower: csr_matrix
+    read: csr_matrix
+    """(loops * columns, base vertices): points of the loops."""
+    spread: tuple[csr_matrix, ...]
+    """Per loop (base vertices, columns): how a column's change moves the loop; the outermost and the innermost one
+    take along what lies beyond them."""
+
+    def heights(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Heights (shapes, loops, columns) of the loops of base vertices (shapes, base, 3)."""
+        return (self.read @ points[..., 1].T).T.reshape(len(points), -1, NUM_COLUMNS)
+
+    def raise_by(self, points: NDArray[np.float64], change: NDArray[np.float64]) -> None:
+        """Raise base vertices (shapes, base, 3) in place by a change of each column (shapes, columns)."""
+        points[..., 1] += (sum(self.spread) @ change.T).T
+
+    def raise_loops(self, points: NDArray[np.float64], changes: NDArray[np.float64]) -> None:
+        """Raise base vertices (shapes, base, 3) in place by changes (shapes, loops, columns)."""
+        for loop, spread in enumerate(self.spread):
+            points[..., 1] += (spread @ changes[:, loop].T).T
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Two rims that meet."""
+
+    upper: Rim
+    lower: Rim
 
     def gap(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Height of the lowest upper over the highest lower loop (..., columns) for base vertices (..., base, 3)."""
-        flat = points[..., 1].reshape(-1, points.shape[-2]).T
-        shape = (-1, NUM_COLUMNS, flat.shape[1])
-        gap = (self.upper @ flat).reshape(shape).min(0) - (self.lower @ flat).reshape(shape).max(0)
-        return gap.T.reshape(*points.shape[:-2], NUM_COLUMNS)
+        """Height of the lowest upper over the highest lower loop (shapes, columns) of shapes (shapes, base, 3)."""
+        return self.upper.heights(points).min(1) - self.lower.heights(points).max(1)
 
     def close(
         self, points: NDArray[np.float64], target: NDArray[np.float64], upper_share: float
     ) -> NDArray[np.float64]:
-        """Move both rims vertically until every column's gap is the target."""
+        """Move both rims of shapes (shapes, base, 3) vertically until every column's gap is the target."""
         points = points.copy()
         for _ in range(CLOSING_STEPS):
-            change = _smooth((target - self.gap(points)).reshape(-1, NUM_COLUMNS)).T
-            lift = upper_share * (self.raise_upper @ change) - (1 - upper_share) * (self.raise_lower @ change)
-            points[..., 1] += lift.T.reshape(points.shape[:-1])
+            change = _smooth(target - self.gap(points))
+            self.upper.raise_by(points, upper_share * change)
+            self.lower.raise_by(points, (upper_share - 1) * change)
         return points
+
+    def move_as_one(self, offsets: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Change movements (movements, base, 3) so that all loops of a column rise alike: no gap opens or closes."""
+        offsets = offsets.copy()
+        for _ in range(CLOSING_STEPS):
+            upper, lower = self.upper.heights(offsets), self.lower.heights(offsets)
+            common = np.concatenate([upper, lower], axis=1).mean(1, keepdims=True)
+            self.upper.raise_loops(offsets, _smooth(common - upper))
+            self.lower.raise_loops(offsets, _smooth(common - lower))
+        return offsets
 
 
 def _smooth(change: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average neighbouring columns, so that closing never ripples."""
-    padded = np.pad(change, ((0, 0), (1, 1)), mode="edge")
-    return 0.25 * padded[:, :-2] + 0.5 * padded[:, 1:-1] + 0.25 * padded[:, 2:]
+    padded = np.concatenate([change[..., :1], change, change[..., -1:]], axis=-1)
+    return 0.25 * padded[..., :-2] + 0.5 * padded[..., 1:-1] + 0.25 * padded[..., 2:]
 
 
 def rings_from(quads: NDArray[np.int64], start: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -69,26 +96,29 @@ def make_seam(head: Head, matrix: csr_matrix, cavity: str, rim_rings: tuple[int,
         head: The polygons.
         matrix: Subdivision; its first rows are the base vertices.
         cavity: Zone behind the opening.
-        rim_rings: Edge loops (0: the cavity's border) between which gaps are measured.
+        rim_rings: Neighbouring edge loops (0: the cavity's border, then outward) between which gaps are measured.
     """
     outside, inside = head.quads[head.zone == "head"], head.quads[head.zone == cavity]
     border = np.intersect1d(outside, inside)
     n = len(head.template)
     outer_ring, inner_ring = rings_from(outside, border, n), rings_from(inside, border, n)
     ring = np.minimum(outer_ring, inner_ring)
+    loop = np.where(outer_ring <= inner_ring, outer_ring, -inner_ring).clip(rim_rings[0], rim_rings[-1])
     x = head.template[:, 0]
     left, right = border[np.argmin(x[border])], border[np.argmax(x[border])]
     position = (x - x[left]) / (x[right] - x[left])
     above = nearer_to_first(head, *rim_halves(head, border))
-    rims = [np.flatnonzero(outer_ring == ring) for ring in rim_rings]
     columns = np.linspace(CORNER_SHARE, 1 - CORNER_SHARE, NUM_COLUMNS)
     fade = np.clip((LAST_RING - ring) / (LAST_RING - FULL_RINGS), 0.0, 1.0)
-    return Seam(
-        upper=csr_matrix(vstack([_read(rim[above[rim]], position, columns, n) for rim in rims]) @ matrix[:n]),
-        lower=csr_matrix(vstack([_read(rim[~above[rim]], position, columns, n) for rim in rims]) @ matrix[:n]),
-        raise_upper=_spread(above, fade, position, columns),
-        raise_lower=_spread(~above, fade, position, columns),
-    )
+
+    def rim(side: NDArray[np.bool_]) -> Rim:
+        loops = [np.flatnonzero(side & (outer_ring == k)) for k in rim_rings]
+        return Rim(
+            csr_matrix(vstack([_read(vertices, position, columns, n) for vertices in loops]) @ matrix[:n]),
+            tuple(_spread(side & (loop == k), fade, position, columns) for k in rim_rings),
+        )
+
+    return Seam(rim(above), rim(~above))
 
 
 def _read(rim: NDArray[np.int64], position: NDArray[np.float64], columns: NDArray[np.float64], n: int) -> csr_matrix:
