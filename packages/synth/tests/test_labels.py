@@ -19,6 +19,16 @@ def test_points_follow_from_the_coefficients(single: Sample):
     np.testing.assert_allclose(single.landmarks68_px[0], pixels, atol=1e-2)
 
 
+def test_profile_share_is_the_share_of_heads_turned_to_a_side():
+    def sines(share: float) -> np.ndarray:
+        config = SceneConfig(layout="single", size_px=96, profile_share=share)
+        heads = [sample_scene(9, k, config).people[0].rotation_head for k in range(60)]
+        return np.abs([head[0, 2] for head in heads])  # of the yaw
+
+    assert sines(1.0).min() > np.sin(np.radians(39.9))
+    assert np.mean(sines(0.0) > np.sin(np.radians(61.0))) < 0.05
+
+
 def test_a_longer_lens_moves_people_away_and_keeps_their_size():
     """At three times the focal length the face is three times as far, and its points follow from that camera."""
     config = SceneConfig(layout="single", size_px=96, lens=(3.0, 3.0))

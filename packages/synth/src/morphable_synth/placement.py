@@ -9,10 +9,13 @@ from morphable_synth.scene import FACE_HEIGHT_M, GLOBAL_FOCAL_PX, SceneConfig
 
 _TRIES = 40
 _SHOULDER_M = 0.22
+_AHEAD_SHARE = 0.625
 _MAX_NECK_TURN_RAD = 1.2
 _HEAD_TO_SHOULDER_M = 0.12
 _BODY_WIDTH_M, _BODY_DEPTH_M = 0.44, 0.42
 """People nearer to each other than this in both would stand in one another."""
+_TOGETHER_SHARE = 0.25
+"""Share of the people of a group who put their head to the head of another."""
 _ROW_M = 0.55
 """Distance between the rows of a posed group."""
 
@@ -47,7 +50,10 @@ def sample_places(rng: np.random.Generator, config: SceneConfig, focal_px: float
     wanted = (_rows if rows else _scattered)(rng, config, count, focal_px)
     placed: list[Place] = []
     for candidates in wanted:
-        fitting = next((place for place in candidates if _fits(place, placed, rng)), None)
+        together = bool(placed) and rng.random() < _TOGETHER_SHARE
+        if together:
+            candidates = _beside(rng, config, placed[int(rng.integers(len(placed)))])
+        fitting = next((place for place in candidates if _fits(place, placed, rng, together=together)), None)
         if fitting is not None:
             placed.append(fitting)
     return sorted(placed, key=lambda place: -place.face_px)
@@ -100,16 +106,30 @@ def _rows(rng: np.random.Generator, config: SceneConfig, count: int, focal_px: f
     return sorted(out, key=lambda candidates: -candidates[0].face_px if candidates else 0.0)
 
 
-def _fits(place: Place, placed: list[Place], rng: np.random.Generator) -> bool:
+def _beside(rng: np.random.Generator, config: SceneConfig, near: Place) -> list[Place]:
+    """Places next to a person's, a little nearer or farther, at which the faces nearly touch or overlap."""
+    size, out = config.size_px, []
+    for _ in range(_TRIES):
+        side = near.face_px * np.exp(rng.choice([-1, 1]) * rng.uniform(0.04, 0.3))
+        side = float(np.clip(side, config.min_face_px, config.max_face_px))
+        angle = rng.choice([0.0, np.pi]) + rng.normal(0, 0.4)
+        apart = rng.uniform(0.65, 1.3) * (side + near.face_px) / 2
+        x, y = near.center_px[0] + apart * np.cos(angle), near.center_px[1] + apart * np.sin(angle)
+        if all(0.3 * side < at < size - 0.3 * side for at in (x, y)):
+            out.append(Place((float(x), float(y)), side, near.focal_px))
+    return out
+
+
+def _fits(place: Place, placed: list[Place], rng: np.random.Generator, *, together: bool) -> bool:
     """Whether a face would be mostly seen: not on top of another, rarely behind a nearer person's chest."""
     here = translation(place, 0)
     for near in placed:
         apart = np.abs(here - translation(near, 0))
-        if apart[0] < _BODY_WIDTH_M and apart[2] < _BODY_DEPTH_M:
+        if not together and apart[0] < _BODY_WIDTH_M and apart[2] < _BODY_DEPTH_M:
             return False
         dx, dy = (place.center_px[k] - near.center_px[k] for k in (0, 1))
-        reach = 0.75 * (place.face_px + near.face_px) * (0.65 if rng.random() < 0.15 else 1.0)
-        if np.hypot(dx, dy) < reach:
+        close = 0.42 if together else 0.65 if rng.random() < 0.15 else 1.0
+        if np.hypot(dx, dy) < 0.75 * (place.face_px + near.face_px) * close:
             return False
         metre = near.face_px / FACE_HEIGHT_M
         behind_chest = abs(dx) < _SHOULDER_M * metre and dy > _HEAD_TO_SHOULDER_M * metre * 0.8
@@ -134,12 +154,14 @@ def head_rotation(pitch_rad: float, yaw_rad: float, roll_rad: float) -> Float[np
     return np.asarray(x @ y @ z, np.float32)
 
 
-def sample_rotations(rng: np.random.Generator) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3 3"]]:
+def sample_rotations(
+    rng: np.random.Generator, profile_share: float
+) -> tuple[Float[np.ndarray, "3 3"], Float[np.ndarray, "3 3"]]:
     """Draw rotations of head and shoulders: all yaws up to profile, the neck turned within reason."""
     kind = rng.random()
-    if kind < 0.5:
+    if kind < _AHEAD_SHARE * (1.0 - profile_share):
         yaw = rng.normal(0, np.radians(18))
-    elif kind < 0.8:
+    elif kind < 1.0 - profile_share:
         yaw = rng.uniform(-np.radians(60), np.radians(60))
     else:
         yaw = rng.choice([-1, 1]) * rng.uniform(np.radians(40), np.radians(93))

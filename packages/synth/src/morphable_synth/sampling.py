@@ -57,7 +57,7 @@ def _clipped_normal(rng: np.random.Generator, count: int, *, spread: float, limi
 def _person(rng: np.random.Generator, config: SceneConfig, library: Library, place: Place) -> Person:
     model = library.model
     identity = _clipped_normal(rng, model.num_identity, spread=_IDENTITY_SPREAD, limit=_IDENTITY_LIMIT)
-    head, body = sample_rotations(rng)
+    head, body = sample_rotations(rng, config.profile_share)
     female, age, _, _ = library.hm08.traits(identity)
     sex = bool(rng.random() < np.clip((female - 0.5) * 3 + 0.5, 0.04, 0.96))
     years = float(np.clip(age + rng.normal(0, 0.06), 0.6, 1.0))

@@ -38,6 +38,8 @@ class SceneConfig:
     """Shortest and longest focal length of the scenes' cameras, in those of the project's; drawn evenly in its
     logarithm. Behind a longer lens people stand farther away, as large in the picture, with less perspective in
     their faces."""
+    profile_share: float = 0.2
+    """Share of people whose head is turned aside by 40 to 93 degrees; of the others five eighths look about ahead."""
     photographic_skin: float = 0.95
     """Share of people with a photographic skin; the others wear the open model's albedo."""
     hdr_light: bool = True
@@ -70,7 +72,7 @@ class SceneConfig:
             )
         if not 0.0 < self.lens[0] <= self.lens[1]:
             raise ValueError(f"lens must be two increasing positive numbers, got {self.lens}")
-        for name in ("photographic_skin", "min_visible"):
+        for name in ("profile_share", "photographic_skin", "min_visible"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
 
