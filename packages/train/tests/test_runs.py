@@ -20,7 +20,7 @@ from morphable_train.config import DataConfig, TrainConfig
 from morphable_train.logs import plain, read_run_file, write_run_file
 from morphable_train.observer import open_validation
 from morphable_train.optimizer import rate_factor
-from morphable_train.packaging import PackageOptions, describe_data, package, started_from, terms
+from morphable_train.packaging import PackageOptions, describe_data, mean_weights, package, started_from, terms
 from morphable_train.parts import architecture, build_parts, read_network
 from morphable_train.presets import PRESETS, preset
 from morphable_train.settings import config_from_json, read_run_config
@@ -49,6 +49,27 @@ def test_packaged_weights_are_the_documented_file(run, tmp_path):
     average = read_checkpoint(latest_checkpoint(run), None)[0]["average"]
     packaged = read_network(tmp_path / "w.safetensors", config.detector)
     assert set(packaged) == set(average)
+
+
+def test_runs_of_one_line_are_packaged_as_their_mean(run, tmp_path):
+    config = read_run_config(run)
+    train(replace(config, initial=run), tmp_path / "further")
+    options = PackageOptions(averaged_with=(run,))
+    card = package(tmp_path / "further", tmp_path / "mean.safetensors", options)
+    first, further = (read_network(path, config.detector) for path in (run, tmp_path / "further"))
+    mean = read_network(tmp_path / "mean.safetensors", config.detector)
+    name = "parameter_head.output.weight"
+    assert float((first[name] - further[name]).abs().max()) > 1e-4
+    torch.testing.assert_close(mean[name].float(), (first[name] + further[name]) / 2, atol=1e-3, rtol=1e-3)
+    assert "Mean of 2 runs" in card.read_text()
+    assert read_weights_info(tmp_path / "mean.safetensors").results == {}
+
+
+def test_a_mean_of_different_networks_is_refused(run):
+    state = read_checkpoint(latest_checkpoint(run), None)[0]["average"]
+    other = {f"{name}.more": value for name, value in state.items()}
+    with pytest.raises(ValueError, match="averaged_with must be runs of the same network"):
+        mean_weights([state, other])
 
 
 def test_another_architecture_is_refused_by_name(run):

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from morphable import InferenceDefaults, WeightsInfo, load, read_weights_info, reference_to, write_weights
 from morphable_synth.provenance import NOT_STATED
 from morphable_train.atomic import write_text
 from morphable_train.checkpoint import Progress, latest_checkpoint, read_checkpoint
 from morphable_train.config import TrainConfig
 from morphable_train.logs import RUN_FILE, read_results, read_run_file
-from morphable_train.parts import architecture
+from morphable_train.parts import architecture, read_network
 from morphable_train.recipes.config import CONFIGS, DfmvrConfig, MobileFrnetConfig, ParsingConfig, RecipeConfig
 from morphable_train.rendered_scenes import describe_rendered
 from morphable_train.settings import dataclass_from_json, read_run_config
@@ -39,6 +42,9 @@ class PackageOptions:
     """Long side of the input the weights are meant for."""
     min_score: float = 0.5
     """Detections below this probability are dropped."""
+    averaged_with: tuple[Path, ...] = ()
+    """Other runs from the same first weights on: the file holds the mean of all (Wortsman et al., ICML 2022, "Model
+    soups"), and no results, for those of the run are not of the mean."""
 
 
 def package(run: Path, output: Path, options: PackageOptions) -> Path:
@@ -46,7 +52,8 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
 
     Raises:
         FileNotFoundError: The folder is not a run, or has no checkpoint.
-        ValueError: Licence or training data are not given, and data or first weights do not state them.
+        ValueError: Licence or training data are not given, and data or first weights do not state them; a run to
+            average with is of another network.
     """
     config = read_run_config(run)
     licence, training_data = terms(run, config, licence=options.license, training_data=options.training_data)
@@ -59,18 +66,44 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
         license=licence,
         training_data=training_data,
         inference=InferenceDefaults(size_px=options.size_px, min_score=options.min_score),
-        results=read_results(run),
+        results={} if options.averaged_with else read_results(run),
     )
+    state = mean_weights([groups["average"], *(read_network(path, config.detector) for path in options.averaged_with)])
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_weights(output, info, groups["average"])
+    write_weights(output, info, state)
     card = output.with_suffix(".md")
-    write_text(card, model_card(info, config, progress, size_bytes=output.stat().st_size))
+    others = len(options.averaged_with)
+    write_text(card, model_card(info, config, progress, size_bytes=output.stat().st_size, averaged_with=others))
     return card
 
 
-def model_card(info: WeightsInfo, config: TrainConfig, progress: Progress, *, size_bytes: int) -> str:
+def mean_weights(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return the mean of networks, tensor by tensor; what is not a real number is the first's.
+
+    Raises:
+        ValueError: They do not have the same tensors.
+    """
+    first = states[0]
+    for state in states[1:]:
+        different = sorted(first.keys() ^ state.keys())
+        if different:
+            raise ValueError(
+                f"averaged_with must be runs of the same network, got others in {', '.join(different[:3])}"
+            )
+    return {
+        name: torch.stack([state[name].float() for state in states]).mean(0).to(value.dtype)
+        if value.is_floating_point()
+        else value
+        for name, value in first.items()
+    }
+
+
+def model_card(
+    info: WeightsInfo, config: TrainConfig, progress: Progress, *, size_bytes: int, averaged_with: int
+) -> str:
     """Return the card in markdown; every number in it comes from the run."""
     model, run = info.model, config.run
+    mean = [f"- Mean of {averaged_with + 1} runs of the same line, of which this is the last"] if averaged_with else []
     lines = [
         f"# {info.name}",
         "",
@@ -89,6 +122,7 @@ def model_card(info: WeightsInfo, config: TrainConfig, progress: Progress, *, si
         f"- Stage {run.stage}, {progress.step} steps of {run.batch_size} pictures at {run.input_px} px, "
         f"{progress.seconds / 3600:.2f} h, seed {run.seed}",
         f"- Started from: {started_from(config)}",
+        *mean,
         "",
         "## Measured",
         "",
@@ -111,7 +145,7 @@ def model_card(info: WeightsInfo, config: TrainConfig, progress: Progress, *, si
 def _results_table(results: dict[str, dict[str, float]]) -> list[str]:
     """One row per validation set."""
     if not results:
-        return ["Nothing was validated in this run."]
+        return ["Nothing was measured when the file was written."]
     columns = list(dict.fromkeys(name for values in results.values() for name in values))
     head = ["| set | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     rows = [

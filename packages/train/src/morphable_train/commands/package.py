@@ -26,6 +26,8 @@ class PackageCommand:
     """Long side of the input."""
     min_score: float = 0.5
     """Detections below this probability are dropped."""
+    averaged_with: tuple[Path, ...] = ()
+    """Other runs of the same single-shot network whose weights are averaged with this run's."""
 
 
 def package_command(arguments: list[str]) -> int:
@@ -36,9 +38,13 @@ def package_command(arguments: list[str]) -> int:
 
     described = {"name": command.name, "license": command.license, "training_data": command.training_data}
     if read_recipe_config(command.run) is not None:
+        if command.averaged_with:
+            raise ValueError(f"averaged_with must go with a run of the stages, got a recipe's: {command.run}")
         card = package_recipe(command.run, command.output, RecipePackage(**described))
     else:
-        options = PackageOptions(**described, size_px=command.size_px, min_score=command.min_score)
+        options = PackageOptions(
+            **described, size_px=command.size_px, min_score=command.min_score, averaged_with=command.averaged_with
+        )
         card = package(command.run, command.output, options)
     sys.stdout.write(f"{command.output}\n{card}\n")
     return 0
