@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from test_exports import make_scene
 
+import morphable
+from morphable_reconstruct.colors import MOUTH_BRIGHTNESS, drawn_albedo
 from morphable_reconstruct.views import VIEW_NAMES, join_views, render_view
 
 
@@ -85,3 +87,14 @@ def test_an_empty_scene_is_white_and_tiny_sizes_are_refused(model):
     assert all((picture == 255).all() for picture in empty.views(size_px=32).values())
     with pytest.raises(ValueError, match="size_px must be at least 16, got 0"):
         empty.views(size_px=0)
+
+
+def test_the_inside_of_the_mouth_is_drawn_darker(model):
+    face = make_scene(model, count=1).faces[0]
+    assert np.array_equal(drawn_albedo(face), face.albedo_rgb)  # the stand-in names no mouth
+    model = morphable.load("open")
+    none = {name: np.zeros(getattr(model, f"num_{name}"), np.float32) for name in ("identity", "expression", "albedo")}
+    face = replace(face, model=model, **none)
+    inside = model.region("inner_mouth").numpy()
+    np.testing.assert_allclose(drawn_albedo(face)[inside], MOUTH_BRIGHTNESS * face.albedo_rgb[inside], rtol=1e-6)
+    assert np.array_equal(drawn_albedo(face)[~inside], face.albedo_rgb[~inside])

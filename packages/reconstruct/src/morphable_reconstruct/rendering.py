@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 import morphable_render
+from morphable_reconstruct.colors import drawn_albedo
 
 if TYPE_CHECKING:
     from morphable_reconstruct.scene import Scene
@@ -50,7 +51,7 @@ def render_scene(
     image = morphable_render.render_faces(
         torch.from_numpy(np.stack([face.vertices_cam_m for face in scene.faces])),
         scene.model.triangles,
-        torch.from_numpy(np.stack([face.albedo_rgb for face in scene.faces])),
+        torch.from_numpy(np.stack([drawn_albedo(face) for face in scene.faces])),
         illumination=parameters.illumination,
         focal_px=scene.camera.focal_px * width / scene.camera.size_hw[1],
         background=torch.from_numpy(np.ascontiguousarray(behind, dtype=np.float32)),
