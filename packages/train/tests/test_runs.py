@@ -270,6 +270,13 @@ def test_licences_and_data_of_first_weights_count(run, tmp_path):
         assert found == (licence, f"own (research only); {text}")
 
 
+def test_a_mean_is_under_the_terms_of_all_its_runs(run, tmp_path):
+    own = described(tmp_path / "own", license="research only")
+    config = run_file(tmp_path / "other", own)
+    found = terms(tmp_path / "other", config, licence="", training_data="", also=(run,))
+    assert found == ("research only; CC0-1.0", "own (research only); stand-in (6 faces, CC0-1.0)")
+
+
 def test_what_states_no_terms_is_refused(run, tmp_path):
     good = described(tmp_path / "good")
     (tmp_path / "bare").mkdir()

@@ -56,7 +56,9 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
             average with is of another network.
     """
     config = read_run_config(run)
-    licence, training_data = terms(run, config, licence=options.license, training_data=options.training_data)
+    licence, training_data = terms(
+        run, config, licence=options.license, training_data=options.training_data, also=options.averaged_with
+    )
     groups, progress = read_checkpoint(latest_checkpoint(run), architecture(config.detector))
     model = load(config.model)
     info = WeightsInfo(
@@ -155,15 +157,17 @@ def _results_table(results: dict[str, dict[str, float]]) -> list[str]:
     return head + rows
 
 
-def terms(run: Path, config: TrainConfig | RecipeConfig, *, licence: str, training_data: str) -> tuple[str, str]:
-    """Return licence and training data for a weights file: as given, or else from what the run was trained on.
+def terms(
+    run: Path, config: TrainConfig | RecipeConfig, *, licence: str, training_data: str, also: tuple[Path, ...] = ()
+) -> tuple[str, str]:
+    """Return licence and training data for a weights file: as given, or else from what the runs were trained on.
 
     Raises:
         ValueError: One is empty, and data or first weights do not state it.
     """
     if licence and training_data:
         return licence, training_data
-    described = describe_data(run, config, licensed=not licence)
+    described = describe_data(run, config, licensed=not licence, also=also)
     licences = [part for info in described for part in _parts(info)]
     return (
         licence or "; ".join(dict.fromkeys(licences)),
@@ -171,18 +175,22 @@ def terms(run: Path, config: TrainConfig | RecipeConfig, *, licence: str, traini
     )
 
 
-def describe_data(run: Path, config: TrainConfig | RecipeConfig, *, licensed: bool = True) -> list[DatasetInfo]:
+def describe_data(
+    run: Path, config: TrainConfig | RecipeConfig, *, licensed: bool = True, also: tuple[Path, ...] = ()
+) -> list[DatasetInfo]:
     """Describe what a run, and the networks its first weights came from, were trained on.
 
     Args:
         run: Its folder.
         config: Its configuration.
         licensed: Refuse what states no licence.
+        also: Other runs or weights that end in the same file.
 
     Raises:
         ValueError: Data or first weights do not say what they are, or under which licence.
     """
     origins = list(_origins(config, (run.resolve(),)))
+    origins += [origin for source in also for origin in _origins_of_weights(source, ())]
     for where, info in origins if licensed else ():
         if any(part.lower() in _NO_LICENSE for part in _parts(info)):
             raise ValueError(f"license of {where} must be stated, got {info.license!r}; give --license")
