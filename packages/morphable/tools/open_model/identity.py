@@ -107,25 +107,24 @@ def similarity_align(
 
 def principal_components(points: NDArray[np.float64], anatomy: Anatomy) -> Identity:
     """Align to a symmetric mean of average size, then PCA of the samples and their mirror images."""
-    mirror, reflect = anatomy.mirror, np.array([-1.0, 1.0, 1.0])
+    mirror = anatomy.mirror
     spread = np.sqrt(
         anatomy.align @ ((points - (anatomy.align @ points)[:, None] / anatomy.align.sum()) ** 2).sum(-1).T
     )
     mean = anatomy.head.template.mean(0) + (points - points.mean(1, keepdims=True)).mean(0)
     for _ in range(5):
-        mean = 0.5 * (mean + mean[mirror] * reflect)
+        mean = mirror_average(mean, mirror)
         centred = mean - anatomy.align @ mean / anatomy.align.sum()
         mean = centred * (spread.mean() / np.sqrt(anatomy.align @ (centred**2).sum(-1)))
         aligned = similarity_align(points, mean, anatomy.align)
         mean = aligned.mean(0)
-    mean = 0.5 * (mean + mean[mirror] * reflect)
+    mean = mirror_average(mean, mirror)
     difference = aligned - mean
-    mirrored = difference[:, mirror] * reflect
     root = np.sqrt(anatomy.weights)[:, None]
     modes, variances, signs = [], [], []
     total = 0.0
     for sign in (1.0, -1.0):
-        half = 0.5 * (difference + sign * mirrored)
+        half = mirror_average(difference, mirror, sign)
         flat = (half * root).reshape(len(half), -1)
         kernel = flat @ flat.T / len(flat)
         values, vectors = np.linalg.eigh(kernel)
@@ -138,19 +137,26 @@ def principal_components(points: NDArray[np.float64], anatomy: Anatomy) -> Ident
     order = np.argsort(variance, kind="stable")[::-1][:NUM_MODES]
     basis = np.concatenate(modes)[order].reshape(NUM_MODES, -1, 3)
     flip = np.concatenate(signs)[order]
-    basis = 0.5 * (basis + flip[:, None, None] * basis[:, mirror] * reflect)
+    basis = mirror_average(basis, mirror, flip[:, None, None])
     return Identity(mean, fix_signs(basis), flip, float(variance[order].sum() / total))
 
 
 def seal_lips(identity: Identity, anatomy: Anatomy) -> Identity:
     """Shut the mean's lips and let no mode part or cross them: both rims of a column rise alike."""
-    count, reflect = len(anatomy.head.base_index), np.array([-1.0, 1.0, 1.0])
+    count = len(anatomy.head.base_index)
     mean, basis = identity.mean.copy(), identity.basis.copy()
     mean[:count] = anatomy.lip_rims.close(mean[None, :count], np.full(NUM_COLUMNS, LIP_GAP_M), upper_share=0.5)[0]
     basis[:, :count] = anatomy.lip_rims.move_as_one(basis[:, :count])
-    mean = 0.5 * (mean + mean[anatomy.mirror] * reflect)
-    basis = 0.5 * (basis + identity.flip[:, None, None] * basis[:, anatomy.mirror] * reflect)
+    mean = mirror_average(mean, anatomy.mirror)
+    basis = mirror_average(basis, anatomy.mirror, identity.flip[:, None, None])
     return replace(identity, mean=mean, basis=basis)
+
+
+def mirror_average(
+    points: NDArray[np.float64], mirror: NDArray[np.int64], sign: NDArray[np.float64] | float = 1.0
+) -> NDArray[np.float64]:
+    """Average points (..., base vertices, 3) with their mirror images times a sign: their (anti)symmetric part."""
+    return 0.5 * (points + sign * points[..., mirror, :] * [-1.0, 1.0, 1.0])
 
 
 def fix_signs(basis: NDArray[np.float64]) -> NDArray[np.float64]:

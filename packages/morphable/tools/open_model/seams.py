@@ -30,12 +30,9 @@ class Rim:
         """Heights (shapes, loops, columns) of the loops of base vertices (shapes, base, 3)."""
         return (self.read @ points[..., 1].T).T.reshape(len(points), -1, NUM_COLUMNS)
 
-    def raise_by(self, points: NDArray[np.float64], change: NDArray[np.float64]) -> None:
-        """Raise base vertices (shapes, base, 3) in place by a change of each column (shapes, columns)."""
-        points[..., 1] += (sum(self.spread) @ change.T).T
-
-    def raise_loops(self, points: NDArray[np.float64], changes: NDArray[np.float64]) -> None:
-        """Raise base vertices (shapes, base, 3) in place by changes (shapes, loops, columns)."""
+    def raise_by(self, points: NDArray[np.float64], changes: NDArray[np.float64]) -> None:
+        """Raise base vertices (shapes, base, 3) in place by changes (shapes, loops or 1 for all, columns)."""
+        changes = np.broadcast_to(changes, (len(points), len(self.spread), NUM_COLUMNS))
         for loop, spread in enumerate(self.spread):
             points[..., 1] += (spread @ changes[:, loop].T).T
 
@@ -57,7 +54,7 @@ class Seam:
         """Move both rims of shapes (shapes, base, 3) vertically until every column's gap is the target."""
         points = points.copy()
         for _ in range(CLOSING_STEPS):
-            change = _smooth(target - self.gap(points))
+            change = _smooth(target - self.gap(points))[:, None]
             self.upper.raise_by(points, upper_share * change)
             self.lower.raise_by(points, (upper_share - 1) * change)
         return points
@@ -68,8 +65,8 @@ class Seam:
         for _ in range(CLOSING_STEPS):
             upper, lower = self.upper.heights(offsets), self.lower.heights(offsets)
             common = np.concatenate([upper, lower], axis=1).mean(1, keepdims=True)
-            self.upper.raise_loops(offsets, _smooth(common - upper))
-            self.lower.raise_loops(offsets, _smooth(common - lower))
+            self.upper.raise_by(offsets, _smooth(common - upper))
+            self.lower.raise_by(offsets, _smooth(common - lower))
         return offsets
 
 
