@@ -48,8 +48,8 @@ class AblationsConfig:
     """Rows; all of the recipe's by default."""
     synth: int = 800
     """Procedural faces (dfmvr: people) to train on."""
-    steps: int = 0
-    """Length of each run; 0 is the preset's."""
+    steps: int | None = None
+    """Length of each run; the preset's by default."""
     angles: tuple[float, ...] = ()
     """Yaw of the side views in degrees, for dfmvr."""
     devices: int = 1
@@ -66,7 +66,7 @@ class AblationsConfig:
 def variant_config(config: AblationsConfig, name: str) -> RecipeConfig:
     """Return a variant on the faces that all share."""
     variant = recipe_preset(config.recipe, "smoke", ablation=name)
-    variant = replace(variant, run=variant.run.with_length(None, config.steps or None))
+    variant = replace(variant, run=variant.run.with_length(None, config.steps))
     variant = replace(variant, data=replace(variant.data, cache=config.out / "cache"))
     return with_procedural_faces(variant, config.out / "synth", config.synth)
 
