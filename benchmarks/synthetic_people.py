@@ -122,7 +122,7 @@ def main() -> None:
         percent(placement.distance_error_relative),
         f"{scores.num_unmatched / scores.num_images:.2f}",
     )
-    columns = ("faces found", "pairs", "right order %", "position error %", "distance error %", "unmatched/picture")
+    columns = ("faces found", "pairs", "right order %", "position error %", "error of the gap %", "unmatched/picture")
     print(to_markdown(Table("Placement", columns, (values,))))
 
 

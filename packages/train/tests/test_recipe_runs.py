@@ -75,6 +75,18 @@ def test_dfmvr_runs_with_the_parser_of_another_run(part_shards, triples, model_f
     assert "- Started from: random weights, beside the parser of `parsing`\n" in card
 
 
+def test_a_parser_goes_on_from_another_at_any_size(part_shards, model_file, tmp_path):
+    first, config = run_tiny("parsing", tmp_path, model_file, part_shards)
+    start = tmp_path / "parsing"
+    again = run_recipe(replace(config, start=start), tmp_path / "again")
+    assert again.before["mean_iou"] == first.after["mean_iou"]
+    larger = replace(config, start=start, crop=replace(config.crop, side_px=2 * SIDE))
+    assert run_recipe(larger, tmp_path / "larger").after["faces"] == 6
+    assert started_from(larger) == "the layers of `parsing`"
+    with pytest.raises(ValueError, match=r"start must be a parser with options .*resnet18.*, got parsing"):
+        run_recipe(replace(config, start=start, backbone="resnet18"), tmp_path / "other")
+
+
 def test_a_parser_of_another_recipe_is_refused(triples, part_shards, model_file, tmp_path):
     sizes = {"num_identity": 4, "num_expression": 2, "whitening_faces": 4}
     run_tiny("mobile_frnet", tmp_path, model_file, part_shards, **sizes)
@@ -99,7 +111,7 @@ def test_first_weights_and_parsers_of_unknown_origin_are_refused(part_shards, mo
         with pytest.raises(ValueError, match=r"first weights must say .*; give both --license and --training-data"):
             describe_data(tmp_path / "run", config)
         assert terms(tmp_path / "run", config, licence="MIT", training_data="mine") == ("MIT", "mine")
-    assert started_from(started) == "the encoder of `imagenet.safetensors`"
+    assert started_from(started) == "the layers of `imagenet.safetensors`"
     assert started_from(tiny_recipe("prnet", model_file, part_shards)) == "random weights"
 
 

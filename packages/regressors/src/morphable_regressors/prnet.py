@@ -7,6 +7,10 @@ from torch import Tensor, nn
 
 ENCODER_WIDTHS = (2, 4, 8, 16, 32)
 """Widths of the five pairs of residual blocks, in units of the first convolution's."""
+OPEN_BIAS = 2.0
+"""First bias of the decoder's batch norms: ReLU then lets nearly all values of unit variance pass."""
+RANDOM_SHARE = 0.1
+"""Of the random first kernel, beside identity."""
 DECODER = ((32, 1, False), (16, 3, True), (8, 3, True), (4, 3, True), (2, 2, True), (1, 2, True))
 """Width, number of transposed convolutions, and whether the first of them doubles the size."""
 
@@ -116,6 +120,7 @@ class PRNet(nn.Module):
             channels = 3
         self.encoder = nn.Sequential(*encoder)
         self.decoder = nn.Sequential(*decoder)
+        _open(decoder)
 
     def forward(self, image: Float[Tensor, "batch 3 rows cols"]) -> Float[Tensor, "batch 3 rows cols"]:
         """Return the position map in pixels of the crop (x right, y down, z toward the viewer, from the map's plane).
@@ -127,3 +132,20 @@ class PRNet(nn.Module):
         if rows != cols or rows % 32:
             raise ValueError(f"image must be a square whose side is a multiple of 32, got {rows}x{cols}")
         return self.decoder(self.encoder(image)) * (self.POSITION_SCALE * rows)
+
+
+@torch.no_grad()
+def _open(decoder: list[nn.Module]) -> None:
+    """Start the decoder as a nearly linear enlargement: open ReLUs, and identity where size and width stay.
+
+    From random weights, the position of a texel and the picture would first have to find their way through 17 closed
+    layers, the last of which have three channels.
+    """
+    for index, layer in enumerate(decoder):
+        assert isinstance(layer, SameDeconv)
+        kernel = layer.conv.weight
+        if layer.conv.stride[0] == 1 and kernel.shape[0] == kernel.shape[1]:
+            kernel *= RANDOM_SHARE
+            kernel[:, :, 1, 1] += torch.eye(len(kernel))  # the tap that SAME cropping leaves in place
+        if index < len(decoder) - 1:
+            layer.norm.bias.fill_(OPEN_BIAS)

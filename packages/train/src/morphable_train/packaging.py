@@ -213,8 +213,9 @@ def started_from(config: TrainConfig | RecipeConfig) -> str:
         return "random weights"
     if isinstance(config, DfmvrConfig):
         return f"random weights, beside the parser of `{source.name}`"
-    part = "network" if isinstance(config, TrainConfig) and config.initial else "encoder"
-    return f"the {part} of `{source.name}`"
+    if not isinstance(config, TrainConfig):
+        return f"the layers of `{source.name}`"
+    return f"the {'network' if config.initial else 'encoder'} of `{source.name}`"
 
 
 def read_any_run_config(run: Path) -> TrainConfig | RecipeConfig:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from morphable_detector_head import MOBILE, RESNET50, DetectorConfig
+from morphable_detector_head import MOBILE, RESNET50, RESNET50_128, DetectorConfig
 from morphable_train.config import (
     AugmentConfig,
     DataConfig,
@@ -31,7 +31,7 @@ _PAPER_LOSS = LossConfig(
 
 
 def mobile(stage: int) -> TrainConfig:
-    """MobileNetV2 for two CPU cores; weights and colours as the bundled weights were trained with."""
+    """MobileNetV2 for two CPU cores; losses and colours as the bundled weights were trained with."""
     return TrainConfig(
         detector=MOBILE,
         run=_run(stage, RunConfig(steps=20_000 if stage == 1 else 8_000, batch_size=32 if stage == 1 else 8)),
@@ -53,6 +53,12 @@ def mobile(stage: int) -> TrainConfig:
         ),
         optimizer=OptimizerConfig(learning_rate=1e-3 if stage == 1 else 5e-4),
     )
+
+
+def resnet50_128(stage: int) -> TrainConfig:
+    """ResNet-50 in its practical shape, trained as `mobile`; for a GPU."""
+    config = mobile(stage)
+    return replace(config, detector=RESNET50_128, run=replace(config.run, batch_size=128 if stage == 1 else 32))
 
 
 def paper_resnet50(stage: int) -> TrainConfig:
@@ -100,7 +106,7 @@ def smoke(stage: int) -> TrainConfig:
     )
 
 
-PRESETS = {"mobile": mobile, "paper_resnet50": paper_resnet50, "smoke": smoke}
+PRESETS = {"mobile": mobile, "resnet50_128": resnet50_128, "paper_resnet50": paper_resnet50, "smoke": smoke}
 """Presets by name, as functions of the stage."""
 
 
@@ -116,7 +122,7 @@ def preset(name: str, stage: int, *, exact: tuple[Path, ...] = (), weak: tuple[P
     """Return a preset with its data.
 
     Args:
-        name: `mobile`, `paper_resnet50` or `smoke`.
+        name: `mobile`, `resnet50_128`, `paper_resnet50` or `smoke`.
         stage: 1 or 2.
         exact: Folders of shards with exact labels.
         weak: Folders of shards with landmark labels.

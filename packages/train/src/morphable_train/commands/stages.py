@@ -15,7 +15,7 @@ from morphable_train.settings import config_from_json, read_config
 
 @dataclass(frozen=True, kw_only=True)
 class StageCommand(RunOptions):
-    """Train one stage. Defaults come from `--preset mobile|paper_resnet50|smoke` or from `--config FILE`."""
+    """Train one stage. Defaults come from `--preset mobile|resnet50_128|paper_resnet50|smoke` or `--config FILE`."""
 
     out: Path
     """Folder of the run; runs/stage1 or runs/stage2 if not given."""

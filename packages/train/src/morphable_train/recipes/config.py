@@ -136,7 +136,8 @@ class ParsingConfig(RecipeConfig):
     backbone: Literal["resnet18", "mobilenet_v2"] = "resnet18"
     """Of BiSeNet: as DF-MVR's authors have it, or a quarter of the work."""
     start: Path | None = None
-    """With `mobilenet_v2`: trained weights of it, as Mobile-FRNet's `start`."""
+    """First weights: a run or weights file of `parsing` with the same backbone, which goes on at any size of crop, or,
+    with `mobilenet_v2`, trained weights of it, as Mobile-FRNet's `start`."""
     auxiliary: float = 1.0
     """Weight of each of the two auxiliary heads."""
     rarity: float = 0.2

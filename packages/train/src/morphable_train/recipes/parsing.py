@@ -1,5 +1,7 @@
 """The recipe of face parsing: BiSeNet on the exact part labels of synthetic faces."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -16,6 +18,7 @@ from morphable_train.recipes.crops import PartCrops
 from morphable_train.recipes.held_out import SHEET_FACES, HeldOut, pictures_of
 from morphable_train.recipes.memory_format import channels_last
 from morphable_train.recipes.mobilenet_start import start_from_mobilenet
+from morphable_train.recipes.packaging import read_system
 from morphable_train.streams import Shard
 from morphable_train.surface import SurfaceSample
 
@@ -75,9 +78,7 @@ class ParsingRecipe:
         self.held_out = HeldOut(held_out, config, model, self.surface)
         parser = FaceParser(backbone=config.backbone)
         if config.start is not None:
-            if config.backbone != "mobilenet_v2":
-                raise ValueError(f"start must go with backbone mobilenet_v2, got {config.backbone}; leave it out")
-            start_from_mobilenet(parser, config.start)
+            _start(parser, self.spec, config.start)
         self.system: nn.Module = parser
         self.network: nn.Module = channels_last(AllLogits(parser))
         self.class_weights = self._class_weights().to(model.mean.device)
@@ -126,6 +127,26 @@ class ParsingRecipe:
         share = torch.bincount(classes_of(part).flatten(), minlength=len(PARSING_CLASSES)) / part.numel()
         weights = share.clamp(min=1e-4) ** -self.config.rarity
         return weights / weights.mean()
+
+
+def _start(parser: FaceParser, spec: SystemSpec, source: Path) -> None:
+    """Take first weights: all of another parser's, or the encoder of a MobileNetV2.
+
+    Raises:
+        ValueError: The file holds neither, or the backbone is another.
+    """
+    try:
+        found, state = read_system(source)
+    except ValueError:  # no per-face network
+        if spec.options["backbone"] != "mobilenet_v2":
+            raise ValueError(
+                f"start must go with backbone mobilenet_v2 or be a parser, got {spec.options['backbone']} and {source}"
+            ) from None
+        start_from_mobilenet(parser, source)
+        return
+    if (found.network, found.options) != (spec.network, spec.options):
+        raise ValueError(f"start must be a parser with options {spec.options}, got {found.network} {found.options}")
+    parser.load_state_dict(state)
 
 
 class AllLogits(nn.Module):
