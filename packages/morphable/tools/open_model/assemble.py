@@ -1,6 +1,6 @@
 """Put the parts together: one `ModelData` ready to be written."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from .identity import (
     sample_people,
     seal_lips,
 )
+from .mouth import keep_tongue_out, seat_teeth_and_tongue
 from .parts import PART_NAMES, Masks, find_masks, label_quads
 from .seams import make_seam
 from .source import BaseMesh, load_base_mesh
@@ -106,12 +107,14 @@ def build(num_people: int = NUM_PEOPLE) -> Built:
     matrix, triangles, mirror = _full_topology(anatomy)
     identity = seal_lips(identity, anatomy)
     centre = np.asarray(matrix @ identity.mean).mean(0) * [0.0, 1.0, 1.0]
-    identity = Identity(identity.mean - centre, identity.basis, identity.flip, identity.explained)
+    identity = seat_teeth_and_tongue(replace(identity, mean=identity.mean - centre), head)
     lid_seams = {s: make_seam(head, anatomy.subdivision.matrix, f"eye_cavity_{s}", (0,)) for s in ("left", "right")}
     uv, uv_makehuman, uv_triangles = _full_uv(base, anatomy)
     return Built(
         base=base, anatomy=anatomy, masks=masks, identity=identity,
-        expressions=build_expressions(base, anatomy, identity.mean, lid_seams),
+        expressions=keep_tongue_out(
+            build_expressions(base, anatomy, identity.mean, lid_seams), expression_names(base), head
+        ),
         albedo=build_albedo(head, masks, anatomy.sphere, anatomy.mirror),
         matrix=matrix, triangles=triangles, uv=uv, uv_makehuman=uv_makehuman, uv_triangles=uv_triangles,
         part_labels=_part_labels(anatomy, masks), mirror=mirror,

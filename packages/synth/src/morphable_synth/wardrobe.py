@@ -16,8 +16,6 @@ from morphable_synth.skin import plain_table, recolor_table
 from morphable_synth.textures import linear_from_srgb
 
 _LEFT_EYE, _RIGHT_EYE = np.arange(14598, 14670), np.arange(14670, 14742)
-_FIRST_UPPER_TOOTH, _BITE_M = 15060, 0.003
-"""MakeHuman's upper teeth end 1 to 5 mm above the lower ones, where smiles hardly show them: drawn this much lower."""
 _OPAQUE = 0.5
 _CASTS = 0.4
 _TEETH_MIN_PX, _LASH_MIN_PX = 40.0, 40.0
@@ -120,9 +118,7 @@ def _teeth(library: Library, figure: Figure) -> Layer | None:
     mesh = library.proxy(style, min_alpha=0.3)
     lut = plain_table() * np.array([1.0, 0.96, 0.88], np.float32) * wearing.teeth_shade * 0.8
     material = Material(library.texture(style.texture), lut=lut, specular=(0.04, 1.0))
-    xyz = mesh.bind(figure.hm08)
-    xyz[mesh.reference[:, 0] >= _FIRST_UPPER_TOOTH, 1] -= _BITE_M
-    placed, label = figure.pose(xyz, 1.0), part("inner_mouth")
+    placed, label = figure.pose(mesh.bind(figure.hm08), 1.0), part("inner_mouth")
     return Layer("teeth", placed, mesh.triangles, mesh.corner_uv, label, material, casts_shadow=False, wrap=SKIN_WRAP)
 
 
