@@ -1,5 +1,7 @@
 """Named network shapes."""
 
+from dataclasses import replace
+
 from .detector import DetectorConfig
 from .layout import ParameterLayout
 
@@ -9,15 +11,7 @@ MOBILE = DetectorConfig(refinement_width=256, fine_refinement_width=192, color_w
 MOBILE_V3 = DetectorConfig(backbone="mobilenet_v3_large", width=64, center_width=32, parameter_width=512)
 """MobileNetV3-Large, 64 channels: less arithmetic than `MOBILE`, torchvision's weights."""
 
-RESNET50_128 = DetectorConfig(
-    backbone="resnet50",
-    width=128,
-    center_width=64,
-    parameter_width=512,
-    refinement_width=256,
-    fine_refinement_width=192,
-    color_width=128,
-)
+RESNET50_128 = replace(MOBILE, backbone="resnet50", width=128, center_width=64)
 """ResNet-50 with a 128-channel aggregation, refined as `MOBILE`: the practical large network."""
 
 RESNET50 = DetectorConfig(backbone="resnet50", width=256, center_width=256, parameter_width=256)

@@ -27,7 +27,7 @@ from .identity import (
     sample_people,
     seal_lips,
 )
-from .mouth import keep_tongue_out, seat_teeth_and_tongue
+from .mouth import seat_teeth_and_tongue
 from .parts import PART_NAMES, Masks, find_masks, label_quads
 from .seams import make_seam
 from .source import BaseMesh, load_base_mesh
@@ -112,9 +112,7 @@ def build(num_people: int = NUM_PEOPLE) -> Built:
     uv, uv_makehuman, uv_triangles = _full_uv(base, anatomy)
     return Built(
         base=base, anatomy=anatomy, masks=masks, identity=identity,
-        expressions=keep_tongue_out(
-            build_expressions(base, anatomy, identity.mean, lid_seams), expression_names(base), head
-        ),
+        expressions=build_expressions(base, anatomy, identity.mean, lid_seams),
         albedo=build_albedo(head, masks, anatomy.sphere, anatomy.mirror),
         matrix=matrix, triangles=triangles, uv=uv, uv_makehuman=uv_makehuman, uv_triangles=uv_triangles,
         part_labels=_part_labels(anatomy, masks), mirror=mirror,

@@ -6,6 +6,7 @@ from scipy.sparse import csr_matrix
 
 from .eyeballs import RADIUS_M, gaze_rotation
 from .identity import LIP_GAP_M, Anatomy
+from .mouth import keep_tongue_out
 from .seams import NUM_COLUMNS, Seam, rings_from
 from .source import BaseMesh, read_target
 from .topology import Head, edge_list
@@ -69,6 +70,7 @@ def build_expressions(
     for side in ("Left", "Right"):
         _close_lids(offsets[names.index(f"eyeBlink{side}")], mean, lids[side.lower()], len(head.base_index))
     part_lips(offsets, names, mean, anatomy)
+    keep_tongue_out(offsets, names, head)
     partner = [names.index(mirrored_name(n)) for n in names]
     return 0.5 * (offsets + offsets[partner][:, anatomy.mirror] * [-1.0, 1.0, 1.0])
 

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 ENCODER_WIDTHS = (2, 4, 8, 16, 32)
 """Widths of the five pairs of residual blocks, in units of the first convolution's."""
+DECODER = ((32, 1, False), (16, 3, True), (8, 3, True), (4, 3, True), (2, 2, True), (1, 2, True))
+"""Width, number of transposed convolutions, and whether the first of them doubles the size."""
 OPEN_BIAS = 2.0
 """First bias of the decoder's batch norms: ReLU then lets nearly all values of unit variance pass."""
 RANDOM_SHARE = 0.1
 """Of the random first kernel, beside identity."""
-DECODER = ((32, 1, False), (16, 3, True), (8, 3, True), (4, 3, True), (2, 2, True), (1, 2, True))
-"""Width, number of transposed convolutions, and whether the first of them doubles the size."""
 
 
 def _pad_same(features: Tensor, kernel: int, stride: int) -> Tensor:

@@ -135,18 +135,29 @@ def _start(parser: FaceParser, spec: SystemSpec, source: Path) -> None:
     Raises:
         ValueError: The file holds neither, or the backbone is another.
     """
+    state = _parser_state(spec, source)
+    if state is not None:
+        parser.load_state_dict(state)
+    elif spec.options["backbone"] == "mobilenet_v2":
+        start_from_mobilenet(parser, source)
+    else:
+        raise ValueError(
+            f"start must be a parser or go with backbone mobilenet_v2, got {source} and {spec.options['backbone']}; "
+            "leave it out"
+        )
+
+
+def _parser_state(spec: SystemSpec, source: Path) -> dict[str, Tensor] | None:
+    """Read the tensors of another parser; None if that is something else."""
     try:
         found, state = read_system(source)
     except ValueError:  # no per-face network
-        if spec.options["backbone"] != "mobilenet_v2":
-            raise ValueError(
-                f"start must go with backbone mobilenet_v2 or be a parser, got {spec.options['backbone']} and {source}"
-            ) from None
-        start_from_mobilenet(parser, source)
-        return
-    if (found.network, found.options) != (spec.network, spec.options):
+        return None
+    if found.network != spec.network:
+        return None
+    if found.options != spec.options:
         raise ValueError(f"start must be a parser with options {spec.options}, got {found.network} {found.options}")
-    parser.load_state_dict(state)
+    return state
 
 
 class AllLogits(nn.Module):
