@@ -28,4 +28,4 @@ def single(single_scene: Scene) -> Sample:
 
 @pytest.fixture(scope="session")
 def group() -> Sample:
-    return render_scene(sample_scene(5, 2, SceneConfig(size_px=256, max_faces=4, max_face_px=90.0)))
+    return render_scene(sample_scene(5, 1, SceneConfig(size_px=256, max_faces=4, max_face_px=90.0)))

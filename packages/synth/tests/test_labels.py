@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 import morphable
@@ -52,22 +53,31 @@ def test_box_is_tight_and_centre_is_its_middle(group: Sample):
         np.testing.assert_allclose(center, (box[:2] + box[2:]) / 2, rtol=1e-6)
 
 
-def test_seen_points_lie_on_their_own_face_at_their_own_depth(single: Sample):
-    seen = single.landmark_visible[0]
-    assert seen.sum() > 20
-    col, row = np.floor(single.landmarks68_px[0][seen]).astype(int).T
-    depth = single.depth_m[row, col]
-    outside = depth == 0  # points on the very outline may fall on a background pixel
-    assert outside.mean() < 0.1
-    difference = single.landmarks68_cam_m[0][seen][~outside, 2] - depth[~outside]
-    assert np.abs(np.median(difference)) < 0.002
+@pytest.mark.parametrize("kind", ["single", "group"])
+def test_seen_points_lie_on_their_own_face_and_hidden_ones_behind_what_is_seen(
+    kind: str, request: pytest.FixtureRequest
+):
+    sample: Sample = request.getfixturevalue(kind)
+    side = len(sample.image)
+    for face, points_px in enumerate(sample.landmarks68_px):
+        inside = ((points_px >= 0) & (points_px < side)).all(1)
+        col, row = np.floor(points_px[inside]).astype(int).T
+        seen, depth = sample.landmark_visible[face][inside], sample.depth_m[row, col]
+        behind_m = sample.landmarks68_cam_m[face][inside, 2] - depth
+        assert 20 < seen.sum() < 68
+        own = sample.face_index[row, col][seen] == face  # points on the very outline may fall on another pixel
+        assert own.mean() > 0.9
+        assert np.abs(np.median(behind_m[seen])) < 0.001
+        assert np.quantile(np.abs(behind_m[seen][own]), 0.9) < 0.007
+        assert (depth[~seen] > 0).all()
+        assert (behind_m[~seen] > 0.005).all()
 
 
 def test_pixel_labels_are_consistent(group: Sample):
     assert group.part.max() < len(PART_NAMES)
     assert ((group.part == 0) == (group.depth_m == 0))[group.part != PART_NAMES.index("hair")].all()
     assert (group.face_index[group.skin_mask] >= 0).all()
-    assert group.face_index.max() < len(group.identity)
+    assert set(np.unique(group.face_index)) == {-1, 0, 1, 2}
 
 
 def test_rerendered_model_overlaps_the_visible_skin(single: Sample):
@@ -81,8 +91,12 @@ def test_rerendered_model_overlaps_the_visible_skin(single: Sample):
     skin = model.region("skin")[model.triangles].all(-1)
     drawn = (fragments.mask & skin[fragments.triangle.clamp(min=0)])[0].numpy()
     hair = single.part == PART_NAMES.index("hair")
-    both, either = (drawn & single.skin_mask & ~hair).sum(), ((drawn | single.skin_mask) & ~hair).sum()
-    assert both / either >= 0.9
+    both, either = (drawn & single.skin_mask & ~hair), ((drawn | single.skin_mask) & ~hair)
+    assert both.sum() / either.sum() >= 0.9
+    corners = cam[0, model.triangles][fragments.triangle[0][both]]
+    drawn_m = (fragments.barycentric[0][both][..., None] * corners).sum(1)[:, 2].numpy()
+    difference = np.abs(drawn_m - single.depth_m[both])
+    assert np.quantile(difference, 0.99) < 0.002
 
 
 def test_same_scene_twice_is_the_same_picture(single: Sample, single_scene: Scene):

@@ -20,8 +20,10 @@ from morphable_synth import (
     render_scene,
     sample_scene,
 )
+from morphable_synth.assets import read_texture, scan_assets, style_named
 from morphable_synth.cli import main
 from morphable_synth.provenance import code_version
+from morphable_synth.skin import skin_tone
 
 TINY = SceneConfig(layout="single", size_px=64, camera_effects=False)
 
@@ -43,7 +45,7 @@ def test_shard_holds_the_rendered_scene(tmp_path: Path):
     assert np.abs(stored[3].image.astype(int) - sample.image).mean() < 3  # JPEG
 
 
-def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path):
+def test_missing_shards_are_made_to_the_same_bytes(tmp_path: Path):
     whole = [path.read_bytes() for path in generate(_config(tmp_path / "a"), quiet=True)]
     paths = generate(_config(tmp_path / "b"), quiet=True)
     paths[1].unlink()
@@ -52,6 +54,24 @@ def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path):
     again = generate(_config(tmp_path / "b"), quiet=True)
     assert [path.read_bytes() for path in again] == whole
     assert paths[0].stat().st_mtime_ns == kept
+    assert not list((tmp_path / "b").glob("*.tmp"))
+
+
+def test_a_longer_run_in_the_same_folder_fills_the_last_shard(tmp_path: Path):
+    whole = [path.read_bytes() for path in generate(_config(tmp_path / "a"), quiet=True)]
+    generate(_config(tmp_path / "b", count=3), quiet=True)
+    assert [path.read_bytes() for path in generate(_config(tmp_path / "b"), quiet=True)] == whole
+    with pytest.raises(ValueError, match="count must be at least the 4 scenes"):
+        generate(_config(tmp_path / "b", count=3), quiet=True)
+
+
+def test_depth_is_stored_to_the_millimetre_where_asked_for(tmp_path: Path):
+    (path,) = generate(_config(tmp_path, count=1, depth=True), quiet=True)
+    (stored,) = read_shard(path)
+    sample = render_scene(sample_scene(0, 0, TINY))
+    assert stored.depth_m is not None
+    np.testing.assert_allclose(stored.depth_m, sample.depth_m, atol=6e-4)
+    assert (stored.depth_m > 0).sum() > 100
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to see processes in")
@@ -63,6 +83,24 @@ def test_workers_of_a_killed_run_end_with_it(tmp_path: Path):
         workers = wait_for(lambda: [int(path.name.split(".")[1]) for path in tmp_path.glob("synth-*.tmp")], count=2)
         run.kill()
     assert wait_for(lambda: [pid for pid in workers if not is_running(pid)], count=2)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="no /proc to see processes in")
+def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path):
+    scenes = ("--scenes.layout", "single", "--scenes.size-px", "64", "--scenes.no-camera-effects")
+    program = "import sys; from morphable_synth.cli import main; sys.exit(main())"
+    numbers = ("--count", "6", "--shard-size", "2", "--workers", "1")
+    command = [sys.executable, "-c", program, "generate", "--out", str(tmp_path / "a"), *scenes, *numbers]
+    with subprocess.Popen(command) as run:
+        wait_for(lambda: [1 for _ in (tmp_path / "a").glob("synth-*.tar")][:1], count=1)
+        run.kill()
+    config = _config(tmp_path / "a", count=6)
+    begun = sorted((tmp_path / "a").glob("synth-*.tar"))
+    assert 1 <= len(begun) < 3
+    again = [path.read_bytes() for path in generate(config, quiet=True)]
+    assert again == [path.read_bytes() for path in generate(_config(tmp_path / "b", count=6), quiet=True)]
+    records = [scene.key for path in sorted((tmp_path / "a").glob("synth-*.tar")) for scene in read_shard(path)]
+    assert records == [f"0000_{k:08d}" for k in range(6)]
 
 
 def wait_for(found: Callable[[], list[int]], *, count: int) -> list[int]:
@@ -166,6 +204,48 @@ def test_broken_files_are_named(tmp_path: Path):
     report = check_assets(tmp_path)
     assert len(report.broken) == 1
     assert "torn.jpg" in report.broken[0]
+
+
+def test_broken_and_missing_assets_are_named_before_anything_is_drawn(assets: Path, tmp_path: Path):
+    folder = tmp_path / "assets"
+    (folder / "backgrounds").mkdir(parents=True)
+    for name in ("makehuman", "hdri"):
+        (folder / name).symlink_to(assets / name)
+    scenes = SceneConfig(level="makehuman", assets=folder, layout="single", size_px=64)
+    with pytest.raises(ValueError, match="no backgrounds"):
+        generate(_config(tmp_path / "out", scenes=scenes), quiet=True)
+    (folder / "backgrounds" / "torn.jpg").write_bytes(next((assets / "backgrounds").glob("*.jpg")).read_bytes()[:3000])
+    with pytest.raises(ValueError, match=r"torn\.jpg"):
+        generate(_config(tmp_path / "out", scenes=scenes), quiet=True)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match=r"torn\.jpg must be a whole picture"):
+        read_texture(folder / "backgrounds" / "torn.jpg")
+
+
+def test_black_light_is_broken(tmp_path: Path):
+    (tmp_path / "hdri").mkdir()
+    black = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 8 +X 16\n" + bytes(8 * 16 * 4)
+    (tmp_path / "hdri" / "night.hdr").write_bytes(black)
+    (fault,) = check_assets(tmp_path).broken
+    assert "night.hdr must be finite and not all black" in fault
+
+
+def test_unknown_style_is_named(assets: Path):
+    with pytest.raises(ValueError, match="got 'mohawk'"):
+        style_named(scan_assets(assets).hair, "mohawk")
+
+
+def test_traits_vary_evenly(assets: Path):
+    """Of the photographic skins each age has a fifth at least, each sex two fifths, each third of the tones a quarter."""
+    config = SceneConfig(level="makehuman", assets=assets, layout="single", size_px=64)
+    skins = [sample_scene(6, k, config).people[0].skin for k in range(300)]
+    named = [skin.base for skin in skins if skin.base]
+    for age in ("young", "middleage", "old"):
+        assert np.mean([name.startswith(age) for name in named]) > 0.2
+    assert 0.4 < np.mean(["female" in name for name in named]) < 0.6
+    luminance = np.array([skin.tone for skin in skins]).mean(1)
+    edges = [0.0, *(skin_tone(share, 0.0).mean() for share in (2 / 3, 1 / 3)), 1.0]
+    assert (np.histogram(luminance, edges)[0] > 75).all()
 
 
 def test_scenes_with_real_assets_have_labels(assets: Path):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from morphable_synth.environment import read_radiance
+from morphable_synth.environment import read_radiance, require_light
 from morphable_synth.proxies import read_proxy
 
 CC_BY = (
@@ -169,13 +169,13 @@ def _diffuse_names(folder: Path) -> set[str]:
     return {Path(words[-1]).name for words in lines if words and words[0] == "diffuseTexture"}
 
 
-def require_assets(catalog: AssetCatalog) -> None:
-    """Refuse a folder that lacks a kind of asset people cannot be drawn without.
+def require_assets(catalog: AssetCatalog, *, cc0_only: bool = False) -> None:
+    """Refuse a folder that lacks a kind of asset scenes cannot be drawn without.
 
     Raises:
         ValueError: Names the kinds that are missing.
     """
-    missing = [kind for kind in _REQUIRED if not getattr(catalog, kind) and kind != "backgrounds"]
+    missing = [kind for kind in required_kinds(cc0_only=cc0_only) if not getattr(catalog, kind)]
     if missing:
         raise ValueError(
             f"assets must hold {', '.join(missing)}, got none in {catalog.folder}; "
@@ -183,32 +183,47 @@ def require_assets(catalog: AssetCatalog) -> None:
         )
 
 
-def check_assets(folder: Path) -> AssetReport:
-    """Open every asset below a folder and report what is there, missing or broken."""
-    catalog = scan_assets(folder)
+def required_kinds(*, cc0_only: bool) -> tuple[str, ...]:
+    """Kinds of assets scenes cannot be drawn without; no background photograph is known to be CC0."""
+    return tuple(kind for kind in _REQUIRED if not (cc0_only and kind == "backgrounds"))
+
+
+def check_assets(folder: Path, *, cc0_only: bool = False) -> AssetReport:
+    """Open every asset below a folder and report what is there, missing or broken.
+
+    Args:
+        folder: See `scan_assets`.
+        cc0_only: Look only at what a run with that setting draws from.
+    """
+    catalog = scan_assets(folder, cc0_only=cc0_only)
+    required = required_kinds(cc0_only=cc0_only)
+    optional = tuple(kind for kind in (*_REQUIRED, *_OPTIONAL) if kind not in required)
     counts = {
-        kind: 1 if kind == "eyes" and catalog.eyes else len(getattr(catalog, kind) or ())
-        for kind in (*_REQUIRED, *_OPTIONAL)
-        if kind != "eyes"
+        kind: int(catalog.eyes is not None) if kind == "eyes" else len(getattr(catalog, kind))
+        for kind in (*required, *optional)
     }
-    counts["eyes"] = int(catalog.eyes is not None)
     broken = []
-    styles = [s for kind in (*_REQUIRED, *_OPTIONAL) for s in _as_styles(getattr(catalog, kind))]
+    styles = [s for kind in counts for s in _as_styles(getattr(catalog, kind))]
     pictures = {s.texture for s in styles if s.name != "high-poly"} | {
         p for kind in ("irises", "skins_fine", "skins_coarse", "backgrounds", "masks") for p in getattr(catalog, kind)
     }
     for read, paths in (
         (read_proxy, {s.mesh for s in styles}),
         (_open_picture, pictures),
-        (read_radiance, catalog.environments),
+        (_read_light, catalog.environments),
     ):
         for path in sorted(paths):
             try:
                 read(path)
             except (OSError, ValueError) as error:
                 broken.append(f"{path}: {error}")
-    missing = tuple(kind for kind in _REQUIRED if counts[kind] == 0)
-    return AssetReport(counts, missing, tuple(kind for kind in _OPTIONAL if counts[kind] == 0), tuple(broken))
+    absent = {kind for kind, count in counts.items() if count == 0}
+    return AssetReport(
+        counts,
+        tuple(kind for kind in required if kind in absent),
+        tuple(kind for kind in optional if kind in absent),
+        tuple(broken),
+    )
 
 
 def _as_styles(value: object) -> tuple[Style, ...]:
@@ -217,34 +232,51 @@ def _as_styles(value: object) -> tuple[Style, ...]:
     return tuple(s for s in value if isinstance(s, Style)) if isinstance(value, tuple) else ()
 
 
+def _read_light(path: Path) -> None:
+    require_light(float(read_radiance(path).mean()), path.name)
+
+
 def _open_picture(path: Path) -> None:
     with Image.open(path) as image:
         image.draft("RGB", (64, 64))
         image.load()
 
 
+def open_picture(path: Path) -> Image.Image:
+    """Read a picture.
+
+    Raises:
+        ValueError: The file is not a whole picture.
+    """
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except OSError as error:
+        raise ValueError(f"{path} must be a whole picture, got {error}; fetch it again") from error
+
+
 def read_texture(path: Path, *, max_size: int = _MAX_TEXTURE) -> UInt8[np.ndarray, "rows cols 4"]:
     """Read a picture as sRGB-encoded RGBA, reduced to ``max_size``.
 
     Raises:
-        ValueError: The file is not a picture.
+        ValueError: The file is not a whole picture.
     """
-    try:
-        with Image.open(path) as image:
-            rgba = image.convert("RGBA")
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{path} must be a picture, got an unknown format; fetch it again") from error
+    rgba = open_picture(path).convert("RGBA")
     if max(rgba.size) > max_size:
         rgba.thumbnail((max_size, max_size), Image.Resampling.BOX)
     return np.asarray(rgba, np.uint8)
 
 
 def read_head_skin(path: Path) -> UInt8[np.ndarray, "rows cols 4"]:
-    """Read the part of a skin that covers the head; `head_uv` gives the matching coordinates."""
-    with Image.open(path) as image:
-        size = image.width
-        left, top, right, bottom = (round(edge * size) for edge in _HEAD_UV)
-        return np.asarray(image.convert("RGB").crop((left, top, right, bottom)).convert("RGBA"), np.uint8)
+    """Read the part of a skin that covers the head; `head_uv` gives the matching coordinates.
+
+    Raises:
+        ValueError: The file is not a whole picture.
+    """
+    image = open_picture(path)
+    left, top, right, bottom = (round(edge * image.width) for edge in _HEAD_UV)
+    return np.asarray(image.convert("RGB").crop((left, top, right, bottom)).convert("RGBA"), np.uint8)
 
 
 def head_uv(uv: np.ndarray) -> np.ndarray:

@@ -84,6 +84,16 @@ def directions_of_map(rows: int, cols: int) -> Float[np.ndarray, "rows cols 3"]:
     return np.stack([x, y, z], -1).astype(np.float32)
 
 
+def require_light(mean: float, name: str) -> None:
+    """Refuse the mean radiance of a map that lights nothing.
+
+    Raises:
+        ValueError: It is zero or not finite.
+    """
+    if not np.isfinite(mean) or mean <= 0:
+        raise ValueError(f"radiance of {name} must be finite and not all black, got mean {mean}; replace the file")
+
+
 def build_environment(
     name: str, radiance: Float[np.ndarray, "rows cols 3"], *, lights: int = 16, max_ratio: float = 4000.0
 ) -> Environment:
@@ -98,8 +108,7 @@ def build_environment(
     small = _resize(radiance, _MIRROR_SHAPE)
     solid_angle = _solid_angle(*_MIRROR_SHAPE)
     mean = float((small.mean(-1) * solid_angle).sum() / (4 * np.pi))
-    if not np.isfinite(mean) or mean <= 0:
-        raise ValueError(f"radiance of {name} must be finite and not all black, got mean {mean}; replace the file")
+    require_light(mean, name)
     small = np.minimum(small / mean, max_ratio)
     many, few = (_median_cut(small, solid_angle, count) for count in (lights, max(lights // 3, 1)))
     mirror = np.stack([_blurred(small, solid_angle, width) for width in _ROUGHNESS_BLUR_RAD])

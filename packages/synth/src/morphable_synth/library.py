@@ -45,11 +45,7 @@ class Library:
     def __init__(self, assets: Path | None, *, cc0_only: bool = False) -> None:
         self.catalog: AssetCatalog | None = scan_assets(assets, cc0_only=cc0_only) if assets is not None else None
         if self.catalog is not None:
-            require_assets(self.catalog)
-            if not self.catalog.backgrounds and not cc0_only:
-                raise ValueError(
-                    f"assets must hold pictures in {self.catalog.folder / 'backgrounds'}, got none; add some"
-                )
+            require_assets(self.catalog, cc0_only=cc0_only)
         self.model = morphable.load("open")
         self.hm08: Hm08 = load_hm08()
         self.pool = TexturePool()

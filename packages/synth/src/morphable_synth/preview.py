@@ -61,7 +61,13 @@ def contact_sheet(
         tile_px: Size each picture is reduced to; None keeps it.
         labels: Draw the labels.
         first: Index of the first scene.
+
+    Raises:
+        ValueError: A number is not positive.
     """
+    for name, value in (("count", count), ("columns", columns)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
     side = tile_px or config.size_px
     rows = -(-count // columns)
     sheet = np.full((rows * side, columns * side, 3), 255, np.uint8)

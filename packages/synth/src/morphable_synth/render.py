@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from morphable_synth import _kernels, _shade
 from morphable_synth._arrays import Soup, scratch
-from morphable_synth.assets import picture_named
+from morphable_synth.assets import open_picture, picture_named
 from morphable_synth.effects import apply_effects
 from morphable_synth.environment import Environment, camera_view, procedural_environment
 from morphable_synth.figure import Figure, build_figure
@@ -148,7 +148,7 @@ def _background(
             _toned(view * light.exposure * np.array(choice.tint), _tone_table(choice.shoulder)).astype(np.float32) / 255
         )
     if choice.background and library.catalog is not None:
-        picture = _crop(Image.open(picture_named(library.catalog.backgrounds, choice.background)), size, rng)
+        picture = _crop(open_picture(picture_named(library.catalog.backgrounds, choice.background)), size, rng)
     else:
         grid = int(rng.integers(2, 9))
         coarse = rng.uniform(0.1, 0.9) + rng.normal(0, 0.07, 3) + rng.normal(0, 0.06, (grid, grid, 3))

@@ -1,5 +1,7 @@
 """Draw scenes: people, light, camera effects. A scene is a pure function of configuration, seed and index."""
 
+import math
+
 import numpy as np
 
 from morphable_synth.assets import AssetCatalog, Style
@@ -59,8 +61,8 @@ def _person(rng: np.random.Generator, config: SceneConfig, library: Library, pla
     identity = _clipped_normal(rng, model.num_identity, spread=_IDENTITY_SPREAD, limit=_IDENTITY_LIMIT)
     head, body = sample_rotations(rng, config.profile_share)
     female, age, _, _ = library.hm08.traits(identity)
-    sex = bool(rng.random() < np.clip((female - 0.5) * 3 + 0.5, 0.04, 0.96))
-    years = float(np.clip(age + rng.normal(0, 0.06), 0.6, 1.0))
+    sex = bool(rng.random() < np.clip((female - 0.41) * 3 + 0.5, 0.04, 0.96))
+    years = _even_age(float(age + rng.normal(0, 0.06)))
     darkness = rng.random()
     catalog = library.catalog
     skin = _skin(rng, config, catalog, sex, years, float(darkness))
@@ -86,6 +88,12 @@ def _person(rng: np.random.Generator, config: SceneConfig, library: Library, pla
         skin=skin,
         wearing=wearing,
     )
+
+
+def _even_age(age: float) -> float:
+    """Move the age that a shape suggests so that all from 0.6 (young) to 1.0 (old) are equally frequent."""
+    mean, spread = 0.684, 0.137  # of `age` over drawn people
+    return 0.6 + 0.2 * (1.0 + math.erf((age - mean) / spread / math.sqrt(2.0)))
 
 
 def _rgb(color: np.ndarray) -> tuple[float, float, float]:
@@ -128,7 +136,7 @@ def _skin_fit(name: str, female: bool, age: float, darkness: float) -> float:
 
 
 def _hair_color(rng: np.random.Generator, age: float, darkness: float) -> tuple[float, float, float]:
-    gray = np.clip((age - 0.74) / 0.2, 0.02, 0.85)
+    gray = np.clip((age - 0.8) / 0.2, 0.02, 0.85)
     draw = rng.random()
     if draw < gray:
         name = str(rng.choice(["grey", "white"], p=[0.65, 0.35]))

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
+from morphable_synth.assets import check_assets
 from morphable_synth.labels import FACE_LABELS, Sample
 from morphable_synth.provenance import Source, code_version, license_of, sources_of
 from morphable_synth.render import render_scene
@@ -43,11 +44,13 @@ class GenerateConfig:
     seed: int = 0
     """Number of the series."""
     count: int = 1000
-    """Number of scenes."""
+    """Number of scenes; a folder that holds fewer is continued."""
     shard_size: int = 250
     """Scenes per shard."""
     workers: int = 2
     """Processes."""
+    depth: bool = False
+    """Also write `KEY.depth.png`, 16 bits: depth in millimetres, 0 on the background."""
 
     def __post_init__(self) -> None:
         for name in ("count", "shard_size", "workers"):
@@ -60,28 +63,57 @@ def generate(config: GenerateConfig, *, quiet: bool = False) -> list[Path]:
 
     A shard appears under its name only when it is complete, so that a killed run leaves no torn shard, and the next
     run makes only what is missing. Scene k is the same whatever the number of workers.
+
+    Raises:
+        FileNotFoundError: There is no folder of assets.
+        ValueError: An asset is missing or broken, or the folder holds shards of other settings or more scenes.
     """
+    _require_assets(config.scenes)
     config.out.mkdir(parents=True, exist_ok=True)
     _claim(config)
     starts = range(0, config.count, config.shard_size)
-    paths = [config.out / f"synth-{config.seed:04d}-{k:06d}.tar" for k in range(len(starts))]
+    paths = [_shard_path(config, k) for k in range(len(starts))]
     jobs = [
-        (config.scenes, config.seed, start, min(config.shard_size, config.count - start), path)
+        (config, start, path)
         for start, path in zip(starts, paths, strict=True)
         if not path.exists()
     ]
     with Progress(disable=quiet) as progress:
         bar = progress.add_task("shards", total=len(paths), completed=len(paths) - len(jobs))
-        if config.workers == 1:
-            for job in jobs:
-                _write_shard(*job)
-                progress.advance(bar)
-            return paths
-        with ProcessPoolExecutor(config.workers, get_context("spawn"), _end_with_parent) as pool:
-            for done in as_completed([pool.submit(_write_shard, *job) for job in jobs]):
-                done.result()
-                progress.advance(bar)
+        for _ in _finished(jobs, config.workers):
+            progress.advance(bar)
+    for torn in config.out.glob(f"synth-{config.seed:04d}-*.tmp"):  # of runs that were killed
+        torn.unlink(missing_ok=True)
     return paths
+
+
+def _finished(jobs: list[tuple[GenerateConfig, int, Path]], workers: int) -> Iterator[None]:
+    """Write shards, and yield at each that is done; after an error no further one is begun."""
+    if workers == 1:
+        for job in jobs:
+            yield _write_shard(*job)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
+        try:
+            for done in as_completed([pool.submit(_write_shard, *job) for job in jobs]):
+                yield done.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _require_assets(scenes: SceneConfig) -> None:
+    """Open every file that scenes may be made of, before hours are spent."""
+    if scenes.assets is None or scenes.level == "procedural":
+        return
+    report = check_assets(scenes.assets, cc0_only=scenes.cc0_only)
+    faults = [*(f"no {kind}" for kind in report.missing), *report.broken]
+    if faults:
+        raise ValueError(f"assets must be whole, got {'; '.join(faults)} in {scenes.assets}")
+
+
+def _shard_path(config: GenerateConfig, number: int) -> Path:
+    return config.out / f"synth-{config.seed:04d}-{number:06d}.tar"
 
 
 def _end_with_parent() -> None:
@@ -111,6 +143,11 @@ def _claim(config: GenerateConfig) -> None:
     names = [name for name in settings if name != "count" and settings[name] != old.get(name)]
     if names or known.get("format_version") != FORMAT_VERSION:
         raise ValueError(_OTHER_RUN.format(path=path, names=", ".join(names) or "format_version"))
+    before = old.get("count", config.count)
+    if config.count < before:
+        raise ValueError(f"count must be at least the {before} scenes that {path} is of, got {config.count}")
+    if config.count > before and before % config.shard_size:  # its last shard was not full
+        _shard_path(config, before // config.shard_size).unlink(missing_ok=True)
     versions = known.get("versions", ["not recorded"] if path.exists() else [])
     if versions and versions[-1] != current:
         sys.stderr.write(f"{config.out}: shards of {', '.join(versions)} are continued by {current}\n")
@@ -140,17 +177,17 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def _write_shard(scenes: SceneConfig, seed: int, start: int, count: int, path: Path) -> None:
+def _write_shard(config: GenerateConfig, start: int, path: Path) -> None:
     import torch
 
     torch.set_num_threads(1)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         with tarfile.open(temporary, "w") as tar:
-            for index in range(start, start + count):
-                sample = render_scene(sample_scene(seed, index, scenes))
-                for ending, content in files_of(sample).items():
-                    entry = tarfile.TarInfo(f"{seed:04d}_{index:08d}.{ending}")
+            for index in range(start, min(start + config.shard_size, config.count)):
+                sample = render_scene(sample_scene(config.seed, index, config.scenes))
+                for ending, content in files_of(sample, depth=config.depth).items():
+                    entry = tarfile.TarInfo(f"{config.seed:04d}_{index:08d}.{ending}")
                     entry.size = len(content)
                     tar.addfile(entry, io.BytesIO(content))
         temporary.replace(path)
@@ -158,8 +195,12 @@ def _write_shard(scenes: SceneConfig, seed: int, start: int, count: int, path: P
         temporary.unlink(missing_ok=True)
 
 
-def files_of(sample: Sample) -> dict[str, bytes]:
-    """Return a sample's files by ending: ``jpg``, ``npz`` (face labels), ``mask.png`` (part, face + 1, 255 x skin)."""
+def files_of(sample: Sample, *, depth: bool = False) -> dict[str, bytes]:
+    """Return a sample's files by ending.
+
+    ``jpg``, ``npz`` (face labels), if wanted ``depth.png`` (millimetres), and last ``mask.png`` (part, face + 1,
+    255 x skin).
+    """
     picture, mask, labels = io.BytesIO(), io.BytesIO(), io.BytesIO()
     Image.fromarray(sample.image).save(picture, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     planes = np.stack(
@@ -168,7 +209,12 @@ def files_of(sample: Sample) -> dict[str, bytes]:
     Image.fromarray(planes).save(mask, "PNG")
     arrays = {name: getattr(sample, name) for name in FACE_LABELS}
     np.savez(labels, focal_px=np.float32(sample.focal_px), format_version=np.int64(FORMAT_VERSION), **arrays)
-    return {"jpg": picture.getvalue(), "npz": labels.getvalue(), "mask.png": mask.getvalue()}
+    files = {"jpg": picture.getvalue(), "npz": labels.getvalue()}
+    if depth:
+        stored = io.BytesIO()
+        Image.fromarray((sample.depth_m * 1000 + 0.5).clip(0, 65535).astype(np.uint16)).save(stored, "PNG")
+        files["depth.png"] = stored.getvalue()
+    return files | {"mask.png": mask.getvalue()}
 
 
 @dataclass(frozen=True)
@@ -183,6 +229,8 @@ class StoredSample:
     part: np.ndarray
     face_index: np.ndarray
     skin_mask: np.ndarray
+    depth_m: np.ndarray | None = None
+    """To the millimetre; where the shard was written with `depth`."""
 
 
 def read_shard(path: Path) -> Iterator[StoredSample]:
@@ -210,4 +258,9 @@ def _stored(key: str, files: dict[str, bytes], path: Path) -> StoredSample:
         raise ValueError(f"{path} must have format version {FORMAT_VERSION}, got {version}; generate it again")
     planes = np.asarray(Image.open(io.BytesIO(files["mask.png"])))
     image = np.asarray(Image.open(io.BytesIO(files["jpg"])).convert("RGB"))
-    return StoredSample(key, image, labels, planes[..., 0], planes[..., 1].astype(np.int32) - 1, planes[..., 2] > 0)
+    depth_m = None
+    if "depth.png" in files:
+        depth_m = np.asarray(Image.open(io.BytesIO(files["depth.png"]))).astype(np.float32) / 1000
+    return StoredSample(
+        key, image, labels, planes[..., 0], planes[..., 1].astype(np.int32) - 1, planes[..., 2] > 0, depth_m
+    )
