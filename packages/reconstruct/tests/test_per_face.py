@@ -21,6 +21,7 @@ from morphable_reconstruct.per_face.decoding import face_of_views, faces_of_para
 from morphable_reconstruct.per_face.reconstructor import PerFaceReconstructor
 from morphable_reconstruct.per_face.surface_face import SurfaceFace, nearest_coefficients
 from morphable_reconstruct.per_face.weights import is_per_face, load_per_face
+from morphable_reconstruct.reconstructor import Reconstructor
 from morphable_render import camera_from_model, rotation_from_angles, uv_layout, uv_map_from_vertices, uv_mesh
 
 regressors = pytest.importorskip("morphable_regressors")
@@ -153,6 +154,10 @@ def test_scenes_are_those_of_the_single_shot_network_with_other_faces(model, fil
     scene, empty = reconstructor([picture, dotted((240, 320), [])])
     assert len(scene.faces) == 2
     assert empty.faces == ()
+    detected_alone = Reconstructor.from_engine(DotEngine(), model, config=reconstructor.config)([picture])[0]
+    for face, other in zip(scene.faces, detected_alone.faces, strict=True):
+        assert np.abs(face.landmarks68_px - other.landmarks68_px).max() > 1.0
+        assert np.abs(face.landmarks68_px.mean(0) - other.landmarks68_px.mean(0)).max() < np.ptp(other.landmarks68_px)
     assert all(face.score > 0.4 for face in scene.faces)
     assert all(np.isfinite(face.vertices_px).all() for face in scene.faces)
     assert scene.rendered.rgb.shape == (240, 320, 3)
@@ -186,6 +191,49 @@ def test_dfmvr_takes_left_front_and_right(model, files, tmp_path, capsys):
     config = RunConfig(sources=tuple(paths), out=tmp_path / "out", save="json", preds=tmp_path / "p.npz")
     assert run(config, reconstructor) == 0
     assert (tmp_path / "out" / "front.json").is_file()
+    again = replace(config, sources=(paths[0], paths[0], paths[2]), out=tmp_path / "again")
+    assert run(again, reconstructor) == 0  # the same picture may stand for two views
+    assert (tmp_path / "again" / "left.json").is_file()
+
+
+def test_each_input_of_dfmvr_sees_its_own_view(model, files):
+    """Left is the first input, and the pose that of the front: seen by a system that notes how bright its inputs are."""
+    seen = []
+
+    class System(torch.nn.Module):
+        def forward(self, views, parsing=None):
+            seen.append(views.mean((2, 3, 4))[0])
+            zeros = torch.zeros
+            rotation = torch.tensor([[[0.0, 0.5, 0.0], [0.0, 0.1, 0.0], [0.0, -0.5, 0.0]]])
+            return regressors.MultiViewParameters(
+                IDENTITY[None], EXPRESSION[None], zeros(1, 2), zeros(1, 9, 3), rotation, zeros(1, 3, 2), zeros(1, 3)
+            )
+
+    reconstructor = per_face(model, files["dfmvr"])
+    reconstructor.network = replace(reconstructor.network, system=System())
+    pictures = [dotted((240, 320), [(160, 120)], dot_px=size) for size in (12, 16, 20)]
+    (face,) = reconstructor.reconstruct_views(pictures).faces
+    left, front, right = seen[0].tolist()
+    assert left < front < right or left > front > right
+    expected = rotation_from_angles(torch.tensor([0.0, -0.1, 0.0])).numpy()
+    np.testing.assert_allclose(face.rotation_head, expected, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("front", "left", "right"), "sources must be in the order left, front, right"),
+        (("left", "front", "right", "left"), "sources must be at most 3 with dfmvr"),
+        ((".",), "sources must be single pictures with dfmvr"),
+    ],
+)
+def test_views_must_be_named_in_order(model, files, tmp_path, names, message):
+    for name in ("left", "front", "right"):
+        Image.fromarray(dotted((240, 320), [(160, 120)], dot_px=16)).save(tmp_path / f"{name}.png")
+    sources = tuple(str(tmp_path if name == "." else tmp_path / f"{name}.png") for name in names)
+    config = RunConfig(sources=sources, out=tmp_path / "out", save="json")
+    with pytest.raises(ValueError, match=message):
+        run(config, per_face(model, files["dfmvr"]))
 
 
 def test_refusals(model, files):
@@ -212,7 +260,7 @@ def test_weights_of_another_network_or_face_model_are_refused(model, files, tmp_
         name="d", architecture={"backbone": "x"}, model=reference_to(model), license="MIT", training_data="none"
     )
     write_weights(tmp_path / "d.safetensors", info, {})
-    with pytest.raises(ValueError, match="architecture must name a per-face network"):
+    with pytest.raises(ValueError, match="must be weights of mobile_frnet, prnet, dfmvr, got those of a detector"):
         load_per_face(tmp_path / "d.safetensors", model)
 
 

@@ -15,6 +15,7 @@ from morphable_reconstruct.exports.predictions import write_predictions
 from morphable_reconstruct.opening import open_reconstructor, weights_sha256
 from morphable_reconstruct.options import RunConfig
 from morphable_reconstruct.per_face.command import is_multi_view, run_views
+from morphable_reconstruct.per_face.weights import is_per_face
 from morphable_reconstruct.reconstructor import Reconstructor
 from morphable_reconstruct.records import Records
 from morphable_reconstruct.report import print_summary, summary_json, with_progress
@@ -60,7 +61,7 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """Pictures first, then videos; or the views of one person."""
     if is_multi_view(reconstructor):
-        yield from run_views(sources, reconstructor, config)
+        yield from run_views(reconstructor, config)
         return
     pictures = [source for source in sources if source.kind == "image"]
     on_scene = cells_writer(reconstructor, config.out) if config.debug_cells else None
@@ -84,5 +85,6 @@ def _run_cluster(sources: Sequence[Source], config: RunConfig) -> list[Outcome]:
 def _write_predictions(path: Path, outcomes: Sequence[Outcome], config: RunConfig) -> None:
     """Write the rows of all pictures that were processed, in order of their names."""
     done = sorted((o for o in outcomes if o.error is None and o.source.kind == "image"), key=lambda o: o.source.name)
-    system = f"{_DISTRIBUTION} {version(_DISTRIBUTION)}, {config.weights}, Python {platform.python_version()}"
+    networks = f"{config.weights} and {config.model}" if is_per_face(config.model) else config.weights
+    system = f"{_DISTRIBUTION} {version(_DISTRIBUTION)}, {networks}, Python {platform.python_version()}"
     write_predictions(path, ((outcome.source.name, outcome.rows) for outcome in done), system=system)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from morphable_reconstruct.config import ReconstructConfig
 from morphable_reconstruct.engines.build import file_sha256
-from morphable_reconstruct.per_face.weights import find_per_face, is_per_face
+from morphable_reconstruct.per_face.weights import NETWORKS, find_per_face, is_per_face
 from morphable_reconstruct.reconstructor import Reconstructor
 from morphable_reconstruct.weights import find_weights
 
@@ -16,8 +16,15 @@ def open_reconstructor(weights: str, model: str, config: ReconstructConfig) -> R
         weights: Of the single-shot network.
         model: A face model, or a per-face network by name or weights file (for the open face model).
         config: Options.
+
+    Raises:
+        FileNotFoundError: There is no model, and there are no weights, of that name or at that path.
+        ImportError: `morphable-regressors` is not installed and needed.
+        ValueError: A file is damaged, of another version, or of another kind; or they do not belong together.
     """
     if not is_per_face(model):
+        if model != "open" and not Path(model).is_file():
+            raise FileNotFoundError(f"model must be open, {', '.join(NETWORKS)} or an existing file, got {model}")
         return Reconstructor(weights, model=model, config=config)
     from morphable_reconstruct.per_face.reconstructor import PerFaceReconstructor
 

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from morphable_reconstruct.batch import Outcome
 from morphable_reconstruct.exports.predictions import prediction_rows
 from morphable_reconstruct.options import RunConfig
 from morphable_reconstruct.output import PHOTO_KINDS, save_results
-from morphable_reconstruct.per_face.reconstructor import PerFaceReconstructor
+from morphable_reconstruct.per_face.reconstructor import VIEWS, PerFaceReconstructor
 from morphable_reconstruct.reconstructor import Reconstructor
-from morphable_reconstruct.sources import Source
+from morphable_reconstruct.sources import Source, find_sources
+
+_ORDER = f"{', '.join(VIEWS)} of one person"
 
 
 def is_multi_view(reconstructor: Reconstructor) -> bool:
@@ -17,15 +20,39 @@ def is_multi_view(reconstructor: Reconstructor) -> bool:
     return isinstance(reconstructor, PerFaceReconstructor) and reconstructor.network.kind == "dfmvr"
 
 
-def run_views(sources: Sequence[Source], reconstructor: Reconstructor, config: RunConfig) -> list[Outcome]:
+def view_sources(arguments: Sequence[str]) -> list[Source]:
+    """Return the pictures of one person in the order in which they were named.
+
+    Raises:
+        FileNotFoundError: One does not exist.
+        ValueError: There are more than three, one is not a picture but a folder, glob, video or webcam, or names that
+            say left, front or right are in another order.
+    """
+    if len(arguments) > len(VIEWS):
+        raise ValueError(f"sources must be at most {len(VIEWS)} with dfmvr: {_ORDER}; got {len(arguments)}")
+    sources = []
+    for argument in arguments:
+        found = find_sources((argument,))
+        if not Path(argument).is_file() or found[0].kind != "image":
+            raise ValueError(f"sources must be single pictures with dfmvr: {_ORDER}; got {argument}")
+        sources += found
+    said = [[view for view in VIEWS if view in source.stem.lower()] for source in sources]
+    places = [VIEWS.index(views[0]) for views in said if len(views) == 1]
+    if places != sorted(places):
+        names = ", ".join(source.name for source in sources)
+        raise ValueError(f"sources must be in the order {_ORDER}; got {names}")
+    return sources
+
+
+def run_views(reconstructor: Reconstructor, config: RunConfig) -> list[Outcome]:
     """Reconstruct one person from left, front and right; results carry the front picture's name.
 
     Raises:
-        ValueError: A source is not a picture, or there are more than three.
+        FileNotFoundError: See `view_sources`.
+        ValueError: See `view_sources`.
     """
     assert isinstance(reconstructor, PerFaceReconstructor)
-    if any(source.kind != "image" for source in sources):
-        raise ValueError("sources must be pictures with dfmvr: left, front, right of one person; got a video or webcam")
+    sources = view_sources(config.sources)
     start = time.perf_counter()
     scene = reconstructor.reconstruct_views([reconstructor.load(s.path, name=s.name) for s in sources])
     named = sources[min(1, len(sources) - 1)]

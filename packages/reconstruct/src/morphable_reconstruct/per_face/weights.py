@@ -53,6 +53,10 @@ def load_per_face(name_or_path: str | os.PathLike[str], model: MorphableModel) -
     regressors = require("morphable_regressors", extra="per-face")
     path = find_per_face(name_or_path)
     info, state = read_weights(path)
+    if "network" not in info.architecture:
+        raise ValueError(
+            f"model must be weights of {', '.join(NETWORKS)}, got those of a detector in {path}; give them as weights"
+        )
     spec = regressors.SystemSpec.from_json(info.architecture)
     if spec.network not in NETWORKS:
         raise ValueError(f"model must be weights of {', '.join(NETWORKS)}, got {spec.network} in {path}")
