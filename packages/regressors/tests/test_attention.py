@@ -30,9 +30,24 @@ def naive_involution(layer: Involution2d, features: torch.Tensor) -> torch.Tenso
     return result
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-def test_involution_equals_the_naive_reference(stride):
-    layer = Involution2d(8, kernel_size=3, stride=stride, group_channels=4, reduction=2).double().eval()
+def free_kernels(layer: Involution2d) -> Involution2d:
+    """An involution whose kernels depend on the input alone; those of a fresh one hardly do."""
+    torch.nn.init.normal_(layer.span.weight)
+    torch.nn.init.zeros_(layer.span.bias)
+    return layer
+
+
+def test_a_fresh_involution_changes_little():
+    layer = Involution2d(16).double().eval()
+    features = randn(2, 16, 8, 8)
+    with torch.no_grad():
+        assert 0 < (layer(features) - features).square().mean() < 0.1
+
+
+@pytest.mark.parametrize(("kernel_size", "stride"), [(3, 1), (3, 2), (7, 1)])
+def test_involution_equals_the_naive_reference(kernel_size, stride):
+    layer = Involution2d(8, kernel_size=kernel_size, stride=stride, group_channels=4, reduction=2)
+    layer = free_kernels(layer).double().eval()
     features = randn(2, 8, 4, 6)
     with torch.no_grad():
         torch.testing.assert_close(layer(features), naive_involution(layer, features))
@@ -89,6 +104,25 @@ def test_attention_gate_scales_positions_alike_in_all_channels():
     assert ((ratio > 0) & (ratio < 1)).all()
 
 
+def test_attention_gate_equals_its_definition():
+    layer = AttentionGate(skip_channels=3, gate_channels=2, hidden_channels=2).double().eval()
+    skip, gate = randn(1, 3, 2, 3), randn(1, 2, 2, 3, seed=1)
+    weights = {name: tensor.double() for name, tensor in layer.state_dict().items()}
+
+    def linear(name: str, values: torch.Tensor) -> torch.Tensor:
+        out = weights[f"{name}.0.weight"][:, :, 0, 0] @ values + weights[f"{name}.0.bias"]
+        mean, variance = weights[f"{name}.1.running_mean"], weights[f"{name}.1.running_var"]
+        return (out - mean) / (variance + 1e-5).sqrt() * weights[f"{name}.1.weight"] + weights[f"{name}.1.bias"]
+
+    expected = skip.clone()
+    for row in range(2):
+        for col in range(3):
+            hidden = linear("from_skip", skip[0, :, row, col]) + linear("from_gate", gate[0, :, row, col])
+            expected[0, :, row, col] *= torch.sigmoid(linear("weigh", hidden.clamp(min=0)))
+    with torch.no_grad():
+        torch.testing.assert_close(layer(skip, gate), expected)
+
+
 def turned_on(layer: SpatialGroupEnhance) -> SpatialGroupEnhance:
     """A layer whose gates depend on its input; a fresh one's do not."""
     torch.nn.init.constant_(layer.scale, 0.8)
@@ -98,7 +132,7 @@ def turned_on(layer: SpatialGroupEnhance) -> SpatialGroupEnhance:
 @pytest.mark.parametrize(
     ("layer", "inputs"),
     [
-        (Involution2d(4, kernel_size=3, group_channels=2, reduction=2), (randn(2, 4, 4, 4),)),
+        (free_kernels(Involution2d(4, kernel_size=3, group_channels=2, reduction=2)), (randn(2, 4, 4, 4),)),
         (SqueezeExcitation(4, reduction=2), (randn(2, 4, 3, 3),)),
         (turned_on(SpatialGroupEnhance(4, groups=2)), (randn(2, 4, 3, 3),)),
         (

@@ -10,6 +10,7 @@ from morphable_regressors import (
     PARSING_CLASSES,
     DFMVRConfig,
     FaceParser,
+    Involution2d,
     MobileFRNet,
     MobileFRNetConfig,
     MulEnUNet,
@@ -18,6 +19,7 @@ from morphable_regressors import (
     count_operations,
     repeat_views,
 )
+from morphable_regressors.rednet import Bottleneck
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -121,6 +123,44 @@ def test_mulen_unet_layer_by_layer():
     assert [level.up.in_channels for level in network.levels] == [3072, 512, 256, 128]
     assert [len(level.gates) for level in network.levels] == [3, 3, 3, 3]
     assert network.out_channels == 256
+
+
+def test_rednet_layer_by_layer():
+    network = RedNet50(in_channels=256)
+    blocks = [layer for layer in network.layers if isinstance(layer, Bottleneck)]
+    involutions = [next(layer for layer in block.layers if isinstance(layer, Involution2d)) for block in blocks]
+    channels = [256] * 3 + [512] * 4 + [1024] * 6 + [2048] * 3
+    assert [block.layers[-1].num_features for block in blocks] == channels
+    assert [layer.groups * 16 for layer in involutions] == [width // 4 for width in channels]
+    assert [layer.stride for layer in involutions] == [1] * 3 + [2] + [1] * 3 + [2] + [1] * 5 + [2] + [1] * 2
+    assert {layer.kernel_size for layer in involutions} == {7}
+    assert {layer.reduce[0].in_channels // layer.reduce[0].out_channels for layer in involutions} == {4}
+    stem = network.layers[0], network.layers[3], network.layers[6]
+    assert [(layer.in_channels, layer.out_channels, layer.stride[0]) for layer in (stem[0], stem[2])] == [
+        (256, 32, 2),
+        (32, 64, 1),
+    ]
+    assert (stem[1].kernel_size, stem[1].groups) == (3, 2)
+    assert network.out_channels == 2048
+
+
+def test_rednet_is_bounded_on_inputs_larger_than_the_statistics_tell():
+    """Sixteen involutions from random first weights, each quadratic in its input, had overflowed here."""
+    torch.manual_seed(0)
+    network = RedNet50(width=0.25)
+    for step in range(20):
+        network.train()(noise(8, 3, 64, 64, seed=step))
+    with torch.no_grad():
+        usual, larger = (network.eval()(noise(1, 3, 64, 64) * scale).abs().max() for scale in (1.0, 4.0))
+    assert larger < 20 * usual
+
+
+def test_counter_counts_what_transposed_convolutions_and_involutions_multiply():
+    transposed = count_operations(nn.ConvTranspose2d(2, 3, 4, 1, bias=False), noise(1, 2, 5, 5))
+    assert transposed.multiply_adds == 5 * 5 * 2 * 3 * 16
+    layer = Involution2d(16, kernel_size=3, reduction=4)
+    kernels = 6 * 6 * (16 * 4 + 4 * 9 + 9)
+    assert count_operations(layer, noise(1, 16, 6, 6)).multiply_adds == kernels + 6 * 6 * 16 * 9
 
 
 def test_dfmvr_starts_at_the_mean_face():

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from morphable_regressors.attention import SpatialGroupEnhance, SqueezeExcitation
+from morphable_regressors.involution import Involution2d
 
 ELEMENTWISE_COST: dict[type[nn.Module], int] = {
     nn.BatchNorm2d: 4,
@@ -28,7 +29,7 @@ class Counts:
 
     parameters: int
     multiply_adds: int
-    """Of convolutions and linear layers."""
+    """Of convolutions, involutions and linear layers."""
     elementwise: int
     """Of batch norms, activations, pooling and attention."""
 
@@ -38,13 +39,14 @@ class Counts:
         return self.multiply_adds + self.elementwise
 
 
-def _multiply_adds(module: nn.Module, output: Tensor) -> int:
-    """Return the multiply-adds of a layer with weights."""
+def _multiply_adds(module: nn.Module, features: Tensor, output: Tensor) -> int:
+    """Return the multiply-adds of a layer with weights, or of the kernels that an involution made."""
     if isinstance(module, nn.Conv2d):
         return output.numel() * (module.weight[0].numel() + (module.bias is not None))
     if isinstance(module, nn.ConvTranspose2d):
-        pixels_in = output.numel() // module.out_channels // (module.stride[0] * module.stride[1])
-        return pixels_in * module.weight.numel()
+        return features.numel() // module.in_channels * module.weight.numel()
+    if isinstance(module, Involution2d):
+        return output.numel() * module.kernel_size**2
     return module.weight.numel() if isinstance(module, nn.Linear) else 0
 
 
@@ -58,10 +60,10 @@ def count_operations(network: nn.Module, *inputs: Tensor) -> Counts:
     totals = {"multiply_adds": 0, "elementwise": 0}
 
     def hook(module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
-        totals["multiply_adds"] += _multiply_adds(module, output)
+        totals["multiply_adds"] += _multiply_adds(module, arguments[0], output)
         totals["elementwise"] += ELEMENTWISE_COST.get(type(module), 0) * arguments[0].numel()
 
-    counted: tuple[type[nn.Module], ...] = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, *ELEMENTWISE_COST)
+    counted: tuple[type[nn.Module], ...] = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, Involution2d, *ELEMENTWISE_COST)
     handles = [module.register_forward_hook(hook) for module in network.modules() if isinstance(module, counted)]
     was_training = network.training
     try:

@@ -1,15 +1,19 @@
 """Involution: a convolution whose kernel is made from the input, position by position (Li et al., CVPR 2021)."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+_VARIABLE_SHARE = 0.1
+"""Of PyTorch's first weights, what the kernels depend on the input with."""
 
 
 class Involution2d(nn.Module):
     """Filter each position with a kernel predicted from it, shared by the channels of a group.
 
     The layout is RedNet's: the kernel generator is 1x1 convolution to `channels / reduction`, batch norm, ReLU, and
-    1x1 convolution; with a stride, it reads the average-pooled input.
+    1x1 convolution; with a stride, it reads the average-pooled input. Kernels start near the one that changes nothing.
     """
 
     def __init__(
@@ -34,6 +38,10 @@ class Involution2d(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.span = nn.Conv2d(channels // reduction, kernel_size**2 * self.groups, 1)
+        with torch.no_grad():
+            self.span.weight.mul_(_VARIABLE_SHARE)
+            assert self.span.bias is not None
+            self.span.bias.view(self.groups, -1).copy_(torch.eye(kernel_size**2)[kernel_size**2 // 2])
 
     def forward(
         self, features: Float[Tensor, "batch channels rows cols"]

@@ -17,7 +17,12 @@ def _conv_norm_relu(inputs: int, outputs: int, *, kernel: int = 1, stride: int =
 
 
 class Bottleneck(nn.Module):
-    """1x1 convolution, 7x7 involution (or 3x3 convolution), 1x1 convolution, with a shortcut."""
+    """1x1 convolution, 7x7 involution (or 3x3 convolution), 1x1 convolution, with a shortcut.
+
+    At first only the shortcut counts (the last batch norm starts at zero). An involution's output grows with the square
+    of its input, so that sixteen random ones, one behind the other, overflow on inputs a little larger than the
+    running statistics of the batch norms tell.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, stride: int, involution: bool = True) -> None:
         super().__init__()
@@ -32,6 +37,7 @@ class Bottleneck(nn.Module):
             nn.ReLU(inplace=True),
             *_conv_norm_relu(hidden, outputs)[:-1],
         )
+        nn.init.zeros_(self.layers[-1].weight)
         changes = stride > 1 or inputs != outputs
         self.shortcut = (
             nn.Sequential(*_conv_norm_relu(inputs, outputs, stride=stride)[:-1]) if changes else nn.Identity()
