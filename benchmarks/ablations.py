@@ -5,7 +5,8 @@
 
 Variants are the smoke preset with the changes of `ABLATIONS`, all with the same seed: the same faces in the same order.
 A variant whose `results.json` is in the output folder is not trained again. With `--angles`, every variant of DF-MVR is
-also measured on other people whose side views are turned by exactly these angles.
+also measured on other people whose side views are turned by these angles (and 8 degrees more or less, as in training).
+No variant has the mask term: the smoke preset has no parser, its fourth channel holds the exact labels.
 """
 
 import json

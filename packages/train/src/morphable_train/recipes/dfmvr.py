@@ -13,17 +13,18 @@ from morphable import MorphableModel
 from morphable_losses import coefficient_norm, landmark_3d_loss, landmark_loss, landmark_weights
 from morphable_regressors import MultiViewParameters, MultiViewRegressor, SystemSpec, parsing_channel, view_poses
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
+from morphable_train.batch import FaceTargets
 from morphable_train.labels import NUM_LANDMARKS
 from morphable_train.pictures import PREDICTED_COLOR, TRUE_COLOR, draw_points, grid
 from morphable_train.recipes.batches import CropBatch, finish_crops, plain_crops
 from morphable_train.recipes.config import DfmvrConfig
 from morphable_train.recipes.crops import PartCrops
 from morphable_train.recipes.held_out import pictures_of
-from morphable_train.recipes.measures import landmark_nme, shape_error_mm
+from morphable_train.recipes.measures import MEAN_FACES, dense_nme, landmark_nme, shape_error_mm
 from morphable_train.recipes.packaging import read_system
 from morphable_train.recipes.parsing import classes_of
 from morphable_train.recipes.rendered import rendered_terms
-from morphable_train.recipes.targets import true_shape
+from morphable_train.recipes.targets import points_in_crop, true_shape
 from morphable_train.recipes.views import NUM_VIEWS, LoadedViews, ViewStream, group_views
 from morphable_train.streams import Shard
 from morphable_train.surface import SurfaceSample
@@ -77,6 +78,7 @@ class DfmvrRecipe:
         self._held_out, self._held_people = held_out, None if held_out is None else group_views(held_out)
         self.emphasis = landmark_weights(config.emphasized).to(model.mean.device)
         self.anchors = torch.tensor(ANCHORS, device=model.mean.device)
+        self._mean_points: Tensor | None = None
 
     def load(self, step: int) -> LoadedViews:
         """Read a step's people."""
@@ -132,9 +134,10 @@ class DfmvrRecipe:
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Measure the shape after a similarity fit from three views and from the front one repeated, and the points.
+        """Measure the points in every view, and the shape after a similarity fit from three views and from the front one.
 
-        `mean_face_shape_mm` is the error of the model's mean shape.
+        `dense_3d_nme` is of the posed surface, `mean_face_dense_3d_nme` the error of the mean of the training faces in
+        each view; `mean_face_shape_mm` is that of the model's mean shape.
         """
         if self._held_people is None:
             return {}
@@ -151,13 +154,43 @@ class DfmvrRecipe:
         alone = self.regress(network, _shown(batch, torch.full((len(people), NUM_VIEWS), FRONT)))
         few = self.surface.decode_few(every.identity, every.expression)
         mean = self.surface.decode_few(torch.zeros_like(every.identity), torch.zeros_like(every.expression))
-        nme = landmark_nme(self.landmarks_px(every, few), batch.faces)
-        return {
+        rotation, translation = view_poses(every, self.config.crop)
+        posed = replace(
+            batch.faces, rotation_head=rotation.flatten(0, 1), translation_m=translation.flatten(0, 1)
+        )
+        points = {
+            "": self._points(few, posed),
+            "mean_face_": self._mean().repeat(len(people), 1, 1),
+        }
+        goal = self._points(known, batch.faces)
+        errors = {
+            f"{prefix}dense_3d_nme": dense_nme(found, goal, batch.faces).unflatten(0, (-1, NUM_VIEWS)).mean(1)
+            for prefix, found in points.items()
+        }
+        nme = landmark_nme(points[""][:, :NUM_LANDMARKS, :2], batch.faces)
+        return errors | {
             "shape_mm": shape_error_mm(few, known),
             "one_view_shape_mm": shape_error_mm(self.surface.decode_few(alone.identity, alone.expression), known),
             "mean_face_shape_mm": shape_error_mm(mean, known),
             "nme": nme.unflatten(0, (-1, NUM_VIEWS)).mean(1),
         }
+
+    def _points(self, few: Tensor, faces: FaceTargets) -> Float[Tensor, "pictures few 3"]:
+        """Points of people as each of their pictures shows them, in pixels of the crop."""
+        return points_in_crop(few.repeat_interleave(NUM_VIEWS, 0), faces, self.config.crop.side_px)
+
+    def _mean(self) -> Float[Tensor, "views few 3"]:
+        """The mean points of training faces in each view, as they are augmented."""
+        if self._mean_points is None:
+            steps = max(1, MEAN_FACES // (NUM_VIEWS * self.config.run.batch_size))
+            means = []
+            for step in range(steps):
+                crops = self.load(step).crops
+                faces = finish_crops(crops, self.config.crop, self.model, self.surface).faces
+                points = self._points(true_shape(faces, self.surface)[::NUM_VIEWS], faces)
+                means.append(points.unflatten(0, (-1, NUM_VIEWS)).mean(0))
+            self._mean_points = torch.stack(means).mean(0)
+        return self._mean_points
 
     def _held_batch(self, people: Tensor) -> CropBatch:
         """Pictures and truth of some held-out people."""

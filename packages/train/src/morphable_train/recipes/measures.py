@@ -7,6 +7,9 @@ from torch import Tensor
 from morphable_losses import fit_similarity
 from morphable_train.batch import FaceTargets
 
+MEAN_FACES = 512
+"""Training pictures whose mean is the mean face that errors are compared with."""
+
 
 def landmark_nme(predicted_px: Float[Tensor, "faces 68 2"], truth: FaceTargets) -> Float[Tensor, " faces"]:
     """Return the mean distance of the 68 points over the square root of the area of their true box."""

@@ -49,7 +49,7 @@ def prnet(name: str) -> PrnetConfig:
             width=8,
             augment=_GENTLE,
             optimizer=_SMOKE_RATE,
-            run=_smoke_run(1500, 16),
+            run=_smoke_run(1800, 16),
         )
     return PrnetConfig(
         crop=CropRule(side_px=256, face_share=1 / 1.6),

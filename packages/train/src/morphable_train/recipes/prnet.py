@@ -15,15 +15,13 @@ from morphable_train.recipes.batches import CropBatch, FaceStream, LoadedCrops, 
 from morphable_train.recipes.config import PrnetConfig
 from morphable_train.recipes.crops import PartCrops
 from morphable_train.recipes.held_out import HeldOut
-from morphable_train.recipes.measures import dense_nme, landmark_nme
+from morphable_train.recipes.measures import MEAN_FACES, dense_nme, landmark_nme
 from morphable_train.recipes.targets import points_in_crop
 from morphable_train.streams import Shard
 from morphable_train.surface import SurfaceSample
 
 FACE_REGION = "face"
 FEATURE_REGIONS = ("eyes", "nose", "lips", "inner_mouth")
-MEAN_FACES = 512
-"""Training faces whose mean position map is the mean face."""
 
 
 class PrnetRecipe:
