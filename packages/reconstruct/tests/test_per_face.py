@@ -197,7 +197,7 @@ def test_dfmvr_takes_left_front_and_right(model, files, tmp_path, capsys):
 
 
 def test_each_input_of_dfmvr_sees_its_own_view(model, files):
-    """Left is the first input, and the pose that of the front: seen by a system that notes how bright its inputs are."""
+    """Left is the first input, and the pose that of the front: seen by a system that notes its inputs' brightness."""
     seen = []
 
     class System(torch.nn.Module):

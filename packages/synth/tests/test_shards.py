@@ -236,7 +236,7 @@ def test_unknown_style_is_named(assets: Path):
 
 
 def test_traits_vary_evenly(assets: Path):
-    """Of the photographic skins each age has a fifth at least, each sex two fifths, each third of the tones a quarter."""
+    """Each age has a fifth of the skins at least, each sex two fifths, each third of the tones a quarter."""
     config = SceneConfig(level="makehuman", assets=assets, layout="single", size_px=64)
     skins = [sample_scene(6, k, config).people[0].skin for k in range(300)]
     named = [skin.base for skin in skins if skin.base]

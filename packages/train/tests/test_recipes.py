@@ -191,9 +191,7 @@ def test_the_mask_term_reaches_the_shape_through_the_frozen_parser(triples, mode
         identity, zeros(1, model.num_expression), zeros(1, model.num_albedo), zeros(1, 9, 3),
         zeros(1, 3, 3), zeros(1, 3, 2), zeros(1, 3),
     )  # fmt: skip
-    terms = rendered_terms(
-        found, *view_poses(found, RULE), batch, model, weights=recipe.config.weights, parser=parser
-    )
+    terms = rendered_terms(found, *view_poses(found, RULE), batch, model, weights=recipe.config.weights, parser=parser)
     (gradient,) = torch.autograd.grad(terms["mask"], identity)
     assert float(gradient.abs().max()) > 1e-6
     bare = rendered_terms(found, *view_poses(found, RULE), batch, model, weights=recipe.config.weights, parser=None)

@@ -73,11 +73,7 @@ def generate(config: GenerateConfig, *, quiet: bool = False) -> list[Path]:
     _claim(config)
     starts = range(0, config.count, config.shard_size)
     paths = [_shard_path(config, k) for k in range(len(starts))]
-    jobs = [
-        (config, start, path)
-        for start, path in zip(starts, paths, strict=True)
-        if not path.exists()
-    ]
+    jobs = [(config, start, path) for start, path in zip(starts, paths, strict=True) if not path.exists()]
     with Progress(disable=quiet) as progress:
         bar = progress.add_task("shards", total=len(paths), completed=len(paths) - len(jobs))
         for _ in _finished(jobs, config.workers):

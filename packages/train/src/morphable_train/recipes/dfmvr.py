@@ -134,7 +134,7 @@ class DfmvrRecipe:
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
-        """Measure the points in every view, and the shape after a similarity fit from three views and from the front one.
+        """Measure points in every view, and the shape after a similarity fit, from three views and from the front one.
 
         `dense_3d_nme` is of the posed surface, `mean_face_dense_3d_nme` the error of the mean of the training faces in
         each view; `mean_face_shape_mm` is that of the model's mean shape.
@@ -155,9 +155,7 @@ class DfmvrRecipe:
         few = self.surface.decode_few(every.identity, every.expression)
         mean = self.surface.decode_few(torch.zeros_like(every.identity), torch.zeros_like(every.expression))
         rotation, translation = view_poses(every, self.config.crop)
-        posed = replace(
-            batch.faces, rotation_head=rotation.flatten(0, 1), translation_m=translation.flatten(0, 1)
-        )
+        posed = replace(batch.faces, rotation_head=rotation.flatten(0, 1), translation_m=translation.flatten(0, 1))
         points = {
             "": self._points(few, posed),
             "mean_face_": self._mean().repeat(len(people), 1, 1),
