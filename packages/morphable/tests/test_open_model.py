@@ -60,8 +60,8 @@ def test_dimensions_and_size_of_the_file(model: MorphableModel) -> None:
 
 def test_frame_unit_and_size(model: MorphableModel) -> None:
     mean = act(model)
-    # the origin is the mean before teeth and tongue were seated lower: less than a millimetre from the mean with them
-    assert float(mean.mean(0).norm()) < 1 * MM
+    # the origin is the mean before teeth, tongue and lining were seated: about a millimetre from the mean with them
+    assert float(mean.mean(0).norm()) < 1.1 * MM
     assert float(mean[:, 0].mean().abs()) < 1e-6
     points = model.landmarks(mean)
     # +x is the person's left: points 42-47 are the left eye; +z out of the face: the nose tip is foremost

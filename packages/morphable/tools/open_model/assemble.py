@@ -27,7 +27,7 @@ from .identity import (
     sample_people,
     seal_lips,
 )
-from .mouth import seat_teeth_and_tongue
+from .mouth import seat_mouth
 from .parts import PART_NAMES, Masks, find_masks, label_quads
 from .seams import make_seam
 from .source import BaseMesh, load_base_mesh
@@ -107,7 +107,7 @@ def build(num_people: int = NUM_PEOPLE) -> Built:
     matrix, triangles, mirror = _full_topology(anatomy)
     identity = seal_lips(identity, anatomy)
     centre = np.asarray(matrix @ identity.mean).mean(0) * [0.0, 1.0, 1.0]
-    identity = seat_teeth_and_tongue(replace(identity, mean=identity.mean - centre), head)
+    identity = seat_mouth(replace(identity, mean=identity.mean - centre), head)
     lid_seams = {s: make_seam(head, anatomy.subdivision.matrix, f"eye_cavity_{s}", (0,)) for s in ("left", "right")}
     uv, uv_makehuman, uv_triangles = _full_uv(base, anatomy)
     return Built(

@@ -136,8 +136,9 @@ class DfmvrRecipe:
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Measure points in every view, and the shape after a similarity fit, from three views and from the front one.
 
-        `dense_3d_nme` is of the posed surface, `mean_face_dense_3d_nme` the error of the mean of the training faces in
-        each view; `mean_face_shape_mm` is that of the model's mean shape.
+        `dense_3d_nme` is of the posed surface; `mean_face_dense_3d_nme` is the error of the mean of all training
+        pictures, as PRNet's, `mean_view_dense_3d_nme` that of their means in each view, `mean_face_shape_mm` that of
+        the model's mean shape.
         """
         if self._held_people is None:
             return {}
@@ -158,7 +159,8 @@ class DfmvrRecipe:
         posed = replace(batch.faces, rotation_head=rotation.flatten(0, 1), translation_m=translation.flatten(0, 1))
         points = {
             "": self._points(few, posed),
-            "mean_face_": self._mean().repeat(len(people), 1, 1),
+            "mean_view_": self._mean().repeat(len(people), 1, 1),
+            "mean_face_": self._mean().mean(0).expand(len(people) * NUM_VIEWS, -1, -1),
         }
         goal = self._points(known, batch.faces)
         errors = {
