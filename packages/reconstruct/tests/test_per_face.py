@@ -17,6 +17,7 @@ from morphable_reconstruct.config import ReconstructConfig
 from morphable_reconstruct.exports.glb import neutral_vertices
 from morphable_reconstruct.face import Face
 from morphable_reconstruct.options import RunConfig
+from morphable_reconstruct.per_face.command import view_sources
 from morphable_reconstruct.per_face.decoding import face_of_views, faces_of_parameters, faces_of_position_maps
 from morphable_reconstruct.per_face.reconstructor import PerFaceReconstructor
 from morphable_reconstruct.per_face.surface_face import SurfaceFace, nearest_coefficients
@@ -212,9 +213,10 @@ def test_each_input_of_dfmvr_sees_its_own_view(model, files):
     reconstructor = per_face(model, files["dfmvr"])
     reconstructor.network = replace(reconstructor.network, system=System())
     pictures = [dotted((240, 320), [(160, 120)], dot_px=size) for size in (12, 16, 20)]
+    own = [reconstructor.reconstruct_views([picture]) and seen[-1][0] for picture in pictures]
+    assert len({round(float(value), 3) for value in own}) == 3
     (face,) = reconstructor.reconstruct_views(pictures).faces
-    left, front, right = seen[0].tolist()
-    assert left < front < right or left > front > right
+    torch.testing.assert_close(seen[-1], torch.stack(own))
     expected = rotation_from_angles(torch.tensor([0.0, -0.1, 0.0])).numpy()
     np.testing.assert_allclose(face.rotation_head, expected, atol=0.02)
 
@@ -222,7 +224,9 @@ def test_each_input_of_dfmvr_sees_its_own_view(model, files):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("front", "left", "right"), "sources must be in the order left, front, right"),
+        (("front", "left", "right"), "in the order left, front, right of one person; got .*front.png for left"),
+        (("front", "right"), "got .*front.png for left"),
+        (("left", "right"), "got .*right.png for front"),
         (("left", "front", "right", "left"), "sources must be at most 3 with dfmvr"),
         ((".",), "sources must be single pictures with dfmvr"),
     ],
@@ -230,6 +234,7 @@ def test_each_input_of_dfmvr_sees_its_own_view(model, files):
 def test_views_must_be_named_in_order(model, files, tmp_path, names, message):
     for name in ("left", "front", "right"):
         Image.fromarray(dotted((240, 320), [(160, 120)], dot_px=16)).save(tmp_path / f"{name}.png")
+    assert view_sources([str(tmp_path / "right.png")])
     sources = tuple(str(tmp_path if name == "." else tmp_path / f"{name}.png") for name in names)
     config = RunConfig(sources=sources, out=tmp_path / "out", save="json")
     with pytest.raises(ValueError, match=message):

@@ -1,5 +1,6 @@
 """Shards, resuming, the command line, the assets check."""
 
+import io
 import json
 import subprocess
 import sys
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from morphable_synth import (
     FACE_LABELS,
     GenerateConfig,
     SceneConfig,
     check_assets,
+    contact_sheet,
     generate,
     read_shard,
     render_scene,
@@ -54,15 +57,23 @@ def test_missing_shards_are_made_to_the_same_bytes(tmp_path: Path):
     again = generate(_config(tmp_path / "b"), quiet=True)
     assert [path.read_bytes() for path in again] == whole
     assert paths[0].stat().st_mtime_ns == kept
-    assert not list((tmp_path / "b").glob("*.tmp"))
 
 
 def test_a_longer_run_in_the_same_folder_fills_the_last_shard(tmp_path: Path):
     whole = [path.read_bytes() for path in generate(_config(tmp_path / "a"), quiet=True)]
     generate(_config(tmp_path / "b", count=3), quiet=True)
     assert [path.read_bytes() for path in generate(_config(tmp_path / "b"), quiet=True)] == whole
-    with pytest.raises(ValueError, match="count must be at least the 4 scenes"):
-        generate(_config(tmp_path / "b", count=3), quiet=True)
+    assert [path.read_bytes() for path in generate(_config(tmp_path / "b", count=1), quiet=True)] == whole
+
+
+def test_a_folder_of_before_depth_is_continued(tmp_path: Path):
+    generate(_config(tmp_path, count=2), quiet=True)
+    run = json.loads((tmp_path / "run.json").read_text())
+    del run["settings"]["depth"]
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    assert len(generate(_config(tmp_path), quiet=True)) == 2
+    with pytest.raises(ValueError, match="other depth"):
+        generate(_config(tmp_path, depth=True), quiet=True)
 
 
 def test_depth_is_stored_to_the_millimetre_where_asked_for(tmp_path: Path):
@@ -89,18 +100,16 @@ def test_workers_of_a_killed_run_end_with_it(tmp_path: Path):
 def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path):
     scenes = ("--scenes.layout", "single", "--scenes.size-px", "64", "--scenes.no-camera-effects")
     program = "import sys; from morphable_synth.cli import main; sys.exit(main())"
-    numbers = ("--count", "6", "--shard-size", "2", "--workers", "1")
+    numbers = ("--count", "20", "--shard-size", "2", "--workers", "1")
     command = [sys.executable, "-c", program, "generate", "--out", str(tmp_path / "a"), *scenes, *numbers]
     with subprocess.Popen(command) as run:
         wait_for(lambda: [1 for _ in (tmp_path / "a").glob("synth-*.tar")][:1], count=1)
         run.kill()
-    config = _config(tmp_path / "a", count=6)
-    begun = sorted((tmp_path / "a").glob("synth-*.tar"))
-    assert 1 <= len(begun) < 3
-    again = [path.read_bytes() for path in generate(config, quiet=True)]
-    assert again == [path.read_bytes() for path in generate(_config(tmp_path / "b", count=6), quiet=True)]
+    assert len(list((tmp_path / "a").glob("synth-*.tar"))) < 10
+    again = [path.read_bytes() for path in generate(_config(tmp_path / "a", count=20), quiet=True)]
+    assert again == [path.read_bytes() for path in generate(_config(tmp_path / "b", count=20), quiet=True)]
     records = [scene.key for path in sorted((tmp_path / "a").glob("synth-*.tar")) for scene in read_shard(path)]
-    assert records == [f"0000_{k:08d}" for k in range(6)]
+    assert records == [f"0000_{k:08d}" for k in range(20)]
 
 
 def wait_for(found: Callable[[], list[int]], *, count: int) -> list[int]:
@@ -201,9 +210,18 @@ def test_broken_files_are_named(tmp_path: Path):
     folder = tmp_path / "backgrounds"
     folder.mkdir()
     (folder / "torn.jpg").write_bytes(b"not a picture")
+    whole = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(whole, "PNG")
+    (folder / "torn.png").write_bytes(whole.getvalue().replace(b"IDAT", b"ID\0\0"))
     report = check_assets(tmp_path)
-    assert len(report.broken) == 1
+    assert len(report.broken) == 2
     assert "torn.jpg" in report.broken[0]
+    assert "torn.png must be a whole picture" in report.broken[1]
+
+
+def test_sheets_need_a_positive_number_of_scenes_and_columns():
+    with pytest.raises(ValueError, match="columns must be at least 1, got 0"):
+        contact_sheet(TINY, seed=0, count=1, columns=0)
 
 
 def test_broken_and_missing_assets_are_named_before_anything_is_drawn(assets: Path, tmp_path: Path):

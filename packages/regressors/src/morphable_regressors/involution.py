@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 _VARIABLE_SHARE = 0.1
-"""Of PyTorch's first weights, what the kernels depend on the input with."""
+"""Factor on PyTorch's first weights of the layer that makes kernels from the input."""
 
 
 class Involution2d(nn.Module):

@@ -1,6 +1,7 @@
 """The folder of MakeHuman assets: what it holds, what it lacks, and how each kind is read."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +185,7 @@ def require_assets(catalog: AssetCatalog, *, cc0_only: bool = False) -> None:
 
 
 def required_kinds(*, cc0_only: bool) -> tuple[str, ...]:
-    """Kinds of assets scenes cannot be drawn without; no background photograph is known to be CC0."""
+    """Kinds of assets scenes cannot be drawn without; `cc0_only` draws no background photographs."""
     return tuple(kind for kind in _REQUIRED if not (cc0_only and kind == "backgrounds"))
 
 
@@ -209,7 +210,7 @@ def check_assets(folder: Path, *, cc0_only: bool = False) -> AssetReport:
     }
     for read, paths in (
         (read_proxy, {s.mesh for s in styles}),
-        (_open_picture, pictures),
+        (partial(open_picture, reduced=True), pictures),
         (_read_light, catalog.environments),
     ):
         for path in sorted(paths):
@@ -236,23 +237,19 @@ def _read_light(path: Path) -> None:
     require_light(float(read_radiance(path).mean()), path.name)
 
 
-def _open_picture(path: Path) -> None:
-    with Image.open(path) as image:
-        image.draft("RGB", (64, 64))
-        image.load()
-
-
-def open_picture(path: Path) -> Image.Image:
-    """Read a picture.
+def open_picture(path: Path, *, reduced: bool = False) -> Image.Image:
+    """Read a picture, or, to see whether it is whole, as small as its format gives it.
 
     Raises:
-        ValueError: The file is not a whole picture.
+        ValueError: The file is not a whole picture, or a suspiciously large one.
     """
     try:
         with Image.open(path) as image:
+            if reduced:
+                image.draft("RGB", (64, 64))
             image.load()
             return image
-    except OSError as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # PIL calls torn PNG files a syntax error
         raise ValueError(f"{path} must be a whole picture, got {error}; fetch it again") from error
 
 

@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from morphable_synth.assets import check_assets
+from morphable_synth.assets import AssetReport, check_assets
 from morphable_synth.preview import contact_sheet, save_picture
 from morphable_synth.scene import SceneConfig
 from morphable_synth.shards import GenerateConfig, generate
@@ -42,6 +42,8 @@ class CheckAssets:
 
     folder: Annotated[Path, tyro.conf.Positional]
     """Folder with `makehuman/`, `hdri/`, `backgrounds/`."""
+    cc0_only: bool = False
+    """Look only at what `--scenes.cc0-only` draws from."""
 
 
 Command = (
@@ -69,11 +71,10 @@ def run(command: Preview | GenerateConfig | CheckAssets) -> int:
         for path in generate(command):
             sys.stdout.write(f"{path}\n")
         return 0
-    return _report(command.folder)
+    return _report(check_assets(command.folder, cc0_only=command.cc0_only))
 
 
-def _report(folder: Path) -> int:
-    report = check_assets(folder)
+def _report(report: AssetReport) -> int:
     table = Table("kind", "found", "needed")
     for kind, count in report.counts.items():
         needed = "missing" if kind in report.missing else "optional" if kind in report.optional_missing else ""

@@ -25,6 +25,12 @@ _IDENTITY_SPREAD = 1.25
 """Standard deviation of the identity coefficients before clipping. With it, the height of the chin and the width of
 the mouth vary in frontal people by 18.2 and 13.1 % of the distance between the eyes; in Helen's photographs by 18.4
 and 12.8, in people drawn with 1 by 16.5 and 12.4 (`benchmarks/landmark_placement.py`)."""
+_MIDDLE_SEX = 0.41
+"""Sex, as a shape suggests it (0 male, 1 female), that half of the drawn people lie on either side of."""
+_AGE = 0.684, 0.137
+"""Mean and standard deviation of the age that the shapes of drawn people suggest."""
+_FIRST_GRAY = 0.8
+"""Age, from 0.6 (young) to 1 (old), from which hair turns grey more and more often."""
 _SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 _CLOSE_HAIR = ("short02", "short04")
 _RARE_HAIR = {"long2_alpha7": 0.08, "bob01": 0.25, "bob02": 0.4, "short03": 0.45, "braid01": 0.6, "curly2": 0.6}
@@ -61,7 +67,7 @@ def _person(rng: np.random.Generator, config: SceneConfig, library: Library, pla
     identity = _clipped_normal(rng, model.num_identity, spread=_IDENTITY_SPREAD, limit=_IDENTITY_LIMIT)
     head, body = sample_rotations(rng, config.profile_share)
     female, age, _, _ = library.hm08.traits(identity)
-    sex = bool(rng.random() < np.clip((female - 0.41) * 3 + 0.5, 0.04, 0.96))
+    sex = bool(rng.random() < np.clip((female - _MIDDLE_SEX) * 3 + 0.5, 0.04, 0.96))
     years = _even_age(float(age + rng.normal(0, 0.06)))
     darkness = rng.random()
     catalog = library.catalog
@@ -92,7 +98,7 @@ def _person(rng: np.random.Generator, config: SceneConfig, library: Library, pla
 
 def _even_age(age: float) -> float:
     """Move the age that a shape suggests so that all from 0.6 (young) to 1.0 (old) are equally frequent."""
-    mean, spread = 0.684, 0.137  # of `age` over drawn people
+    mean, spread = _AGE
     return 0.6 + 0.2 * (1.0 + math.erf((age - mean) / spread / math.sqrt(2.0)))
 
 
@@ -136,7 +142,7 @@ def _skin_fit(name: str, female: bool, age: float, darkness: float) -> float:
 
 
 def _hair_color(rng: np.random.Generator, age: float, darkness: float) -> tuple[float, float, float]:
-    gray = np.clip((age - 0.8) / 0.2, 0.02, 0.85)
+    gray = np.clip((age - _FIRST_GRAY) / 0.2, 0.02, 0.85)
     draw = rng.random()
     if draw < gray:
         name = str(rng.choice(["grey", "white"], p=[0.65, 0.35]))

@@ -8,7 +8,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class GenerateConfig:
     seed: int = 0
     """Number of the series."""
     count: int = 1000
-    """Number of scenes; a folder that holds fewer is continued."""
+    """Number of scenes; a folder that holds fewer is continued, more are kept."""
     shard_size: int = 250
     """Scenes per shard."""
     workers: int = 2
@@ -66,11 +66,11 @@ def generate(config: GenerateConfig, *, quiet: bool = False) -> list[Path]:
 
     Raises:
         FileNotFoundError: There is no folder of assets.
-        ValueError: An asset is missing or broken, or the folder holds shards of other settings or more scenes.
+        ValueError: An asset is missing or broken, or the folder holds shards of other settings.
     """
     _require_assets(config.scenes)
     config.out.mkdir(parents=True, exist_ok=True)
-    _claim(config)
+    config = _claim(config)
     starts = range(0, config.count, config.shard_size)
     paths = [_shard_path(config, k) for k in range(len(starts))]
     jobs = [(config, start, path) for start, path in zip(starts, paths, strict=True) if not path.exists()]
@@ -78,8 +78,6 @@ def generate(config: GenerateConfig, *, quiet: bool = False) -> list[Path]:
         bar = progress.add_task("shards", total=len(paths), completed=len(paths) - len(jobs))
         for _ in _finished(jobs, config.workers):
             progress.advance(bar)
-    for torn in config.out.glob(f"synth-{config.seed:04d}-*.tmp"):  # of runs that were killed
-        torn.unlink(missing_ok=True)
     return paths
 
 
@@ -100,7 +98,7 @@ def _finished(jobs: list[tuple[GenerateConfig, int, Path]], workers: int) -> Ite
 
 def _require_assets(scenes: SceneConfig) -> None:
     """Open every file that scenes may be made of, before hours are spent."""
-    if scenes.assets is None or scenes.level == "procedural":
+    if scenes.assets is None:
         return
     report = check_assets(scenes.assets, cc0_only=scenes.cc0_only)
     faults = [*(f"no {kind}" for kind in report.missing), *report.broken]
@@ -124,10 +122,11 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _claim(config: GenerateConfig) -> None:
+def _claim(config: GenerateConfig) -> GenerateConfig:
     """Record the settings, or compare them with those of the shards already there; describe the data set.
 
-    Several versions of the code in one folder are recorded and said, not refused.
+    Several versions of the code in one folder are recorded and said, not refused. The run that is returned has the
+    larger of both counts.
     """
     settings = json.loads(json.dumps(asdict(config), default=str))
     for name in ("out", "workers"):
@@ -135,13 +134,13 @@ def _claim(config: GenerateConfig) -> None:
     settings["scenes"].pop("assets")
     path, current = config.out / "run.json", code_version()
     known = json.loads(path.read_text()) if path.exists() else {"format_version": FORMAT_VERSION, "settings": settings}
-    old = known.get("settings", {})
+    old = {"depth": False} | known.get("settings", {})
     names = [name for name in settings if name != "count" and settings[name] != old.get(name)]
     if names or known.get("format_version") != FORMAT_VERSION:
         raise ValueError(_OTHER_RUN.format(path=path, names=", ".join(names) or "format_version"))
     before = old.get("count", config.count)
-    if config.count < before:
-        raise ValueError(f"count must be at least the {before} scenes that {path} is of, got {config.count}")
+    config = replace(config, count=max(config.count, before))
+    settings["count"] = config.count
     if config.count > before and before % config.shard_size:  # its last shard was not full
         _shard_path(config, before // config.shard_size).unlink(missing_ok=True)
     versions = known.get("versions", ["not recorded"] if path.exists() else [])
@@ -150,6 +149,7 @@ def _claim(config: GenerateConfig) -> None:
     versions += [current] if current not in versions else []
     _write_json(path, {"format_version": FORMAT_VERSION, "settings": settings, "versions": versions})
     _describe(config, settings)
+    return config
 
 
 def _describe(config: GenerateConfig, settings: dict[str, Any]) -> None:

@@ -1,6 +1,8 @@
 """`reconstruct --model NETWORK`: the per-face networks on the command line."""
 
+import re
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,8 +27,8 @@ def view_sources(arguments: Sequence[str]) -> list[Source]:
 
     Raises:
         FileNotFoundError: One does not exist.
-        ValueError: There are more than three, one is not a picture but a folder, glob, video or webcam, or names that
-            say left, front or right are in another order.
+        ValueError: There are more than three, one is not a picture but a folder, glob, video or webcam, or a file
+            whose name says left, front or right is in another's place (a picture that is given twice may be).
     """
     if len(arguments) > len(VIEWS):
         raise ValueError(f"sources must be at most {len(VIEWS)} with dfmvr: {_ORDER}; got {len(arguments)}")
@@ -36,11 +38,11 @@ def view_sources(arguments: Sequence[str]) -> list[Source]:
         if not Path(argument).is_file() or found[0].kind != "image":
             raise ValueError(f"sources must be single pictures with dfmvr: {_ORDER}; got {argument}")
         sources += found
-    said = [[view for view in VIEWS if view in source.stem.lower()] for source in sources]
-    places = [VIEWS.index(views[0]) for views in said if len(views) == 1]
-    if places != sorted(places):
-        names = ", ".join(source.name for source in sources)
-        raise ValueError(f"sources must be in the order {_ORDER}; got {names}")
+    given = Counter(source.path for source in sources)
+    for view, source in zip(VIEWS, sources, strict=False):
+        said = set(VIEWS) & set(re.split("[^a-z]+", source.path.stem.lower()))
+        if len(sources) > 1 and given[source.path] == 1 and said not in (set(), {view}):
+            raise ValueError(f"sources must be in the order {_ORDER}; got {source.path} for {view}")
     return sources
 
 

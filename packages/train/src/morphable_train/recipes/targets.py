@@ -22,7 +22,7 @@ def points_in_crop(
 
     Args:
         shape_m: Points in the model frame, metres.
-        faces: Their true poses in the crop's pinhole camera.
+        faces: Their poses, true or predicted, in the crop's pinhole camera.
         side_px: Side of the crop.
 
     Returns:
