@@ -140,6 +140,8 @@ class ParsingConfig(RecipeConfig):
     with `mobilenet_v2`, trained weights of it, as Mobile-FRNet's `start`."""
     auxiliary: float = 1.0
     """Weight of each of the two auxiliary heads."""
+    overlap: float = 0.0
+    """Weight of one minus the mean intersection over union, which is what is measured; for the end of a training."""
     rarity: float = 0.2
     """Class weights are the classes' shares of the pixels to the power of minus this; 0 counts all pixels alike, large
     values push the borders of small parts outward."""

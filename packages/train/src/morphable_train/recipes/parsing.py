@@ -59,6 +59,22 @@ def intersection_over_union(counts: Float[Tensor, "classes classes"]) -> Float[T
     return hit / (counts.sum(0) + counts.sum(1) - hit)
 
 
+def overlap_loss(
+    logits: Float[Tensor, "batch classes rows cols"], truth: Int[Tensor, "batch rows cols"]
+) -> Float[Tensor, ""]:
+    """Return one minus the mean intersection over union, a pixel belonging to each class by its probability.
+
+    The mean is over the classes that occur in the batch (Rahman and Wang, "Optimizing intersection-over-union in deep
+    neural networks", 2016).
+    """
+    found = logits.softmax(1)
+    true = F.one_hot(truth, logits.shape[1]).movedim(-1, 1).to(found.dtype)
+    hit = (found * true).sum((0, 2, 3))
+    area = true.sum((0, 2, 3))
+    occurs = area > 0
+    return 1 - (hit / (found.sum((0, 2, 3)) + area - hit))[occurs].mean()
+
+
 class ParsingRecipe:
     """Trains a `FaceParser`."""
 
@@ -88,15 +104,19 @@ class ParsingRecipe:
         return self.stream.load(step)
 
     def losses(self, network: nn.Module, loaded: LoadedCrops, step: int) -> dict[str, Float[Tensor, ""]]:
-        """Return the cross entropy of the output and, at the middles of their cells, of the two auxiliary heads."""
+        """Return cross entropy and overlap of the output, and cross entropy of the auxiliary heads at their middles."""
         batch = finish_crops(loaded, self.config.crop, self.model, self.surface)
         truth = classes_of(batch.part)
-        terms = []
-        for logits in network(batch.image):
+        output, *auxiliary = (logits.float() for logits in network(batch.image))
+        terms = {"output": F.cross_entropy(output, truth, self.class_weights)}
+        if self.config.overlap:
+            terms["overlap"] = self.config.overlap * overlap_loss(output, truth)
+        cross_entropies = []
+        for logits in auxiliary:
             cell = truth.shape[-1] // logits.shape[-1]
             middles = truth[:, cell // 2 :: cell, cell // 2 :: cell]
-            terms.append(F.cross_entropy(logits.float(), middles, self.class_weights))
-        return {"output": terms[0], "auxiliary": self.config.auxiliary * (terms[1] + terms[2])}
+            cross_entropies.append(F.cross_entropy(logits, middles, self.class_weights))
+        return terms | {"auxiliary": self.config.auxiliary * torch.stack(cross_entropies).sum()}
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
