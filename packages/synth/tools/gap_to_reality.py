@@ -49,9 +49,9 @@ class GapConfig:
     """Folder with `helen/` and `afw_single/`."""
     out: Path
     """Folder for prediction files."""
-    scenes: int = 390
+    scenes: int = 780
     """Scenes used of each folder."""
-    steps: int = 600
+    steps: int = 1000
     """Training steps."""
     batch: int = 32
     """Faces per step."""
