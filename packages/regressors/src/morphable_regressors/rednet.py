@@ -30,14 +30,16 @@ class Bottleneck(nn.Module):
         spatial = (
             Involution2d(hidden, stride=stride) if involution else nn.Conv2d(hidden, hidden, 3, stride, 1, bias=False)
         )
+        last_norm = nn.BatchNorm2d(outputs)
+        nn.init.zeros_(last_norm.weight)
         self.layers = nn.Sequential(
             *_conv_norm_relu(inputs, hidden),
             spatial,
             nn.BatchNorm2d(hidden),
             nn.ReLU(inplace=True),
-            *_conv_norm_relu(hidden, outputs)[:-1],
+            nn.Conv2d(hidden, outputs, 1, bias=False),
+            last_norm,
         )
-        nn.init.zeros_(self.layers[-1].weight)
         changes = stride > 1 or inputs != outputs
         self.shortcut = (
             nn.Sequential(*_conv_norm_relu(inputs, outputs, stride=stride)[:-1]) if changes else nn.Identity()
