@@ -85,12 +85,14 @@ def _finished(jobs: list[tuple[GenerateConfig, int, Path]], workers: int) -> Ite
     """Write shards, and yield at each that is done; after an error no further one is begun."""
     if workers == 1:
         for job in jobs:
-            yield _write_shard(*job)
+            _write_shard(*job)
+            yield
         return
     with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
         try:
             for done in as_completed([pool.submit(_write_shard, *job) for job in jobs]):
-                yield done.result()
+                done.result()
+                yield
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

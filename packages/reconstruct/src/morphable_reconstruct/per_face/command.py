@@ -32,7 +32,7 @@ def view_sources(arguments: Sequence[str]) -> list[Source]:
     """
     if len(arguments) > len(VIEWS):
         raise ValueError(f"sources must be at most {len(VIEWS)} with dfmvr: {_ORDER}; got {len(arguments)}")
-    sources = []
+    sources: list[Source] = []
     for argument in arguments:
         found = find_sources((argument,))
         if not Path(argument).is_file() or found[0].kind != "image":
