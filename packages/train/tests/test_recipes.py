@@ -8,18 +8,14 @@ import pytest
 import torch
 from tiny_recipes import SIDE, tiny_recipe
 from tiny_run import write_shards
-from torch import nn
 
 from morphable import ModelData, MorphableModel, load
 from morphable_losses.position_map import FACE_WEIGHT, LANDMARK_WEIGHT
 from morphable_regressors import (
-    PARSING_CLASSES,
     CropRule,
-    MultiViewParameters,
     boxes_of_landmarks,
     crop_matrices,
     map_of_points,
-    view_poses,
 )
 from morphable_render import project_scaled_orthographic, uv_layout, uv_mesh, vertices_from_uv_map
 from morphable_synth import PART_NAMES, SceneConfig
@@ -29,14 +25,11 @@ from morphable_train.config import AugmentConfig
 from morphable_train.recipes.batches import MIRRORED_PARTS, finish_crops, load_crops, plain_crops
 from morphable_train.recipes.config import RecipeData
 from morphable_train.recipes.crops import open_part_crops
-from morphable_train.recipes.dfmvr import DfmvrRecipe
 from morphable_train.recipes.frnet import FrnetRecipe, points_of_parameters
-from morphable_train.recipes.measures import dense_nme
 from morphable_train.recipes.names import ABLATIONS
 from morphable_train.recipes.parsing import class_of_part, confusion, intersection_over_union, overlap_loss
 from morphable_train.recipes.presets import recipe_preset
 from morphable_train.recipes.prnet import PrnetRecipe, weight_mask
-from morphable_train.recipes.rendered import rendered_terms
 from morphable_train.recipes.targets import orthographic_truth, points_in_crop, true_shape
 from morphable_train.recipes.triples import TriplesConfig, sample_triple
 from morphable_train.recipes.views import choose_inputs, group_views
@@ -192,66 +185,6 @@ def test_the_mask_of_the_open_model_has_all_four_weights():
     weights = vertices_from_uv_map(without_points[..., None], layout)[:, 0].round()
     for name, weight in (("eyes", 4.0), ("lips", 4.0), ("face", 3.0), ("scalp", 0.0), ("neck", 0.0)):
         assert float(weights[model.region(name)].median()) == weight, name
-
-
-def test_the_mask_term_reaches_the_shape_through_the_frozen_parser(triples, model, model_file, tmp_path):
-    crops = open_part_crops((triples,), tmp_path, RULE, DATA, model)
-    config = tiny_recipe("dfmvr", model_file, triples)
-    recipe = DfmvrRecipe(config, model, crops, crops, Shard())
-    batch = recipe._held_batch(group_views(crops)[:1])
-    parser = nn.Conv2d(3, len(PARSING_CLASSES), 1).requires_grad_(False)
-    identity = torch.zeros(1, model.num_identity, requires_grad=True)
-    zeros = torch.zeros
-    found = MultiViewParameters(
-        identity, zeros(1, model.num_expression), zeros(1, model.num_albedo), zeros(1, 9, 3),
-        zeros(1, 3, 3), zeros(1, 3, 2), zeros(1, 3),
-    )  # fmt: skip
-    terms = rendered_terms(found, *view_poses(found, RULE), batch, model, weights=recipe.config.weights, parser=parser)
-    (gradient,) = torch.autograd.grad(terms["mask"], identity)
-    assert float(gradient.abs().max()) > 1e-6
-    bare = rendered_terms(found, *view_poses(found, RULE), batch, model, weights=recipe.config.weights, parser=None)
-    assert set(terms) - set(bare) == {"mask"}
-
-
-def test_dfmvr_measures_zero_for_the_truth_and_the_mean_of_the_training_faces(triples, model, model_file, tmp_path):
-    crops = open_part_crops((triples,), tmp_path, RULE, DATA, model)
-    recipe = DfmvrRecipe(tiny_recipe("dfmvr", model_file, triples), model, crops, crops, Shard())
-    people = group_views(crops)[:2]
-    batch = recipe._held_batch(people)
-    shape = true_shape(batch.faces, recipe.surface)[::3]
-    faces = replace(batch.faces, image_index=torch.arange(len(batch)))
-    true = recipe._points(shape, faces)
-    assert float(dense_nme(true, true, faces).max()) == 0.0
-    torch.testing.assert_close(true[:, :68, :2], faces.landmarks68_px, atol=0.1, rtol=0)
-    errors = recipe._errors(recipe.network.eval(), people)
-    mean = dense_nme(recipe._mean().repeat(2, 1, 1), true, faces).unflatten(0, (2, 3)).mean(1)
-    torch.testing.assert_close(errors["mean_view_dense_3d_nme"], mean)
-    assert (errors["mean_face_dense_3d_nme"] > mean).all()
-    assert (errors["dense_3d_nme"] > mean).all()  # untrained: the mean shape, looking straight ahead in every view
-
-
-def test_views_are_grouped_and_mirrored_people_change_sides(triples, model, tmp_path, model_file):
-    from morphable_train.recipes.views import ViewStream
-
-    crops = open_part_crops((triples,), tmp_path, RULE, DATA, model)
-    people = group_views(crops)
-    assert people.shape == (4, 3)
-    assert [crops.keys[k].rpartition("_")[2] for k in people[0].tolist()] == ["left", "front", "right"]
-    config = tiny_recipe("dfmvr", model_file, triples)
-    stream = ViewStream(crops, config, Shard())
-    for step in range(6):
-        loaded = stream.load(step)
-        faces = finish_crops(loaded.crops, RULE, model, surface_of(model)).faces
-        nose_x = faces.rotation_head[:, 0, 2].unflatten(0, (-1, 3))
-        # seen from the person's left the nose points to the picture's left, mirrored or not
-        assert bool((nose_x[:, 0] < 0).all())
-        assert bool((nose_x[:, 2] > 0).all())
-
-
-def surface_of(model):
-    from morphable_train.surface import SurfaceSample
-
-    return SurfaceSample(model, num_dense=64)
 
 
 def test_single_views_are_shown_three_times_in_equal_shares():

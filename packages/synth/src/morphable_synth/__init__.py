@@ -1,6 +1,6 @@
 """Synthetic group photographs of people with exact labels, for training."""
 
-from morphable_synth.assets import AssetReport, check_assets
+from morphable_synth.asset_check import AssetReport, check_assets
 from morphable_synth.dataset import SynthDataset, tensors_of
 from morphable_synth.labels import FACE_LABELS, PIXEL_LABELS, Sample
 from morphable_synth.parts import PART_NAMES

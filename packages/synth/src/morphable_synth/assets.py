@@ -1,15 +1,11 @@
 """The folder of MakeHuman assets: what it holds, what it lacks, and how each kind is read."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
-
-from morphable_synth.environment import read_radiance, require_light
-from morphable_synth.proxies import read_proxy
 
 CC_BY = (
     "curly",
@@ -62,41 +58,11 @@ class AssetCatalog:
     masks: tuple[Path, ...]
 
 
-@dataclass(frozen=True)
-class AssetReport:
-    """Outcome of `check_assets`."""
-
-    counts: dict[str, int]
-    missing: tuple[str, ...]
-    """Kinds without which people cannot be drawn; empty if the folder can be used."""
-    optional_missing: tuple[str, ...]
-    broken: tuple[str, ...]
-    """Files that cannot be read, with the reason."""
-
-    @property
-    def usable(self) -> bool:
-        """Whether scenes can be rendered from the folder."""
-        return not self.missing and not self.broken
-
-
 _BEARDS, _GLASSES, _HATS = (
     ("Full_beard", "Moustache"),
     ("glasses",),
     ("fedora", "fedora_cocked", "fedora01", "Fishing_Hat_01"),
 )
-_REQUIRED = (
-    "hair",
-    "eyebrows",
-    "eyelashes",
-    "teeth",
-    "clothes",
-    "eyes",
-    "irises",
-    "skins_fine",
-    "environments",
-    "backgrounds",
-)
-_OPTIONAL = ("beards", "tongue", "glasses", "hats", "skins_coarse", "masks")
 
 
 def scan_assets(folder: Path, *, cc0_only: bool = False) -> AssetCatalog:
@@ -168,73 +134,6 @@ def _diffuse_names(folder: Path) -> set[str]:
     materials = [path.read_text(encoding="utf-8", errors="replace") for path in folder.glob("*.mhmat")]
     lines = [line.split() for text in materials for line in text.splitlines()]
     return {Path(words[-1]).name for words in lines if words and words[0] == "diffuseTexture"}
-
-
-def require_assets(catalog: AssetCatalog, *, cc0_only: bool = False) -> None:
-    """Refuse a folder that lacks a kind of asset scenes cannot be drawn without.
-
-    Raises:
-        ValueError: Names the kinds that are missing.
-    """
-    missing = [kind for kind in required_kinds(cc0_only=cc0_only) if not getattr(catalog, kind)]
-    if missing:
-        raise ValueError(
-            f"assets must hold {', '.join(missing)}, got none in {catalog.folder}; "
-            "`morphable-synth check-assets DIR` lists what a folder holds"
-        )
-
-
-def required_kinds(*, cc0_only: bool) -> tuple[str, ...]:
-    """Kinds of assets scenes cannot be drawn without; `cc0_only` draws no background photographs."""
-    return tuple(kind for kind in _REQUIRED if not (cc0_only and kind == "backgrounds"))
-
-
-def check_assets(folder: Path, *, cc0_only: bool = False) -> AssetReport:
-    """Open every asset below a folder and report what is there, missing or broken.
-
-    Args:
-        folder: See `scan_assets`.
-        cc0_only: Look only at what a run with that setting draws from.
-    """
-    catalog = scan_assets(folder, cc0_only=cc0_only)
-    required = required_kinds(cc0_only=cc0_only)
-    optional = tuple(kind for kind in (*_REQUIRED, *_OPTIONAL) if kind not in required)
-    counts = {
-        kind: int(catalog.eyes is not None) if kind == "eyes" else len(getattr(catalog, kind))
-        for kind in (*required, *optional)
-    }
-    broken = []
-    styles = [s for kind in counts for s in _as_styles(getattr(catalog, kind))]
-    pictures = {s.texture for s in styles if s.name != "high-poly"} | {
-        p for kind in ("irises", "skins_fine", "skins_coarse", "backgrounds", "masks") for p in getattr(catalog, kind)
-    }
-    for read, paths in (
-        (read_proxy, {s.mesh for s in styles}),
-        (partial(open_picture, reduced=True), pictures),
-        (_read_light, catalog.environments),
-    ):
-        for path in sorted(paths):
-            try:
-                read(path)
-            except (OSError, ValueError) as error:
-                broken.append(f"{path}: {error}")
-    absent = {kind for kind, count in counts.items() if count == 0}
-    return AssetReport(
-        counts,
-        tuple(kind for kind in required if kind in absent),
-        tuple(kind for kind in optional if kind in absent),
-        tuple(broken),
-    )
-
-
-def _as_styles(value: object) -> tuple[Style, ...]:
-    if isinstance(value, Style):
-        return (value,)
-    return tuple(s for s in value if isinstance(s, Style)) if isinstance(value, tuple) else ()
-
-
-def _read_light(path: Path) -> None:
-    require_light(float(read_radiance(path).mean()), path.name)
 
 
 def open_picture(path: Path, *, reduced: bool = False) -> Image.Image:

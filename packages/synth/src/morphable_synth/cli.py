@@ -10,7 +10,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from morphable_synth.assets import AssetReport, check_assets
+from morphable_synth.asset_check import AssetReport, check_assets
 from morphable_synth.preview import contact_sheet, save_picture
 from morphable_synth.scene import SceneConfig
 from morphable_synth.shards import GenerateConfig, generate

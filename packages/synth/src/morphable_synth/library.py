@@ -9,13 +9,13 @@ from jaxtyping import Bool, Float, Int
 
 import morphable
 from morphable_synth._arrays import Texels
+from morphable_synth.asset_check import require_assets
 from morphable_synth.assets import (
     AssetCatalog,
     Style,
     head_uv,
     read_head_skin,
     read_texture,
-    require_assets,
     scan_assets,
 )
 from morphable_synth.environment import Environment, build_environment, read_radiance

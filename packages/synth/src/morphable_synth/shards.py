@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
-from morphable_synth.assets import check_assets
+from morphable_synth.asset_check import require_whole_assets
 from morphable_synth.labels import FACE_LABELS, Sample
 from morphable_synth.provenance import Source, code_version, license_of, sources_of
 from morphable_synth.render import render_scene
@@ -68,7 +68,8 @@ def generate(config: GenerateConfig, *, quiet: bool = False) -> list[Path]:
         FileNotFoundError: There is no folder of assets.
         ValueError: An asset is missing or broken, or the folder holds shards of other settings.
     """
-    _require_assets(config.scenes)
+    if config.scenes.assets is not None:  # before hours are spent
+        require_whole_assets(config.scenes.assets, cc0_only=config.scenes.cc0_only)
     config.out.mkdir(parents=True, exist_ok=True)
     config = _claim(config)
     starts = range(0, config.count, config.shard_size)
@@ -96,16 +97,6 @@ def _finished(jobs: list[tuple[GenerateConfig, int, Path]], workers: int) -> Ite
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def _require_assets(scenes: SceneConfig) -> None:
-    """Open every file that scenes may be made of, before hours are spent."""
-    if scenes.assets is None:
-        return
-    report = check_assets(scenes.assets, cc0_only=scenes.cc0_only)
-    faults = [*(f"no {kind}" for kind in report.missing), *report.broken]
-    if faults:
-        raise ValueError(f"assets must be whole, got {'; '.join(faults)} in {scenes.assets}")
 
 
 def _shard_path(config: GenerateConfig, number: int) -> Path:

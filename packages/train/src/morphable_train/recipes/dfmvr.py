@@ -20,7 +20,7 @@ from morphable_train.recipes.batches import CropBatch, finish_crops, plain_crops
 from morphable_train.recipes.config import DfmvrConfig
 from morphable_train.recipes.crops import PartCrops
 from morphable_train.recipes.held_out import pictures_of
-from morphable_train.recipes.measures import MEAN_FACES, dense_nme, landmark_nme, shape_error_mm
+from morphable_train.recipes.measures import dense_nme, landmark_nme, shape_error_mm, training_mean
 from morphable_train.recipes.packaging import read_system
 from morphable_train.recipes.parsing import classes_of
 from morphable_train.recipes.rendered import rendered_terms
@@ -182,15 +182,14 @@ class DfmvrRecipe:
     def _mean(self) -> Float[Tensor, "views few 3"]:
         """The mean points of training faces in each view, as they are augmented."""
         if self._mean_points is None:
-            steps = max(1, MEAN_FACES // (NUM_VIEWS * self.config.run.batch_size))
-            means = []
-            for step in range(steps):
-                crops = self.load(step).crops
-                faces = finish_crops(crops, self.config.crop, self.model, self.surface).faces
-                points = self._points(true_shape(faces, self.surface)[::NUM_VIEWS], faces)
-                means.append(points.unflatten(0, (-1, NUM_VIEWS)).mean(0))
-            self._mean_points = torch.stack(means).mean(0)
+            self._mean_points = training_mean(self._step_mean, NUM_VIEWS * self.config.run.batch_size)
         return self._mean_points
+
+    def _step_mean(self, step: int) -> Float[Tensor, "views few 3"]:
+        """The mean true points of a step's people in each view."""
+        faces = finish_crops(self.load(step).crops, self.config.crop, self.model, self.surface).faces
+        points = self._points(true_shape(faces, self.surface)[::NUM_VIEWS], faces)
+        return points.unflatten(0, (-1, NUM_VIEWS)).mean(0)
 
     def _held_batch(self, people: Tensor) -> CropBatch:
         """Pictures and truth of some held-out people."""

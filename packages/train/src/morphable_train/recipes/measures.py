@@ -1,5 +1,7 @@
 """Errors of per-face networks on faces whose truth is known."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -9,6 +11,11 @@ from morphable_train.batch import FaceTargets
 
 MEAN_FACES = 512
 """Training pictures whose mean is the mean face that errors are compared with."""
+
+
+def training_mean(of_step: Callable[[int], Tensor], pictures_per_step: int) -> Tensor:
+    """Return the mean over the first `MEAN_FACES` training pictures of what each step's have in the mean."""
+    return torch.stack([of_step(step) for step in range(max(1, MEAN_FACES // pictures_per_step))]).mean(0)
 
 
 def landmark_nme(predicted_px: Float[Tensor, "faces 68 2"], truth: FaceTargets) -> Float[Tensor, " faces"]:

@@ -15,7 +15,7 @@ from morphable_train.recipes.batches import CropBatch, FaceStream, LoadedCrops, 
 from morphable_train.recipes.config import PrnetConfig
 from morphable_train.recipes.crops import PartCrops
 from morphable_train.recipes.held_out import HeldOut
-from morphable_train.recipes.measures import MEAN_FACES, dense_nme, landmark_nme
+from morphable_train.recipes.measures import dense_nme, landmark_nme, training_mean
 from morphable_train.recipes.targets import points_in_crop
 from morphable_train.streams import Shard
 from morphable_train.surface import SurfaceSample
@@ -110,13 +110,12 @@ class PrnetRecipe:
     def _mean(self) -> Tensor:
         """The mean map of training faces, as they are augmented."""
         if self._mean_map is None:
-            batch = self.config.run.batch_size
-            steps = max(1, MEAN_FACES // batch)
-            maps = [
-                self.true_map(finish_crops(self.load(step), self.config.crop, self.model, self.surface).faces).mean(0)
-                for step in range(steps)
-            ]
-            self._mean_map = torch.stack(maps).mean(0)
+            self._mean_map = training_mean(
+                lambda step: self.true_map(
+                    finish_crops(self.load(step), self.config.crop, self.model, self.surface).faces
+                ).mean(0),
+                self.config.run.batch_size,
+            )
         return self._mean_map
 
 
