@@ -19,7 +19,7 @@ import torch
 import tyro
 from lightning.fabric import Fabric
 
-from morphable_evalkit.tables import Table, to_markdown
+from morphable_evalkit.reports.tables import Table, to_markdown
 from morphable_synth import SceneConfig
 from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
 from morphable_train.logs import RESULTS_FILE

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 import tyro
 
-from morphable_evalkit.command_latency import LatencyConfig, run_latency
-from morphable_evalkit.output import OutputConfig
+from morphable_evalkit.commands.latency import LatencyConfig, run_latency
+from morphable_evalkit.reports.output import OutputConfig
 from morphable_reconstruct import ReconstructConfig, Reconstructor, load_photograph
 from morphable_reconstruct.per_face.reconstructor import PerFaceReconstructor
 from morphable_reconstruct.per_face.weights import PerFaceNetwork

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import tyro
 
-from morphable_evalkit.command_summary import SummaryConfig, run_summary
-from morphable_evalkit.output import OutputConfig
+from morphable_evalkit.commands.summary import SummaryConfig, run_summary
+from morphable_evalkit.reports.output import OutputConfig
 from morphable_reconstruct import ReconstructConfig, Reconstructor, RunConfig, run
 
 SETS = {

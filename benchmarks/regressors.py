@@ -21,7 +21,7 @@ from PIL import Image
 
 from morphable import check_model, load, read_weights
 from morphable_evalkit import DatasetConfig, GroundTruth, nme, open_dataset, summarize
-from morphable_evalkit.tables import Table, percent, to_markdown
+from morphable_evalkit.reports.tables import Table, percent, to_markdown
 from morphable_regressors import (
     PARSING_CLASSES,
     SystemSpec,

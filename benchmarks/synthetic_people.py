@@ -21,8 +21,8 @@ from morphable_evalkit import (
     score_alignment,
     summarize_placement,
 )
-from morphable_evalkit.summaries import bootstrap_interval, mean_or_nan
-from morphable_evalkit.tables import Table, percent, to_markdown
+from morphable_evalkit.measures.summaries import bootstrap_interval, mean_or_nan
+from morphable_evalkit.reports.tables import Table, percent, to_markdown
 from morphable_reconstruct import Reconstructor, prediction_rows, write_predictions
 from morphable_synth import Sample, Scene, SceneConfig, render_scene, sample_scene
 

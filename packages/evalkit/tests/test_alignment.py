@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from morphable_evalkit.alignment import check_coverage, score_alignment
-from morphable_evalkit.ground_truth import GroundTruth
-from morphable_evalkit.point_sets import aflw21_from_68, read_vertex_map
-from morphable_evalkit.summaries import summarize
+from morphable_evalkit.alignment.point_sets import aflw21_from_68, read_vertex_map
+from morphable_evalkit.alignment.scores import check_coverage, score_alignment
+from morphable_evalkit.datasets.ground_truth import GroundTruth
+from morphable_evalkit.measures.summaries import summarize
 
 
 @pytest.fixture

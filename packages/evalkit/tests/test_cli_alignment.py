@@ -8,7 +8,7 @@ from PIL import Image
 
 from morphable_evalkit import write_predictions
 from morphable_evalkit.cli import main
-from morphable_evalkit.results import read_results
+from morphable_evalkit.reports.results import read_results
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from morphable_evalkit.cli import main
-from morphable_evalkit.meshes import Mesh, read_mesh, write_ply
-from morphable_evalkit.results import read_results
-from morphable_evalkit.scan_layouts import find_scans, read_landmarks
+from morphable_evalkit.reports.results import read_results
+from morphable_evalkit.scans.layouts import find_scans, read_landmarks
+from morphable_evalkit.scans.mesh import Mesh
+from morphable_evalkit.scans.mesh_files import read_mesh, write_ply
 
 
 def _save(path, vertices, triangles, marks=None) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from morphable_evalkit import read_predictions, write_predictions
 from morphable_evalkit.cli import main
-from morphable_evalkit.results import ItemResult, Result, write_results
+from morphable_evalkit.reports.results import ItemResult, Result, write_results
 
 
 def _run(capsys, *argv) -> str:

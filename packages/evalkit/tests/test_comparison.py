@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from morphable_evalkit.comparison import compare_results
-from morphable_evalkit.results import ItemResult, Result
+from morphable_evalkit.reports.comparison import compare_results
+from morphable_evalkit.reports.results import ItemResult, Result
 
 
 def _result(errors, images=None, groups=None, command="nme", unit="fraction", **protocol) -> Result:

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from morphable_evalkit.conversion import from_3ddfa, from_json
+from morphable_evalkit.datasets.conversion import from_3ddfa, from_json
 
 
 def test_3ddfa_arrays_are_shifted_named_and_keep_their_depth(tmp_path):

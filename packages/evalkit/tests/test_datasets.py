@@ -7,12 +7,12 @@ from PIL import Image
 from scipy.io import savemat
 
 from morphable_evalkit import write_predictions
-from morphable_evalkit.dataset_aflw import read_aflw, read_aflw_lfpa
-from morphable_evalkit.dataset_aflw2000 import read_aflw2000, read_aflw2000_points21
-from morphable_evalkit.dataset_folders import read_empty_folder, read_landmark_folder, read_truth_file
-from morphable_evalkit.datasets import DatasetConfig, open_dataset, open_label_sets
-from morphable_evalkit.metrics import nme
-from morphable_evalkit.summaries import summarize
+from morphable_evalkit.datasets.aflw import read_aflw, read_aflw_lfpa
+from morphable_evalkit.datasets.aflw2000 import read_aflw2000, read_aflw2000_points21
+from morphable_evalkit.datasets.catalog import DatasetConfig, open_dataset, open_label_sets
+from morphable_evalkit.datasets.folders import read_empty_folder, read_landmark_folder, read_truth_file
+from morphable_evalkit.measures.points import nme
+from morphable_evalkit.measures.summaries import summarize
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from morphable_evalkit.dense import DENSE_DEFINITIONS, align_depth, dense_error, dense_errors
+from morphable_evalkit.measures.dense import DENSE_DEFINITIONS, align_depth, dense_error, dense_errors
 
 
 def _face() -> tuple[np.ndarray, np.ndarray]:
@@ -78,8 +78,8 @@ def test_refusals():
 
 def test_part_of_a_data_set_keeps_its_vertices(make_predictions, face_points, tmp_path):
     from morphable_evalkit import read_predictions, write_predictions
-    from morphable_evalkit.alignment import restrict
-    from morphable_evalkit.dataset_folders import read_truth_file
+    from morphable_evalkit.alignment.scores import restrict
+    from morphable_evalkit.datasets.folders import read_truth_file
 
     vertices = np.arange(3 * 5 * 3, dtype=np.float32).reshape(3, 5, 3)
     faces = [(name, face_points(seed=i)) for i, name in enumerate(("a.jpg", "b.jpg", "c.jpg"))]

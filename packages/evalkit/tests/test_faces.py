@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from morphable_evalkit.alignment import score_alignment
-from morphable_evalkit.faces import summarize_faces, summarize_placement
-from morphable_evalkit.ground_truth import GroundTruth
+from morphable_evalkit.alignment.faces import summarize_faces, summarize_placement
+from morphable_evalkit.alignment.scores import score_alignment
+from morphable_evalkit.datasets.ground_truth import GroundTruth
 
 
 @pytest.fixture

@@ -3,15 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from morphable_evalkit.ground_truth import GroundTruth
-from morphable_evalkit.head_pose import (
+from morphable_evalkit.alignment.pose import score_pose, summarize_pose
+from morphable_evalkit.datasets.ground_truth import GroundTruth
+from morphable_evalkit.measures.head_pose import (
     angle_errors,
     angles_from_rotation,
     look_at_rotation,
     rotation_from_angles,
     within_benchmark,
 )
-from morphable_evalkit.pose_score import score_pose, summarize_pose
 
 FLIP = np.diag([1.0, -1.0, -1.0])
 

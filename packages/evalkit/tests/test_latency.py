@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from morphable_evalkit.latency import crossover, line_through, quartiles, read_timings
+from morphable_evalkit.measures.latency import crossover, line_through, quartiles, read_timings
 
 
 def _write(path, **changes):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from morphable_evalkit.matching import match_best, match_greedy
+from morphable_evalkit.measures.matching import match_best, match_greedy
 
 
 def _box(x: float, size: float = 10.0) -> list[float]:

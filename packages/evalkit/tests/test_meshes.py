@@ -3,8 +3,9 @@ import struct
 import numpy as np
 import pytest
 
-from morphable_evalkit.bosphorus import read_bnt, read_lm3
-from morphable_evalkit.meshes import Mesh, read_mesh, write_ply
+from morphable_evalkit.scans.bosphorus import read_bnt, read_lm3
+from morphable_evalkit.scans.mesh import Mesh
+from morphable_evalkit.scans.mesh_files import read_mesh, write_ply
 
 SQUARE = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
 

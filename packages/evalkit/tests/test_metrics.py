@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from morphable_evalkit.metrics import box_iou, box_size, face_size, mean_point_error, nme, tight_box
+from morphable_evalkit.measures.points import box_iou, box_size, face_size, mean_point_error, nme, tight_box
 
 
 def _face(width: float = 40.0, height: float = 10.0) -> np.ndarray:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from morphable_evalkit import check_predictions, read_predictions, write_predictions
-from morphable_evalkit.npz_rows import NpzRows, open_rows
+from morphable_evalkit.predictions.rows import NpzRows, open_rows
 
 
 def _arrays(**changes) -> dict[str, object]:

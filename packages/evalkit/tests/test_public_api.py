@@ -1,5 +1,8 @@
+import importlib
+import pkgutil
 import subprocess
 import sys
+from types import ModuleType
 
 import morphable_evalkit
 
@@ -25,3 +28,12 @@ def test_import_needs_neither_torch_nor_plots_nor_siblings():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+def test_no_module_is_hidden_by_a_name_of_its_package():
+    names = [info.name for info in pkgutil.walk_packages(morphable_evalkit.__path__, "morphable_evalkit.")]
+    for name in names:
+        importlib.import_module(name)
+    for name in names:
+        package, _, module = name.rpartition(".")
+        assert isinstance(getattr(importlib.import_module(package), module), ModuleType), name

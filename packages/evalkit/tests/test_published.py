@@ -1,7 +1,7 @@
 import pytest
 
-from morphable_evalkit.published import beside_own, paper_names, read_published
-from morphable_evalkit.results import Result
+from morphable_evalkit.reports.published import beside_own, paper_names, read_published
+from morphable_evalkit.reports.results import Result
 
 
 def _rows(paper: str, table: str) -> dict[str, tuple[str, ...]]:

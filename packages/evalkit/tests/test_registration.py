@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from morphable_evalkit.registration import Similarity, align_points, refine_on_surface
-from morphable_evalkit.surface_distance import TriangleSurface
+from morphable_evalkit.scans.registration import Similarity, align_points, refine_on_surface
+from morphable_evalkit.scans.surface import TriangleSurface
 
 POSE = Similarity(0.01, Rotation.from_rotvec([0.3, 0.2, -0.4]).as_matrix(), np.array([1.0, 2.0, 3.0]))
 
@@ -84,7 +84,7 @@ def test_a_surface_already_in_place_stays(scan_faces):
 
 @pytest.mark.parametrize("vector", [[0.0, 0, 0], [1e-9, 0, 0], [0.3, -0.2, 0.5], [0, 3.1, 0]])
 def test_small_and_large_turns_are_rotations(vector):
-    from morphable_evalkit.registration import _rotation
+    from morphable_evalkit.scans.registration import _rotation
 
     expected = Rotation.from_rotvec(vector).as_matrix()
     np.testing.assert_allclose(_rotation(np.array(vector, dtype=np.float64)), expected, atol=1e-12)

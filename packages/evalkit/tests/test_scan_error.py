@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from morphable_evalkit.meshes import Mesh
-from morphable_evalkit.registration import Similarity
-from morphable_evalkit.scan_error import ScanCase, measure_scan, scan_region
-from morphable_evalkit.scan_protocols import SCAN_PROTOCOLS, unit_of
+from morphable_evalkit.scans.errors import ScanCase, measure_scan, scan_region
+from morphable_evalkit.scans.mesh import Mesh
+from morphable_evalkit.scans.protocols import SCAN_PROTOCOLS, unit_of
+from morphable_evalkit.scans.registration import Similarity
 
 METRIC = Similarity(1.0, Rotation.from_rotvec([0.2, -0.5, 0.1]).as_matrix(), np.array([30.0, -20.0, 400.0]))
 SHRUNK = Similarity(0.013, METRIC.rotation, np.array([1.0, 2.0, 3.0]))
@@ -149,7 +149,7 @@ def test_point_to_plane_forgives_a_scan_that_reaches_past_the_mesh(make_case):
 
 
 def test_drawing_points_for_the_alignment_changes_nothing_that_is_printed(make_case, monkeypatch):
-    from morphable_evalkit import scan_error
+    from morphable_evalkit.scans import errors as scan_error
 
     case = make_case(bumps=_checkers(0.5), scan_columns=150)
     drawn = measure_scan(case, SCAN_PROTOCOLS["now"], unit="mm").value

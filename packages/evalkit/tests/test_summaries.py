@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from morphable_evalkit.summaries import (
+from morphable_evalkit.measures.summaries import (
     area_under_curve,
     bootstrap_interval,
     cumulative_curve,

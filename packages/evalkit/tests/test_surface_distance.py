@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from morphable_evalkit.surface_distance import TriangleSurface, closest_on_triangles
+from morphable_evalkit.scans.surface import TriangleSurface, closest_on_triangles
 
 
 def _one_triangle() -> TriangleSurface:

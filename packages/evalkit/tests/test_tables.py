@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from morphable_evalkit.results import ItemResult, Result, face_numbers, read_results, write_results
-from morphable_evalkit.tables import Table, percent, to_csv, to_json, to_latex, to_markdown, to_text
+from morphable_evalkit.reports.results import ItemResult, Result, face_numbers, read_results, write_results
+from morphable_evalkit.reports.tables import Table, percent, to_csv, to_json, to_latex, to_markdown, to_text
 
 TABLE = Table(
     "NME (%)", ("system", "0-30 (n=2)", "<5 %"), (("a_b", "1.00", "50.0"), ("c|d, e", "12.34", "-")), ("note",)

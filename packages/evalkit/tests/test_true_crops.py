@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from morphable_evalkit.cli import main
-from morphable_evalkit.dataset_aflw2000 import read_aflw2000
-from morphable_evalkit.true_crops import true_crops
+from morphable_evalkit.datasets.aflw2000 import read_aflw2000, true_crops
 
 
 def test_crop_by_hand():

@@ -1,23 +1,24 @@
 """Every evaluation protocol of 3D face reconstruction, in NumPy; its input is the prediction file."""
 
-from morphable_evalkit.alignment import Scores, check_coverage, score_alignment
-from morphable_evalkit.comparison import Comparison, compare_results
-from morphable_evalkit.datasets import DatasetConfig, open_dataset
-from morphable_evalkit.dense import DENSE_DEFINITIONS, dense_error
-from morphable_evalkit.faces import FacesSummary, PlacementSummary, summarize_faces, summarize_placement
-from morphable_evalkit.ground_truth import GroundTruth
-from morphable_evalkit.head_pose import angles_from_rotation, look_at_rotation, rotation_from_angles
-from morphable_evalkit.meshes import Mesh, read_mesh
-from morphable_evalkit.metrics import nme
-from morphable_evalkit.pose_score import PoseScores, PoseSummary, score_pose, summarize_pose
-from morphable_evalkit.prediction_checks import Problem, check_predictions
-from morphable_evalkit.prediction_format import FORMAT_VERSION
-from morphable_evalkit.predictions import Predictions, read_predictions, write_predictions
-from morphable_evalkit.results import Result, read_results, write_results
-from morphable_evalkit.scan_error import ScanCase, ScanError, measure_scan
-from morphable_evalkit.scan_protocols import SCAN_PROTOCOLS, ScanProtocol
-from morphable_evalkit.summaries import Summary, summarize
-from morphable_evalkit.surface_distance import TriangleSurface
+from morphable_evalkit.alignment.faces import FacesSummary, PlacementSummary, summarize_faces, summarize_placement
+from morphable_evalkit.alignment.pose import PoseScores, PoseSummary, score_pose, summarize_pose
+from morphable_evalkit.alignment.scores import Scores, check_coverage, score_alignment
+from morphable_evalkit.datasets.catalog import DatasetConfig, open_dataset
+from morphable_evalkit.datasets.ground_truth import GroundTruth
+from morphable_evalkit.measures.dense import DENSE_DEFINITIONS, dense_error
+from morphable_evalkit.measures.head_pose import angles_from_rotation, look_at_rotation, rotation_from_angles
+from morphable_evalkit.measures.points import nme
+from morphable_evalkit.measures.summaries import Summary, summarize
+from morphable_evalkit.predictions.checks import Problem, check_predictions
+from morphable_evalkit.predictions.file import Predictions, read_predictions, write_predictions
+from morphable_evalkit.predictions.format import FORMAT_VERSION
+from morphable_evalkit.reports.comparison import Comparison, compare_results
+from morphable_evalkit.reports.results import Result, read_results, write_results
+from morphable_evalkit.scans.errors import ScanCase, ScanError, measure_scan
+from morphable_evalkit.scans.mesh import Mesh
+from morphable_evalkit.scans.mesh_files import read_mesh
+from morphable_evalkit.scans.protocols import SCAN_PROTOCOLS, ScanProtocol
+from morphable_evalkit.scans.surface import TriangleSurface
 
 __all__ = [
     "DENSE_DEFINITIONS",

@@ -6,17 +6,17 @@ from typing import Annotated
 
 import tyro
 
-from morphable_evalkit.command_check import CheckConfig, run_check
-from morphable_evalkit.command_compare import CompareConfig, run_compare
-from morphable_evalkit.command_convert import ConvertConfig, run_convert
-from morphable_evalkit.command_crops import CropsConfig, run_crops
-from morphable_evalkit.command_faces import FacesConfig, run_faces
-from morphable_evalkit.command_latency import LatencyConfig, run_latency
-from morphable_evalkit.command_nme import NmeConfig, run_nme
-from morphable_evalkit.command_pose import PoseConfig, run_pose
-from morphable_evalkit.command_rmse import RmseConfig, run_rmse
-from morphable_evalkit.command_summary import SummaryConfig, run_summary
-from morphable_evalkit.command_table import TableConfig, run_table
+from morphable_evalkit.commands.check import CheckConfig, run_check
+from morphable_evalkit.commands.compare import CompareConfig, run_compare
+from morphable_evalkit.commands.convert import ConvertConfig, run_convert
+from morphable_evalkit.commands.crops import CropsConfig, run_crops
+from morphable_evalkit.commands.faces import FacesConfig, run_faces
+from morphable_evalkit.commands.latency import LatencyConfig, run_latency
+from morphable_evalkit.commands.nme import NmeConfig, run_nme
+from morphable_evalkit.commands.pose import PoseConfig, run_pose
+from morphable_evalkit.commands.rmse import RmseConfig, run_rmse
+from morphable_evalkit.commands.summary import SummaryConfig, run_summary
+from morphable_evalkit.commands.table import TableConfig, run_table
 
 Config = (
     Annotated[NmeConfig, tyro.conf.subcommand("nme")]

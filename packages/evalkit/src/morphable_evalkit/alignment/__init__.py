@@ -1,0 +1,1 @@
+"""Prediction files scored against ground truth: landmarks, several faces, head pose."""

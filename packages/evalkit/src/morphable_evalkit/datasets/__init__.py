@@ -1,0 +1,1 @@
+"""Ground truth of the public data sets, in one form."""

@@ -1,0 +1,1 @@
+"""Errors and summaries as functions of arrays; one value per face, nothing averaged away."""

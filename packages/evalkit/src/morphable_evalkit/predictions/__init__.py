@@ -1,0 +1,1 @@
+"""The prediction file: its arrays, its checks, its reader and its writer."""

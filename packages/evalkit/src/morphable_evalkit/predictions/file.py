@@ -1,0 +1,181 @@
+"""The prediction file: what a system found in each picture (docs/prediction_file.md)."""
+
+import os
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from morphable_evalkit.predictions.checks import check_arrays, check_predictions
+from morphable_evalkit.predictions.format import ARRAYS, FORMAT_VERSION, STREAMED
+from morphable_evalkit.predictions.rows import Rows, open_rows
+
+_SHOWN_PROBLEMS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """Faces found in a set of pictures; pixels have their origin at the corner of the first pixel."""
+
+    processed_image: tuple[str, ...]
+    """Every picture the system was run on, also those without a face; relative to the data set's folder."""
+    processed_size_hw: Int[np.ndarray, "images 2"]
+    image: tuple[str, ...]
+    """Picture of each face."""
+    image_size_hw: Int[np.ndarray, "faces 2"]
+    score: Float[np.ndarray, " faces"]
+    box_xyxy_px: Float[np.ndarray, "faces 4"]
+    landmarks68_px: Float[np.ndarray, "faces 68 2"] | None = None
+    """Static points on the surface (AFLW2000-3D's convention)."""
+    landmarks68_contour_px: Float[np.ndarray, "faces 68 2"] | None = None
+    """The same with the jaw on the visible silhouette (300-W's convention)."""
+    landmarks68_cam_m: Float[np.ndarray, "faces 68 3"] | None = None
+    landmarks68_depth_px: Float[np.ndarray, "faces 68"] | None = None
+    """Depth away from the camera in pixels, zero anywhere: of systems with a scaled-orthographic camera."""
+    rotation_head: Float[np.ndarray, "faces 3 3"] | None = None
+    translation_m: Float[np.ndarray, "faces 3"] | None = None
+    focal_px: Float[np.ndarray, " faces"] | None = None
+    vertices_px: Rows | None = None
+    """Rows of x, y and (for 3D measures) depth away from the camera in pixels, zero anywhere."""
+    vertices_model_m: Rows | None = None
+    model_name: str = ""
+    system: str = ""
+    """Name of the system that made the file, for tables."""
+
+    def sizes_by_image(self) -> dict[str, tuple[int, int]]:
+        """Height and width of every processed picture, by name."""
+        return {
+            name: (int(h), int(w)) for name, (h, w) in zip(self.processed_image, self.processed_size_hw, strict=True)
+        }
+
+    def faces_by_image(self) -> dict[str, list[int]]:
+        """Indices of the faces of every processed picture, empty where none was found."""
+        faces: dict[str, list[int]] = {name: [] for name in self.processed_image}
+        for index, name in enumerate(self.image):
+            faces[name].append(index)
+        return faces
+
+    def depths_px(self) -> Float[np.ndarray, "faces 68"] | None:
+        """Depth of the static points away from the camera in pixels, zero at their mean; None if unknown.
+
+        Camera-frame points become pixels by the scale of their mean depth (weak perspective).
+        """
+        if self.landmarks68_depth_px is not None:
+            depth = self.landmarks68_depth_px.astype(np.float64)
+            return depth - depth.mean(axis=1, keepdims=True)
+        if self.landmarks68_cam_m is None or self.focal_px is None:
+            return None
+        depth_m = self.landmarks68_cam_m[..., 2].astype(np.float64)
+        mean_m = depth_m.mean(axis=1, keepdims=True)
+        return (depth_m - mean_m) / mean_m * self.focal_px[:, None]
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read a prediction file.
+
+    Args:
+        path: The .npz file. Vertices are left in it and read row by row when asked for.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file breaks the format; the message lists the first problems.
+    """
+    errors = [problem for problem in check_predictions(path) if problem.severity == "error"]
+    if errors:
+        shown = "; ".join(f"{problem.where}: {problem.message}" for problem in errors[:_SHOWN_PROBLEMS])
+        count = f"{len(errors)} problem{'s' if len(errors) > 1 else ''}"
+        raise ValueError(f"{path} must follow the prediction format, got {count}: {shown}; run `evalkit check {path}`")
+    with np.load(path, allow_pickle=False) as arrays:
+        names = [name for name in arrays.files if name in ARRAYS and name not in STREAMED]
+        values: dict[str, object] = {name: _as_field(name, arrays[name]) for name in names if name != "format_version"}
+        values |= {name: open_rows(path, name) for name in STREAMED if name in arrays.files}
+    return Predictions(**values)  # type: ignore[arg-type]
+
+
+def read_systems(paths: Sequence[Path]) -> dict[str, Predictions]:
+    """Read prediction files by the name of their system, or of the file where that is absent or not unique.
+
+    Raises:
+        ValueError: No file, or one file twice.
+    """
+    if not paths:
+        raise ValueError("preds must name at least one prediction file, got none")
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"preds must name each file once, got {', '.join(map(str, paths))}")
+    files = [read_predictions(path) for path in paths]
+    names = [file.system or path.stem for path, file in zip(paths, files, strict=True)]
+    taken = Counter(names)
+    unique = [
+        name if taken[name] == 1 else f"{name} ({path.with_suffix('')})"
+        for path, name in zip(paths, names, strict=True)
+    ]
+    return dict(zip(unique, files, strict=True))
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write a prediction file atomically, uncompressed so that vertices can be streamed.
+
+    Raises:
+        ValueError: The values break the format; nothing is written.
+    """
+    arrays = _stored_arrays(predictions)
+    small = {name: value for name, value in arrays.items() if isinstance(value, np.ndarray) and name not in STREAMED}
+    shapes = {name: (arrays[name].shape, np.dtype(np.float32)) for name in STREAMED if name in arrays}
+    errors = [problem for problem in check_arrays(small, shapes) if problem.severity == "error"]
+    if errors:
+        raise ValueError(f"predictions must follow the prediction format, got {errors[0].where}: {errors[0].message}")
+    save_npz(path, arrays)
+
+
+def save_npz(path: Path, arrays: Mapping[str, Rows]) -> None:
+    """Write arrays to an uncompressed .npz file atomically; rows are copied one at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".npz")
+    os.close(handle)
+    try:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+            for name, value in arrays.items():
+                _write_member(archive, name, value)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _write_member(archive: zipfile.ZipFile, name: str, value: Rows) -> None:
+    """Write one array; one that is not in memory goes row by row."""
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+        if isinstance(value, np.ndarray):
+            np.lib.format.write_array(file, value, allow_pickle=False)
+            return
+        dtype = np.dtype(np.float32)
+        header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": value.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for index in range(value.shape[0]):
+            file.write(np.ascontiguousarray(value[index], dtype).tobytes())
+
+
+def _as_field(name: str, array: Shaped[np.ndarray, "..."]) -> object:
+    """Turn a stored array into the field's type."""
+    if ARRAYS[name].kind == "U":
+        return str(array) if array.ndim == 0 else tuple(map(str, array))
+    return array
+
+
+def _stored_arrays(predictions: Predictions) -> dict[str, Rows]:
+    """Turn the fields that are set into what is stored; rows stay rows."""
+    arrays: dict[str, Rows] = {"format_version": np.array(FORMAT_VERSION)}
+    for field in fields(predictions):
+        value = getattr(predictions, field.name)
+        if isinstance(value, tuple):
+            arrays[field.name] = np.array(value, dtype=str) if value else np.empty(0, dtype="<U1")
+        elif isinstance(value, str) and value:
+            arrays[field.name] = np.array(value)
+        elif value is not None and not isinstance(value, str):
+            arrays[field.name] = value
+    return arrays

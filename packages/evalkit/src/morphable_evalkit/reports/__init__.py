@@ -1,0 +1,1 @@
+"""Tables, result files, plots and published numbers."""

@@ -1,0 +1,1 @@
+"""Predicted meshes measured against 3D scans."""
