@@ -24,8 +24,8 @@ import tyro
 from morphable_evalkit.commands.latency import LatencyConfig, run_latency
 from morphable_evalkit.reports.output import OutputConfig
 from morphable_reconstruct import ReconstructConfig, Reconstructor, load_photograph
-from morphable_reconstruct.per_face.reconstructor import PerFaceReconstructor
-from morphable_reconstruct.per_face.weights import PerFaceNetwork
+from morphable_reconstruct.reconstructor.per_face.reconstructor import PerFaceReconstructor
+from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork
 from morphable_regressors import CropRule, ParameterRegressor, SystemSpec, build_system
 
 SPECS = {

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from morphable_reconstruct.camera import MODEL_TO_CAMERA, Camera, change_camera
-from morphable_reconstruct.landmarks import landmark_basis
+from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, Camera, change_camera
+from morphable_reconstruct.faces.landmarks import landmark_basis
 from morphable_render import rotation_from_angles
 
 

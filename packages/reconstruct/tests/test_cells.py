@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from stand_ins import DotEngine, random_detector
 
-from morphable_reconstruct.cells import draw_cells, landmarks_around_peaks
-from morphable_reconstruct.config import ReconstructConfig
-from morphable_reconstruct.engines.torch_engine import TorchEngine
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.batch.cells import draw_cells, landmarks_around_peaks
+from morphable_reconstruct.reconstructor.config import ReconstructConfig
+from morphable_reconstruct.reconstructor.engines.torch_engine import TorchEngine
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
 
 def test_the_peaks_cell_gives_the_face(model):

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from stand_ins import dotted
 
-from morphable_reconstruct.options import RunConfig
-from morphable_reconstruct.sources import find_sources
+from morphable_reconstruct.batch.options import RunConfig
+from morphable_reconstruct.photographs.sources import find_sources
 
 PICTURES = 40
 HERE = str(Path(__file__).parent)
@@ -39,9 +39,9 @@ def worker_class():
             sys.path.insert(0, config.model)
             from stand_ins import DotEngine, toy_model
 
-            from morphable_reconstruct.config import ReconstructConfig
-            from morphable_reconstruct.reconstructor import Reconstructor
-            from morphable_reconstruct.records import Records
+            from morphable_reconstruct.batch.records import Records
+            from morphable_reconstruct.reconstructor.config import ReconstructConfig
+            from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
             class MortalEngine(DotEngine):
                 def __call__(self, images, **options):
@@ -55,7 +55,7 @@ def worker_class():
             self.records = Records(config, weights_sha256)
 
         def __call__(self, batch):
-            from morphable_reconstruct.cluster import ClusterWorker
+            from morphable_reconstruct.batch.cluster import ClusterWorker
 
             result = ClusterWorker.__call__(self, batch)
             trap = self.config.out / "trap"
@@ -72,7 +72,7 @@ def worker_class():
 def test_two_workers_one_killed_and_a_rerun(photos, tmp_path, capfd):
     pytest.importorskip("ray")
     parquet = pytest.importorskip("pyarrow.parquet")
-    from morphable_reconstruct.cluster import PARQUET_FOLDER, run_on_ray
+    from morphable_reconstruct.batch.cluster import PARQUET_FOLDER, run_on_ray
 
     out = tmp_path / "out"
     out.mkdir()
@@ -107,7 +107,7 @@ def test_two_workers_one_killed_and_a_rerun(photos, tmp_path, capfd):
 def test_a_picture_that_kills_its_workers_takes_no_other_along(tmp_path):
     pytest.importorskip("ray")
     parquet = pytest.importorskip("pyarrow.parquet")
-    from morphable_reconstruct.cluster import PARQUET_FOLDER, run_on_ray
+    from morphable_reconstruct.batch.cluster import PARQUET_FOLDER, run_on_ray
 
     folder = tmp_path / "photos"
     folder.mkdir()
@@ -126,7 +126,7 @@ def test_a_picture_that_kills_its_workers_takes_no_other_along(tmp_path):
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "ray://nobody", "nonsense", "a:b"])
 def test_an_address_that_nobody_serves_is_named(address, monkeypatch):
-    from morphable_reconstruct.cluster import _start
+    from morphable_reconstruct.batch.cluster import _start
 
     def init(**options):
         assert "num_cpus" not in options
@@ -139,7 +139,7 @@ def test_an_address_that_nobody_serves_is_named(address, monkeypatch):
 
 @pytest.mark.parametrize("address", [None, ""])
 def test_without_an_address_ray_is_started_here(address, monkeypatch):
-    from morphable_reconstruct.cluster import _start
+    from morphable_reconstruct.batch.cluster import _start
 
     given = {}
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
@@ -150,7 +150,7 @@ def test_without_an_address_ray_is_started_here(address, monkeypatch):
 
 
 def test_a_ray_that_does_not_start_is_one_error(monkeypatch):
-    from morphable_reconstruct.cluster import _start
+    from morphable_reconstruct.batch.cluster import _start
 
     def init(**_):
         raise Exception("the current node timed out during startup")
@@ -164,10 +164,10 @@ def test_parquet_has_one_row_per_face(tmp_path, model):
     parquet = pytest.importorskip("pyarrow.parquet")
     from test_exports import make_scene
 
-    from morphable_reconstruct.batch import Outcome
-    from morphable_reconstruct.cluster import write_parquet
+    from morphable_reconstruct.batch.cluster import write_parquet
+    from morphable_reconstruct.batch.pictures import Outcome
     from morphable_reconstruct.exports.predictions import prediction_rows
-    from morphable_reconstruct.sources import Source
+    from morphable_reconstruct.photographs.sources import Source
 
     source = Source(kind="image", path=Path("a.png"), name="a.png", stem="a")
     scene = make_scene(model)
@@ -184,10 +184,10 @@ def test_rows_of_earlier_runs_make_room(tmp_path, model):
     parquet = pytest.importorskip("pyarrow.parquet")
     from test_exports import make_scene
 
-    from morphable_reconstruct.batch import Outcome
-    from morphable_reconstruct.cluster import drop_older_rows, write_parquet
+    from morphable_reconstruct.batch.cluster import drop_older_rows, write_parquet
+    from morphable_reconstruct.batch.pictures import Outcome
     from morphable_reconstruct.exports.predictions import prediction_rows
-    from morphable_reconstruct.sources import Source
+    from morphable_reconstruct.photographs.sources import Source
 
     rows = prediction_rows(make_scene(model))
 
@@ -205,8 +205,8 @@ def test_rows_of_earlier_runs_make_room(tmp_path, model):
 
 
 def test_workers_get_absolute_paths_and_records_do_not_mind(tmp_path, monkeypatch):
-    from morphable_reconstruct.cluster import _with_absolute_paths
-    from morphable_reconstruct.records import Records
+    from morphable_reconstruct.batch.cluster import _with_absolute_paths
+    from morphable_reconstruct.batch.records import Records
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "own.safetensors").touch()
@@ -219,10 +219,10 @@ def test_workers_get_absolute_paths_and_records_do_not_mind(tmp_path, monkeypatc
 def test_outcomes_tell_what_was_lost_and_what_was_done_before(tmp_path, model):
     from test_exports import make_scene
 
-    from morphable_reconstruct.cluster import _outcome
+    from morphable_reconstruct.batch.cluster import _outcome
+    from morphable_reconstruct.batch.records import Records
     from morphable_reconstruct.exports.predictions import prediction_rows
-    from morphable_reconstruct.records import Records
-    from morphable_reconstruct.sources import Source
+    from morphable_reconstruct.photographs.sources import Source
 
     for stem in "ab":
         (tmp_path / f"{stem}.png").touch()
@@ -239,14 +239,14 @@ def test_outcomes_tell_what_was_lost_and_what_was_done_before(tmp_path, model):
 
 def test_arguments_of_workers_can_be_shipped(tmp_path):
     cloudpickle = pytest.importorskip("ray.cloudpickle")
-    from morphable_reconstruct.cluster import ClusterWorker
+    from morphable_reconstruct.batch.cluster import ClusterWorker
 
     config = RunConfig(sources=("x",), out=tmp_path)
     assert cloudpickle.loads(cloudpickle.dumps((ClusterWorker, config))) == (ClusterWorker, config)
 
 
 def test_without_ray_the_command_is_named(monkeypatch, tmp_path):
-    from morphable_reconstruct.cluster import run_on_ray
+    from morphable_reconstruct.batch.cluster import run_on_ray
 
     monkeypatch.setitem(sys.modules, "ray", None)
     config = RunConfig(sources=("x",), out=tmp_path)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from morphable_detector_head import Detections, FaceParameters
-from morphable_reconstruct.config import ReconstructConfig
 from morphable_reconstruct.exports.predictions import prediction_rows
-from morphable_reconstruct.letterbox import plan_letterbox
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.photographs.letterbox import plan_letterbox
+from morphable_reconstruct.reconstructor.config import ReconstructConfig
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
 
 class KnowingEngine:

@@ -10,8 +10,8 @@ import pytest
 from stand_ins import random_detector
 
 from morphable import WeightsInfo, reference_to, write_weights
-from morphable_reconstruct.config import ReconstructConfig
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.reconstructor.config import ReconstructConfig
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
 MAX_DIFFERENCE_PX = 0.05
 """Between float32 engines."""
@@ -91,7 +91,7 @@ def test_engines_agree_single_batched_and_concurrently(cache, engine):
 def test_inputs_with_too_few_cells_are_refused(monkeypatch):
     import torch
 
-    from morphable_reconstruct.engines import exported
+    from morphable_reconstruct.reconstructor.engines import exported
 
     monkeypatch.setattr(exported, "OnnxDetector", lambda path: None)
     engine = exported.ExportedEngine("onnxruntime", Path("graph.onnx"), top_k=64)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from morphable import WeightsInfo, reference_to, write_weights
-from morphable_reconstruct.weights import BUNDLED_FOLDER
+from morphable_reconstruct.reconstructor.weights import BUNDLED_FOLDER
 
 FOLDER = Path(__file__).parents[1]
 

@@ -10,10 +10,10 @@ import torch
 import trimesh
 from PIL import Image
 
-from morphable_reconstruct.camera import Camera
 from morphable_reconstruct.exports.glb import expression_offsets, neutral_vertices
 from morphable_reconstruct.exports.layout import textured_layout
-from morphable_reconstruct.face import Face
+from morphable_reconstruct.faces.camera import Camera
+from morphable_reconstruct.faces.face import Face
 from morphable_reconstruct.scene import Scene
 from morphable_render import rotation_from_angles
 
@@ -187,7 +187,7 @@ def test_json_and_npz_say_the_same(tmp_path, scene):
 def test_photo_texture_takes_the_face_and_nothing_behind_it(model):
     from dataclasses import replace
 
-    from morphable_reconstruct.texture import albedo_texture, photo_texture
+    from morphable_reconstruct.drawing.textures import albedo_texture, photo_texture
 
     scene = make_scene(model, count=1)
     image = np.where(scene.rendered.mask[..., None], [255, 0, 0], [0, 0, 255]).astype(np.uint8)  # red before blue
@@ -213,7 +213,7 @@ def test_an_occluded_face_takes_nothing_from_the_photograph(model):
         back, translation_m=front.translation_m * 2.0, rotation_head=front.rotation_head, identity=front.identity
     )
     scene = scene.with_faces((front, hidden))
-    from morphable_reconstruct.texture import photo_texture
+    from morphable_reconstruct.drawing.textures import photo_texture
 
     assert photo_texture(scene, front, size_px=64).visible.mean() > 0.2
     assert photo_texture(scene, hidden, size_px=64).visible.mean() < 0.01

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from morphable_reconstruct.images import load_photograph
+from morphable_reconstruct.photographs.reading import load_photograph
 
 
 @pytest.fixture

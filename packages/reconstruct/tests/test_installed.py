@@ -18,7 +18,7 @@ from stand_ins import dotted, random_detector
 
 from morphable import WeightsInfo, reference_to, write_weights
 
-COMMAND = [sys.executable, "-c", "from morphable_reconstruct.cli import main; raise SystemExit(main())"]
+COMMAND = [sys.executable, "-c", "from morphable_reconstruct.commands.entry import main; raise SystemExit(main())"]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morphable_reconstruct.letterbox import PADDING_RGB, letterbox, plan_letterbox, unenlarged_side
+from morphable_reconstruct.photographs.letterbox import PADDING_RGB, letterbox, plan_letterbox, unenlarged_side
 
 
 def test_plan_of_a_landscape_photograph():

@@ -11,18 +11,22 @@ from PIL import Image
 from stand_ins import LAYOUT, DotEngine, dotted
 
 from morphable import WeightsInfo, reference_to, write_weights
-from morphable_reconstruct.camera import Camera
-from morphable_reconstruct.command import run
-from morphable_reconstruct.config import ReconstructConfig
+from morphable_reconstruct.batch.options import RunConfig
+from morphable_reconstruct.batch.views import view_sources
+from morphable_reconstruct.commands.reconstruct import run
 from morphable_reconstruct.exports.glb import neutral_vertices
-from morphable_reconstruct.face import Face
-from morphable_reconstruct.options import RunConfig
-from morphable_reconstruct.per_face.command import view_sources
-from morphable_reconstruct.per_face.decoding import face_of_views, faces_of_parameters, faces_of_position_maps
-from morphable_reconstruct.per_face.reconstructor import PerFaceReconstructor
-from morphable_reconstruct.per_face.surface_face import SurfaceFace, nearest_coefficients
-from morphable_reconstruct.per_face.weights import is_per_face, load_per_face
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.faces.camera import Camera
+from morphable_reconstruct.faces.face import Face
+from morphable_reconstruct.faces.surface import SurfaceFace, nearest_coefficients
+from morphable_reconstruct.reconstructor.config import ReconstructConfig
+from morphable_reconstruct.reconstructor.per_face.decoding import (
+    face_of_views,
+    faces_of_parameters,
+    faces_of_position_maps,
+)
+from morphable_reconstruct.reconstructor.per_face.reconstructor import PerFaceReconstructor
+from morphable_reconstruct.reconstructor.per_face.weights import is_per_face, load_per_face
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_render import camera_from_model, rotation_from_angles, uv_layout, uv_map_from_vertices, uv_mesh
 
 regressors = pytest.importorskip("morphable_regressors")

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from stand_ins import DotEngine, dotted, random_detector
 
-from morphable_reconstruct.config import ReconstructConfig
-from morphable_reconstruct.engines.torch_engine import TorchEngine
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.reconstructor.config import ReconstructConfig
+from morphable_reconstruct.reconstructor.engines.torch_engine import TorchEngine
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
 
 def dots(model, **config):

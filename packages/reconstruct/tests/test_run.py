@@ -9,11 +9,11 @@ import pytest
 from PIL import Image
 from stand_ins import DotEngine, dotted
 
-from morphable_reconstruct.cli import main
-from morphable_reconstruct.command import run
-from morphable_reconstruct.config import ReconstructConfig
-from morphable_reconstruct.options import SAVE_KINDS, RunConfig
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.batch.options import SAVE_KINDS, RunConfig
+from morphable_reconstruct.commands.entry import main
+from morphable_reconstruct.commands.reconstruct import run
+from morphable_reconstruct.reconstructor.config import ReconstructConfig
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_command_line_errors_are_one_line(tmp_path, capsys):
 
 def test_missing_weights_are_one_clear_line(tmp_path, capsys, monkeypatch):
     import morphable
-    from morphable_reconstruct import weights
+    from morphable_reconstruct.reconstructor import weights
 
     monkeypatch.setattr(weights, "BUNDLED_FOLDER", tmp_path)
     monkeypatch.setattr(morphable, "load", lambda _: __import__("stand_ins").toy_model())
@@ -155,7 +155,7 @@ def test_missing_weights_are_one_clear_line(tmp_path, capsys, monkeypatch):
     assert 'the bundled weights "mobile" are missing' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("module", ["morphable_reconstruct", "morphable_reconstruct.cli"])
+@pytest.mark.parametrize("module", ["morphable_reconstruct", "morphable_reconstruct.commands.entry"])
 def test_imports_are_light(module):
     code = f"import sys, {module}; heavy = {{'torch', 'viser', 'fastapi', 'ray', 'av', 'numba', 'onnxruntime'}}"
     subprocess.run([sys.executable, "-c", f"{code}; assert not heavy & set(sys.modules)"], check=True)

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 from stand_ins import DotEngine, dotted
 
-from morphable_reconstruct.config import ReconstructConfig
-from morphable_reconstruct.options import ServeConfig
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.reconstructor.config import ReconstructConfig
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.service.options import ServeConfig
 
 fastapi = pytest.importorskip("fastapi")
 pytest.importorskip("httpx2")

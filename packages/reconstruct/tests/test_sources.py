@@ -2,7 +2,7 @@
 
 import pytest
 
-from morphable_reconstruct.sources import find_sources
+from morphable_reconstruct.photographs.sources import find_sources
 
 
 @pytest.fixture

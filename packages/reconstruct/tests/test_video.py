@@ -10,11 +10,12 @@ import pytest
 from stand_ins import DotEngine, dotted
 from test_exports import make_scene
 
-from morphable_reconstruct.command import run
-from morphable_reconstruct.config import ReconstructConfig
-from morphable_reconstruct.options import RunConfig, VideoConfig
-from morphable_reconstruct.reconstructor import Reconstructor
-from morphable_reconstruct.sources import find_sources
+from morphable_reconstruct.batch.options import RunConfig
+from morphable_reconstruct.commands.reconstruct import run
+from morphable_reconstruct.photographs.sources import find_sources
+from morphable_reconstruct.reconstructor.config import ReconstructConfig
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.video.options import VideoConfig
 from morphable_reconstruct.video.smoothing import OneEuro, RotationOneEuro, Smoother
 from morphable_reconstruct.video.tracking import Tracker
 

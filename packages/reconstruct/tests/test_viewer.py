@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from stand_ins import DotEngine, dotted
 
-from morphable_reconstruct.cli import main
-from morphable_reconstruct.config import ReconstructConfig
-from morphable_reconstruct.options import ViewConfig
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.commands.entry import main
+from morphable_reconstruct.reconstructor.config import ReconstructConfig
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.viewer.options import ViewConfig
 
 TIMEOUT_S = 40.0
 

@@ -7,8 +7,8 @@ import pytest
 from test_exports import make_scene
 
 import morphable
-from morphable_reconstruct.colors import MOUTH_BRIGHTNESS, drawn_albedo
-from morphable_reconstruct.views import VIEW_NAMES, join_views, render_view
+from morphable_reconstruct.drawing.colors import MOUTH_BRIGHTNESS, drawn_albedo
+from morphable_reconstruct.drawing.views import VIEW_NAMES, join_views, render_view
 
 
 def lined_up(model, places_m):

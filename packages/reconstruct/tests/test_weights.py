@@ -7,10 +7,10 @@ import torch
 from stand_ins import random_detector, toy_model
 
 from morphable import WeightsInfo, read_weights, reference_to, write_weights
-from morphable_reconstruct import weights
-from morphable_reconstruct.engines.build import load_detector
-from morphable_reconstruct.reconstructor import Reconstructor
-from morphable_reconstruct.weights import find_weights
+from morphable_reconstruct.reconstructor import weights
+from morphable_reconstruct.reconstructor.engines.build import load_detector
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.reconstructor.weights import find_weights
 
 
 @pytest.fixture

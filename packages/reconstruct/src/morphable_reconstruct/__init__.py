@@ -4,42 +4,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from morphable_reconstruct.camera import Camera, Pose, change_camera
-    from morphable_reconstruct.cells import draw_cells, landmarks_around_peaks
-    from morphable_reconstruct.command import run
-    from morphable_reconstruct.config import ReconstructConfig
-    from morphable_reconstruct.engines.base import Engine
-    from morphable_reconstruct.engines.torch_engine import TorchEngine
+    from morphable_reconstruct.batch.cells import draw_cells, landmarks_around_peaks
+    from morphable_reconstruct.batch.options import RunConfig
+    from morphable_reconstruct.commands.reconstruct import run
+    from morphable_reconstruct.drawing.layers import SceneImage
+    from morphable_reconstruct.drawing.textures import FaceTexture, albedo_texture, photo_texture
     from morphable_reconstruct.exports.predictions import prediction_rows, write_predictions
-    from morphable_reconstruct.face import Face, HeadAngles
-    from morphable_reconstruct.images import Photograph, TooManyPixelsError, load_photograph
-    from morphable_reconstruct.options import RunConfig, ServeConfig, VideoConfig, ViewConfig
-    from morphable_reconstruct.reconstructor import Reconstructor
-    from morphable_reconstruct.rendering import SceneImage
+    from morphable_reconstruct.faces.camera import Camera, Pose, change_camera
+    from morphable_reconstruct.faces.face import Face, HeadAngles
+    from morphable_reconstruct.photographs.reading import Photograph, TooManyPixelsError, load_photograph
+    from morphable_reconstruct.photographs.sources import Source, find_sources
+    from morphable_reconstruct.reconstructor.config import ReconstructConfig
+    from morphable_reconstruct.reconstructor.engines.base import Engine
+    from morphable_reconstruct.reconstructor.engines.torch_engine import TorchEngine
+    from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
     from morphable_reconstruct.scene import Scene
-    from morphable_reconstruct.sources import Source, find_sources
-    from morphable_reconstruct.texture import FaceTexture, albedo_texture, photo_texture
-    from morphable_reconstruct.video.run import track_video
+    from morphable_reconstruct.service.options import ServeConfig
+    from morphable_reconstruct.video.options import VideoConfig
+    from morphable_reconstruct.video.tracks import track_video
+    from morphable_reconstruct.viewer.options import ViewConfig
 
 __version__ = "0.1.0"
 
 _MODULES = {
-    "camera": ("Camera", "Pose", "change_camera"),
-    "cells": ("draw_cells", "landmarks_around_peaks"),
-    "config": ("ReconstructConfig",),
-    "engines.base": ("Engine",),
-    "engines.torch_engine": ("TorchEngine",),
+    "batch.cells": ("draw_cells", "landmarks_around_peaks"),
+    "batch.options": ("RunConfig",),
+    "commands.reconstruct": ("run",),
+    "drawing.layers": ("SceneImage",),
+    "drawing.textures": ("FaceTexture", "albedo_texture", "photo_texture"),
     "exports.predictions": ("prediction_rows", "write_predictions"),
-    "face": ("Face", "HeadAngles"),
-    "images": ("Photograph", "TooManyPixelsError", "load_photograph"),
-    "options": ("RunConfig", "ServeConfig", "VideoConfig", "ViewConfig"),
-    "reconstructor": ("Reconstructor",),
-    "rendering": ("SceneImage",),
-    "command": ("run",),
+    "faces.camera": ("Camera", "Pose", "change_camera"),
+    "faces.face": ("Face", "HeadAngles"),
+    "photographs.reading": ("Photograph", "TooManyPixelsError", "load_photograph"),
+    "photographs.sources": ("Source", "find_sources"),
+    "reconstructor.config": ("ReconstructConfig",),
+    "reconstructor.engines.base": ("Engine",),
+    "reconstructor.engines.torch_engine": ("TorchEngine",),
+    "reconstructor.reconstructor": ("Reconstructor",),
     "scene": ("Scene",),
-    "sources": ("Source", "find_sources"),
-    "texture": ("FaceTexture", "albedo_texture", "photo_texture"),
-    "video.run": ("track_video",),
+    "service.options": ("ServeConfig",),
+    "video.options": ("VideoConfig",),
+    "video.tracks": ("track_video",),
+    "viewer.options": ("ViewConfig",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

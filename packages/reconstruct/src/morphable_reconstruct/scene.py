@@ -11,11 +11,11 @@ from jaxtyping import Float, Int, UInt8
 
 from morphable import MorphableModel
 from morphable_detector_head import FaceParameters
-from morphable_reconstruct.camera import Camera
-from morphable_reconstruct.face import Face
-from morphable_reconstruct.overlay import draw_overlay
-from morphable_reconstruct.rendering import SceneImage, render_scene
-from morphable_reconstruct.views import VIEW_NAMES, render_view
+from morphable_reconstruct.drawing.layers import SceneImage, render_scene
+from morphable_reconstruct.drawing.overlay import draw_overlay
+from morphable_reconstruct.drawing.views import VIEW_NAMES, render_view
+from morphable_reconstruct.faces.camera import Camera
+from morphable_reconstruct.faces.face import Face
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from morphable_reconstruct.face import Face
+from morphable_reconstruct.faces.face import Face
 from morphable_reconstruct.scene import Scene
 
 FORMAT_VERSION = 1

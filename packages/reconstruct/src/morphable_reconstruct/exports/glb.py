@@ -10,11 +10,11 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from morphable import MorphableModel
-from morphable_reconstruct.camera import Camera
 from morphable_reconstruct.exports.gltf import GltfBuilder
 from morphable_reconstruct.exports.layout import TexturedLayout, textured_layout
-from morphable_reconstruct.exports.texture import face_texture
-from morphable_reconstruct.face import Face
+from morphable_reconstruct.exports.textures import face_texture
+from morphable_reconstruct.faces.camera import Camera
+from morphable_reconstruct.faces.face import Face
 from morphable_reconstruct.scene import Scene
 
 SMALLEST_OFFSET_M = 1e-5

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Shaped, UInt8
 from PIL import Image
 
-from morphable_reconstruct.colors import lit_vertex_colors, to_bytes
+from morphable_reconstruct.drawing.colors import lit_vertex_colors, to_bytes
 from morphable_reconstruct.exports.atomic import atomic_path, write_bytes
-from morphable_reconstruct.exports.texture import face_texture
-from morphable_reconstruct.face import Face
+from morphable_reconstruct.exports.textures import face_texture
+from morphable_reconstruct.faces.face import Face
 from morphable_reconstruct.scene import Scene
 
 CAMERA_TO_UPRIGHT = np.array([1.0, -1.0, -1.0], dtype=np.float32)

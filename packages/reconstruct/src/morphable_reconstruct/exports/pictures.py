@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from morphable_reconstruct.colors import to_bytes
+from morphable_reconstruct.drawing.colors import to_bytes
+from morphable_reconstruct.drawing.textures import photo_texture
+from morphable_reconstruct.drawing.views import join_views
 from morphable_reconstruct.scene import Scene
-from morphable_reconstruct.texture import photo_texture
-from morphable_reconstruct.views import join_views
 
 _JPEG_QUALITY = 92
 _GOLDEN_RATIO = 0.618034

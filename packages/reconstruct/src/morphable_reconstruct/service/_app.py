@@ -12,12 +12,12 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from morphable_reconstruct.exports.coefficients import scene_to_dict
 from morphable_reconstruct.exports.glb import scene_to_glb
-from morphable_reconstruct.images import Photograph, TooManyPixelsError
-from morphable_reconstruct.options import ServeConfig
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.photographs.reading import Photograph, TooManyPixelsError
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.service.batcher import Batcher, QueueFullError
 from morphable_reconstruct.service.metrics import Metrics
+from morphable_reconstruct.service.options import ServeConfig
 
 TOO_LARGE, NOT_A_PICTURE, TOO_MANY_PIXELS, BUSY, TOO_SLOW = 413, 415, 422, 503, 504
 _RETRY_AFTER_S = "1"

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 
-from morphable_reconstruct.images import Photograph
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.photographs.reading import Photograph
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
 
 

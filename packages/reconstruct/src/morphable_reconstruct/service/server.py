@@ -5,8 +5,8 @@ import sys
 from PIL import Image
 
 from morphable_reconstruct.extras import require
-from morphable_reconstruct.opening import open_reconstructor
-from morphable_reconstruct.options import ServeConfig
+from morphable_reconstruct.reconstructor.opening import open_reconstructor
+from morphable_reconstruct.service.options import ServeConfig
 
 
 def serve(config: ServeConfig) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from morphable_reconstruct.extras import require
-from morphable_reconstruct.sources import Source
+from morphable_reconstruct.photographs.sources import Source
 
 _COPIED_AUDIO = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
 """Sound an MP4 file carries as it is; other codecs become AAC."""

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from morphable_reconstruct.face import Face
-from morphable_reconstruct.options import VideoConfig
+from morphable_reconstruct.faces.face import Face
+from morphable_reconstruct.video.options import VideoConfig
 
 _SPEED_CUTOFF_HZ = 1.0
 _FACE_WIDTH_M = 0.15

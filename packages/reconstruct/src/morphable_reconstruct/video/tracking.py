@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 
-from morphable_reconstruct.face import Face
+from morphable_reconstruct.faces.face import Face
 
 MAX_MOVE = 0.8
 """A face may move by this part of its box's side between two frames in which it is seen."""

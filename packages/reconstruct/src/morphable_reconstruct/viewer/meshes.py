@@ -6,10 +6,10 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from morphable_reconstruct.colors import to_bytes
+from morphable_reconstruct.drawing.colors import to_bytes
 from morphable_reconstruct.exports.layout import textured_layout
-from morphable_reconstruct.exports.texture import face_texture
-from morphable_reconstruct.face import Face
+from morphable_reconstruct.exports.textures import face_texture
+from morphable_reconstruct.faces.face import Face
 from morphable_reconstruct.scene import Scene
 
 Surface = Literal["photograph", "reflectance", "shape"]

@@ -6,9 +6,9 @@ from typing import Any
 from PIL import Image
 
 from morphable_reconstruct.extras import require
-from morphable_reconstruct.opening import open_reconstructor
-from morphable_reconstruct.options import ViewConfig
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.reconstructor.opening import open_reconstructor
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.viewer.options import ViewConfig
 from morphable_reconstruct.viewer.session import Session
 
 _TITLE = "morphable"

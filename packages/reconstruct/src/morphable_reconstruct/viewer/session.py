@@ -13,9 +13,9 @@ import numpy as np
 from morphable_reconstruct.exports.coefficients import scene_to_json
 from morphable_reconstruct.exports.glb import scene_to_glb
 from morphable_reconstruct.exports.meshes import write_obj
-from morphable_reconstruct.face import Face
-from morphable_reconstruct.images import ImageSource
-from morphable_reconstruct.reconstructor import Reconstructor
+from morphable_reconstruct.faces.face import Face
+from morphable_reconstruct.photographs.reading import ImageSource
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.viewer.meshes import SURFACES, expression_of, face_mesh, thumbnail
 

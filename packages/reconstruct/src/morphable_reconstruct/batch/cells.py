@@ -1,0 +1,96 @@
+"""Faces decoded from the cells around each peak (WM3DR, Fig. 10): how much neighbouring cells agree."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw
+
+from morphable_reconstruct.drawing.overlay import draw_landmarks, draw_lines, stroke
+from morphable_reconstruct.exports.atomic import write_bytes
+from morphable_reconstruct.exports.pictures import encode
+from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, NETWORK_FOCAL_PX, Camera
+from morphable_reconstruct.faces.landmarks import landmark_basis
+from morphable_reconstruct.photographs.letterbox import letterbox
+from morphable_reconstruct.photographs.reading import ImageSource
+from morphable_reconstruct.photographs.sources import Source
+from morphable_reconstruct.reconstructor.engines.torch_engine import TorchEngine
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.scene import Scene
+
+_STRIDE_PX = 8
+_NEIGHBOUR_COLOR = (255, 90, 90)
+
+
+def landmarks_around_peaks(
+    reconstructor: Reconstructor, image: ImageSource, *, radius: int = 1
+) -> list[Float[np.ndarray, "cells 68 2"]]:
+    """Decode the 68 static points, in photograph pixels, from every cell around each peak.
+
+    Args:
+        reconstructor: With the torch engine; cells beside a peak are not part of exported graphs.
+        image: One picture.
+        radius: Cells on each side of the peak: 1 gives 3 x 3.
+
+    Returns:
+        One array per face, row by row; the peak is the middle one. Cells outside the picture are left out.
+
+    Raises:
+        ValueError: The engine is another one.
+    """
+    engine = reconstructor.engine
+    if not isinstance(engine, TorchEngine):
+        raise ValueError(f"engine must be torch to look at cells, got {type(engine).__name__}; set engine=torch")
+    photo = reconstructor.load(image)
+    pixels, plan = letterbox(photo.pixels, reconstructor.input_side(photo))
+    batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].float().to(engine.device) / 255
+    rows, cols = plan.input_hw[0] // _STRIDE_PX, plan.input_hw[1] // _STRIDE_PX
+    top_k = min(reconstructor.config.max_faces, rows * cols)
+    found = engine(batch.cpu(), top_k=top_k, min_score=reconstructor.min_score)
+    camera = Camera(focal_px=NETWORK_FOCAL_PX, size_hw=plan.input_hw)
+    results = []
+    for center_px in found.center_px[0][found.valid[0]].tolist():
+        cells = torch.tensor([list(_around(center_px, rows, cols, radius))], device=engine.device)
+        with torch.inference_mode():
+            face = engine.detector(batch, cells).parameters[0].map(lambda tensor: tensor.cpu().clone())
+        points = landmark_basis(reconstructor.model).decode(face.identity.numpy(), face.expression.numpy())
+        turn = MODEL_TO_CAMERA @ face.rotation.numpy()
+        moved = np.einsum("cij,cpj->cpi", turn, points) + face.translation.numpy()[:, None]
+        results.append(plan.to_photo(camera.project(moved)))
+    return results
+
+
+def draw_cells(
+    reconstructor: Reconstructor, image: ImageSource, *, radius: int = 1
+) -> UInt8[np.ndarray, "rows cols 3"]:
+    """Draw the faces of neighbouring cells in red below the faces of the peaks."""
+    photo = reconstructor.load(image)
+    picture = Image.fromarray(photo.pixels)
+    draw = ImageDraw.Draw(picture)
+    width = stroke(photo.size_hw)
+    for cells in landmarks_around_peaks(reconstructor, photo.pixels, radius=radius):
+        for points in cells:
+            draw_lines(draw, points, color=_NEIGHBOUR_COLOR, stroke_px=width)
+        draw_landmarks(draw, cells[len(cells) // 2], stroke_px=width)
+    return np.asarray(picture)
+
+
+def cells_writer(reconstructor: Reconstructor, folder: Path) -> Callable[[Source, Scene], tuple[str, ...]]:
+    """Return what writes `draw_cells` of a scene as `folder/stem.cells.png` and gives back that file's name."""
+
+    def write(source: Source, scene: Scene) -> tuple[str, ...]:
+        name = f"{source.stem}.cells.png"
+        write_bytes(folder / name, encode(Image.fromarray(draw_cells(reconstructor, scene.image)), "PNG"))
+        return (name,)
+
+    return write
+
+
+def _around(center_px: list[float], rows: int, cols: int, radius: int) -> Iterator[int]:
+    """Row-major cells around a cell's centre, those outside left out."""
+    col, row = (int(value // _STRIDE_PX) for value in center_px)
+    for r in range(max(0, row - radius), min(rows, row + radius + 1)):
+        for c in range(max(0, col - radius), min(cols, col + radius + 1)):
+            yield r * cols + c

@@ -1,0 +1,84 @@
+"""What a run tells: progress, a summary table, the failures, a summary for machines."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from morphable_reconstruct.batch.pictures import Outcome
+
+MAX_ROWS = 30
+"""Longer runs get totals only."""
+
+
+class RateColumn(ProgressColumn):
+    """Items per second."""
+
+    def render(self, task: Task) -> Text:
+        """Show the speed, once there is one."""
+        return Text("" if task.speed is None else f"{task.speed:.1f}/s")
+
+
+def with_progress(outcomes: Iterable[Outcome], total: int, *, console: Console) -> Iterator[Outcome]:
+    """Pass outcomes on, with a bar that shows the rate and the number of faces."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[faces]} faces"),
+    )
+    faces = 0
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("reconstructing", total=total, faces=0)
+        for outcome in outcomes:
+            faces += outcome.faces
+            progress.update(task, advance=1, faces=faces)
+            yield outcome
+
+
+def print_summary(outcomes: list[Outcome], *, out: str, console: Console, errors: Console) -> None:
+    """Print results to `console` and failures to `errors`."""
+    done = [outcome for outcome in outcomes if outcome.error is None]
+    if 0 < len(done) <= MAX_ROWS:
+        table = Table("picture", "faces", "seconds", "results")
+        for outcome in done:
+            seconds = "done before" if outcome.skipped else f"{outcome.seconds:.2f}"
+            table.add_row(outcome.source.name, str(outcome.faces), seconds, ", ".join(outcome.files))
+        console.print(table)
+    for outcome in done[:MAX_ROWS]:
+        if outcome.faces == 0:
+            console.print(f"no face found in {outcome.source.name}", markup=False, highlight=False)
+    skipped = sum(outcome.skipped for outcome in done)
+    empty = sum(outcome.faces == 0 for outcome in done)
+    parts = [f"{sum(o.faces for o in done)} faces in {len(done)} sources", f"results in {out}"]
+    parts += [f"{skipped} done before"] * (skipped > 0) + [f"{empty} without a face"] * (empty > 0)
+    parts += [f"{len(outcomes) - len(done)} failed"] * (len(outcomes) > len(done))
+    console.print("; ".join(parts), markup=False, highlight=False, soft_wrap=True)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            line = f"failed: {outcome.source.name}: {outcome.error}"
+            errors.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def summary_json(outcomes: list[Outcome]) -> str:
+    """Encode the outcomes for machines."""
+    sources: list[dict[str, Any]] = [
+        {
+            "name": outcome.source.name,
+            "faces": outcome.faces,
+            "seconds": round(outcome.seconds, 4),
+            "skipped": outcome.skipped,
+            "error": outcome.error,
+            "files": list(outcome.files),
+        }
+        for outcome in outcomes
+    ]
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    summary = {"sources": sources, "faces": sum(o.faces for o in outcomes), "failed": failed}
+    return json.dumps(summary, indent=1) + "\n"

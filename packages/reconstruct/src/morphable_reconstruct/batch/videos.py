@@ -1,0 +1,84 @@
+"""One video from frames to results, in constant memory."""
+
+import json
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from morphable_reconstruct.batch.options import RunConfig
+from morphable_reconstruct.batch.pictures import Outcome, find_done
+from morphable_reconstruct.batch.records import Records
+from morphable_reconstruct.exports.atomic import atomic_path
+from morphable_reconstruct.exports.coefficients import scene_to_dict
+from morphable_reconstruct.photographs.sources import Source
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.video.files import Frame, VideoWriter, video_writer
+from morphable_reconstruct.video.sequence import csv_header, write_csv_rows
+from morphable_reconstruct.video.tracking import Tracker
+from morphable_reconstruct.video.tracks import track_video
+
+VIDEO_KINDS = {"overlay": ".overlay.mp4", "csv": ".csv", "json": ".jsonl"}
+"""What can be saved of a video, and the suffix."""
+
+
+def run_video(source: Source, reconstructor: Reconstructor, config: RunConfig, records: Records) -> Outcome:
+    """Reconstruct, track, smooth and save a video or webcam; Ctrl-C ends a webcam cleanly."""
+    start = time.perf_counter()
+    try:
+        live = source.kind == "webcam"
+        done = None if live or config.overwrite else find_done(records, source)
+        if done is not None:
+            return done
+        files, tracks = _save(source, reconstructor, config)
+        if not live:
+            records.add(source, files, {"score": np.zeros(tracks, dtype=np.float32)})
+    except (OSError, ValueError) as error:
+        return Outcome(source=source, error=str(error))
+    return Outcome(source=source, faces=tracks, seconds=time.perf_counter() - start, files=files)
+
+
+def _save(source: Source, reconstructor: Reconstructor, config: RunConfig) -> tuple[tuple[str, ...], int]:
+    """Stream the results to files that appear when they are whole; return them and the number of tracks."""
+    tracker = Tracker(max_gap_s=config.video.max_gap_s)
+    files = {kind: f"{source.stem}{suffix}" for kind, suffix in VIDEO_KINDS.items() if kind in config.save_kinds}
+    (config.out / source.stem).parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        paths = {kind: stack.enter_context(atomic_path(config.out / name)) for kind, name in files.items()}
+        sinks = _Sinks(stack, paths, source, csv_header(reconstructor.model))
+        frames = 0
+        try:
+            for frame, scene in track_video(source, reconstructor, config.video, tracker):
+                sinks.add(frame, scene)
+                frames += 1
+        except KeyboardInterrupt:
+            if source.kind != "webcam":
+                raise
+        if frames == 0:
+            raise ValueError(f"video must have at least one frame, got none in {source.path}")
+    return tuple(files.values()), tracker.count
+
+
+class _Sinks:
+    """The open result files of a video."""
+
+    def __init__(self, stack: ExitStack, paths: dict[str, Path], source: Source, header: str) -> None:
+        self._video: VideoWriter | None = None
+        if "overlay" in paths:
+            self._video = stack.enter_context(video_writer(paths["overlay"], source))
+        texts = {kind: stack.enter_context(paths[kind].open("w")) for kind in ("csv", "json") if kind in paths}
+        self._csv, self._json = texts.get("csv"), texts.get("json")
+        if self._csv is not None:
+            self._csv.write(header)
+
+    def add(self, frame: Frame, scene: Scene) -> None:
+        """Append one frame to every file."""
+        if self._video is not None:
+            self._video.add(scene.overlay(), frame.time_s)
+        if self._csv is not None:
+            write_csv_rows(self._csv, scene, frame=frame.index, time_s=frame.time_s)
+        if self._json is not None:
+            line = scene_to_dict(scene) | {"frame": frame.index, "time_s": frame.time_s}
+            self._json.write(json.dumps(line, allow_nan=False) + "\n")

@@ -1,0 +1,1 @@
+"""Pictures and textures of faces."""

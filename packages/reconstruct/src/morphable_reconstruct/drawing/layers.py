@@ -1,0 +1,80 @@
+"""A scene seen by the photograph's camera, with its layers."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+
+import morphable_render
+from morphable_reconstruct.drawing.colors import drawn_albedo
+
+if TYPE_CHECKING:
+    from morphable_reconstruct.scene import Scene
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SceneImage:
+    """What the photograph's camera sees of the reconstruction. Where `mask` is false the other layers are zero."""
+
+    rgb: Float[np.ndarray, "rows cols 3"]
+    """Lit faces over the background, sRGB in [0, 1]."""
+    mask: Bool[np.ndarray, "rows cols"]
+    depth_m: Float[np.ndarray, "rows cols"]
+    normals: Float[np.ndarray, "rows cols 3"]
+    """Unit normals in camera space (+y down, +z into the scene)."""
+    face: Int[np.ndarray, "rows cols"]
+    """Index of the face in `scene.faces`."""
+    part: Int[np.ndarray, "rows cols"]
+    """Index into `scene.model.part_names`."""
+
+
+def render_scene(
+    scene: "Scene",
+    *,
+    size_hw: tuple[int, int] | None = None,
+    background: Float[np.ndarray, "rows cols 3"] | None = None,
+) -> SceneImage:
+    """Render all faces with their light through the photograph's camera; nearer faces hide farther ones.
+
+    Args:
+        scene: The faces.
+        size_hw: Size of the picture; the photograph's by default. The field of view stays the photograph's.
+        background: Colours in [0, 1] of that size; black by default.
+    """
+    height, width = size_hw or scene.camera.size_hw
+    behind = np.zeros((height, width, 3), np.float32) if background is None else background
+    if not scene.faces:
+        return _empty(behind)
+    parameters = scene.parameters
+    image = morphable_render.render_faces(
+        torch.from_numpy(np.stack([face.vertices_cam_m for face in scene.faces])),
+        scene.model.triangles,
+        torch.from_numpy(np.stack([drawn_albedo(face) for face in scene.faces])),
+        illumination=parameters.illumination,
+        focal_px=scene.camera.focal_px * width / scene.camera.size_hw[1],
+        background=torch.from_numpy(np.ascontiguousarray(behind, dtype=np.float32)),
+        part_labels=scene.model.part_labels,
+    )
+    return SceneImage(
+        rgb=image.rgb.clamp(0.0, 1.0).numpy(),
+        mask=image.mask.numpy(),
+        depth_m=image.depth_m.numpy(),
+        normals=image.normals.numpy(),
+        face=image.face.numpy(),
+        part=image.part.numpy(),
+    )
+
+
+def _empty(background: Float[np.ndarray, "rows cols 3"]) -> SceneImage:
+    """A picture without faces."""
+    shape = background.shape[:2]
+    return SceneImage(
+        rgb=background.astype(np.float32),
+        mask=np.zeros(shape, dtype=np.bool_),
+        depth_m=np.zeros(shape, dtype=np.float32),
+        normals=np.zeros((*shape, 3), dtype=np.float32),
+        face=np.zeros(shape, dtype=np.int64),
+        part=np.zeros(shape, dtype=np.int64),
+    )

@@ -1,0 +1,99 @@
+"""Drawings over the photograph: faces, boxes, landmarks."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image, ImageDraw
+
+from morphable_reconstruct.drawing.colors import to_bytes
+from morphable_reconstruct.drawing.layers import render_scene
+
+if TYPE_CHECKING:
+    from morphable_reconstruct.scene import Scene
+
+BOX_COLOR = (255, 214, 10)
+POINT_COLOR = (52, 255, 120)
+JAW_COLOR = (80, 200, 255)
+_LINES = (
+    *((range(17), False), (range(17, 22), False), (range(22, 27), False), (range(27, 31), False)),
+    *(
+        (range(31, 36), False),
+        (range(36, 42), True),
+        (range(42, 48), True),
+        (range(48, 60), True),
+        (range(60, 68), True),
+    ),
+)
+"""Runs of the 68 points that are joined, and whether they close."""
+_NUM_JAW = 17
+_HIDDEN_PARTS = frozenset({"scalp", "neck", "ears"})
+"""Parts of the model that the overlay leaves out: the photograph shows hair and collars there."""
+_PIXELS_PER_STROKE = 700.0
+"""One pixel of line width per this many pixels of the picture's longer side."""
+
+
+def draw_overlay(
+    scene: "Scene", *, opacity: float = 0.75, boxes: bool = True, landmarks: bool = True, max_side_px: int = 2048
+) -> UInt8[np.ndarray, "rows cols 3"]:
+    """Lay the lit faces, their boxes with scores and their contour landmarks over the photograph.
+
+    Args:
+        scene: The faces.
+        opacity: Of the faces, 0 to 1; 0 leaves them out.
+        boxes: Draw boxes, scores and track ids.
+        landmarks: Draw the 68 points with the jaw on the visible outline.
+        max_side_px: Larger photographs are shrunk to this.
+    """
+    height, width = scene.camera.size_hw
+    scale = min(1.0, max_side_px / max(height, width))
+    size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
+    photo = Image.fromarray(scene.image)
+    if scale < 1.0:
+        photo = photo.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR, reducing_gap=3.0)
+    pixels = np.asarray(photo, dtype=np.float32) / 255.0
+    if opacity > 0.0 and scene.faces:
+        drawn = render_scene(scene, size_hw=size_hw, background=pixels)
+        hidden = [index for index, name in enumerate(scene.model.part_names) if name in _HIDDEN_PARTS]
+        shown = drawn.mask & ~np.isin(drawn.part, hidden)
+        pixels = np.where(shown[..., None], pixels + opacity * (drawn.rgb - pixels), pixels)
+    picture = Image.fromarray(to_bytes(pixels))
+    ratio = np.array([size_hw[1] / width, size_hw[0] / height])
+    draw = ImageDraw.Draw(picture)
+    for face in scene.faces:
+        if landmarks:
+            draw_landmarks(draw, face.landmarks68_contour_px * ratio, stroke_px=stroke(size_hw))
+        if boxes:
+            box = face.box_xyxy_px.reshape(2, 2) * ratio
+            label = f"{face.score:.2f}" if face.track_id is None else f"#{face.track_id} {face.score:.2f}"
+            draw_box(draw, box, label, stroke_px=stroke(size_hw))
+    return np.asarray(picture)
+
+
+def draw_landmarks(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "68 2"], *, stroke_px: int) -> None:
+    """Join the 68 points to the features they outline; the jaw has its own colour."""
+    draw_lines(draw, points, color=POINT_COLOR, stroke_px=stroke_px)
+    jaw = [tuple(point) for point in points[:_NUM_JAW].tolist()]
+    draw.line(jaw, fill=JAW_COLOR, width=stroke_px)
+
+
+def draw_lines(
+    draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "68 2"], *, color: tuple[int, int, int], stroke_px: int
+) -> None:
+    """Join the 68 points in one colour."""
+    for run, closed in _LINES:
+        line = [tuple(points[i].tolist()) for i in run]
+        draw.line(line + line[:1] if closed else line, fill=color, width=stroke_px)
+
+
+def draw_box(draw: ImageDraw.ImageDraw, corners: Float[np.ndarray, "2 2"], label: str, *, stroke_px: int) -> None:
+    """A rectangle with a label above its left corner."""
+    left, top, right, bottom = (float(value) for value in corners.reshape(4))
+    draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=BOX_COLOR, width=stroke_px)
+    size = 11 * stroke_px
+    draw.text((left, max(0.0, top - 1.3 * size)), label, fill=BOX_COLOR, font_size=size)
+
+
+def stroke(size_hw: tuple[int, int]) -> int:
+    """Line width for a picture of this size."""
+    return max(1, round(max(size_hw) / _PIXELS_PER_STROKE))

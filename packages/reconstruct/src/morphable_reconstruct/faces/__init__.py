@@ -1,0 +1,1 @@
+"""Faces in a camera, and everything that follows from their parameters."""

@@ -1,0 +1,1 @@
+"""Pictures in: reading, EXIF, sources, the network's input."""

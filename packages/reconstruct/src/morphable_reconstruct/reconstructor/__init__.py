@@ -1,0 +1,1 @@
+"""From photographs to scenes: engines, tiles, per-face networks."""

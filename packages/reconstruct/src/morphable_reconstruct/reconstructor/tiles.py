@@ -1,0 +1,78 @@
+"""Very large pictures: overlapping tiles, and their faces merged with those of the whole picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from morphable_reconstruct.faces.face import Face
+
+OVERLAP = 0.25
+"""Neighbouring tiles share this part of their side."""
+MAX_SHARED = 0.5
+"""Two faces whose boxes share more of the smaller one than this are the same face."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """A part of a picture, in pixels of the picture."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def center_px(self) -> tuple[float, float]:
+        """Centre (x, y)."""
+        return self.left + self.width / 2, self.top + self.height / 2
+
+
+def plan_tiles(size_hw: tuple[int, int], tile_px: int) -> tuple[Tile, ...]:
+    """Cover a picture by equal, evenly spread tiles; none where one tile would hold the picture."""
+    height, width = size_hw
+    if max(height, width) <= tile_px:
+        return ()
+    rows, columns = _starts(height, tile_px), _starts(width, tile_px)
+    return tuple(
+        Tile(left=left, top=top, width=min(tile_px, width), height=min(tile_px, height))
+        for top in rows
+        for left in columns
+    )
+
+
+def merge_faces(whole: tuple[Face, ...], tiled: tuple[Face, ...], *, tile_px: int) -> tuple[Face, ...]:
+    """Take small faces from the tiles and large ones from the whole picture, each person once.
+
+    A face as large as the overlap may be cut by every tile, so tiles answer for faces up to the overlap's
+    size, the whole picture for faces from half of that size on; between the two the better score wins.
+    """
+    overlap_px = tile_px * OVERLAP
+    candidates = [face for face in tiled if _size_px(face) <= overlap_px]
+    candidates += [face for face in whole if _size_px(face) >= overlap_px / 2]
+    kept: list[Face] = []
+    for face in sorted(candidates, key=lambda face: -face.score):
+        if all(_shared(face.box_xyxy_px, other.box_xyxy_px) <= MAX_SHARED for other in kept):
+            kept.append(face)
+    return tuple(kept)
+
+
+def _starts(side: int, tile_px: int) -> list[int]:
+    """Evenly spread tile origins along one side with at least the wanted overlap."""
+    if side <= tile_px:
+        return [0]
+    count = int(np.ceil((side - tile_px) / (tile_px * (1.0 - OVERLAP)))) + 1
+    return [int(start) for start in np.linspace(0, side - tile_px, count).round()]
+
+
+def _size_px(face: Face) -> float:
+    """Longer side of the box."""
+    left, top, right, bottom = face.box_xyxy_px
+    return float(max(right - left, bottom - top))
+
+
+def _shared(first: Float[np.ndarray, "4"], second: Float[np.ndarray, "4"]) -> float:
+    """Area in common, as a part of the smaller box."""
+    sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
+    smaller = min(np.prod(first[2:] - first[:2]), np.prod(second[2:] - second[:2]))
+    return float(np.prod(np.maximum(sides, 0.0)) / max(smaller, 1e-12))

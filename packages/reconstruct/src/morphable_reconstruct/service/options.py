@@ -1,0 +1,40 @@
+"""Options of `reconstruct serve`; no heavy import here, so that `reconstruct --help` is quick."""
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import tyro
+
+from morphable_reconstruct.reconstructor.config import ReconstructConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeConfig:
+    """Answer HTTP requests: POST a picture, get JSON or GLB."""
+
+    weights: str = "mobile"
+    """Bundled weights by name (mobile), or a weights file."""
+    model: str = "open"
+    """Face model: open, or a model file; or a per-face network, as for `reconstruct`."""
+    host: str = "127.0.0.1"
+    """Address to listen on; the default is reachable from this machine only."""
+    port: int = 8000
+    """Port to listen on."""
+    max_body_bytes: int = 20_000_000
+    """Larger uploads are refused with status 413."""
+    max_queue: int = 32
+    """Requests that may wait; more are refused with status 503."""
+    timeout_s: float = 30.0
+    """A request that waits longer for its result is answered with status 504."""
+    batch_wait_s: float = 0.005
+    """How long a request waits for others to share its forward pass."""
+    reconstruct: Annotated[ReconstructConfig, tyro.conf.arg(name="")] = field(
+        default_factory=lambda: ReconstructConfig(max_pixels=50_000_000)
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("max_body_bytes", "max_queue"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not self.timeout_s > 0.0 or self.batch_wait_s < 0.0:
+            raise ValueError(f"timeout_s must be positive, got {self.timeout_s}; batch_wait_s at least 0")

@@ -1,0 +1,27 @@
+"""How faces are followed through a video; no heavy import here, so that `reconstruct --help` is quick."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoConfig:
+    """How faces are followed through a video."""
+
+    smooth: bool = True
+    """Smooth poses and coefficients over time with the One-Euro filter."""
+    min_cutoff_hz: float = 1.5
+    """Cut-off frequency of the filter for a face at rest: lower is smoother and later."""
+    beta: float = 4.0
+    """How much the cut-off rises with speed: higher follows fast motion sooner."""
+    max_gap_s: float = 0.5
+    """A face that was not seen for longer gets a new track id."""
+    every: int = 1
+    """Use every n-th frame."""
+
+    def __post_init__(self) -> None:
+        if not self.min_cutoff_hz > 0.0:
+            raise ValueError(f"min_cutoff_hz must be positive, got {self.min_cutoff_hz}")
+        if self.beta < 0.0 or self.max_gap_s < 0.0:
+            raise ValueError(f"beta and max_gap_s must be at least 0, got {self.beta} and {self.max_gap_s}")
+        if self.every < 1:
+            raise ValueError(f"every must be at least 1, got {self.every}")
