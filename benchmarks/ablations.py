@@ -21,15 +21,15 @@ from lightning.fabric import Fabric
 
 from morphable_evalkit.reports.tables import Table, to_markdown
 from morphable_synth import SceneConfig
-from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
-from morphable_train.logs import RESULTS_FILE
-from morphable_train.loop import has_checkpoint
-from morphable_train.procedural import HELD_OUT_SEED, SINGLE_PX
-from morphable_train.recipes.config import RecipeConfig
-from morphable_train.recipes.names import ABLATIONS
-from morphable_train.recipes.presets import recipe_preset
+from morphable_train.configs.recipe_names import ABLATIONS
+from morphable_train.configs.recipe_presets import recipe_preset
+from morphable_train.configs.recipes import RecipeConfig
+from morphable_train.data.synthetic import HELD_OUT_SEED, SINGLE_PX
+from morphable_train.recipes.dfmvr.triples import TriplesConfig, write_triples
 from morphable_train.recipes.running import make_recipe, run_recipe, with_procedural_faces
-from morphable_train.recipes.triples import TriplesConfig, write_triples
+from morphable_train.runs.checkpoint import latest_checkpoint, read_checkpoint
+from morphable_train.runs.logs import RESULTS_FILE
+from morphable_train.runs.loop import has_checkpoint
 
 ANGLE_PEOPLE = 50
 """People measured at each angle of the side views."""

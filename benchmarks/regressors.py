@@ -30,11 +30,11 @@ from morphable_regressors import (
     cut_crops,
     load_system,
 )
-from morphable_train.recipes.config import ParsingConfig, RecipeData
-from morphable_train.recipes.crops import open_part_crops
-from morphable_train.recipes.held_out import HeldOut
-from morphable_train.recipes.parsing import classes_of, confusion, intersection_over_union
-from morphable_train.surface import SurfaceSample
+from morphable_train.configs.recipes import ParsingConfig, RecipeData
+from morphable_train.data.surface import SurfaceSample
+from morphable_train.recipes.base.crops import open_part_crops
+from morphable_train.recipes.base.held_out import HeldOut
+from morphable_train.recipes.parsing.recipe import classes_of, confusion, intersection_over_union
 
 BATCH = 32
 LABELS = ("original", "reannotated")

@@ -16,7 +16,7 @@ def model():
 
 @pytest.fixture(scope="session")
 def surface(model):
-    from morphable_train.surface import SurfaceSample
+    from morphable_train.data.surface import SurfaceSample
 
     return SurfaceSample(model, num_dense=64)
 
@@ -27,7 +27,7 @@ def two_faces(model, surface):
     from stand_in import draw_truth, render_record
 
     from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
-    from morphable_train.batch import Batch, FaceTargets
+    from morphable_train.data.batch import Batch, FaceTargets
 
     truth = draw_truth(model, 2, 5, size_px=128, face_px=(40, 50))
     record = render_record(model, truth, "scene", size_px=128)

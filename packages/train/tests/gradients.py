@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import save_file
 from tiny_run import tiny_config
 
-from morphable_train.logs import RunLog
-from morphable_train.loop import make_fabric
-from morphable_train.parts import build_parts
-from morphable_train.streams import finish_batch
-from morphable_train.training import make_trainer
+from morphable_train.data.streams import finish_batch
+from morphable_train.runs.logs import RunLog
+from morphable_train.runs.loop import make_fabric
+from morphable_train.stages.parts import build_parts
+from morphable_train.stages.training import make_trainer
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from morphable import IBUG68_FLIP, ModelData, MorphableModel, SurfacePoints
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project, render_faces, rotation_from_angles
-from morphable_train.labels import FaceLabels
-from morphable_train.shards import Record
+from morphable_train.data.labels import FaceLabels
+from morphable_train.data.shards import Record
 
 SIDE = 25  # odd: the middle column lies in the plane of symmetry
 CANDIDATES = 6

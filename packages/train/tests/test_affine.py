@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from morphable_train.affine import flip_matrix, shrink_for, similarity_matrix, transform_points, warp_images
+from morphable_train.data.affine import flip_matrix, shrink_for, similarity_matrix, transform_points, warp_images
 
 
 def ramp(rows: int, cols: int) -> torch.Tensor:

@@ -6,8 +6,8 @@ import types
 import numpy as np
 import pytest
 
-from morphable_train.alignment import FaceAlignmentFinder, build_face_alignment
-from morphable_train.landmarkers import LandmarkModelConfig, build_landmark_finder
+from morphable_train.preparation.alignment import FaceAlignmentFinder, build_face_alignment
+from morphable_train.preparation.landmarkers import LandmarkModelConfig, build_landmark_finder
 
 POINTS = np.random.default_rng(0).uniform(0, 50, (68, 2)).astype(np.float32)
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import torch
 
-from morphable_train.augment import draw_changes, recolor
-from morphable_train.config import AugmentConfig
+from morphable_train.configs.stages import AugmentConfig
+from morphable_train.data.augment import draw_changes, recolor
 
 STILL = AugmentConfig(
     brightness=0.0, contrast=0.0, saturation=0.0, tint=0.0, gray=0.0, blur=0.0, noise=0.0, erase=0.0, light=0.0

@@ -13,11 +13,11 @@ from PIL import Image
 from stand_in import draw_truth, render_record
 from tiny_run import SIZE, tiny_config, write_shards
 
-from morphable_train.crop_cache import open_crops
-from morphable_train.labels import labels_from_bytes, labels_to_bytes, weak_labels
-from morphable_train.order import ShuffledOrder, seeded
-from morphable_train.shards import Record, ShardReader, ShardWriter, read_info
-from morphable_train.validation import open_landmark_folder
+from morphable_train.data.crop_cache import open_crops
+from morphable_train.data.labels import labels_from_bytes, labels_to_bytes, weak_labels
+from morphable_train.data.order import ShuffledOrder, seeded
+from morphable_train.data.shards import Record, ShardReader, ShardWriter, read_info
+from morphable_train.validation.faces import open_landmark_folder
 
 
 def test_records_come_back_from_a_shard(model, tmp_path):
@@ -124,7 +124,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(model, model_file,
     folder = write_shards(tmp_path / "shards", 1)
     config = tiny_config(model_file, (folder,)).data
     with monkeypatch.context() as patch:
-        patch.setattr("morphable_train.crop_cache.save_file", full)
+        patch.setattr("morphable_train.data.crop_cache.save_file", full)
         with pytest.raises(
             OSError, match=r"disk must have room for .*faces\.safetensors, got No space left .*free some"
         ):
@@ -141,7 +141,7 @@ def test_damaged_and_newer_labels_are_refused(monkeypatch):
     assert len(labels_from_bytes(data)) == 1
     with pytest.raises(ValueError, match="whole npz archive"):
         labels_from_bytes(data[:100])
-    monkeypatch.setattr("morphable_train.labels.LABELS_VERSION", 0)
+    monkeypatch.setattr("morphable_train.data.labels.LABELS_VERSION", 0)
     with pytest.raises(ValueError, match="labels must be of version 0, got 1; prepare the shards again"):
         labels_from_bytes(data)
 

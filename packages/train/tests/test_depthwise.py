@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from morphable_detector_head import DetectorConfig, build_detector
-from morphable_train.depthwise import speed_up_depthwise
+from morphable_train.runs.depthwise import speed_up_depthwise
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2_tf", "mobilenet_v3_small"])

@@ -12,8 +12,9 @@ from tiny_run import SIZE, tiny_config, write_shards
 
 from morphable_detector_head import FaceParameters
 from morphable_train.cli import main
-from morphable_train.config import LossConfig, ValidationConfig
-from morphable_train.detection import (
+from morphable_train.configs.stages import LossConfig, ValidationConfig
+from morphable_train.stages.training import train
+from morphable_train.validation.detection import (
     PictureSet,
     detection_sheet,
     match,
@@ -21,7 +22,6 @@ from morphable_train.detection import (
     open_pictures,
     overlaps,
 )
-from morphable_train.training import train
 
 
 def test_overlap_by_hand():

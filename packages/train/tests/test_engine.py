@@ -12,16 +12,16 @@ import torch
 from safetensors import safe_open
 from tiny_run import tiny_config, write_shards
 
-from morphable_train.checkpoint import checkpoint_paths, latest_checkpoint
-from morphable_train.config import LossConfig
-from morphable_train.logs import RunLog, plain
-from morphable_train.loop import DivergedError, make_fabric
-from morphable_train.optimizer import EMA_HORIZON, AveragedWeights
-from morphable_train.parts import build_parts
-from morphable_train.scenes import SceneStream
-from morphable_train.shards import ShardReader
-from morphable_train.streams import Shard
-from morphable_train.training import make_trainer, train
+from morphable_train.configs.stages import LossConfig
+from morphable_train.data.scenes import SceneStream
+from morphable_train.data.shards import ShardReader
+from morphable_train.data.streams import Shard
+from morphable_train.runs.checkpoint import checkpoint_paths, latest_checkpoint
+from morphable_train.runs.logs import RunLog, plain
+from morphable_train.runs.loop import DivergedError, make_fabric
+from morphable_train.runs.optimizer import EMA_HORIZON, AveragedWeights
+from morphable_train.stages.parts import build_parts
+from morphable_train.stages.training import make_trainer, train
 
 COMMAND = (sys.executable, "-m", "morphable_train")
 
@@ -117,7 +117,7 @@ def assert_same_gradient(a: torch.Tensor, b: torch.Tensor) -> None:
 
 
 def prepared(trainer):
-    from morphable_train.streams import finish_batch
+    from morphable_train.data.streams import finish_batch
 
     with torch.no_grad():
         return finish_batch(trainer.stream.load(0), trainer.config, trainer.model, trainer.objective.surface)
@@ -137,7 +137,7 @@ def test_a_step_is_the_same_in_any_number_of_processes(model_file, shards, tmp_p
 def test_labels_of_another_version_are_refused(model_file, shards, tmp_path, monkeypatch, stage):
     config = tiny_config(model_file, (shards,), stage=stage)
     config = replace(config, data=replace(config.data, paste_fraction=0.0))
-    monkeypatch.setattr("morphable_train.labels.LABELS_VERSION", 2)
+    monkeypatch.setattr("morphable_train.data.labels.LABELS_VERSION", 2)
     with pytest.raises(ValueError, match=r"record face0\d+ in .*: labels must be of version 2, got 1"):
         make(config, tmp_path / "run").load(0)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from morphable_train.landmarkers import LandmarkModelConfig, ModelLandmarks, Network, build_landmark_finder
-from morphable_train.preparation import PrepareConfig, prepare
+from morphable_train.preparation.landmarkers import LandmarkModelConfig, ModelLandmarks, Network, build_landmark_finder
+from morphable_train.preparation.photographs import PrepareConfig, prepare
 
 SIDE_PX = 32
 BOX = np.array([74.0, 74.0, 122.0, 122.0], np.float32)

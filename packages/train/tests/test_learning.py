@@ -13,12 +13,12 @@ from stand_in import draw_truth, stand_in_model
 from tiny_run import SIZE, tiny_config, write_shards
 
 from morphable_detector_head import DetectorConfig
-from morphable_train.config import AugmentConfig, DataConfig, LossConfig, OptimizerConfig
-from morphable_train.crop_cache import open_crops
-from morphable_train.network import CellPredictor
-from morphable_train.parts import build_parts, read_network
-from morphable_train.training import train
-from morphable_train.validation import predict
+from morphable_train.configs.stages import AugmentConfig, DataConfig, LossConfig, OptimizerConfig
+from morphable_train.data.crop_cache import open_crops
+from morphable_train.stages.network import CellPredictor
+from morphable_train.stages.parts import build_parts, read_network
+from morphable_train.stages.training import train
+from morphable_train.validation.faces import predict
 
 FACES = 200
 

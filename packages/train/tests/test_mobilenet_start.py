@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 from torchvision.models import mobilenet_v2
 
 from morphable_regressors import FaceParser, ParameterRegressor, SqueezeExcitation
-from morphable_train.recipes.mobilenet_start import OPEN_GATE, start_from_mobilenet
+from morphable_train.recipes.base.mobilenet_start import OPEN_GATE, start_from_mobilenet
 
 
 @pytest.fixture(scope="module")

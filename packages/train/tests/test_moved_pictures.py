@@ -8,11 +8,11 @@ import torch
 from stand_in import draw_truth, render_record
 
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project, render_faces
-from morphable_train.affine import flip_matrix, similarity_matrix
-from morphable_train.augment import warp_pictures
-from morphable_train.crops import picture_tensor
-from morphable_train.pose import mirror_illumination
-from morphable_train.sources import input_targets, source_faces
+from morphable_train.data.affine import flip_matrix, similarity_matrix
+from morphable_train.data.augment import warp_pictures
+from morphable_train.data.crops import picture_tensor
+from morphable_train.data.faces import input_targets, source_faces
+from morphable_train.data.pose import mirror_illumination
 
 SIZE = 128
 

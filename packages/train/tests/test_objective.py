@@ -8,11 +8,11 @@ from stand_in import draw_truth
 
 from morphable_detector_head import FaceParameters, ParameterLayout
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
-from morphable_train.batch import Batch
-from morphable_train.cells import encode_cells
-from morphable_train.config import LossConfig
-from morphable_train.objective import Objective, count_cells
-from morphable_train.supervised import OPPOSITE_POINTS, opening_errors
+from morphable_train.configs.stages import LossConfig
+from morphable_train.data.batch import Batch
+from morphable_train.objective.cells import encode_cells
+from morphable_train.objective.supervised import OPPOSITE_POINTS, opening_errors
+from morphable_train.objective.total import Objective, count_cells
 
 SIZE = 128
 LAYOUT = ParameterLayout(num_identity=6, num_expression=4, num_albedo=3)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from morphable_train.config import RunConfig
-from morphable_train.options import take_options
+from morphable_train.commands.options import take_options
+from morphable_train.configs.stages import RunConfig
 
 
 def test_options_are_taken_wherever_they_stand_and_the_last_one_counts():

@@ -5,8 +5,8 @@ import torch
 from stand_in import draw_truth
 
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project, rotation_from_angles
-from morphable_train.affine import flip_matrix, similarity_matrix, transform_points
-from morphable_train.pose import mirror_illumination, mirror_pose, repose, rotation_between
+from morphable_train.data.affine import flip_matrix, similarity_matrix, transform_points
+from morphable_train.data.pose import mirror_illumination, mirror_pose, repose, rotation_between
 
 SIZE = 256
 

@@ -8,12 +8,12 @@ from PIL import Image
 from stand_in import draw_truth, render_record
 from tiny_run import SIZE
 
-from morphable_train.landmarkers import LandmarkModelConfig, cut_window
-from morphable_train.preparation import PrepareConfig, prepare
+from morphable_train.data.shards import ShardReader, read_info
+from morphable_train.preparation.landmarkers import LandmarkModelConfig, cut_window
+from morphable_train.preparation.photographs import PrepareConfig, prepare
+from morphable_train.preparation.skin import skin_mask
 from morphable_train.readers import open_source
-from morphable_train.shards import ShardReader, read_info
-from morphable_train.skin import skin_mask
-from morphable_train.validation import annotated_photographs
+from morphable_train.validation.faces import annotated_photographs
 
 
 def pts_text(points) -> str:

@@ -9,13 +9,13 @@ from tiny_recipes import SIDE, tiny_recipe
 
 from morphable import read_weights
 from morphable_regressors import SystemSpec, load_system
-from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
 from morphable_train.cli import main
-from morphable_train.logs import plain, write_run_file
-from morphable_train.packaging import describe_data, started_from, terms
-from morphable_train.recipes.packaging import RecipePackage, package_recipe, read_system
-from morphable_train.recipes.presets import recipe_preset
+from morphable_train.configs.recipe_presets import recipe_preset
+from morphable_train.packaging.provenance import describe_data, started_from, terms
+from morphable_train.packaging.recipes import RecipePackage, package_recipe, read_system
 from morphable_train.recipes.running import run_recipe
+from morphable_train.runs.checkpoint import latest_checkpoint, read_checkpoint
+from morphable_train.runs.logs import plain, write_run_file
 
 
 def run_tiny(name, folder, model_file, data, **changes):

@@ -19,22 +19,22 @@ from morphable_regressors import (
 )
 from morphable_render import project_scaled_orthographic, uv_layout, uv_mesh, vertices_from_uv_map
 from morphable_synth import PART_NAMES, SceneConfig
-from morphable_train.augment import draw_changes
 from morphable_train.cli import main
-from morphable_train.config import AugmentConfig
-from morphable_train.recipes.batches import MIRRORED_PARTS, finish_crops, load_crops, plain_crops
-from morphable_train.recipes.config import RecipeData
-from morphable_train.recipes.crops import open_part_crops
-from morphable_train.recipes.frnet import FrnetRecipe, points_of_parameters
-from morphable_train.recipes.names import ABLATIONS
-from morphable_train.recipes.parsing import class_of_part, confusion, intersection_over_union, overlap_loss
-from morphable_train.recipes.presets import recipe_preset
-from morphable_train.recipes.prnet import PrnetRecipe, weight_mask
-from morphable_train.recipes.targets import orthographic_truth, points_in_crop, true_shape
-from morphable_train.recipes.triples import TriplesConfig, sample_triple
-from morphable_train.recipes.views import choose_inputs, group_views
-from morphable_train.shards import ShardReader
-from morphable_train.streams import Shard
+from morphable_train.configs.recipe_names import ABLATIONS
+from morphable_train.configs.recipe_presets import recipe_preset
+from morphable_train.configs.recipes import RecipeData
+from morphable_train.configs.stages import AugmentConfig
+from morphable_train.data.augment import draw_changes
+from morphable_train.data.shards import ShardReader
+from morphable_train.data.streams import Shard
+from morphable_train.recipes.base.batches import MIRRORED_PARTS, finish_crops, load_crops, plain_crops
+from morphable_train.recipes.base.crops import open_part_crops
+from morphable_train.recipes.base.targets import orthographic_truth, points_in_crop, true_shape
+from morphable_train.recipes.dfmvr.triples import TriplesConfig, sample_triple
+from morphable_train.recipes.dfmvr.views import choose_inputs, group_views
+from morphable_train.recipes.mobile_frnet.recipe import FrnetRecipe, points_of_parameters
+from morphable_train.recipes.parsing.recipe import class_of_part, confusion, intersection_over_union, overlap_loss
+from morphable_train.recipes.prnet.recipe import PrnetRecipe, weight_mask
 
 RULE = CropRule(side_px=SIDE)
 DATA = RecipeData(min_face_px=16.0)

@@ -12,15 +12,15 @@ from morphable_regressors import (
     MultiViewParameters,
     view_poses,
 )
-from morphable_train.recipes.batches import finish_crops
-from morphable_train.recipes.config import RecipeData
-from morphable_train.recipes.crops import open_part_crops
-from morphable_train.recipes.dfmvr import DfmvrRecipe
-from morphable_train.recipes.measures import dense_nme
-from morphable_train.recipes.rendered import rendered_terms
-from morphable_train.recipes.targets import true_shape
-from morphable_train.recipes.views import group_views
-from morphable_train.streams import Shard
+from morphable_train.configs.recipes import RecipeData
+from morphable_train.data.streams import Shard
+from morphable_train.recipes.base.batches import finish_crops
+from morphable_train.recipes.base.crops import open_part_crops
+from morphable_train.recipes.base.measures import dense_nme
+from morphable_train.recipes.base.targets import true_shape
+from morphable_train.recipes.dfmvr.recipe import DfmvrRecipe
+from morphable_train.recipes.dfmvr.rendered import rendered_terms
+from morphable_train.recipes.dfmvr.views import group_views
 
 RULE = CropRule(side_px=SIDE)
 DATA = RecipeData(min_face_px=16.0)
@@ -63,7 +63,7 @@ def test_dfmvr_measures_zero_for_the_truth_and_the_mean_of_the_training_faces(tr
 
 
 def test_views_are_grouped_and_mirrored_people_change_sides(triples, model, surface, tmp_path, model_file):
-    from morphable_train.recipes.views import ViewStream
+    from morphable_train.recipes.dfmvr.views import ViewStream
 
     crops = open_part_crops((triples,), tmp_path, RULE, DATA, model)
     people = group_views(crops)

@@ -7,11 +7,11 @@ import torch
 from tiny_run import tiny_config
 
 import morphable
-from morphable_train.config import DataConfig
-from morphable_train.packaging import describe_data
-from morphable_train.rendered_scenes import RenderedScenes, scene_config
-from morphable_train.scenes import SceneStream
-from morphable_train.streams import CropStream, Shard
+from morphable_train.configs.stages import DataConfig
+from morphable_train.data.rendered_scenes import RenderedScenes, scene_config
+from morphable_train.data.scenes import SceneStream
+from morphable_train.data.streams import CropStream, Shard
+from morphable_train.packaging.provenance import describe_data
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_scenes_of_groups(open_model):
 
 
 def test_faces_that_are_never_large_enough_are_refused(open_model, monkeypatch):
-    monkeypatch.setattr("morphable_train.rendered_scenes._TRIES", 1)
+    monkeypatch.setattr("morphable_train.data.rendered_scenes._TRIES", 1)
     config = config_of(1, min_face_px=500.0)
     with pytest.raises(ValueError, match=r"min_face_px must let faces of rendered pictures of 64 px pass, got 500"):
         RenderedScenes(config, open_model).take(torch.tensor([0]))

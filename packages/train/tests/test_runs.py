@@ -11,21 +11,22 @@ from safetensors import SafetensorError, safe_open
 from test_engine import make
 from tiny_run import tiny_config, write_shards
 
-import morphable_train.checkpoint
+import morphable_train.runs.checkpoint
 from morphable import load, model_sha256, read_weights_info
 from morphable_train.atomic import atomic_path
-from morphable_train.checkpoint import checkpoint_paths, latest_checkpoint, read_checkpoint
 from morphable_train.cli import main
-from morphable_train.config import DataConfig, TrainConfig
-from morphable_train.logs import plain, read_run_file, write_run_file
-from morphable_train.observer import open_validation
-from morphable_train.optimizer import rate_factor
-from morphable_train.packaging import PackageOptions, describe_data, mean_weights, package, started_from, terms
-from morphable_train.parts import architecture, build_parts, read_network
-from morphable_train.presets import PRESETS, preset
-from morphable_train.settings import config_from_json, read_run_config
-from morphable_train.shards import DatasetInfo, write_info
-from morphable_train.training import train
+from morphable_train.configs.stage_presets import PRESETS, preset
+from morphable_train.configs.stages import DataConfig, TrainConfig
+from morphable_train.data.shards import DatasetInfo, write_info
+from morphable_train.packaging.provenance import describe_data, started_from, terms
+from morphable_train.packaging.stages import PackageOptions, mean_weights, package
+from morphable_train.runs.checkpoint import checkpoint_paths, latest_checkpoint, read_checkpoint
+from morphable_train.runs.logs import plain, read_run_file, write_run_file
+from morphable_train.runs.optimizer import rate_factor
+from morphable_train.runs.settings import config_from_json, read_run_config
+from morphable_train.stages.observer import open_validation
+from morphable_train.stages.parts import architecture, build_parts, read_network
+from morphable_train.stages.training import train
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_a_run_of_a_newer_version_is_refused(tmp_path):
 
 
 def test_a_newer_checkpoint_is_refused(run, monkeypatch):
-    monkeypatch.setattr(morphable_train.checkpoint, "FORMAT_VERSION", 0)
+    monkeypatch.setattr(morphable_train.runs.checkpoint, "FORMAT_VERSION", 0)
     with pytest.raises(ValueError, match=r"version 0, got 1 .*install the version"):
         read_checkpoint(latest_checkpoint(run), None)
 
@@ -165,7 +166,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(model_file, tmp_path, monkeypatc
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(morphable_train.checkpoint, "save_file", full)
+    monkeypatch.setattr(morphable_train.runs.checkpoint, "save_file", full)
     with pytest.raises(OSError, match=r"could not be written .*free some space"):
         trainer.save()
     assert [p.read_bytes() for p in checkpoint_paths(tmp_path / "run")] == [before]

@@ -9,9 +9,9 @@ from test_preparation import photographs
 
 from morphable import WeightsInfo, reference_to, write_weights
 from morphable_regressors import CropRule, FaceParser, SystemSpec
-from morphable_train.preparation import PrepareConfig, prepare
-from morphable_train.shards import ShardReader
-from morphable_train.skin_sources import SkinParser
+from morphable_train.data.shards import ShardReader
+from morphable_train.preparation.photographs import PrepareConfig, prepare
+from morphable_train.preparation.skin_sources import SkinParser
 
 
 class Halves(torch.nn.Module):

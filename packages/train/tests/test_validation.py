@@ -4,8 +4,8 @@ import torch
 from tiny_run import write_shards
 
 from morphable_detector_head import FaceParameters
-from morphable_train.surface import SurfaceSample
-from morphable_train.validation import measure, open_exact_shards
+from morphable_train.data.surface import SurfaceSample
+from morphable_train.validation.faces import measure, open_exact_shards
 
 
 def faces_of(folder, model):

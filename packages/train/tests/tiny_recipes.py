@@ -13,11 +13,11 @@ from stand_in import draw_truth, render_record, stand_in_model
 from morphable_regressors import CropRule
 from morphable_render import rotation_from_angles
 from morphable_synth import PART_NAMES
-from morphable_train.labels import labels_to_bytes
-from morphable_train.recipes.config import RecipeConfig, RecipeData
-from morphable_train.recipes.presets import recipe_preset
-from morphable_train.recipes.triples import VIEWS
-from morphable_train.shards import DatasetInfo, Record, encode_image, write_info
+from morphable_train.configs.recipe_presets import recipe_preset
+from morphable_train.configs.recipes import RecipeConfig, RecipeData
+from morphable_train.data.labels import labels_to_bytes
+from morphable_train.data.shards import DatasetInfo, Record, encode_image, write_info
+from morphable_train.recipes.dfmvr.triples import VIEWS
 
 SIZE = 96
 SIDE = 32

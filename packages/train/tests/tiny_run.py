@@ -5,7 +5,7 @@ from pathlib import Path
 from stand_in import draw_truth, render_record, stand_in_model
 
 from morphable_detector_head import DetectorConfig, ParameterLayout
-from morphable_train.config import (
+from morphable_train.configs.stages import (
     AugmentConfig,
     DataConfig,
     LossConfig,
@@ -14,7 +14,7 @@ from morphable_train.config import (
     TrainConfig,
     ValidationConfig,
 )
-from morphable_train.shards import DatasetInfo, ShardWriter, write_info
+from morphable_train.data.shards import DatasetInfo, ShardWriter, write_info
 
 SIZE = 128
 

@@ -19,16 +19,16 @@ import tyro
 from torch import Tensor
 
 from morphable_train import preset
-from morphable_train.batch import Batch
-from morphable_train.config import TrainConfig
-from morphable_train.depthwise import speed_up_depthwise
-from morphable_train.engine import Trainer
-from morphable_train.logs import RunLog
-from morphable_train.loop import make_fabric
-from morphable_train.objective import Objective, count_cells
-from morphable_train.parts import build_parts
-from morphable_train.streams import finish_batch
-from morphable_train.training import make_trainer
+from morphable_train.configs.stages import TrainConfig
+from morphable_train.data.batch import Batch
+from morphable_train.data.streams import finish_batch
+from morphable_train.objective.total import Objective, count_cells
+from morphable_train.runs.depthwise import speed_up_depthwise
+from morphable_train.runs.logs import RunLog
+from morphable_train.runs.loop import make_fabric
+from morphable_train.stages.engine import Trainer
+from morphable_train.stages.parts import build_parts
+from morphable_train.stages.training import make_trainer
 
 STEPS = 5
 

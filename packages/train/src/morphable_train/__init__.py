@@ -4,7 +4,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from morphable_train.config import (
+    from morphable_train.configs.recipe_presets import recipe_preset
+    from morphable_train.configs.stage_presets import PRESETS, preset
+    from morphable_train.configs.stages import (
         AugmentConfig,
         DataConfig,
         LossConfig,
@@ -13,19 +15,8 @@ if TYPE_CHECKING:
         TrainConfig,
         ValidationConfig,
     )
-    from morphable_train.labels import FaceLabels, weak_labels
-    from morphable_train.loop import DivergedError
-    from morphable_train.packaging import PackageOptions, package
-    from morphable_train.preparation import PrepareConfig, PrepareResult, prepare
-    from morphable_train.presets import PRESETS, preset
-    from morphable_train.procedural import with_procedural_data
-    from morphable_train.readers import open_source
-    from morphable_train.recipes.packaging import RecipePackage, package_recipe
-    from morphable_train.recipes.presets import recipe_preset
-    from morphable_train.recipes.running import RecipeResults, run_recipe, with_procedural_faces
-    from morphable_train.recipes.triples import TriplesConfig, write_triples
-    from morphable_train.settings import read_config
-    from morphable_train.shards import (
+    from morphable_train.data.labels import FaceLabels, weak_labels
+    from morphable_train.data.shards import (
         DatasetInfo,
         DatasetSource,
         Record,
@@ -34,13 +25,23 @@ if TYPE_CHECKING:
         read_info,
         write_info,
     )
-    from morphable_train.synthesis import record_from_sample
-    from morphable_train.training import RunResults, evaluate, train
+    from morphable_train.data.synthetic import record_from_sample, with_procedural_data
+    from morphable_train.packaging.recipes import RecipePackage, package_recipe
+    from morphable_train.packaging.stages import PackageOptions, package
+    from morphable_train.preparation.photographs import PrepareConfig, PrepareResult, prepare
+    from morphable_train.readers import open_source
+    from morphable_train.recipes.dfmvr.triples import TriplesConfig, write_triples
+    from morphable_train.recipes.running import RecipeResults, run_recipe, with_procedural_faces
+    from morphable_train.runs.loop import DivergedError
+    from morphable_train.runs.settings import read_config
+    from morphable_train.stages.training import RunResults, evaluate, train
 
 __version__ = "0.1.0"
 
 _MODULES = {
-    "config": (
+    "configs.recipe_presets": ("recipe_preset",),
+    "configs.stage_presets": ("PRESETS", "preset"),
+    "configs.stages": (
         "AugmentConfig",
         "DataConfig",
         "LossConfig",
@@ -49,21 +50,18 @@ _MODULES = {
         "TrainConfig",
         "ValidationConfig",
     ),
-    "labels": ("FaceLabels", "weak_labels"),
-    "loop": ("DivergedError",),
-    "packaging": ("PackageOptions", "package"),
-    "preparation": ("PrepareConfig", "PrepareResult", "prepare"),
-    "presets": ("PRESETS", "preset"),
-    "procedural": ("with_procedural_data",),
+    "data.labels": ("FaceLabels", "weak_labels"),
+    "data.shards": ("DatasetInfo", "DatasetSource", "Record", "ShardReader", "ShardWriter", "read_info", "write_info"),
+    "data.synthetic": ("record_from_sample", "with_procedural_data"),
+    "packaging.recipes": ("RecipePackage", "package_recipe"),
+    "packaging.stages": ("PackageOptions", "package"),
+    "preparation.photographs": ("PrepareConfig", "PrepareResult", "prepare"),
     "readers": ("open_source",),
-    "recipes.packaging": ("RecipePackage", "package_recipe"),
-    "recipes.presets": ("recipe_preset",),
+    "recipes.dfmvr.triples": ("TriplesConfig", "write_triples"),
     "recipes.running": ("RecipeResults", "run_recipe", "with_procedural_faces"),
-    "recipes.triples": ("TriplesConfig", "write_triples"),
-    "settings": ("read_config",),
-    "shards": ("DatasetInfo", "DatasetSource", "Record", "ShardReader", "ShardWriter", "read_info", "write_info"),
-    "synthesis": ("record_from_sample",),
-    "training": ("RunResults", "evaluate", "train"),
+    "runs.loop": ("DivergedError",),
+    "runs.settings": ("read_config",),
+    "stages.training": ("RunResults", "evaluate", "train"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

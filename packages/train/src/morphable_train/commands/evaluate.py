@@ -30,8 +30,8 @@ class EvaluateCommand:
 def evaluate_command(arguments: list[str]) -> int:
     """Parse `evaluate ...`, measure, and print the errors by folder."""
     command = tyro.cli(EvaluateCommand, args=arguments, prog="morphable-train evaluate")
-    from morphable_train.config import ValidationConfig
-    from morphable_train.training import evaluate
+    from morphable_train.configs.stages import ValidationConfig
+    from morphable_train.stages.training import evaluate
 
     validation = ValidationConfig(
         landmarks=command.landmarks,

@@ -33,8 +33,8 @@ class PackageCommand:
 def package_command(arguments: list[str]) -> int:
     """Parse `package ...`, write weights and card, and print their paths."""
     command = tyro.cli(PackageCommand, args=arguments, prog="morphable-train package")
-    from morphable_train.packaging import PackageOptions, package
-    from morphable_train.recipes.packaging import RecipePackage, package_recipe, read_recipe_config
+    from morphable_train.packaging.recipes import RecipePackage, package_recipe, read_recipe_config
+    from morphable_train.packaging.stages import PackageOptions, package
 
     described = {"name": command.name, "license": command.license, "training_data": command.training_data}
     if read_recipe_config(command.run) is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from morphable_train.preparation import PrepareConfig, prepare
+from morphable_train.preparation.photographs import PrepareConfig, prepare
 
 
 @dataclass(frozen=True, kw_only=True)

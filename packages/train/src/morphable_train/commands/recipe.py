@@ -6,10 +6,10 @@ from typing import Annotated, cast
 
 import tyro
 
-from morphable_train.options import RunOptions, print_results, take_options
-from morphable_train.recipes.config import CONFIGS, AnyRecipe, MobileFrnetConfig, RecipeConfig
-from morphable_train.recipes.presets import recipe_preset
-from morphable_train.settings import dataclass_from_json, read_values
+from morphable_train.commands.options import RunOptions, print_results, take_options
+from morphable_train.configs.recipe_presets import recipe_preset
+from morphable_train.configs.recipes import CONFIGS, AnyRecipe, MobileFrnetConfig, RecipeConfig
+from morphable_train.runs.settings import dataclass_from_json, read_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ def train_recipe(recipe: str, arguments: list[str]) -> int:
     else:
         default = recipe_preset(recipe, options.get("--preset", "full"), ablation=options.get("--ablation"))
     command, config = _parse(recipe, default, arguments)
-    from morphable_train.loop import has_checkpoint
     from morphable_train.recipes.running import run_recipe, with_procedural_faces
+    from morphable_train.runs.loop import has_checkpoint
 
     config = replace(config, run=config.run.with_length(command.minutes, command.steps))
     if command.synth:

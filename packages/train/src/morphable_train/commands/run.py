@@ -2,7 +2,7 @@
 
 import sys
 
-from morphable_train.recipes.names import ABLATIONS, PRESETS, RECIPES
+from morphable_train.configs.recipe_names import ABLATIONS, PRESETS, RECIPES
 
 _USAGE = f"""usage: morphable-train run RECIPE [--preset NAME] [--ablation NAME] [--config FILE] [OPTIONS]
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import tyro
 
-from morphable_train.config import TrainConfig
-from morphable_train.logs import read_run_file
-from morphable_train.options import RunOptions, print_results, take_options
-from morphable_train.presets import PRESETS, preset
-from morphable_train.settings import config_from_json, read_config
+from morphable_train.commands.options import RunOptions, print_results, take_options
+from morphable_train.configs.stage_presets import PRESETS, preset
+from morphable_train.configs.stages import TrainConfig
+from morphable_train.runs.logs import read_run_file
+from morphable_train.runs.settings import config_from_json, read_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +55,12 @@ def stage_command(stage: int, arguments: list[str]) -> int:
         description=f"Train stage {stage}. Presets: {', '.join(PRESETS)} (--preset), or a JSON file (--config).",
         default=StageCommand(out=Path("runs") / f"stage{stage}", config=default),
     )
-    from morphable_train.loop import has_checkpoint
-    from morphable_train.training import train
+    from morphable_train.runs.loop import has_checkpoint
+    from morphable_train.stages.training import train
 
     config = replace(command.config, run=command.config.run.with_length(command.minutes, command.steps))
     if command.synth:
-        from morphable_train.procedural import with_procedural_data
+        from morphable_train.data.synthetic import with_procedural_data
 
         config = with_procedural_data(config, command.out.parent / "synth", command.synth)
     resume = command.resume and has_checkpoint(command.out)
@@ -72,7 +72,7 @@ def stage_command(stage: int, arguments: list[str]) -> int:
 def resume_command(arguments: list[str]) -> int:
     """Parse `resume ...`, go on with the run, and print the validation before and after."""
     command = tyro.cli(ResumeCommand, args=arguments, prog="morphable-train resume")
-    from morphable_train.training import train
+    from morphable_train.stages.training import train
 
     content = read_run_file(command.run)
     config = config_from_json(content["config"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from morphable_synth import SceneConfig
-from morphable_train.recipes.triples import TriplesConfig, write_triples
+from morphable_train.recipes.dfmvr.triples import TriplesConfig, write_triples
 
 
 def triples_command(arguments: list[str]) -> int:

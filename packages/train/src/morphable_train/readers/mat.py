@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.extras import import_extra
-from morphable_train.labels import NUM_LANDMARKS
 from morphable_train.readers.item import SourceItem, layout_error, pictures_in, record_key
 from morphable_train.readers.points import MATLAB_TO_CORNER_PX
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.json_files import read_object
-from morphable_train.labels import NUM_LANDMARKS
 from morphable_train.readers.item import PICTURE_SUFFIXES, SourceItem, layout_error, pictures_in, record_key
 
 MATLAB_TO_CORNER_PX = -0.5

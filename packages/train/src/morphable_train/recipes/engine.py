@@ -8,10 +8,10 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from morphable_train.logs import RunLog
-from morphable_train.loop import DivergedError, TrainingLoop, not_finite
-from morphable_train.recipes.config import RecipeConfig
-from morphable_train.recipes.recipe import Recipe
+from morphable_train.configs.recipes import RecipeConfig
+from morphable_train.recipes.base.recipe import Recipe
+from morphable_train.runs.logs import RunLog
+from morphable_train.runs.loop import DivergedError, TrainingLoop, not_finite
 
 
 class RecipeTrainer(TrainingLoop):

@@ -11,20 +11,20 @@ from lightning.fabric import Fabric
 from morphable import load
 from morphable_synth import SceneConfig
 from morphable_train.atomic import write_text
-from morphable_train.depthwise import speed_up_depthwise
-from morphable_train.logs import RESULTS_FILE, RunLog, write_run_file
-from morphable_train.loop import open_run
-from morphable_train.procedural import HELD_OUT_SEED, SINGLE_PX, held_out_count, procedural_shards
-from morphable_train.recipes.config import RecipeConfig
-from morphable_train.recipes.crops import PartCrops, open_part_crops
-from morphable_train.recipes.dfmvr import DfmvrRecipe
+from morphable_train.configs.recipes import RecipeConfig
+from morphable_train.data.streams import Shard
+from morphable_train.data.synthetic import HELD_OUT_SEED, SINGLE_PX, held_out_count, procedural_shards
+from morphable_train.recipes.base.crops import PartCrops, open_part_crops
+from morphable_train.recipes.base.recipe import Recipe
+from morphable_train.recipes.dfmvr.recipe import DfmvrRecipe
+from morphable_train.recipes.dfmvr.triples import TriplesConfig, write_triples
 from morphable_train.recipes.engine import RecipeTrainer
-from morphable_train.recipes.frnet import FrnetRecipe
-from morphable_train.recipes.parsing import ParsingRecipe
-from morphable_train.recipes.prnet import PrnetRecipe
-from morphable_train.recipes.recipe import Recipe
-from morphable_train.recipes.triples import TriplesConfig, write_triples
-from morphable_train.streams import Shard
+from morphable_train.recipes.mobile_frnet.recipe import FrnetRecipe
+from morphable_train.recipes.parsing.recipe import ParsingRecipe
+from morphable_train.recipes.prnet.recipe import PrnetRecipe
+from morphable_train.runs.depthwise import speed_up_depthwise
+from morphable_train.runs.logs import RESULTS_FILE, RunLog, write_run_file
+from morphable_train.runs.loop import open_run
 
 _MAKERS: dict[str, Callable[..., Recipe]] = {
     "mobile_frnet": FrnetRecipe,

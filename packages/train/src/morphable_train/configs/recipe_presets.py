@@ -1,0 +1,127 @@
+"""Named configurations of the recipes, and the variants of the papers' ablations."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from morphable_regressors import CropRule
+from morphable_train.configs.recipe_names import ABLATIONS, PRESETS, RECIPES
+from morphable_train.configs.recipes import (
+    DfmvrConfig,
+    MobileFrnetConfig,
+    ParsingConfig,
+    PrnetConfig,
+    RecipeConfig,
+)
+from morphable_train.configs.stages import AugmentConfig, OptimizerConfig, RunConfig
+
+_GENTLE = AugmentConfig(zoom=(0.92, 1.08), shift=0.04, angle_deg=8.0, erase=0.0, blur=0.0)
+_WIDE = AugmentConfig(zoom=(0.8, 1.25), shift=0.08, angle_deg=30.0)
+_SMOKE_RATE = OptimizerConfig(learning_rate=1e-3, backbone_factor=1.0, warmup_steps=30, ema_decay=0.99)
+_FULL_RATE = OptimizerConfig(learning_rate=1e-3, backbone_factor=1.0, warmup_steps=500)
+
+
+def _smoke_run(steps: int, batch: int) -> RunConfig:
+    return RunConfig(steps=steps, batch_size=batch, precision="32-true", checkpoint_every_steps=500, log_every_steps=10)
+
+
+def mobile_frnet(name: str) -> MobileFrnetConfig:
+    """120 px with 3DDFA's crop; `smoke` at 64 px."""
+    if name == "smoke":
+        return MobileFrnetConfig(
+            crop=CropRule(side_px=64),
+            augment=_GENTLE,
+            optimizer=replace(_SMOKE_RATE, learning_rate=5e-4),
+            run=_smoke_run(2000, 16),
+        )
+    return MobileFrnetConfig(
+        crop=CropRule(side_px=120),
+        augment=_WIDE,
+        optimizer=replace(_FULL_RATE, learning_rate=5e-4),
+        run=RunConfig(steps=60_000, batch_size=64),
+    )
+
+
+def prnet(name: str) -> PrnetConfig:
+    """256 px with PRNet's crop; `smoke` at 64 px and half the width."""
+    if name == "smoke":
+        return PrnetConfig(
+            crop=CropRule(side_px=64, face_share=1 / 1.6),
+            width=8,
+            augment=_GENTLE,
+            optimizer=_SMOKE_RATE,
+            run=_smoke_run(1800, 16),
+        )
+    return PrnetConfig(
+        crop=CropRule(side_px=256, face_share=1 / 1.6),
+        augment=_WIDE,
+        optimizer=replace(_FULL_RATE, learning_rate=5e-4),
+        run=RunConfig(steps=60_000, batch_size=16),
+    )
+
+
+def dfmvr(name: str) -> DfmvrConfig:
+    """224 px at full width; `smoke` at 64 px and a quarter of the width, on the exact labels' parsing."""
+    if name == "smoke":
+        return DfmvrConfig(
+            crop=CropRule(side_px=64, face_share=0.6),
+            width=0.25,
+            augment=replace(_GENTLE, zoom=(0.96, 1.04), shift=0.02),
+            optimizer=_SMOKE_RATE,
+            run=_smoke_run(1500, 8),
+            photo_every=10,
+        )
+    return DfmvrConfig(
+        crop=CropRule(side_px=224, face_share=0.6),
+        augment=replace(_GENTLE, angle_deg=15.0, blur=0.2),
+        optimizer=OptimizerConfig(learning_rate=1e-4, backbone_factor=1.0, weight_decay=0.0, warmup_steps=500),
+        run=RunConfig(steps=100_000, batch_size=16),
+        photo_every=2,
+    )
+
+
+def parsing(name: str) -> ParsingConfig:
+    """256 px with ResNet-18; `smoke` at 128 px with MobileNetV2."""
+    rule = CropRule(side_px=128 if name == "smoke" else 256, face_share=0.6)
+    if name == "smoke":
+        return ParsingConfig(
+            backbone="mobilenet_v2", crop=rule, augment=_GENTLE, optimizer=_SMOKE_RATE, run=_smoke_run(800, 16)
+        )
+    return ParsingConfig(
+        crop=rule, augment=replace(_WIDE, erase=0.5), optimizer=_FULL_RATE, run=RunConfig(steps=30_000, batch_size=16)
+    )
+
+
+_MAKERS: dict[str, Callable[[str], RecipeConfig]] = {
+    "mobile_frnet": mobile_frnet,
+    "prnet": prnet,
+    "dfmvr": dfmvr,
+    "parsing": parsing,
+}
+
+
+def recipe_preset(recipe: str, name: str = "full", *, ablation: str | None = None) -> RecipeConfig:
+    """Return a preset, or a variant of it.
+
+    Args:
+        recipe: One of `RECIPES`.
+        name: `smoke` or `full`.
+        ablation: A row of the paper's table; see `ABLATIONS`.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if recipe not in _MAKERS:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")
+    if name not in PRESETS:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")
+    config = _MAKERS[recipe](name)
+    if ablation is None:
+        return config
+    known = ABLATIONS[recipe]
+    if ablation not in known:
+        raise ValueError(f"ablation of {recipe} must be one of {', '.join(known) or 'none'}, got {ablation!r}")
+    changes = {
+        name: replace(getattr(config, name), **value) if isinstance(value, dict) else value
+        for name, value in known[ablation].items()
+    }
+    return replace(config, **changes)

@@ -1,0 +1,1 @@
+"""From shards to batches: labels, crops, augmentation, streams by step number."""

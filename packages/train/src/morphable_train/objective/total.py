@@ -1,0 +1,216 @@
+"""The total loss: exact terms where the truth is known, weak terms elsewhere, the centre map in stage 2."""
+
+from dataclasses import dataclass, fields
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from morphable import MorphableModel
+from morphable_detector_head import FaceParameters, ParameterLayout
+from morphable_losses import center_focal_loss, landmark_weights
+from morphable_render import GLOBAL_FOCAL_PX
+from morphable_train.configs.stages import LossConfig
+from morphable_train.data.batch import Batch, FaceTargets
+from morphable_train.data.surface import SurfaceSample
+from morphable_train.objective.cells import CellTargets
+from morphable_train.objective.perception import perception_error
+from morphable_train.objective.rendered import render_batch, rendered_color, skin_variance
+from morphable_train.objective.supervised import exact_errors
+from morphable_train.objective.weak import landmark_errors, point_colors, prior_errors
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What sums are divided by: numbers of the whole step, over all its parts and processes."""
+
+    cells: Float[Tensor, ""]
+    """Supervised cells."""
+    centers: Float[Tensor, ""]
+    """Faces with a centre cell of their own."""
+
+    def stacked(self) -> Float[Tensor, " 2"]:
+        """Return both numbers, to be summed over processes."""
+        return torch.stack([self.cells, self.centers])
+
+
+def count_cells(cells: CellTargets) -> Counts:
+    """Count what a batch supervises."""
+    return Counts(cells.valid.sum().float(), cells.is_center.sum().float())
+
+
+class Objective(nn.Module):
+    """Computes the loss terms of a batch."""
+
+    weights: Tensor
+
+    def __init__(
+        self,
+        model: MorphableModel,
+        surface: SurfaceSample,
+        layout: ParameterLayout,
+        config: LossConfig,
+        embedder: nn.Module | None = None,
+    ) -> None:
+        """Make the objective.
+
+        Args:
+            model: The face model.
+            surface: Points of it.
+            layout: Meaning of the parameter head's channels.
+            config: Weights of the terms.
+            embedder: Frozen network of the perception term; without it there is none.
+        """
+        super().__init__()
+        self.embedder = embedder
+        self.model, self.surface, self.layout, self.config = model, surface, layout, config
+        weights = landmark_weights(emphasis=config.feature_weight)
+        self.register_buffer("weights", weights / weights.mean(), persistent=False)
+
+    def forward(
+        self,
+        channels: tuple[Float[Tensor, "batch top channels"], ...],
+        center_logits: Float[Tensor, "batch rows cols"] | None,
+        batch: Batch,
+        cells: CellTargets,
+        counts: Counts,
+        photometric: bool,
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Return the weighted terms by name; their sum is minimised.
+
+        Args:
+            channels: Raw parameters at the cells, estimate after estimate; the last is the network's answer.
+            center_logits: The centre head's output; None without a centre loss.
+            batch: Pictures and faces.
+            cells: Which cell describes which face.
+            counts: Totals of the step that sums are divided by.
+            photometric: Compare colours in this step.
+        """
+        where, cell_px = cells.valid, cells.cell_px()
+        truth = batch.faces.select(cells.face[where])
+        *earlier, predicted = (
+            FaceParameters.from_cells(estimate.float()[where], cell_px[where], batch.size_hw, self.layout)
+            for estimate in channels
+        )
+        terms = self._geometric_terms(predicted, truth, batch.size_hw)
+        first = [term for e in earlier for term in self._geometric_terms(e, truth, batch.size_hw).values()]
+        if first:
+            terms["first_estimate"] = self.config.first_estimate * torch.stack(first).sum()
+        prior = prior_errors(predicted)
+        terms["prior_albedo"] = self.config.prior_albedo * prior.albedo.sum()
+        terms["prior_light"] = self.config.prior_light * prior.light.sum()
+        if photometric and (self.config.photometric > 0 or self.embedder is not None):
+            owner = torch.arange(len(where), device=where.device)[:, None].expand_as(where)[where]
+            scale = self.config.photometric_every * counts.cells / counts.centers.clamp(min=1.0)
+            colors = self._color_terms(predicted, truth, batch, owner, cells.is_center[where])
+            terms |= {name: scale * value for name, value in colors.items()}  # as if in every cell and every step
+        divided = {name: value / counts.cells.clamp(min=1.0) for name, value in terms.items()}
+        if center_logits is not None:
+            loss = center_focal_loss(center_logits.float(), cells.heatmap, weight=cells.center_weight)
+            loss = loss * cells.is_center.sum().clamp(min=1)
+            divided["center"] = self.config.center * loss / counts.centers.clamp(min=1.0)
+        return divided
+
+    def _geometric_terms(
+        self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]
+    ) -> dict[str, Tensor]:
+        """Sums over the cells of all terms that need no colours."""
+        return self._exact_terms(predicted, truth, size_hw) | self._weak_terms(predicted, truth, size_hw)
+
+    def _exact_terms(
+        self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]
+    ) -> dict[str, Tensor]:
+        """Sums over the exactly labelled cells."""
+        known = truth.exact
+        errors = exact_errors(
+            predicted[known],
+            truth.select(known),
+            self.surface,
+            focal_px=GLOBAL_FOCAL_PX,
+            size_hw=size_hw,
+            landmark_weights=self.weights,
+        )
+        return {f.name: getattr(self.config, f.name) * getattr(errors, f.name).sum() for f in fields(errors)}
+
+    def _weak_terms(self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]) -> dict[str, Tensor]:
+        """Sums over the weakly labelled cells, and the priors of their coefficients."""
+        unknown = ~truth.exact
+        errors = landmark_errors(
+            predicted[unknown],
+            truth.select(unknown),
+            self.surface,
+            focal_px=GLOBAL_FOCAL_PX,
+            size_hw=size_hw,
+            landmark_weights=self.weights,
+        )
+        prior = prior_errors(predicted)
+        config = self.config
+        return {
+            "weak_landmarks": config.landmarks * errors.landmarks.sum(),
+            "weak_opening": config.opening * errors.opening.sum(),
+            "prior_identity": config.prior_identity * prior.identity[unknown].sum(),
+            "prior_expression": config.prior_expression * prior.expression[unknown].sum(),
+        }
+
+    def _color_terms(
+        self, predicted: FaceParameters, truth: FaceTargets, batch: Batch, owner: Tensor, is_center: Tensor
+    ) -> dict[str, Tensor]:
+        """Sums over the centre cells of what compares colours and looks."""
+        chosen, faces = predicted[is_center], truth.select(is_center)
+        geometry, image_index = _known_geometry(chosen, faces), owner[is_center]
+        config = self.config
+        terms: dict[str, Tensor] = {}
+        if config.photometric_kind == "points" and config.photometric > 0:
+            error, compared = point_colors(
+                chosen,
+                geometry,
+                self.surface,
+                image=batch.image,
+                skin=batch.skin,
+                image_index=image_index,
+                focal_px=GLOBAL_FOCAL_PX,
+            )
+            terms["photometric"] = config.photometric * (error * compared).sum()
+        if config.photometric_kind == "rendered" or self.embedder is not None:
+            terms |= self._rendered_terms(chosen, geometry, faces, batch, image_index)
+        return terms
+
+    def _rendered_terms(
+        self,
+        chosen: FaceParameters,
+        geometry: FaceParameters,
+        faces: FaceTargets,
+        batch: Batch,
+        image_index: Tensor,
+    ) -> dict[str, Tensor]:
+        """Sums of the terms that need the faces drawn."""
+        config, model, image = self.config, self.model, batch.image
+        pixels = render_batch(
+            chosen, geometry, model, size_hw=batch.size_hw, image_index=image_index, num_images=len(image)
+        )
+        terms: dict[str, Tensor] = {}
+        if config.photometric_kind == "rendered":
+            color = rendered_color(pixels, image=image, skin=batch.skin, image_index=image_index)
+            terms["photometric"] = config.photometric * color
+            terms["variance"] = config.variance * skin_variance(chosen.albedo, model)
+        if self.embedder is not None:
+            error = perception_error(pixels, faces, model, self.embedder, image=image, image_index=image_index)
+            terms["perception"] = config.perception * error
+        return terms
+
+
+def _known_geometry(predicted: FaceParameters, truth: FaceTargets) -> FaceParameters:
+    """Take shape and pose from the truth where it is known."""
+    exact = truth.exact
+
+    def choose(known: Tensor, own: Tensor) -> Tensor:
+        return torch.where(exact.view(-1, *[1] * (own.ndim - 1)), known, own)
+
+    return FaceParameters(
+        identity=choose(truth.identity, predicted.identity),
+        expression=choose(truth.expression, predicted.expression),
+        albedo=predicted.albedo,
+        rotation=choose(truth.rotation_head, predicted.rotation),
+        translation=choose(truth.translation_m, predicted.translation),
+        illumination=predicted.illumination,
+    )

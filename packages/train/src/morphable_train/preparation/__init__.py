@@ -1,0 +1,1 @@
+"""Photographs to shards: landmarks, skin, crops, a report of what was refused."""

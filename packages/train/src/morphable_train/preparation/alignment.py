@@ -1,0 +1,62 @@
+"""Landmarks by the package face-alignment (FAN, Bulat and Tzimiropoulos, ICCV 2017), where it is installed."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from morphable_train.data.labels import NUM_LANDMARKS
+from morphable_train.extras import import_extra
+
+NETWORK_FILE = "2DFAN4-11f355bf06.pth.tar"
+"""What face-alignment looks for in `$TORCH_HOME/hub/checkpoints` before it downloads."""
+
+
+class FaceAlignmentFinder:
+    """Finds faces and their 68 contour points with FAN's 2D network.
+
+    Its positions agree with the pixel-corner convention to half a pixel: it rounds its crops to whole pixels.
+    """
+
+    def __init__(self, network: Any) -> None:
+        """Wrap a `face_alignment.FaceAlignment`, or anything with its `get_landmarks_from_image`."""
+        self._network = network
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Return (faces, 68, 2) landmarks in pixels; no face is an empty array."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of pictures without a face
+            found = self._network.get_landmarks_from_image(np.ascontiguousarray(image))
+        points = np.array([] if found is None else found, np.float32)
+        if points.size % (2 * NUM_LANDMARKS):
+            raise ValueError(f"face-alignment must give 68 points of two coordinates, got shape {points.shape}")
+        return points.reshape(-1, NUM_LANDMARKS, 2)
+
+
+def build_face_alignment(device: str, detector: Path | None) -> FaceAlignmentFinder:
+    """Load face-alignment's networks; it downloads those it does not find.
+
+    Args:
+        device: Where they run.
+        detector: Local file of its face detector (S3FD); its own copy or download if not given.
+
+    Raises:
+        ModuleNotFoundError: The extra `face-alignment` is not installed.
+        FileNotFoundError: The detector's file does not exist.
+        OSError: A download failed.
+    """
+    package = import_extra("face_alignment", "face-alignment")
+    if detector is not None and not detector.is_file():
+        raise FileNotFoundError(f"landmarks.detector must be an existing file, got {detector}; check the path")
+    options = {} if detector is None else {"face_detector_kwargs": {"path_to_detector": str(detector)}}
+    try:
+        network = package.FaceAlignment(
+            package.LandmarksType.TWO_D, device=device, flip_input=False, compile=False, **options
+        )
+    except OSError as error:
+        raise OSError(
+            f"face-alignment's weights could not be fetched ({error}); put {NETWORK_FILE} into "
+            "$TORCH_HOME/hub/checkpoints and pass landmarks.detector"
+        ) from error
+    return FaceAlignmentFinder(network)

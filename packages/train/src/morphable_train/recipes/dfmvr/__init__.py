@@ -1,0 +1,1 @@
+"""DF-MVR: one face from three views."""

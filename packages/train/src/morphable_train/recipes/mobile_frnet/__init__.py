@@ -1,0 +1,1 @@
+"""Mobile-FRNet: pose, identity and expression of one face."""

@@ -1,0 +1,1 @@
+"""Face parsing: a part label for every pixel."""

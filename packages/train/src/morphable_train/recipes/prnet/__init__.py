@@ -1,0 +1,1 @@
+"""PRNet: a position map of one face."""

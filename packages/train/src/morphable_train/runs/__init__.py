@@ -1,0 +1,1 @@
+"""What every training run has: loop, optimizer, checkpoints, logs, settings."""

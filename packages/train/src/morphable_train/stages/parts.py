@@ -1,0 +1,101 @@
+"""The parts of a run, built from its configuration."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from morphable import MorphableModel, load, read_weights
+from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
+from morphable_losses import facenet_embedder
+from morphable_train.configs.stages import TrainConfig
+from morphable_train.data.surface import SurfaceSample
+from morphable_train.objective.total import Objective
+from morphable_train.runs.checkpoint import ADDED_PARTS, FORMAT, differences, latest_checkpoint, read_checkpoint
+from morphable_train.runs.logs import plain
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of."""
+
+    model: MorphableModel
+    surface: SurfaceSample
+    network: FaceDetector
+    objective: Objective
+
+
+def architecture(config: DetectorConfig) -> dict[str, Any]:
+    """Describe a network for checkpoints and weights files."""
+    return plain(asdict(config))
+
+
+def build_parts(config: TrainConfig) -> Parts:
+    """Build model, network and losses on the CPU; first weights are a function of the seed.
+
+    Raises:
+        ValueError: The network's layout is not the model's, or its first weights are of another network.
+    """
+    model = load(config.model).requires_grad_(False)
+    layout = config.detector.layout
+    sizes = (model.num_identity, model.num_expression, model.num_albedo)
+    expected = (layout.num_identity, layout.num_expression, layout.num_albedo)
+    if sizes != expected:
+        raise ValueError(
+            f"detector.layout must match the model's {sizes} coefficients, got {expected}; "
+            "set num_identity, num_expression and num_albedo"
+        )
+    torch.manual_seed(config.run.seed)
+    network = build_detector(config.detector, backbone_weights=config.backbone_weights)
+    if config.initial is not None:
+        _start_from(network, config.initial)
+    surface = SurfaceSample(model)
+    embedder = facenet_embedder(config.loss.perception_weights) if config.loss.perception > 0 else None
+    return Parts(model, surface, network, Objective(model, surface, layout, config.loss, embedder))
+
+
+def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
+    """Read a network's averaged weights from a run, a checkpoint or a packaged weights file.
+
+    A file without refinements or colour head is accepted for a network with them, whose weights are then missing.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+        ValueError: It is of another network.
+    """
+    if path.is_dir():
+        path = latest_checkpoint(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"initial must be a run, a checkpoint or a weights file, got {path}; check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"initial must be a whole safetensors file, got {path}: {error}; use another") from error
+    if metadata.get("format") == FORMAT:
+        found = json.loads(metadata.get("architecture", "{}"))
+        return read_checkpoint(path, _accepted(found, config))[0]["average"]
+    info, state = read_weights(path)
+    different = differences(info.architecture, _accepted(info.architecture, config))
+    if different:
+        raise ValueError(
+            f"initial must be of this run's architecture, got another in {path} "
+            f"(different: {', '.join(different)}); use the detector configuration it was trained with"
+        )
+    return state
+
+
+def _accepted(found: dict[str, Any], config: DetectorConfig) -> dict[str, Any]:
+    """Return what a file must hold to start a network."""
+    return architecture(config) | {name: 0 for name in ADDED_PARTS if not found.get(name)}
+
+
+def _start_from(network: FaceDetector, path: Path) -> None:
+    """Load first weights; refinements and a colour head that they lack stay as they are built, and change nothing."""
+    added = tuple(ADDED_PARTS.values())
+    own = {name: value for name, value in network.state_dict().items() if name.startswith(added)}
+    network.load_state_dict(own | read_network(path, network.config))

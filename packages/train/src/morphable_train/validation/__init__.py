@@ -1,0 +1,1 @@
+"""Errors on faces and pictures that are not trained on."""
