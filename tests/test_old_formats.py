@@ -12,8 +12,8 @@ from morphable import load, model_sha256, read_weights
 from morphable_detector_head import load_detector
 from morphable_evalkit import read_predictions
 from morphable_regressors import SystemSpec, load_system
-from morphable_train.checkpoint import read_checkpoint
-from morphable_train.settings import read_run_config
+from morphable_train.runs.checkpoint import read_checkpoint
+from morphable_train.runs.settings import read_run_config
 
 FILES = Path(__file__).parent / "old_formats"
 

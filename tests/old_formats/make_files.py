@@ -26,8 +26,8 @@ from morphable_detector_head import build_detector, save_detector  # noqa: E402
 from morphable_reconstruct import Reconstructor  # noqa: E402
 from morphable_reconstruct.exports.predictions import prediction_rows, write_predictions  # noqa: E402
 from morphable_regressors import CropRule, SystemSpec, build_system  # noqa: E402
-from morphable_train.checkpoint import latest_checkpoint  # noqa: E402
-from morphable_train.training import train  # noqa: E402
+from morphable_train.runs.checkpoint import latest_checkpoint  # noqa: E402
+from morphable_train.stages.training import train  # noqa: E402
 
 PERIOD = 16
 
