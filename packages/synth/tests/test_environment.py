@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from morphable_synth.environment import build_environment, camera_view, directions_of_map, read_radiance
+from morphable_synth.assets.environment import build_environment, camera_view, directions_of_map, read_radiance
 
 
 def _flat(path: Path, pixels: np.ndarray) -> Path:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from morphable_synth import Scene, render_scene
-from morphable_synth import render as rendering
-from morphable_synth._kernels import rasterize, reaching
+from morphable_synth.kernels.rasterization import rasterize, reaching
+from morphable_synth.rendering import renderer as rendering
 
 _SIZE = 24
 

@@ -11,8 +11,8 @@ import torch
 import morphable
 from morphable_render import camera_from_model, rasterize
 from morphable_synth import FACE_LABELS, PART_NAMES, PIXEL_LABELS, Sample, SceneConfig, render_scene, sample_scene
-from morphable_synth import render as rendering
-from morphable_synth.parts import FIRST_COVERING_PART
+from morphable_synth.assets.parts import FIRST_COVERING_PART
+from morphable_synth.rendering import renderer as rendering
 
 _RENDERED_ELSEWHERE = """
 import sys

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from morphable_synth.patches import compacted, patch_of
+from morphable_synth.assets.patches import compacted, patch_of
 
 
 def test_compacted_triangles_name_the_same_vertices():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from morphable_synth import SceneConfig
-from morphable_synth.provenance import Source, code_version, license_of, sources_of
+from morphable_synth.datasets.provenance import Source, code_version, license_of, sources_of
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from morphable_synth.proxies import HM08_VERTICES, read_obj, read_proxy
+from morphable_synth.assets.proxies import HM08_VERTICES, read_obj, read_proxy
 
 OBJ = "v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 1 1\nvt 0 1\nf 1/1 2/2 3/3 4/4\n"
 HEADER = "basemesh hm08\nx_scale 0 1 2.0\ny_scale 0 2 2.0\nz_scale 0 3 2.0\nobj_file quad.obj\n"

@@ -8,10 +8,11 @@ import pytest
 
 import morphable
 from morphable_synth import SceneConfig, SynthDataset, sample_scene
-from morphable_synth.expressions import GAZE_RAD, gaze_activations, gaze_angles, sample_expression
-from morphable_synth.hm08 import fingerprint, load_hm08
-from morphable_synth.placement import head_rotation, sample_places
-from morphable_synth.skin import recolor_table, skin_tone
+from morphable_synth.assets.hm08 import fingerprint, load_hm08
+from morphable_synth.assets.recoloring import recolor_table
+from morphable_synth.scene.expressions import GAZE_RAD, gaze_activations, gaze_angles, sample_expression
+from morphable_synth.scene.placement import head_rotation, sample_places
+from morphable_synth.scene.tones import skin_tone
 
 
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path):

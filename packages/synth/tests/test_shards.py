@@ -23,10 +23,10 @@ from morphable_synth import (
     render_scene,
     sample_scene,
 )
-from morphable_synth.assets import read_texture, scan_assets, style_named
+from morphable_synth.assets.catalog import read_texture, scan_assets, style_named
 from morphable_synth.cli import main
-from morphable_synth.provenance import code_version
-from morphable_synth.skin import skin_tone
+from morphable_synth.datasets.provenance import code_version
+from morphable_synth.scene.tones import skin_tone
 
 TINY = SceneConfig(layout="single", size_px=64, camera_effects=False)
 
@@ -140,7 +140,7 @@ def test_another_version_of_the_code_is_recorded_and_said(
     generate(_config(tmp_path, count=1, shard_size=1), quiet=True)
     generate(_config(tmp_path, count=1, shard_size=1), quiet=True)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("morphable_synth.shards.code_version", lambda: "9.9")
+    monkeypatch.setattr("morphable_synth.datasets.shards.code_version", lambda: "9.9")
     generate(_config(tmp_path, count=1, shard_size=1), quiet=True)
     assert "are continued by 9.9" in capsys.readouterr().err
     assert json.loads((tmp_path / "run.json").read_text())["versions"] == [code_version(), "9.9"]

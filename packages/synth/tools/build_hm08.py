@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "packages/morphable/tools"))
 from open_model import assemble, parts, people, source, topology  # noqa: E402
 
-from morphable_synth.hm08 import fingerprint  # noqa: E402
+from morphable_synth.assets.hm08 import fingerprint  # noqa: E402
 
 OUT = Path(__file__).parents[1] / "src/morphable_synth/data/hm08.safetensors"
 SEED, PEOPLE, CHUNK = 20261121, 600, 30

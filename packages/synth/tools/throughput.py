@@ -23,7 +23,7 @@ from typing import Literal
 import tyro
 
 from morphable_synth import SceneConfig, render_scene, sample_scene
-from morphable_synth.shards import files_of
+from morphable_synth.datasets.shards import files_of
 
 Kind = Literal["single", "group"]
 _SERIES: dict[Kind, tuple[str, int]] = {

@@ -1,14 +1,14 @@
 """Synthetic group photographs of people with exact labels, for training."""
 
-from morphable_synth.asset_check import AssetReport, check_assets
-from morphable_synth.dataset import SynthDataset, tensors_of
-from morphable_synth.labels import FACE_LABELS, PIXEL_LABELS, Sample
-from morphable_synth.parts import PART_NAMES
-from morphable_synth.preview import contact_sheet, draw_labels
-from morphable_synth.render import render_scene
-from morphable_synth.sampling import sample_scene
-from morphable_synth.scene import Person, Scene, SceneConfig
-from morphable_synth.shards import GenerateConfig, StoredSample, generate, read_shard
+from morphable_synth.assets.checks import AssetReport, check_assets
+from morphable_synth.assets.parts import PART_NAMES
+from morphable_synth.datasets.dataset import SynthDataset, tensors_of
+from morphable_synth.datasets.preview import contact_sheet, draw_labels
+from morphable_synth.datasets.shards import GenerateConfig, StoredSample, generate, read_shard
+from morphable_synth.rendering.labels import FACE_LABELS, PIXEL_LABELS, Sample
+from morphable_synth.rendering.renderer import render_scene
+from morphable_synth.scene.description import Person, Scene, SceneConfig
+from morphable_synth.scene.sampling import sample_scene
 
 __all__ = [
     "FACE_LABELS",

@@ -10,10 +10,10 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from morphable_synth.asset_check import AssetReport, check_assets
-from morphable_synth.preview import contact_sheet, save_picture
-from morphable_synth.scene import SceneConfig
-from morphable_synth.shards import GenerateConfig, generate
+from morphable_synth.assets.checks import AssetReport, check_assets
+from morphable_synth.datasets.preview import contact_sheet, save_picture
+from morphable_synth.datasets.shards import GenerateConfig, generate
+from morphable_synth.scene.description import SceneConfig
 
 
 @dataclass(frozen=True, kw_only=True)

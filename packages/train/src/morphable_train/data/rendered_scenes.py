@@ -10,7 +10,7 @@ from torch import Tensor
 
 from morphable import MorphableModel
 from morphable_synth import SceneConfig, render_scene, sample_scene
-from morphable_synth.provenance import license_of, sources_of
+from morphable_synth.datasets.provenance import license_of, sources_of
 from morphable_train.configs.stages import DataConfig, TrainConfig
 from morphable_train.data.crops import FaceCrop, cut_faces
 from morphable_train.data.faces import SourceFaces

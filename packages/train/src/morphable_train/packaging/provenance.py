@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from morphable import read_weights_info
-from morphable_synth.provenance import NOT_STATED
+from morphable_synth.datasets.provenance import NOT_STATED
 from morphable_train.configs.recipes import CONFIGS, DfmvrConfig, MobileFrnetConfig, ParsingConfig, RecipeConfig
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.rendered_scenes import describe_rendered

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from morphable_render import rotation_from_angles
 from morphable_synth import Scene, SceneConfig, render_scene, sample_scene
-from morphable_synth.shards import files_of
+from morphable_synth.datasets.shards import files_of
 from morphable_train.atomic import atomic_path
 from morphable_train.data.shards import DatasetInfo, write_info
 

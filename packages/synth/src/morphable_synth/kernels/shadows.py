@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from morphable_synth._compiled import compiled, per_pixel
-from morphable_synth._kernels import barycentric, corners, row_span, span
+from morphable_synth.kernels.compilation import compiled, per_pixel
+from morphable_synth.kernels.rasterization import barycentric, corners, row_span, span
 
 NORMAL_OFFSET_M = 0.003
 """Shadow tests start this far outside the surface, against self-shadowing of coarse maps."""

@@ -3,15 +3,15 @@
 import numpy as np
 from jaxtyping import Float
 
-from morphable_synth import wardrobe
-from morphable_synth.assets import picture_named, style_named
-from morphable_synth.figure import Figure
-from morphable_synth.layers import SKIN_WRAP, Layer, Material
-from morphable_synth.library import Library
-from morphable_synth.parts import part
-from morphable_synth.scene import Person
-from morphable_synth.skin import recolor_table
-from morphable_synth.textures import linear_from_srgb
+from morphable_synth.assets.catalog import picture_named, style_named
+from morphable_synth.assets.library import Library
+from morphable_synth.assets.parts import part
+from morphable_synth.assets.recoloring import recolor_table
+from morphable_synth.assets.textures import linear_from_srgb
+from morphable_synth.people import wardrobe
+from morphable_synth.people.figure import Figure
+from morphable_synth.people.layers import SKIN_WRAP, Layer, Material
+from morphable_synth.scene.description import Person
 
 _LINING = (0.22, 0.06, 0.05)
 """Linear colour inside the mouth."""

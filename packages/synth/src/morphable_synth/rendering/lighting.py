@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from morphable_synth._arrays import Light, Soup
-from morphable_synth._shadow import gather_light, light_frame, shadow_map
-from morphable_synth.environment import Environment
-from morphable_synth.layers import Layer
-from morphable_synth.scene import LightChoice
+from morphable_synth.assets.environment import Environment
+from morphable_synth.kernels.arrays import Light, Soup
+from morphable_synth.kernels.shadows import gather_light, light_frame, shadow_map
+from morphable_synth.people.layers import Layer
+from morphable_synth.scene.description import LightChoice
 
 _FEW_LIGHTS_PX, _NO_SHADOW_PX = 60.0, 28.0
 """Faces smaller than this get the coarse set of lights; still smaller ones no shadows."""

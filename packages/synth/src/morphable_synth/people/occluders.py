@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from morphable_synth.layers import SKIN_WRAP, Layer, Material, vertex_normals
-from morphable_synth.parts import part
-from morphable_synth.scene import Blob
+from morphable_synth.assets.parts import part
+from morphable_synth.people.layers import SKIN_WRAP, Layer, Material, vertex_normals
+from morphable_synth.scene.description import Blob
 
 _AROUND, _ACROSS = 48, 10
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from safetensors.numpy import load_file
 
 from morphable import MorphableModel
-from morphable_synth.proxies import HM08_VERTICES
+from morphable_synth.assets.proxies import HM08_VERTICES
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
-from morphable_synth.labels import Sample
-from morphable_synth.render import render_scene
-from morphable_synth.sampling import sample_scene
-from morphable_synth.scene import SceneConfig
+from morphable_synth.rendering.labels import Sample
+from morphable_synth.rendering.renderer import render_scene
+from morphable_synth.scene.description import SceneConfig
+from morphable_synth.scene.sampling import sample_scene
 
 _MIN_DRAWN_PX = 40.0
 

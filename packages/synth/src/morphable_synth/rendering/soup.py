@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
-from morphable_synth._arrays import Soup
-from morphable_synth.layers import Layer, vertex_normals
-from morphable_synth.skin import plain_table
+from morphable_synth.assets.recoloring import plain_table
+from morphable_synth.kernels.arrays import Soup
+from morphable_synth.people.layers import Layer, vertex_normals
 
 
 @dataclass(frozen=True)

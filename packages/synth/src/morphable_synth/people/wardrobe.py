@@ -3,17 +3,17 @@
 import numpy as np
 from jaxtyping import Float
 
-from morphable_synth.assets import Style, picture_named, style_named
-from morphable_synth.expressions import gaze_angles
-from morphable_synth.face_mask import mask_layer
-from morphable_synth.figure import Figure
-from morphable_synth.layers import HAIR_WRAP, SKIN_WRAP, Layer, Material, soft_normals, vertex_normals
-from morphable_synth.library import Library
-from morphable_synth.parts import part
-from morphable_synth.patches import compacted
-from morphable_synth.placement import head_rotation
-from morphable_synth.skin import plain_table, recolor_table
-from morphable_synth.textures import linear_from_srgb
+from morphable_synth.assets.catalog import Style, picture_named, style_named
+from morphable_synth.assets.library import Library
+from morphable_synth.assets.parts import part
+from morphable_synth.assets.patches import compacted
+from morphable_synth.assets.recoloring import plain_table, recolor_table
+from morphable_synth.assets.textures import linear_from_srgb
+from morphable_synth.people.face_mask import mask_layer
+from morphable_synth.people.figure import Figure
+from morphable_synth.people.layers import HAIR_WRAP, SKIN_WRAP, Layer, Material, soft_normals, vertex_normals
+from morphable_synth.scene.expressions import gaze_angles
+from morphable_synth.scene.placement import head_rotation
 
 _LEFT_EYE, _RIGHT_EYE = np.arange(14598, 14670), np.arange(14670, 14742)
 _OPAQUE = 0.5

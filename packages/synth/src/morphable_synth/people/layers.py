@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Float, Int
 
-from morphable_synth._kernels import accumulate_normals, reaching
-from morphable_synth.patches import compacted
+from morphable_synth.assets.patches import compacted
+from morphable_synth.kernels.rasterization import accumulate_normals, reaching
 
 SKIN_WRAP = (0.30, 0.14, 0.08)
 """How far light creeps past the terminator under the skin: red, green, blue."""
@@ -18,7 +18,7 @@ HAIR_WRAP = (0.25, 0.25, 0.25)
 
 @dataclass(frozen=True)
 class Material:
-    """How a layer looks; see `_arrays.Soup` for the meaning of the numbers."""
+    """How a layer looks; see `morphable_synth.kernels.arrays.Soup` for the meaning of the numbers."""
 
     texture: int = -1
     detail_texture: int = -1

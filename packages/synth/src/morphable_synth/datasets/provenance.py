@@ -8,8 +8,8 @@ from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 
-from morphable_synth.assets import AssetCatalog, Style, scan_assets
-from morphable_synth.scene import SceneConfig
+from morphable_synth.assets.catalog import AssetCatalog, Style, scan_assets
+from morphable_synth.scene.description import SceneConfig
 
 LICENSE_FILE = "licenses.json"
 """In an assets folder: ``[{"pattern", "name", "license"}, ...]``, patterns of paths below it, before the known ones."""
@@ -81,7 +81,7 @@ def license_of(sources: tuple[Source, ...]) -> str:
 
 def code_version() -> str:
     """Return this package's version with a digest of its files: another code, or other data, has another one."""
-    folder = Path(__file__).parent
+    folder = Path(__file__).parents[1]
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".safetensors"))
     digest = hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in files))
     return f"{version('morphable-synth')}+{digest.hexdigest()[:12]}"

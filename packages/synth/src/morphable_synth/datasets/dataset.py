@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from morphable_synth.labels import FACE_LABELS, Sample
-from morphable_synth.render import render_scene
-from morphable_synth.sampling import sample_scene
-from morphable_synth.scene import SceneConfig
+from morphable_synth.rendering.labels import FACE_LABELS, Sample
+from morphable_synth.rendering.renderer import render_scene
+from morphable_synth.scene.description import SceneConfig
+from morphable_synth.scene.sampling import sample_scene
 
 
 class SynthDataset(Dataset[dict[str, Tensor]]):

@@ -6,22 +6,22 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageFilter
 
-from morphable_synth import _kernels, _shade
-from morphable_synth._arrays import Soup, scratch
-from morphable_synth.assets import open_picture, picture_named
-from morphable_synth.effects import apply_effects
-from morphable_synth.environment import Environment, camera_view, procedural_environment
-from morphable_synth.figure import Figure, build_figure
-from morphable_synth.labels import PixelLabels, Sample, face_labels
-from morphable_synth.layers import in_view
-from morphable_synth.library import Library, load_library
-from morphable_synth.lighting import CameraLight, camera_light, light_people
-from morphable_synth.occluders import blob_layers
-from morphable_synth.parts import FIRST_COVERING_PART
-from morphable_synth.person import person_layers
-from morphable_synth.scene import Scene
-from morphable_synth.soup import Stage, build_soup, seen_vertices
-from morphable_synth.textures import srgb_from_linear
+from morphable_synth.assets.catalog import open_picture, picture_named
+from morphable_synth.assets.environment import Environment, camera_view, procedural_environment
+from morphable_synth.assets.library import Library, load_library
+from morphable_synth.assets.parts import FIRST_COVERING_PART
+from morphable_synth.assets.textures import srgb_from_linear
+from morphable_synth.kernels import rasterization, shading
+from morphable_synth.kernels.arrays import Soup, scratch
+from morphable_synth.people.figure import Figure, build_figure
+from morphable_synth.people.layers import in_view
+from morphable_synth.people.occluders import blob_layers
+from morphable_synth.people.person import person_layers
+from morphable_synth.rendering.effects import apply_effects
+from morphable_synth.rendering.labels import PixelLabels, Sample, face_labels
+from morphable_synth.rendering.lighting import CameraLight, camera_light, light_people
+from morphable_synth.rendering.soup import Stage, build_soup, seen_vertices
+from morphable_synth.scene.description import Scene
 
 _SUPERSAMPLING = 2
 _MIN_COVER = 0.5
@@ -87,9 +87,9 @@ class _Surface:
 def _visible_surface(stage: Stage, size_px: int, focal_px: float, *, samples_per_px: int) -> _Surface:
     """Find the opaque surface with so many samples along each side of a pixel."""
     size = size_px * samples_per_px
-    screen = _kernels.project(stage.soup.xyz_cam, focal_px * samples_per_px, size, size)
+    screen = rasterization.project(stage.soup.xyz_cam, focal_px * samples_per_px, size, size)
     zbuffer, owner = np.zeros((size, size), np.float32), np.full((size, size), -1, np.int32)
-    _kernels.rasterize(screen, stage.soup.triangles, stage.opaque, zbuffer, owner)
+    rasterization.rasterize(screen, stage.soup.triangles, stage.opaque, zbuffer, owner)
     return _Surface(screen, zbuffer, owner)
 
 
@@ -103,7 +103,7 @@ def _detail_levels(library: Library, soup: Soup, screen: np.ndarray, *selected: 
     """Mip levels of the texture and of the detail texture of the selected triangles."""
     lod = np.zeros((len(soup.triangles), 2), np.float32)
     for numbers in selected:
-        _kernels.level_of_detail(soup, library.texels, screen, numbers, lod)
+        rasterization.level_of_detail(soup, library.texels, screen, numbers, lod)
     return lod
 
 
@@ -114,8 +114,8 @@ def _colors(library: Library, stage: Stage, light: CameraLight, surface: _Surfac
     size, memory = surface.owner.shape, scratch()
     color, transmittance = np.zeros((*size, 3), np.float32), np.ones(size, np.float32)
     ordered, zbuffer = _ordered(soup, stage.transparent), surface.inverse_depth
-    _shade.blend(soup, light.mirror, texels, screen, lod, ordered, zbuffer, color, transmittance, memory)
-    _shade.shade_opaque(soup, light.mirror, texels, screen, lod, surface.owner, color, transmittance, memory)
+    shading.blend(soup, light.mirror, texels, screen, lod, ordered, zbuffer, color, transmittance, memory)
+    shading.shade_opaque(soup, light.mirror, texels, screen, lod, surface.owner, color, transmittance, memory)
     return _reduced(color), _reduced(transmittance)
 
 
@@ -132,7 +132,7 @@ def _pixel_labels(library: Library, stage: Stage, surface: _Surface) -> PixelLab
     covering = stage.transparent[soup.part[stage.transparent] >= FIRST_COVERING_PART]
     lod = _detail_levels(library, soup, surface.screen, covering)
     ordered = _ordered(soup, covering)
-    _kernels.cover(soup, library.texels, surface.screen, lod, ordered, zbuffer, _MIN_COVER, cover, coverer)
+    rasterization.cover(soup, library.texels, surface.screen, lod, ordered, zbuffer, _MIN_COVER, cover, coverer)
     seen = np.where((cover >= _MIN_COVER) & (coverer >= 0), coverer, owner)
     return PixelLabels(zbuffer, owner, seen, stage)
 

@@ -8,9 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 import morphable
-from morphable_synth._arrays import Texels
-from morphable_synth.asset_check import require_assets
-from morphable_synth.assets import (
+from morphable_synth.assets.catalog import (
     AssetCatalog,
     Style,
     head_uv,
@@ -18,13 +16,15 @@ from morphable_synth.assets import (
     read_texture,
     scan_assets,
 )
-from morphable_synth.environment import Environment, build_environment, read_radiance
-from morphable_synth.hm08 import Hm08, load_hm08
-from morphable_synth.parts import MODEL_PARTS, part
-from morphable_synth.patches import Patch, patch_of
-from morphable_synth.proxies import HM08_VERTICES, ProxyMesh, read_proxy
-from morphable_synth.skin import detail_map, gray_map
-from morphable_synth.textures import TexturePool, linear_from_srgb
+from morphable_synth.assets.checks import require_assets
+from morphable_synth.assets.environment import Environment, build_environment, read_radiance
+from morphable_synth.assets.hm08 import Hm08, load_hm08
+from morphable_synth.assets.parts import MODEL_PARTS, part
+from morphable_synth.assets.patches import Patch, patch_of
+from morphable_synth.assets.proxies import HM08_VERTICES, ProxyMesh, read_proxy
+from morphable_synth.assets.recoloring import detail_map, gray_map
+from morphable_synth.assets.textures import TexturePool, linear_from_srgb
+from morphable_synth.kernels.arrays import Texels
 
 _EYE_PARTS = ("left_eye", "right_eye")
 _TEETH_VERTICES, _TONGUE_VERTICES = range(14992, 15128), range(13380, 13606)

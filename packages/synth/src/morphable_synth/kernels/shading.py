@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from morphable_synth._arrays import Light, Scratch, Soup, Texels
-from morphable_synth._compiled import per_pixel
-from morphable_synth._kernels import barycentric, corners, fetch, row_span, span
+from morphable_synth.kernels.arrays import Light, Scratch, Soup, Texels
+from morphable_synth.kernels.compilation import per_pixel
+from morphable_synth.kernels.rasterization import barycentric, corners, fetch, row_span, span
 
 MIN_SHOWN = 1.0 / 4096.0
 """Surfaces of which less shows through those before them are not shaded."""

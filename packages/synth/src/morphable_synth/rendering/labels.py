@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
-from morphable_synth.figure import Figure
-from morphable_synth.library import Library
-from morphable_synth.parts import FIRST_COVERING_PART, part
-from morphable_synth.scene import Person, Scene
-from morphable_synth.soup import Stage
+from morphable_synth.assets.library import Library
+from morphable_synth.assets.parts import FIRST_COVERING_PART, part
+from morphable_synth.people.figure import Figure
+from morphable_synth.rendering.soup import Stage
+from morphable_synth.scene.description import Person, Scene
 
 _VISIBLE_TOLERANCE_M = 0.006
 """A landmark counts as seen if nothing lies farther than this before it."""

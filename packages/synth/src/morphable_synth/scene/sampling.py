@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 
-from morphable_synth.assets import AssetCatalog, Style
-from morphable_synth.effects import sample_effects
-from morphable_synth.expressions import sample_expression
-from morphable_synth.library import Library, load_library
-from morphable_synth.placement import (
+from morphable_synth.assets.catalog import AssetCatalog, Style
+from morphable_synth.assets.library import Library, load_library
+from morphable_synth.assets.textures import linear_from_srgb
+from morphable_synth.scene.description import Blob, LightChoice, Person, Scene, SceneConfig, Skin, Wearing
+from morphable_synth.scene.effects import sample_effects
+from morphable_synth.scene.expressions import sample_expression
+from morphable_synth.scene.placement import (
     Place,
     head_rotation,
     sample_focal_px,
@@ -16,9 +18,7 @@ from morphable_synth.placement import (
     sample_rotations,
     translation,
 )
-from morphable_synth.scene import Blob, LightChoice, Person, Scene, SceneConfig, Skin, Wearing
-from morphable_synth.skin import HAIR_COLORS_SRGB, skin_tone
-from morphable_synth.textures import linear_from_srgb
+from morphable_synth.scene.tones import HAIR_COLORS_SRGB, skin_tone
 
 _IDENTITY_LIMIT, _ALBEDO_LIMIT = 2.7, 2.2
 _IDENTITY_SPREAD = 1.25

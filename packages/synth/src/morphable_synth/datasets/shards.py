@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
-from morphable_synth.asset_check import require_whole_assets
-from morphable_synth.labels import FACE_LABELS, Sample
-from morphable_synth.provenance import Source, code_version, license_of, sources_of
-from morphable_synth.render import render_scene
-from morphable_synth.sampling import sample_scene
-from morphable_synth.scene import SceneConfig
+from morphable_synth.assets.checks import require_whole_assets
+from morphable_synth.datasets.provenance import Source, code_version, license_of, sources_of
+from morphable_synth.rendering.labels import FACE_LABELS, Sample
+from morphable_synth.rendering.renderer import render_scene
+from morphable_synth.scene.description import SceneConfig
+from morphable_synth.scene.sampling import sample_scene
 
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "dataset.json"

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from morphable_synth.assets import AssetCatalog, Style, open_picture, scan_assets
-from morphable_synth.environment import read_radiance, require_light
-from morphable_synth.proxies import read_proxy
+from morphable_synth.assets.catalog import AssetCatalog, Style, open_picture, scan_assets
+from morphable_synth.assets.environment import read_radiance, require_light
+from morphable_synth.assets.proxies import read_proxy
 
 _REQUIRED = (
     "hair",

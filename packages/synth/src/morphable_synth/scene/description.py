@@ -104,7 +104,7 @@ class Wearing:
 
 @dataclass(frozen=True)
 class Skin:
-    """How a photographic skin is used; see `morphable_synth.skin`."""
+    """How a photographic skin is used; see `morphable_synth.assets.recoloring`."""
 
     base: str
     """File stem of the diffuse map; "" for the open model's albedo."""
@@ -160,7 +160,7 @@ class LightChoice:
 
 @dataclass(frozen=True)
 class Effects:
-    """Camera effects, applied in this order; see `morphable_synth.effects`."""
+    """Camera effects, applied in this order; see `morphable_synth.rendering.effects`."""
 
     motion_px: float = 0.0
     motion_angle_rad: float = 0.0

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from morphable_synth._arrays import Soup, Texels
-from morphable_synth._compiled import compiled, per_pixel
+from morphable_synth.kernels.arrays import Soup, Texels
+from morphable_synth.kernels.compilation import compiled, per_pixel
 
 NEAR_M = 0.1
 """Triangles with a corner nearer than this are not drawn."""

@@ -3,12 +3,12 @@
 import numpy as np
 from jaxtyping import Float
 
-from morphable_synth.assets import picture_named
-from morphable_synth.figure import Figure
-from morphable_synth.layers import Layer, Material, vertex_normals
-from morphable_synth.library import Library
-from morphable_synth.parts import part
-from morphable_synth.skin import plain_table
+from morphable_synth.assets.catalog import picture_named
+from morphable_synth.assets.library import Library
+from morphable_synth.assets.parts import part
+from morphable_synth.assets.recoloring import plain_table
+from morphable_synth.people.figure import Figure
+from morphable_synth.people.layers import Layer, Material, vertex_normals
 
 _COLUMNS, _ROWS = 33, 17
 _HALF_WIDTH_RAD = 1.2

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from morphable_synth.layers import vertex_normals
-from morphable_synth.library import Library
-from morphable_synth.scene import Person
+from morphable_synth.assets.library import Library
+from morphable_synth.people.layers import vertex_normals
+from morphable_synth.scene.description import Person
 
 CAM_FROM_UP = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
 _EYE_VERTICES = np.arange(14598, 14742)

@@ -1,0 +1,1 @@
+"""What scenes are drawn from: files, meshes, textures, light."""

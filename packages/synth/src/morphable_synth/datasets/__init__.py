@@ -1,0 +1,1 @@
+"""Rendered scenes as data sets: on the fly, as shards, as sheets."""

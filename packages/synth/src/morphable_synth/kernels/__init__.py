@@ -1,0 +1,1 @@
+"""Compiled kernels: rasterization, shading, shadows."""

@@ -1,0 +1,1 @@
+"""From the description of a person to textured meshes."""

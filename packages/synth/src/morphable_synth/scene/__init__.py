@@ -1,0 +1,1 @@
+"""Description of a scene and how one is drawn at random."""
