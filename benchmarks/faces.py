@@ -24,7 +24,6 @@ import tyro
 from morphable_evalkit.commands.latency import LatencyConfig, run_latency
 from morphable_evalkit.reports.output import OutputConfig
 from morphable_reconstruct import ReconstructConfig, Reconstructor, load_photograph
-from morphable_reconstruct.reconstructor.per_face.reconstructor import PerFaceReconstructor
 from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork
 from morphable_regressors import CropRule, ParameterRegressor, SystemSpec, build_system
 
@@ -77,12 +76,10 @@ def make_network(name: str) -> PerFaceNetwork:
 def make_systems(config: FacesConfig, faces: int, base: Reconstructor) -> dict[str, Reconstructor]:
     """Return every system, set to find exactly so many faces, around one detector."""
     options = ReconstructConfig(max_faces=faces, min_score=0.0, size_px=config.size_px, device="cpu")
-    systems = {SINGLE_SHOT: Reconstructor.from_engine(base.engine, base.model, config=options)}
+    systems = {SINGLE_SHOT: Reconstructor(base.engine, base.model, config=options)}
     for name in config.systems:
-        per_face = PerFaceReconstructor.from_engine(base.engine, base.model, config=options)
-        assert isinstance(per_face, PerFaceReconstructor)
-        per_face.network = make_network(name)
-        systems[f"detect + n x {name}"] = per_face
+        network = make_network(name)
+        systems[f"detect + n x {name}"] = Reconstructor(base.engine, base.model, per_face=network, config=options)
     return systems
 
 
@@ -100,8 +97,8 @@ def measure(config: FacesConfig) -> dict[str, dict[str, list[float]]]:
                 start = time.perf_counter()
                 (scene,) = system.reconstruct([photo])
                 elapsed = (time.perf_counter() - start) * 1000
-                if len(scene.faces) != faces:
-                    raise RuntimeError(f"{name} must give {faces} faces, got {len(scene.faces)}")
+                if len(scene) != faces:
+                    raise RuntimeError(f"{name} must give {faces} faces, got {len(scene)}")
                 if repeat:  # the first call fills caches
                     times.setdefault(name, {}).setdefault(str(faces), []).append(elapsed)
         medians = ", ".join(f"{name} {statistics.median(by[str(faces)]):.1f} ms" for name, by in times.items())

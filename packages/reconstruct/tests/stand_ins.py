@@ -1,6 +1,7 @@
 """Small replacements for the trained parts: a face model, a network with random weights, a detector of green dots."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from morphable_detector_head import (
     cell_centers,
     decode_centers,
 )
+from morphable_reconstruct.scene import Scene
 
 ROWS, COLS = 21, 25
 NUM_IDENTITY, NUM_EXPRESSION, NUM_ALBEDO = 4, 3, 2
@@ -89,6 +91,22 @@ class DotEngine:
         scale = self.depth_m / parameters.translation[..., 2:]
         parameters = FaceParameters(**(vars(parameters) | {"translation": parameters.translation * scale}))
         return Detections(parameters=parameters, score=centers.score, center_px=cell_px, valid=centers.valid)
+
+
+def stacked(rows: list[dict[str, object]]) -> FaceParameters:
+    """Parameters of faces of the toy model from one dictionary each; what is missing is that of the mean face."""
+    sizes = {"identity": (NUM_IDENTITY,), "expression": (NUM_EXPRESSION,), "albedo": (NUM_ALBEDO,)}
+    sizes |= {"rotation": (3, 3), "translation": (3,), "illumination": (9, 3)}
+    mean = {name: np.eye(3) if name == "rotation" else np.zeros(shape) for name, shape in sizes.items()}
+    columns = {name: [np.asarray(row.get(name, mean[name]), np.float32) for row in rows] for name in sizes}
+    return FaceParameters(
+        **{name: torch.from_numpy(np.array(columns[name], np.float32).reshape(-1, *sizes[name])) for name in sizes}
+    )
+
+
+def with_faces(scene: Scene, **parameters: Tensor) -> Scene:
+    """The same photograph with other parameters of its faces."""
+    return replace(scene, faces=replace(scene.faces, **parameters))
 
 
 def dotted(size_hw: tuple[int, int], dots: list[tuple[int, int]], dot_px: int = 10) -> np.ndarray:

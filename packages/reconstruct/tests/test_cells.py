@@ -13,12 +13,12 @@ from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 def test_the_peaks_cell_gives_the_face(model):
     picture = np.random.default_rng(0).integers(0, 256, (200, 260, 3), dtype=np.uint8)
     config = ReconstructConfig(size_px=256, min_score=0.6)
-    reconstructor = Reconstructor.from_engine(TorchEngine(random_detector(), "cpu"), model, config=config)
+    reconstructor = Reconstructor(TorchEngine(random_detector(), "cpu"), model, config=config)
     scene = reconstructor(picture)
     cells = landmarks_around_peaks(reconstructor, picture)
-    assert len(cells) == len(scene.faces) > 1
+    assert len(cells) == len(scene) > 1
     inner = 0
-    for points, face in zip(cells, scene.faces, strict=True):
+    for points, face in zip(cells, scene, strict=True):
         distance = np.abs(points - face.landmarks68_px).max((1, 2))
         assert distance.min() < 1e-2
         if len(points) == 9:
@@ -31,6 +31,6 @@ def test_the_peaks_cell_gives_the_face(model):
 
 
 def test_exported_engines_have_no_cells(model):
-    reconstructor = Reconstructor.from_engine(DotEngine(), model)
+    reconstructor = Reconstructor(DotEngine(), model)
     with pytest.raises(ValueError, match="engine must be torch to look at cells, got DotEngine"):
         draw_cells(reconstructor, np.zeros((64, 64, 3), np.uint8))

@@ -51,7 +51,7 @@ def worker_class():
 
             settings = ReconstructConfig(min_score=0.4, size_px=256)
             self.config = config
-            self.reconstructor = Reconstructor.from_engine(MortalEngine(), toy_model(), config=settings)
+            self.reconstructor = Reconstructor(MortalEngine(), toy_model(), config=settings)
             self.records = Records(config, weights_sha256)
 
         def __call__(self, batch):
@@ -177,7 +177,7 @@ def test_parquet_has_one_row_per_face(tmp_path, model):
     table = parquet.read_table(tmp_path / "parquet")
     assert table["image"].to_pylist() == ["a.png", "a.png"]
     points = np.array(table["landmarks68_px"].to_pylist()).reshape(2, 68, 2)
-    np.testing.assert_allclose(points[1], scene.faces[1].landmarks68_px, atol=1e-4)
+    np.testing.assert_allclose(points[1], scene[1].landmarks68_px, atol=1e-4)
 
 
 def test_rows_of_earlier_runs_make_room(tmp_path, model):

@@ -50,14 +50,12 @@ def sample():
 def scene(sample):
     import morphable
 
-    reconstructor = Reconstructor.from_engine(
-        KnowingEngine(sample), morphable.load("open"), config=ReconstructConfig(size_px=512)
-    )
+    reconstructor = Reconstructor(KnowingEngine(sample), morphable.load("open"), config=ReconstructConfig(size_px=512))
     return reconstructor(sample.image)
 
 
 def test_landmarks_pose_and_depth_are_the_renderers(scene, sample):
-    assert len(scene.faces) == len(sample.identity) > 0
+    assert len(scene) == len(sample.identity) > 0
     assert scene.camera.focal_px == pytest.approx(sample.focal_px)
     rows = prediction_rows(scene)
     # the renderer decodes with its own copy of the model; float16 bases differ by less than this
@@ -65,7 +63,7 @@ def test_landmarks_pose_and_depth_are_the_renderers(scene, sample):
     np.testing.assert_allclose(rows["landmarks68_cam_m"], sample.landmarks68_cam_m, atol=1e-4)
     np.testing.assert_allclose(rows["landmarks68_contour_px"], sample.landmarks68_contour_px, atol=0.5)
     np.testing.assert_allclose(rows["box_xyxy_px"], sample.box_xyxy_px, atol=0.02)
-    for index, face in enumerate(scene.faces):
+    for index, face in enumerate(scene):
         here = (sample.face_index == index) & scene.rendered.mask & (scene.rendered.face == index)
         bare = here & (sample.part > 0) & (np.abs(scene.depth_m - sample.depth_m) < 0.05)
         if here.sum() > 500:  # hair and clothes lie before the rest
@@ -81,8 +79,8 @@ def test_a_photograph_of_another_size_keeps_the_faces(scene, sample):
     large = np.kron(sample.image, np.ones((3, 3, 1), np.uint8))
     known = SimpleNamespace(**(vars(sample) | {"image": large, "center_px": sample.center_px * 3}))
     config = ReconstructConfig(size_px=512)
-    again = Reconstructor.from_engine(KnowingEngine(known), morphable.load("open"), config=config)(large)
+    again = Reconstructor(KnowingEngine(known), morphable.load("open"), config=config)(large)
     assert again.camera.focal_px == pytest.approx(3 * scene.camera.focal_px)
-    for one, other in zip(scene.faces, again.faces, strict=True):
+    for one, other in zip(scene, again, strict=True):
         np.testing.assert_allclose(other.landmarks68_px, 3 * one.landmarks68_px, atol=1e-2)
         np.testing.assert_allclose(other.translation_m, one.translation_m)

@@ -46,7 +46,7 @@ def pictures():
 
 def landmarks(scene):
     """In order of place: scores of an untrained network are often equal."""
-    faces = sorted(scene.faces, key=lambda face: tuple(face.center_px))
+    faces = sorted(scene, key=lambda face: tuple(face.center_px))
     return np.array([face.landmarks68_px for face in faces]).reshape(-1, 68, 2)
 
 
@@ -71,7 +71,7 @@ def trained(engine):
 def test_engines_agree_single_batched_and_concurrently(cache, engine):
     pytest.importorskip(engine)
     expected = trained("torch")(photographs())
-    assert sum(len(scene.faces) for scene in expected) >= 3
+    assert sum(len(scene) for scene in expected) >= 3
     exported = trained(engine)
     for scenes in (exported(photographs()), [exported(picture) for picture in photographs()]):
         for one, other in zip(expected, scenes, strict=True):
@@ -102,10 +102,8 @@ def test_inputs_with_too_few_cells_are_refused(monkeypatch):
 def test_bfloat16_stays_near_float32(weights, model):
     """An untrained network's scores are noise, so its best cells differ; where they agree, so do the faces."""
     config = ReconstructConfig(size_px=256, min_score=0.6, max_faces=16, precision="bfloat16")
-    exact = {tuple(face.center_px): face for face in build(weights, model, "torch")(pictures()[0]).faces}
-    found = {
-        tuple(face.center_px): face for face in Reconstructor(weights, model=model, config=config)(pictures()[0]).faces
-    }
+    exact = {tuple(face.center_px): face for face in build(weights, model, "torch")(pictures()[0])}
+    found = {tuple(face.center_px): face for face in Reconstructor(weights, model=model, config=config)(pictures()[0])}
     common = exact.keys() & found.keys()
     assert len(common) >= 3
     for place in common:

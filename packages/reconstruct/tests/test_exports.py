@@ -9,11 +9,12 @@ import pytest
 import torch
 import trimesh
 from PIL import Image
+from stand_ins import stacked, with_faces
 
 from morphable_reconstruct.exports.glb import expression_offsets, neutral_vertices
 from morphable_reconstruct.exports.layout import textured_layout
 from morphable_reconstruct.faces.camera import Camera
-from morphable_reconstruct.faces.face import Face
+from morphable_reconstruct.photographs.reading import Photograph
 from morphable_reconstruct.scene import Scene
 from morphable_render import rotation_from_angles
 
@@ -21,25 +22,28 @@ from morphable_render import rotation_from_angles
 def make_scene(model, count=2, size_hw=(240, 320)):
     rng = np.random.default_rng(3)
     camera = Camera(focal_px=600.0, size_hw=size_hw)
-    faces = []
+    rows = []
     for index in range(count):
         angles = torch.tensor([0.1, -0.3 + 0.5 * index, 0.15])
-        faces.append(
-            Face(
-                score=0.9 - 0.1 * index,
-                center_px=np.array([100.0, 120.0], np.float32),
-                identity=rng.normal(size=4).astype(np.float32),
-                expression=rng.uniform(size=3).astype(np.float32),
-                albedo=rng.normal(size=2).astype(np.float32),
-                rotation_head=rotation_from_angles(angles).numpy(),
-                translation_m=np.array([-0.12 + 0.24 * index, 0.02, 1.0 + 0.2 * index], np.float32),
-                illumination=rng.normal(size=(9, 3)).astype(np.float32) * 0.05,
-                camera=camera,
-                model=model,
-            )
+        rows.append(
+            {
+                "identity": rng.normal(size=4),
+                "expression": rng.uniform(size=3),
+                "albedo": rng.normal(size=2),
+                "rotation": rotation_from_angles(angles).numpy(),
+                "translation": [-0.12 + 0.24 * index, 0.02, 1.0 + 0.2 * index],
+                "illumination": rng.normal(size=(9, 3)) * 0.05,
+            }
         )
     image = rng.integers(0, 256, (*size_hw, 3), dtype=np.uint8)
-    return Scene(name="group.jpg", image=image, camera=camera, faces=tuple(faces), model=model)
+    return Scene(
+        photo=Photograph(pixels=image, name="group.jpg"),
+        camera=camera,
+        model=model,
+        faces=stacked(rows),
+        score=np.float32([0.9 - 0.1 * index for index in range(count)]),
+        center_px=np.full((count, 2), (100.0, 120.0), np.float32),
+    )
 
 
 @pytest.fixture
@@ -83,7 +87,7 @@ def test_glb_is_placed_in_metres_for_an_independent_reader(tmp_path, scene):
     loaded = trimesh.load(tmp_path / "s.glb")
     assert len(loaded.geometry) == 2
     layout = textured_layout(scene.model)
-    for index, face in enumerate(scene.faces):
+    for index, face in enumerate(scene):
         transform, name = loaded.graph[f"face_{index:02d}"]
         mesh = loaded.geometry[name]
         turn, shift = transform[:3, :3], transform[:3, 3]
@@ -96,7 +100,7 @@ def test_glb_is_placed_in_metres_for_an_independent_reader(tmp_path, scene):
 def test_glb_morph_targets_give_the_expression(scene):
     document, accessor = parse_glb(_glb(scene))
     layout = textured_layout(scene.model)
-    for index, face in enumerate(scene.faces):
+    for index, face in enumerate(scene):
         mesh = document["meshes"][index]
         assert mesh["extras"]["targetNames"] == list(scene.model.expression_names)
         np.testing.assert_allclose(mesh["weights"], face.expression, atol=1e-6)
@@ -115,7 +119,7 @@ def test_glb_camera_sees_the_photograph(scene):
     assert camera["yfov"] == pytest.approx(2 * np.arctan(120 / 600))
     assert camera["aspectRatio"] == pytest.approx(320 / 240)
     # project a vertex of the file by glTF's camera (looks along -z, y up): the face's own pixels
-    face, node = scene.faces[1], next(n for n in document["nodes"] if n["name"] == "face_01")
+    face, node = scene[1], next(n for n in document["nodes"] if n["name"] == "face_01")
     x, y, z, w = node["rotation"]
     turn = trimesh.transformations.quaternion_matrix([w, x, y, z])[:3, :3]
     points = face.vertices_model_m @ turn.T + node["translation"]
@@ -143,7 +147,7 @@ def test_obj_with_material_and_texture(tmp_path, scene):
     loaded = trimesh.load(tmp_path / "s.obj", group_material=False, split_object=True, process=False)
     meshes = sorted(loaded.geometry.values(), key=lambda mesh: mesh.bounds[0, 0])  # the second stands to the right
     assert len(meshes) == 2
-    for mesh, face in zip(meshes, scene.faces, strict=True):
+    for mesh, face in zip(meshes, scene, strict=True):
         upright = face.vertices_cam_m * (1, -1, -1)
         assert len(mesh.faces) == len(scene.model.triangles)
         np.testing.assert_allclose(mesh.bounds, [upright.min(0), upright.max(0)], atol=1e-6)
@@ -157,7 +161,7 @@ def test_ply_has_lit_colours(tmp_path, scene):
     mesh = trimesh.load(tmp_path / "s.ply", process=False)
     count = scene.model.num_vertices
     assert mesh.vertices.shape == (2 * count, 3)
-    np.testing.assert_allclose(mesh.vertices[count:], scene.faces[1].vertices_cam_m * (1, -1, -1), atol=1e-6)
+    np.testing.assert_allclose(mesh.vertices[count:], scene[1].vertices_cam_m * (1, -1, -1), atol=1e-6)
     assert mesh.visual.vertex_colors[:, :3].std() > 0
     assert mesh.triangles_center.shape == (2 * len(scene.model.triangles), 3)
 
@@ -191,7 +195,7 @@ def test_photo_texture_takes_the_face_and_nothing_behind_it(model):
 
     scene = make_scene(model, count=1)
     image = np.where(scene.rendered.mask[..., None], [255, 0, 0], [0, 0, 255]).astype(np.uint8)  # red before blue
-    texture = photo_texture(replace(scene, image=image), scene.faces[0], size_px=128)
+    texture = photo_texture(replace(scene, photo=Photograph(pixels=image, name="a"))[0], size_px=128)
     seen = texture.visible > 0.99
     assert 0.2 < seen.mean() < 0.95
     # the toy's mesh ends abruptly, where pixels mix with the background: 0.3 % of the texels
@@ -199,28 +203,31 @@ def test_photo_texture_takes_the_face_and_nothing_behind_it(model):
     hidden = (texture.visible == 0) & texture.mask
     assert hidden.any()
     assert (texture.rgb[hidden][:, 2] < 0.1).mean() > 0.95
-    plain = albedo_texture(scene.faces[0], size_px=128)
+    plain = albedo_texture(scene[0], size_px=128)
     assert plain.visible.max() == 0
-    np.testing.assert_allclose(plain.rgb.mean((0, 1)), scene.faces[0].albedo_rgb.mean(0), atol=0.03)
+    np.testing.assert_allclose(plain.rgb.mean((0, 1)), scene[0].albedo_rgb.mean(0), atol=0.03)
 
 
 def test_an_occluded_face_takes_nothing_from_the_photograph(model):
     scene = make_scene(model, count=2)
-    from dataclasses import replace
-
-    front, back = scene.faces
-    hidden = replace(
-        back, translation_m=front.translation_m * 2.0, rotation_head=front.rotation_head, identity=front.identity
+    front = scene.faces
+    translation, first = front.translation[[0, 0]], torch.tensor([0, 0])
+    scene = with_faces(
+        scene,
+        translation=translation * torch.tensor([[1.0], [2.0]]),
+        rotation=front.rotation[first],
+        identity=front.identity[first],
     )
-    scene = scene.with_faces((front, hidden))
     from morphable_reconstruct.drawing.textures import photo_texture
 
-    assert photo_texture(scene, front, size_px=64).visible.mean() > 0.2
-    assert photo_texture(scene, hidden, size_px=64).visible.mean() < 0.01
+    assert photo_texture(scene[0], size_px=64).visible.mean() > 0.2
+    assert photo_texture(scene[1], size_px=64).visible.mean() < 0.01
 
 
 def test_refusals(tmp_path, scene):
-    with pytest.raises(ValueError, match=r"path must end in one of \.glb, \.obj, \.ply, \.json, \.npz, got '\.stl'"):
+    with pytest.raises(
+        ValueError, match=r"path must end in one of \.glb, \.obj, \.ply, \.json, \.npz, \.csv, got '\.stl'"
+    ):
         scene.save(tmp_path / "s.stl")
     with pytest.raises(FileNotFoundError, match="path must be in an existing folder"):
         scene.save(tmp_path / "none" / "s.glb")

@@ -1,38 +1,38 @@
 """Per-face networks after the single-shot network's boxes: answers in crops become faces in the photograph."""
 
-import sys
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from stand_ins import LAYOUT, DotEngine, dotted
+from stand_ins import LAYOUT, DotEngine, dotted, stacked
 
 from morphable import WeightsInfo, reference_to, write_weights
-from morphable_reconstruct.batch.options import RunConfig
+from morphable_reconstruct.batch.options import RunConfig, ViewsConfig
 from morphable_reconstruct.batch.views import view_sources
 from morphable_reconstruct.commands.reconstruct import run
+from morphable_reconstruct.commands.views import run_views
 from morphable_reconstruct.exports.glb import neutral_vertices
 from morphable_reconstruct.faces.camera import Camera
-from morphable_reconstruct.faces.face import Face
-from morphable_reconstruct.faces.surface import SurfaceFace, nearest_coefficients
+from morphable_reconstruct.photographs.reading import Photograph
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.per_face.decoding import (
-    face_of_views,
-    faces_of_parameters,
-    faces_of_position_maps,
+    scene_of_parameters,
+    scene_of_position_maps,
+    scene_of_views,
 )
-from morphable_reconstruct.reconstructor.per_face.reconstructor import PerFaceReconstructor
-from morphable_reconstruct.reconstructor.per_face.weights import is_per_face, load_per_face
+from morphable_reconstruct.reconstructor.per_face.nearest import nearest_coefficients
+from morphable_reconstruct.reconstructor.per_face.weights import load_per_face
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.scene import Scene
 from morphable_render import camera_from_model, rotation_from_angles, uv_layout, uv_map_from_vertices, uv_mesh
 
 regressors = pytest.importorskip("morphable_regressors")
 
 SIDE = 64
 RULE = regressors.CropRule(side_px=SIDE, face_share=0.6)
+CAMERA = Camera(focal_px=1200.0, size_hw=(300, 400))
 OPTIONS = {
     "mobile_frnet": {"num_identity": 2, "num_expression": 2, "model_identity": 4, "model_expression": 3},
     "prnet": {"width": 4},
@@ -40,15 +40,16 @@ OPTIONS = {
 }
 
 
-def detected(model) -> Face:
+def detected(model, camera=CAMERA) -> Scene:
     """What the single-shot network said: the mean face somewhere."""
-    return Face(
-        score=0.9, center_px=np.array([200.0, 150.0]), identity=np.zeros(4, np.float32),
-        expression=np.zeros(3, np.float32), albedo=np.full(2, 0.5, np.float32),
-        rotation_head=np.eye(3, dtype=np.float32), translation_m=np.array([0, 0, 1.5], np.float32),
-        illumination=np.zeros((9, 3), np.float32),
-        camera=Camera(focal_px=1200.0, size_hw=(300, 400)), model=model,
-    )  # fmt: skip
+    return Scene(
+        photo=Photograph(pixels=np.zeros((300, 400, 3), np.uint8), name="a.jpg"),
+        camera=camera,
+        model=model,
+        faces=stacked([{"albedo": [0.5, 0.5], "translation": [0, 0, 1.5]}]),
+        score=np.float32([0.9]),
+        center_px=np.float32([[200.0, 150.0]]),
+    )
 
 
 def crop_of(x: float, y: float, size: float) -> torch.Tensor:
@@ -66,20 +67,18 @@ IDENTITY, EXPRESSION = torch.tensor([0.5, -1.0, 0.3, 0.8]), torch.tensor([0.4, 0
 
 def test_parameters_are_placed_on_their_pixels(model):
     """Under a camera so long that perspective is gone, every landmark lies where parallel rays put it."""
-    face = detected(model)
-    face = replace(face, camera=Camera(focal_px=5e4, size_hw=(300, 400)))
+    scene = detected(model, Camera(focal_px=5e4, size_hw=(300, 400)))
     matrix = crop_of(120.0, 90.0, 90.0)
     found = regressors.OrthographicFaces(
         ROTATION[None], torch.tensor([270.0]), torch.tensor([[30.0, 35.0]]), IDENTITY[None], EXPRESSION[None]
     )
-    system = SimpleNamespace(faces=lambda crops: found)
-    (placed,) = faces_of_parameters(system, torch.zeros(1, 3, SIDE, SIDE), matrix, (face,))
+    (placed,) = scene_of_parameters(found, matrix, scene)
     points = model.landmarks(model.decode_shape(IDENTITY, EXPRESSION)) @ ROTATION.T * torch.tensor([1.0, -1.0, -1.0])
     expected = to_photo(points * 270.0 + torch.tensor([30.0, 35.0, 0.0]), matrix)
     np.testing.assert_allclose(placed.landmarks68_px, expected, atol=0.1)  # 0.1 m of depth at 90 m
     np.testing.assert_allclose(placed.rotation_head, ROTATION.numpy(), atol=5e-3)
-    assert placed.score == face.score
-    np.testing.assert_array_equal(placed.albedo, face.albedo)
+    assert placed.score == scene[0].score
+    np.testing.assert_array_equal(placed.albedo, scene[0].albedo)
 
 
 def crop_positions(model, vertices, translation):
@@ -91,13 +90,12 @@ def crop_positions(model, vertices, translation):
 
 
 def test_position_maps_keep_pixels_and_shape(model):
-    face, matrix = detected(model), crop_of(230.0, 140.0, 70.0)
+    scene, matrix = detected(model), crop_of(230.0, 140.0, 70.0)
     vertices = model.decode_shape(IDENTITY, EXPRESSION)
     positions = crop_positions(model, vertices, torch.tensor([0.02, -0.03, 4.0]))
     maps = uv_map_from_vertices(positions, uv_layout(uv_mesh(model), SIDE))
-    system = SimpleNamespace(positions=lambda crops: maps[None])
-    (placed,) = faces_of_position_maps(system, torch.zeros(1, 3, SIDE, SIDE), matrix, (face,))
-    assert isinstance(placed, SurfaceFace)
+    (placed,) = scene_of_position_maps(maps[None], matrix, scene)
+    assert placed.scene.surface_m is not None
     expected = to_photo(model.landmarks(positions), matrix)
     np.testing.assert_allclose(placed.landmarks68_px, expected, atol=0.6)  # a map of 64 texels; 1.8 px each here
     size = np.ptp(placed.vertices_model_m, axis=0) / np.ptp(vertices.numpy(), axis=0)
@@ -113,16 +111,16 @@ def test_nearest_coefficients_of_a_face_of_the_model_are_its_own(model):
 
 
 def test_views_place_the_face_in_their_photograph(model):
-    face, matrix = detected(model), crop_of(150.0, 160.0, 80.0)
+    scene, matrix = detected(model), crop_of(150.0, 160.0, 80.0)
     zeros = torch.zeros
     found = regressors.MultiViewParameters(
         IDENTITY[None], EXPRESSION[None], zeros(1, 2), zeros(1, 9, 3), zeros(1, 3, 3), zeros(1, 3, 2), zeros(1, 3)
     )
-    placed = face_of_views(lambda views: found, zeros(3, 3, SIDE, SIDE), RULE, matrix[0], face, view=1)
+    (placed,) = scene_of_views(found, RULE, matrix, scene, view=1)
     # Raw zeros: the model origin in the middle of the crop, which is (150, 160) in the photograph.
     origin = placed.camera.project(placed.translation_m[None])[0]
     np.testing.assert_allclose(origin, (150, 160), atol=1.0)
-    assert placed.camera is face.camera
+    assert placed.camera is scene.camera
 
 
 @pytest.fixture
@@ -144,27 +142,24 @@ def files(model, tmp_path):
     return written
 
 
-def per_face(model, path) -> PerFaceReconstructor:
+def per_face(model, path) -> Reconstructor:
     settings = ReconstructConfig(min_score=0.4, size_px=320, batch_size=2)
-    reconstructor = PerFaceReconstructor.from_engine(DotEngine(), model, config=settings)
-    assert isinstance(reconstructor, PerFaceReconstructor)
-    reconstructor.network = load_per_face(path, model)
-    return reconstructor
+    return Reconstructor(DotEngine(), model, per_face=path, config=settings)
 
 
 @pytest.mark.parametrize("kind", list(OPTIONS))
 def test_scenes_are_those_of_the_single_shot_network_with_other_faces(model, files, kind):
     picture = dotted((240, 320), [(100, 120), (250, 90)], dot_px=16)
     reconstructor = per_face(model, files[kind])
-    scene, empty = reconstructor([picture, dotted((240, 320), [])])
-    assert len(scene.faces) == 2
-    assert empty.faces == ()
-    detected_alone = Reconstructor.from_engine(DotEngine(), model, config=reconstructor.config)([picture])[0]
-    for face, other in zip(scene.faces, detected_alone.faces, strict=True):
+    scene, empty = reconstructor.many([picture, dotted((240, 320), [])])
+    assert len(scene) == 2
+    assert len(empty) == 0
+    detected_alone = Reconstructor(DotEngine(), model, config=reconstructor.config)(picture)
+    for face, other in zip(scene, detected_alone, strict=True):
         assert np.abs(face.landmarks68_px - other.landmarks68_px).max() > 1.0
         assert np.abs(face.landmarks68_px.mean(0) - other.landmarks68_px.mean(0)).max() < np.ptp(other.landmarks68_px)
-    assert all(face.score > 0.4 for face in scene.faces)
-    assert all(np.isfinite(face.vertices_px).all() for face in scene.faces)
+    assert all(face.score > 0.4 for face in scene)
+    assert all(np.isfinite(face.vertices_px).all() for face in scene)
     assert scene.rendered.rgb.shape == (240, 320, 3)
 
 
@@ -184,20 +179,20 @@ def test_the_command_writes_files_and_predictions(model, files, tmp_path, capsys
 def test_dfmvr_takes_left_front_and_right(model, files, tmp_path, capsys):
     pictures = [dotted((240, 320), [(x, 120)], dot_px=16) for x in (100, 160, 220)]
     reconstructor = per_face(model, files["dfmvr"])
-    scene = reconstructor.reconstruct_views(pictures)
-    (face,) = scene.faces
+    scene = reconstructor.views(pictures)
+    (face,) = scene
     np.testing.assert_array_equal(scene.image, pictures[1])
     assert abs(face.landmarks68_px[:, 0].mean() - 160) < 40
-    assert len(reconstructor.reconstruct_views(pictures[:1]).faces) == 1
+    assert len(reconstructor.views(pictures[:1])) == 1
     paths = []
     for name, picture in zip(("left", "front", "right"), pictures, strict=True):
-        paths.append(str(tmp_path / f"{name}.png"))
+        paths.append(tmp_path / f"{name}.png")
         Image.fromarray(picture).save(paths[-1])
-    config = RunConfig(sources=tuple(paths), out=tmp_path / "out", save="json", preds=tmp_path / "p.npz")
-    assert run(config, reconstructor) == 0
+    config = ViewsConfig(views=tuple(paths), out=tmp_path / "out", save="json", preds=tmp_path / "p.npz")
+    assert run_views(config, reconstructor) == 0
     assert (tmp_path / "out" / "front.json").is_file()
-    again = replace(config, sources=(paths[0], paths[0], paths[2]), out=tmp_path / "again")
-    assert run(again, reconstructor) == 0  # the same picture may stand for two views
+    again = replace(config, views=(paths[0], paths[0], paths[2]), out=tmp_path / "again")
+    assert run_views(again, reconstructor) == 0  # the same picture may stand for two views
     assert (tmp_path / "again" / "left.json").is_file()
 
 
@@ -215,11 +210,11 @@ def test_each_input_of_dfmvr_sees_its_own_view(model, files):
             )
 
     reconstructor = per_face(model, files["dfmvr"])
-    reconstructor.network = replace(reconstructor.network, system=System())
+    reconstructor.per_face = replace(reconstructor.per_face, system=System())
     pictures = [dotted((240, 320), [(160, 120)], dot_px=size) for size in (12, 16, 20)]
-    own = [reconstructor.reconstruct_views([picture]) and seen[-1][0] for picture in pictures]
+    own = [reconstructor.views([picture]) and seen[-1][0] for picture in pictures]
     assert len({round(float(value), 3) for value in own}) == 3
-    (face,) = reconstructor.reconstruct_views(pictures).faces
+    (face,) = reconstructor.views(pictures)
     torch.testing.assert_close(seen[-1], torch.stack(own))
     expected = rotation_from_angles(torch.tensor([0.0, -0.1, 0.0])).numpy()
     np.testing.assert_allclose(face.rotation_head, expected, atol=0.02)
@@ -231,29 +226,29 @@ def test_each_input_of_dfmvr_sees_its_own_view(model, files):
         (("front", "left", "right"), "in the order left, front, right of one person; got .*front.png for left"),
         (("front", "right"), "got .*front.png for left"),
         (("left", "right"), "got .*right.png for front"),
-        (("left", "front", "right", "left"), "sources must be at most 3 with dfmvr"),
-        ((".",), "sources must be single pictures with dfmvr"),
+        (("left", "front", "right", "left"), "views must be 1 to 3 pictures"),
+        ((".",), "views must be single pictures"),
     ],
 )
 def test_views_must_be_named_in_order(model, files, tmp_path, names, message):
     for name in ("left", "front", "right"):
         Image.fromarray(dotted((240, 320), [(160, 120)], dot_px=16)).save(tmp_path / f"{name}.png")
     assert view_sources([str(tmp_path / "right.png")])
-    sources = tuple(str(tmp_path if name == "." else tmp_path / f"{name}.png") for name in names)
-    config = RunConfig(sources=sources, out=tmp_path / "out", save="json")
+    views = tuple(tmp_path if name == "." else tmp_path / f"{name}.png" for name in names)
+    config = ViewsConfig(views=views, out=tmp_path / "out", save="json")
     with pytest.raises(ValueError, match=message):
-        run(config, per_face(model, files["dfmvr"]))
+        run_views(config, per_face(model, files["dfmvr"]))
 
 
 def test_refusals(model, files):
     pictures = [dotted((240, 320), [(100, 120)], dot_px=16)] * 4
     multi = per_face(model, files["dfmvr"])
     with pytest.raises(ValueError, match="views must be 1 to 3 photographs of one person"):
-        multi.reconstruct_views(pictures)
+        multi.views(pictures)
     with pytest.raises(ValueError, match="views must each show a face, got none"):
-        multi.reconstruct_views([dotted((240, 320), [])])
-    with pytest.raises(ValueError, match="network must be dfmvr to take views"):
-        per_face(model, files["prnet"]).reconstruct_views(pictures[:1])
+        multi.views([dotted((240, 320), [])])
+    with pytest.raises(ValueError, match="per_face must be dfmvr to take views"):
+        per_face(model, files["prnet"]).views(pictures[:1])
     with pytest.raises(FileNotFoundError, match="weights of prnet are not bundled; train them"):
         load_per_face("prnet", model)
     with pytest.raises(FileNotFoundError, match="or an existing weights file"):
@@ -271,20 +266,6 @@ def test_weights_of_another_network_or_face_model_are_refused(model, files, tmp_
     write_weights(tmp_path / "d.safetensors", info, {})
     with pytest.raises(ValueError, match="must be weights of mobile_frnet, prnet, dfmvr, got those of a detector"):
         load_per_face(tmp_path / "d.safetensors", model)
-
-
-def test_names_and_files_that_are_per_face_networks(model, files, tmp_path):
-    model.save(tmp_path / "face.safetensors")
-    assert is_per_face("prnet")
-    assert is_per_face(str(files["dfmvr"]))
-    assert not is_per_face("open")
-    assert not is_per_face(str(tmp_path / "face.safetensors"))
-
-
-def test_missing_package_names_the_extra(model, monkeypatch):
-    monkeypatch.setitem(sys.modules, "morphable_regressors", None)
-    with pytest.raises(ImportError, match=r"pip install 'morphable-reconstruct\[per-face\]'"):
-        load_per_face("prnet", model)
 
 
 def test_layout_of_the_toy_model_is_as_assumed():

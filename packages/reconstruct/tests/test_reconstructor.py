@@ -13,21 +13,21 @@ from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
 
 def dots(model, **config):
-    return Reconstructor.from_engine(DotEngine(), model, config=ReconstructConfig(min_score=0.4, **config))
+    return Reconstructor(DotEngine(), model, config=ReconstructConfig(min_score=0.4, **config))
 
 
 def untrained(model, **config):
-    return Reconstructor.from_engine(TorchEngine(random_detector(), "cpu"), model, config=ReconstructConfig(**config))
+    return Reconstructor(TorchEngine(random_detector(), "cpu"), model, config=ReconstructConfig(**config))
 
 
 def landmarks(scene):
-    return np.array([face.landmarks68_px for face in scene.faces]).reshape(-1, 68, 2)
+    return np.array([face.landmarks68_px for face in scene]).reshape(-1, 68, 2)
 
 
 def test_a_face_lies_where_its_dot_is(model):
     # 1024 x 768 seen at 512: cells of 16 px; the dot's cell centre is within 8 px
     scene = dots(model)(dotted((768, 1024), [(200, 300)], dot_px=24))
-    (face,) = scene.faces
+    (face,) = scene
     assert np.abs(face.center_px - (200, 300)).max() <= 8
     np.testing.assert_allclose(face.camera.project(face.translation_m[None])[0], face.center_px, atol=1e-2)
     assert scene.camera.focal_px == pytest.approx(1015 * 2)
@@ -41,17 +41,17 @@ def test_a_face_lies_where_its_dot_is(model):
 def test_sixty_faces(model):
     places = [(60 + 100 * column, 60 + 110 * row) for row in range(6) for column in range(10)]
     scene = dots(model, size_px=1056)(dotted((700, 1056), places, dot_px=16))
-    assert len(scene.faces) == 60
-    found = np.array([face.center_px for face in scene.faces])
+    assert len(scene) == 60
+    found = np.array([face.center_px for face in scene])
     assert all(np.abs(found - place).max(1).min() <= 8 for place in places)
 
 
 def test_no_face_is_an_empty_scene(model):
     scene = dots(model)(np.full((300, 400, 3), 90, np.uint8))
-    assert scene.faces == ()
-    assert scene.parameters.identity.shape == (0, 4)
-    assert dots(model)(np.zeros((1, 1, 3), np.uint8)).faces == ()
-    assert dots(model)([]) == []
+    assert len(scene) == 0
+    assert scene.faces.identity.shape == (0, 4)
+    assert len(dots(model)(np.zeros((1, 1, 3), np.uint8))) == 0
+    assert list(dots(model).many([])) == []
 
 
 def test_batch_single_path_and_array_agree(model, tmp_path):
@@ -61,12 +61,12 @@ def test_batch_single_path_and_array_agree(model, tmp_path):
         Image.fromarray(picture).save(tmp_path / f"{index}.png")
     reconstructor = untrained(model, min_score=0.6, batch_size=4, size_px=256)
     single = [reconstructor(picture) for picture in pictures]
-    assert sum(len(scene.faces) for scene in single) > 5
+    assert sum(len(scene) for scene in single) > 5
     sources = [pictures, [tmp_path / f"{i}.png" for i in range(6)], [Image.fromarray(p) for p in pictures]]
     for batch in sources:
-        for one, other in zip(single, reconstructor(batch), strict=True):
+        for one, other in zip(single, reconstructor.many(batch), strict=True):
             np.testing.assert_allclose(landmarks(other), landmarks(one), atol=1e-3)
-    streamed = list(reconstructor.stream(pictures))
+    streamed = list(reconstructor.many(iter(pictures)))
     for one, other in zip(single, streamed, strict=True):
         np.testing.assert_allclose(landmarks(other), landmarks(one), atol=1e-3)
 
@@ -86,7 +86,7 @@ def test_a_known_focal_length_keeps_pixels_and_moves_depth(model):
     default = dots(model)(picture)
     known = dots(model, focal=2.0 * default.camera.focal_px)(picture)
     assert known.camera.focal_px == pytest.approx(2 * default.camera.focal_px)
-    for before, after in zip(default.faces, known.faces, strict=True):
+    for before, after in zip(default, known, strict=True):
         assert before.camera_residual_px is None
         assert after.camera_residual_px < 1.0
         assert after.translation_m[2] == pytest.approx(2 * before.translation_m[2], rel=0.1)
@@ -108,12 +108,12 @@ def test_focal_length_from_exif(model, tmp_path):
 def test_tiles_find_tiny_faces_once_and_in_place(model):
     places = [(150, 130), (1500, 200), (1010, 1010), (2900, 1900), (1024, 300)]
     picture = dotted((2000, 3000), places, dot_px=20)
-    assert len(dots(model)(picture).faces) < len(places)  # 20 px are 3.4 px in the whole picture's input
+    assert len(dots(model)(picture)) < len(places)  # 20 px are 3.4 px in the whole picture's input
     scene = dots(model, tile_px=1024)(picture)
-    found = np.array([face.center_px for face in scene.faces])
+    found = np.array([face.center_px for face in scene])
     assert len(found) == len(places)
     assert all(np.abs(found - place).max(1).min() <= 16 for place in places)
-    for face in scene.faces:
+    for face in scene:
         assert face.camera_residual_px < 0.5
         # 48 px of a tile's input are 96 px of the picture, in the whole picture's camera
         assert np.ptp(face.vertices_px[:, 0]) == pytest.approx(96, rel=0.06)
@@ -123,7 +123,7 @@ def test_tiles_find_tiny_faces_once_and_in_place(model):
 def test_large_faces_come_from_the_whole_picture(model):
     reconstructor = dots(model, tile_px=256)
     scene = reconstructor(dotted((512, 512), [(252, 252)], dot_px=8))
-    assert len(scene.faces) == 1
+    assert len(scene) == 1
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def photos(tmp_path):
 
 def reconstruct(engine, model, folder, tmp_path, **options):
     settings = ReconstructConfig(min_score=0.4, size_px=320, batch_size=2)
-    reconstructor = Reconstructor.from_engine(engine, model, config=settings)
+    reconstructor = Reconstructor(engine, model, config=settings)
     config = RunConfig(sources=(str(folder),), out=tmp_path / "out", json=tmp_path / "summary.json", **options)
     status = run(config, reconstructor)
     return status, json.loads((tmp_path / "summary.json").read_text())
@@ -99,7 +99,7 @@ def test_one_picture_without_focal_length_does_not_take_its_batch_along(engine, 
     exif.get_ifd(0x8769)[0xA405] = 50
     Image.open(photos / "a.png").save(photos / "known.jpg", exif=exif, quality=100, subsampling=0)
     settings = ReconstructConfig(min_score=0.3, size_px=320, batch_size=8, focal="exif")
-    reconstructor = Reconstructor.from_engine(engine, model, config=settings)
+    reconstructor = Reconstructor(engine, model, config=settings)
     config = RunConfig(sources=(str(photos),), out=tmp_path / "out", save="json", json=tmp_path / "s.json")
     assert run(config, reconstructor) == 1
     summary = json.loads((tmp_path / "s.json").read_text())

@@ -43,7 +43,7 @@ def engine():
 
 def client(engine, model, **limits):
     settings = ReconstructConfig(min_score=0.4, size_px=256, max_pixels=100_000, batch_size=4)
-    reconstructor = Reconstructor.from_engine(engine, model, config=settings)
+    reconstructor = Reconstructor(engine, model, config=settings)
     return TestClient(create_app(reconstructor, ServeConfig(reconstruct=settings, **limits)))
 
 

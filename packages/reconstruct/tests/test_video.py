@@ -7,7 +7,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from stand_ins import DotEngine, dotted
+import torch
+from stand_ins import DotEngine, dotted, with_faces
 from test_exports import make_scene
 
 from morphable_reconstruct.batch.options import RunConfig
@@ -62,7 +63,7 @@ def result(clip, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("out")
     settings = ReconstructConfig(min_score=0.4, size_px=256, batch_size=5)
-    reconstructor = Reconstructor.from_engine(DotEngine(), toy_model(), config=settings)
+    reconstructor = Reconstructor(DotEngine(), toy_model(), config=settings)
     config = RunConfig(sources=(str(clip),), out=out, save="overlay,csv,json", json=out / "summary.json")
     assert run(config, reconstructor) == 0
     return out, config, reconstructor
@@ -103,14 +104,14 @@ def test_a_rerun_skips_the_video(result):
 
 def test_a_file_that_is_no_video(tmp_path, model, capsys):
     (tmp_path / "clip.mp4").write_text("no video")
-    reconstructor = Reconstructor.from_engine(DotEngine(), model)
+    reconstructor = Reconstructor(DotEngine(), model)
     assert run(RunConfig(sources=(str(tmp_path),), out=tmp_path / "out", save="csv"), reconstructor) == 1
     assert "video must be one PyAV can read" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*.csv"))
 
 
 def test_a_webcam_that_is_not_there(tmp_path, model, capsys):
-    reconstructor = Reconstructor.from_engine(DotEngine(), model)
+    reconstructor = Reconstructor(DotEngine(), model)
     assert run(RunConfig(sources=("webcam:57",), out=tmp_path / "out", save="csv"), reconstructor) == 1
     assert "webcam57" in capsys.readouterr().err
     assert find_sources(["webcam:57"])[0].kind == "webcam"
@@ -118,13 +119,13 @@ def test_a_webcam_that_is_not_there(tmp_path, model, capsys):
 
 def faces_at(model, offsets):
     scene = make_scene(model, count=1)
-    return [(replace(scene.faces[0], translation_m=np.array([x, 0.0, 1.0], np.float32)),) for x in offsets]
+    return [with_faces(scene, translation=torch.tensor([[float(x), 0.0, 1.0]])) for x in offsets]
 
 
 def test_ids_survive_a_short_gap_and_change_after_a_long_one(model):
     tracker = Tracker(max_gap_s=0.5)
     (first,) = tracker.update(faces_at(model, [0.0])[0], 0.0)
-    assert tracker.update((), 0.2) == ()
+    assert len(tracker.update(make_scene(model, count=0), 0.2)) == 0
     (same,) = tracker.update(faces_at(model, [0.02])[0], 0.4)
     (other,) = tracker.update(faces_at(model, [0.02])[0], 1.4)
     assert (first.track_id, same.track_id, other.track_id) == (0, 0, 1)
@@ -136,9 +137,9 @@ def test_two_faces_that_pass_each_other_keep_their_ids(model):
     left, right = np.linspace(-0.3, 0.3, 31), np.linspace(0.3, -0.3, 31)
     ids = []
     for step, (a, b) in enumerate(zip(left, right, strict=True)):
-        pair = faces_at(model, [a])[0] + faces_at(model, [b])[0]
-        raised = (pair[0], replace(pair[1], translation_m=pair[1].translation_m - np.float32([0, 0.08, 0])))
-        ids.append([face.track_id for face in tracker.update(raised, step / 30)])
+        pair = make_scene(model, count=1).take(np.array([0, 0]))
+        places = torch.tensor([[float(a), 0.0, 1.0], [float(b), -0.08, 1.0]])
+        ids.append([face.track_id for face in tracker.update(with_faces(pair, translation=places), step / 30)])
     assert ids == [[0, 1]] * 31
 
 
@@ -155,21 +156,21 @@ def test_one_euro_by_hand():
 
 def test_smoothing_removes_jitter_and_follows_motion(model):
     rng = np.random.default_rng(0)
-    base = make_scene(model, count=1).faces[0]
+    base = make_scene(model, count=1)
     noise = rng.normal(size=(90, 3)) * (0.0005, 0.0005, 0.02)
     true = np.zeros((90, 3)) + (0.0, 0.0, 1.0)
     true[30:60, 0] = np.linspace(0, 0.3, 30)
     true[60:, 0] = 0.3
     smoother, out = Smoother(VideoConfig()), []
     for index, place_m in enumerate(true + noise):
-        identity = base.identity + rng.normal(size=4).astype(np.float32)
-        noisy = replace(base, track_id=0, translation_m=place_m.astype(np.float32), identity=identity)
-        out.append(smoother.update((noisy,), index / 30)[0])
+        identity = base.faces.identity + torch.from_numpy(rng.normal(size=(1, 4)).astype(np.float32))
+        noisy = with_faces(base, translation=torch.from_numpy(place_m.astype(np.float32))[None], identity=identity)
+        out.append(smoother.update(replace(noisy, track_id=np.array([0])), index / 30)[0])
     place_m = np.array([face.translation_m for face in out])
     assert np.diff(place_m[5:30, 2]).std() < 0.35 * np.diff((true + noise)[5:30, 2]).std()
     assert np.abs(place_m[40:60, 0] - true[40:60, 0]).max() < 0.02  # two frames behind at 0.3 m/s
     assert abs(place_m[-1, 0] - 0.3) < 0.002
-    assert np.abs(out[-1].identity - base.identity).max() < 0.5  # the mean of 90 unit noises
+    assert np.abs(out[-1].identity - base[0].identity).max() < 0.5  # the mean of 90 unit noises
 
 
 def test_rotations_are_smoothed_along_the_arc():
@@ -184,7 +185,7 @@ def test_rotations_are_smoothed_along_the_arc():
 
 def test_refusals(model):
     with pytest.raises(ValueError, match="tracked before they are smoothed"):
-        Smoother(VideoConfig()).update(make_scene(model, count=1).faces, 0.0)
+        Smoother(VideoConfig()).update(make_scene(model, count=1), 0.0)
     for options in ({"min_cutoff_hz": 0.0}, {"beta": -1.0}, {"every": 0}):
         with pytest.raises(ValueError, match=next(iter(options))):
             VideoConfig(**options)

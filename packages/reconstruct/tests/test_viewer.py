@@ -55,7 +55,7 @@ def page(browser):
     from morphable_reconstruct.viewer.page import start_page
 
     settings = ReconstructConfig(min_score=0.4, size_px=320)
-    server = start_page(ViewConfig(port=8191), Reconstructor.from_engine(DotEngine(), toy_model(), config=settings))
+    server = start_page(ViewConfig(port=8191), Reconstructor(DotEngine(), toy_model(), config=settings))
     assert server.get_host() == "127.0.0.1"
     browser.get(f"http://127.0.0.1:{server.get_port()}")
     yield browser

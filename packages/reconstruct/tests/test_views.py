@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from stand_ins import with_faces
 from test_exports import make_scene
 
 import morphable
@@ -14,9 +16,7 @@ from morphable_reconstruct.drawing.views import VIEW_NAMES, join_views, render_v
 def lined_up(model, places_m):
     """The same head several times."""
     scene = make_scene(model, count=1)
-    (face,) = scene.faces
-    faces = tuple(replace(face, translation_m=np.array(place, np.float32)) for place in places_m)
-    return scene.with_faces(faces)
+    return with_faces(scene.take(np.zeros(len(places_m), np.int64)), translation=torch.tensor(places_m))
 
 
 def spans(picture, axis):
@@ -90,11 +90,12 @@ def test_an_empty_scene_is_white_and_tiny_sizes_are_refused(model):
 
 
 def test_the_inside_of_the_mouth_is_drawn_darker(model):
-    face = make_scene(model, count=1).faces[0]
-    assert np.array_equal(drawn_albedo(face), face.albedo_rgb)  # the stand-in names no mouth
+    scene = make_scene(model, count=1)
+    assert torch.equal(drawn_albedo(scene), scene.albedo_rgb)  # the stand-in names no mouth
     model = morphable.load("open")
-    none = {name: np.zeros(getattr(model, f"num_{name}"), np.float32) for name in ("identity", "expression", "albedo")}
-    face = replace(face, model=model, **none)
-    inside = model.region("inner_mouth").numpy()
-    np.testing.assert_allclose(drawn_albedo(face)[inside], MOUTH_BRIGHTNESS * face.albedo_rgb[inside], rtol=1e-6)
-    assert np.array_equal(drawn_albedo(face)[~inside], face.albedo_rgb[~inside])
+    none = {name: torch.zeros(1, getattr(model, f"num_{name}")) for name in ("identity", "expression", "albedo")}
+    scene = replace(with_faces(scene, **none), model=model)
+    inside, albedo = model.region("inner_mouth").numpy(), scene[0].albedo_rgb
+    drawn = drawn_albedo(scene)[0].numpy()
+    np.testing.assert_allclose(drawn[inside], MOUTH_BRIGHTNESS * albedo[inside], rtol=1e-6)
+    assert np.array_equal(drawn[~inside], albedo[~inside])

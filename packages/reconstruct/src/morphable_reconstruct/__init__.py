@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from morphable_reconstruct.drawing.textures import FaceTexture, albedo_texture, photo_texture
     from morphable_reconstruct.exports.predictions import prediction_rows, write_predictions
     from morphable_reconstruct.faces.camera import Camera, Pose, change_camera
-    from morphable_reconstruct.faces.face import Face, HeadAngles
+    from morphable_reconstruct.faces.rows import Face, HeadAngles
     from morphable_reconstruct.photographs.reading import Photograph, TooManyPixelsError, load_photograph
     from morphable_reconstruct.photographs.sources import Source, find_sources
     from morphable_reconstruct.reconstructor.config import ReconstructConfig
@@ -34,7 +34,7 @@ _MODULES = {
     "drawing.textures": ("FaceTexture", "albedo_texture", "photo_texture"),
     "exports.predictions": ("prediction_rows", "write_predictions"),
     "faces.camera": ("Camera", "Pose", "change_camera"),
-    "faces.face": ("Face", "HeadAngles"),
+    "faces.rows": ("Face", "HeadAngles"),
     "photographs.reading": ("Photograph", "TooManyPixelsError", "load_photograph"),
     "photographs.sources": ("Source", "find_sources"),
     "reconstructor.config": ("ReconstructConfig",),

@@ -1,6 +1,7 @@
 """A photograph and all of its faces in one camera space."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,48 +10,33 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
-from morphable import MorphableModel
-from morphable_detector_head import FaceParameters
-from morphable_reconstruct.drawing.layers import SceneImage, render_scene
+from morphable_reconstruct.drawing.layers import SceneImage, render_layers
 from morphable_reconstruct.drawing.overlay import draw_overlay
 from morphable_reconstruct.drawing.views import VIEW_NAMES, render_view
-from morphable_reconstruct.faces.camera import Camera
-from morphable_reconstruct.faces.face import Face
+from morphable_reconstruct.exports.formats import write_scene
+from morphable_reconstruct.faces.rows import SceneRows
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Scene:
-    """The result of one photograph: its camera and its faces, best score first; no face is a valid result."""
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Scene(SceneRows):
+    """The result of one photograph: its camera and its faces, best score first; no face is a valid result.
 
-    name: str
-    """File name of the photograph."""
-    image: UInt8[np.ndarray, "rows cols 3"]
-    """The upright photograph, sRGB."""
-    camera: Camera
-    faces: tuple[Face, ...]
-    model: MorphableModel
+    `scene[i]` is a view of one face (`Face`), `len(scene)` the number of faces.
+    """
+
+    def __repr__(self) -> str:
+        height, width = self.camera.size_hw
+        return f"Scene({self.name!r}, {width}x{height}, {len(self)} {'face' if len(self) == 1 else 'faces'})"
 
     @property
-    def parameters(self) -> FaceParameters:
-        """All faces' parameters as tensors, one row per face; translations are in the scene's camera."""
-
-        def rows(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-            values = [torch.from_numpy(np.ascontiguousarray(getattr(face, name))) for face in self.faces]
-            return torch.stack(values) if values else torch.zeros(0, *shape)
-
-        return FaceParameters(
-            identity=rows("identity", (self.model.num_identity,)),
-            expression=rows("expression", (self.model.num_expression,)),
-            albedo=rows("albedo", (self.model.num_albedo,)),
-            rotation=rows("rotation_head", (3, 3)),
-            translation=rows("translation_m", (3,)),
-            illumination=rows("illumination", (9, 3)),
-        )
+    def image(self) -> UInt8[np.ndarray, "rows cols 3"]:
+        """The upright photograph, sRGB."""
+        return self.photo.pixels
 
     @cached_property
     def rendered(self) -> SceneImage:
         """All layers at the photograph's size, over black; kept once made."""
-        return render_scene(self)
+        return render_layers(self)
 
     @property
     def depth_m(self) -> Float[np.ndarray, "rows cols"]:
@@ -65,8 +51,8 @@ class Scene:
     def render(
         self, *, size_hw: tuple[int, int] | None = None, background: Float[np.ndarray, "rows cols 3"] | None = None
     ) -> SceneImage:
-        """Render all faces in their light through the photograph's camera; see `render_scene`."""
-        return render_scene(self, size_hw=size_hw, background=background)
+        """Render all faces in their light through the photograph's camera; see `render_layers`."""
+        return render_layers(self, size_hw=size_hw, background=background)
 
     def views(self, *, size_px: int = 512, caption: bool = True) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
         """Render the scene from the front, the picture's right and above; see `render_view`."""
@@ -78,12 +64,31 @@ class Scene:
         """Draw faces, boxes and landmarks over the photograph; see `draw_overlay`."""
         return draw_overlay(self, opacity=opacity, boxes=boxes, landmarks=landmarks, max_side_px=max_side_px)
 
-    def with_faces(self, faces: tuple[Face, ...]) -> "Scene":
-        """Return the same photograph with other faces."""
-        return replace(self, faces=faces)
+    def with_expressions(self, expressions: Mapping[str, float], *, face: int | None = None) -> "Scene":
+        """Return the same people with other expressions, e.g. another person's.
+
+        Args:
+            expressions: Activations by name, e.g. `other[0].expressions`; those that are not named become 0.
+            face: Index of the face to change; all faces by default.
+
+        Raises:
+            IndexError: There is no such face.
+            ValueError: The face model has no expression of such a name.
+        """
+        if unknown := sorted(set(expressions) - set(self.model.expression_names)):
+            raise ValueError(f"expressions must be names of the face model, got {', '.join(unknown)}")
+        values = torch.tensor([float(expressions.get(name, 0.0)) for name in self.model.expression_names])
+        changed = self.faces.expression.clone()
+        changed[slice(None) if face is None else self[face].index] = values
+        surface = self.surface_m
+        if surface is not None:
+            with torch.no_grad():
+                before = self.model.decode_shape(self.faces.identity, self.faces.expression)
+                surface = surface + self.model.decode_shape(self.faces.identity, changed) - before
+        return replace(self, faces=replace(self.faces, expression=changed), surface_m=surface)
 
     def save(self, path: str | os.PathLike[str], *, texture: str = "albedo", texture_px: int = 512) -> None:
-        """Write the scene in the format of the suffix: .glb, .obj, .ply, .json or .npz.
+        """Write the scene in the format of the suffix: .glb, .obj, .ply, .json, .npz or .csv.
 
         Args:
             path: The file; it is whole or absent, never half-written.
@@ -94,6 +99,4 @@ class Scene:
             FileNotFoundError: The folder does not exist.
             ValueError: Another suffix, or an unknown texture.
         """
-        from morphable_reconstruct.exports.formats import write_scene
-
         write_scene(self, Path(path), texture=texture, texture_px=texture_px)

@@ -43,10 +43,12 @@ class ClusterWorker:
             config: Options of the command, paths absolute.
             weights_sha256: Hash of the weights, part of the records.
         """
-        from morphable_reconstruct.reconstructor.opening import open_reconstructor
+        from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
         self.config = config
-        self.reconstructor = open_reconstructor(config.weights, config.model, config.reconstruct)
+        self.reconstructor = Reconstructor(
+            config.weights, config.model, per_face=config.per_face, config=config.reconstruct
+        )
         self.records = Records(config, weights_sha256)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -230,7 +232,9 @@ def _with_absolute_paths(config: RunConfig) -> RunConfig:
     def moved(name: str) -> str:
         return str(Path(name).absolute()) if Path(name).is_file() else name
 
-    return replace(config, out=config.out.absolute(), weights=moved(config.weights), model=moved(config.model))
+    per_face = None if config.per_face is None else moved(config.per_face)
+    weights, model = moved(config.weights), moved(config.model)
+    return replace(config, out=config.out.absolute(), weights=weights, model=model, per_face=per_face)
 
 
 def _outcome(source: Source, records: Records, returned: dict[str, Any] | None) -> Outcome:

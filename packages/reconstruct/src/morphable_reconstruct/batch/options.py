@@ -9,7 +9,15 @@ import tyro
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.video.options import VideoConfig
 
-SAVE_KINDS = ("overlay", "views", "glb", "obj", "ply", "json", "npz", "depth", "segmentation", "texture", "csv")
+PICTURE_KINDS = ("overlay", "views", "glb", "obj", "ply", "json", "npz", "depth", "segmentation", "texture", "csv")
+"""What can be saved of a picture."""
+VIDEO_KINDS = ("overlay", "json", "csv")
+"""What can be saved of a video."""
+SAVE_KINDS = tuple(dict.fromkeys((*PICTURE_KINDS, *VIDEO_KINDS)))
+
+
+class UsageError(ValueError):
+    """Options or sources that do not fit together; the command ends with status 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +30,7 @@ class RunConfig:
     """Folder of the results; pictures already done with the same options are skipped."""
     save: str = "overlay,json"
     """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, depth, segmentation,
-    texture, and for videos csv."""
+    texture, csv. Videos give overlay, json and csv."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
     json: Path | None = None
@@ -30,9 +38,10 @@ class RunConfig:
     weights: str = "mobile"
     """Bundled weights by name (mobile), or a weights file."""
     model: str = "open"
-    """Face model: open, or a model file. Or a network that reconstructs each face from a crop of its own, after the
-    single-shot network's boxes: mobile_frnet, prnet, dfmvr (sources are left, front, right of one person), or a
-    weights file of one."""
+    """Face model: open, or a model file."""
+    per_face: str | None = None
+    """Network that reconstructs each face from a crop of its own, after the single-shot network's boxes:
+    mobile_frnet, prnet, dfmvr, or a weights file of one."""
     texture: Literal["albedo", "photo", "none"] = "albedo"
     """Texture of .glb and .obj: reflectance, or the photograph where it sees the face."""
     texture_px: int = 512
@@ -49,9 +58,7 @@ class RunConfig:
     video: VideoConfig = field(default_factory=VideoConfig)
 
     def __post_init__(self) -> None:
-        for kind in self.save_kinds:
-            if kind not in SAVE_KINDS:
-                raise ValueError(f"save must be of {', '.join(SAVE_KINDS)}, got {kind!r}")
+        _check_kinds(self.save_kinds, SAVE_KINDS)
         for name in ("texture_px", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -59,4 +66,57 @@ class RunConfig:
     @property
     def save_kinds(self) -> tuple[str, ...]:
         """The parts of `save`."""
-        return tuple(kind for kind in (part.strip() for part in self.save.split(",")) if kind)
+        return _split_kinds(self.save)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsConfig:
+    """Reconstruct one person from a left, a front and a right photograph with DF-MVR."""
+
+    views: tyro.conf.Positional[tuple[Path, ...]]
+    """Left (seen from the person's left), front, right. One picture stands for all three; with two, the second stands
+    for front and right."""
+    out: Path = Path("out")
+    """Folder of the results, which carry the front picture's name."""
+    save: str = "overlay,json"
+    """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, depth, segmentation, texture,
+    csv."""
+    preds: Path | None = None
+    """Also write the prediction file that evalkit reads."""
+    json: Path | None = None
+    """Also write the summary for machines."""
+    weights: str = "mobile"
+    """Weights of the single-shot network that finds the faces: bundled by name (mobile), or a weights file."""
+    model: str = "open"
+    """Face model: open, or a model file."""
+    per_face: str = "dfmvr"
+    """DF-MVR's weights: dfmvr where they are bundled, or a weights file."""
+    texture: Literal["albedo", "photo", "none"] = "albedo"
+    """Texture of .glb and .obj: reflectance, or the photograph where it sees the face."""
+    texture_px: int = 512
+    """Side of textures."""
+    reconstruct: Annotated[ReconstructConfig, tyro.conf.arg(name="")] = field(default_factory=ReconstructConfig)
+
+    def __post_init__(self) -> None:
+        _check_kinds(self.save_kinds, PICTURE_KINDS)
+        if self.texture_px < 1:
+            raise ValueError(f"texture_px must be at least 1, got {self.texture_px}")
+
+    @property
+    def save_kinds(self) -> tuple[str, ...]:
+        """The parts of `save`."""
+        return _split_kinds(self.save)
+
+
+def _split_kinds(save: str) -> tuple[str, ...]:
+    """Parts of a list separated by commas."""
+    return tuple(kind for kind in (part.strip() for part in save.split(",")) if kind)
+
+
+def _check_kinds(kinds: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Refuse an empty list and unknown kinds."""
+    if not kinds:
+        raise ValueError(f"save must name at least one of {', '.join(known)}, got none")
+    for kind in kinds:
+        if kind not in known:
+            raise ValueError(f"save must be of {', '.join(known)}, got {kind!r}")

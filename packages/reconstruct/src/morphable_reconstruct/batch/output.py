@@ -1,5 +1,6 @@
 """The chosen results of one picture as files."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from morphable_reconstruct.exports.atomic import write_bytes
@@ -7,14 +8,17 @@ from morphable_reconstruct.exports.formats import write_scene
 from morphable_reconstruct.exports.pictures import depth_png, overlay_jpeg, segmentation_png, texture_png, views_png
 from morphable_reconstruct.scene import Scene
 
-_PICTURES = {
-    "overlay": (".overlay.jpg", overlay_jpeg),
-    "views": (".views.png", views_png),
-    "depth": (".depth.png", depth_png),
-    "segmentation": (".segmentation.png", segmentation_png),
+_VIEW_PX = 640
+_PICTURES: dict[str, tuple[str, Callable[[Scene], bytes]]] = {
+    "overlay": (".overlay.jpg", lambda scene: overlay_jpeg(scene.overlay())),
+    "views": (".views.png", lambda scene: views_png(scene.views(size_px=_VIEW_PX))),
+    "depth": (".depth.png", lambda scene: depth_png(scene.depth_m)),
+    "segmentation": (
+        ".segmentation.png",
+        lambda scene: segmentation_png(scene.segmentation, parts=len(scene.model.part_names)),
+    ),
 }
-_SCENES = ("glb", "obj", "ply", "json", "npz")
-PHOTO_KINDS = (*_PICTURES, *_SCENES, "texture")
+_SCENES = ("glb", "obj", "ply", "json", "npz", "csv")
 
 
 def save_results(
@@ -36,7 +40,7 @@ def save_results(
             written.append(f"{stem}.{kind}")
             write_scene(scene, folder / written[-1], texture=texture, texture_px=texture_px)
         elif kind == "texture":
-            for index in range(len(scene.faces)):
+            for index, face in enumerate(scene):
                 written.append(f"{stem}.texture_{index:02d}.png")
-                write_bytes(folder / written[-1], texture_png(scene, index, size_px=texture_px))
+                write_bytes(folder / written[-1], texture_png(face, size_px=texture_px, depth_m=scene.depth_m))
     return tuple(written)

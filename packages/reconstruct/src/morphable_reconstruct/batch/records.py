@@ -13,8 +13,19 @@ from morphable_reconstruct.exports.predictions import PredictionRows
 from morphable_reconstruct.photographs.sources import Source
 
 FOLDER = ".reconstruct"
-_IGNORED_OPTIONS = {"sources", "out", "preds", "json", "overwrite", "workers", "engine_cluster", "weights", "model"}
-"""Options that do not change a picture's results; of weights and face model the content counts, not the name."""
+_IGNORED_OPTIONS = {
+    "sources",
+    "out",
+    "preds",
+    "json",
+    "overwrite",
+    "workers",
+    "engine_cluster",
+    "weights",
+    "model",
+    "per_face",
+}
+"""Options that do not change a picture's results; of weights and face models the content counts, not the name."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

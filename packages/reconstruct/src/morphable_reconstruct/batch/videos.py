@@ -12,16 +12,17 @@ from morphable_reconstruct.batch.pictures import Outcome, find_done
 from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.exports.atomic import atomic_path
 from morphable_reconstruct.exports.coefficients import scene_to_dict
+from morphable_reconstruct.exports.tables import csv_header, csv_rows
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.video.files import Frame, VideoWriter, video_writer
-from morphable_reconstruct.video.sequence import csv_header, write_csv_rows
 from morphable_reconstruct.video.tracking import Tracker
 from morphable_reconstruct.video.tracks import track_video
 
-VIDEO_KINDS = {"overlay": ".overlay.mp4", "csv": ".csv", "json": ".jsonl"}
-"""What can be saved of a video, and the suffix."""
+_SUFFIXES = {"overlay": ".overlay.mp4", "csv": ".csv", "json": ".jsonl"}
+"""Suffix of each of `VIDEO_KINDS`."""
+_CSV_COLUMNS = ("frame", "time_s", "track_id")
 
 
 def run_video(source: Source, reconstructor: Reconstructor, config: RunConfig, records: Records) -> Outcome:
@@ -43,11 +44,11 @@ def run_video(source: Source, reconstructor: Reconstructor, config: RunConfig, r
 def _save(source: Source, reconstructor: Reconstructor, config: RunConfig) -> tuple[tuple[str, ...], int]:
     """Stream the results to files that appear when they are whole; return them and the number of tracks."""
     tracker = Tracker(max_gap_s=config.video.max_gap_s)
-    files = {kind: f"{source.stem}{suffix}" for kind, suffix in VIDEO_KINDS.items() if kind in config.save_kinds}
+    files = {kind: f"{source.stem}{suffix}" for kind, suffix in _SUFFIXES.items() if kind in config.save_kinds}
     (config.out / source.stem).parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         paths = {kind: stack.enter_context(atomic_path(config.out / name)) for kind, name in files.items()}
-        sinks = _Sinks(stack, paths, source, csv_header(reconstructor.model))
+        sinks = _Sinks(stack, paths, source, csv_header(reconstructor.model, _CSV_COLUMNS))
         frames = 0
         try:
             for frame, scene in track_video(source, reconstructor, config.video, tracker):
@@ -78,7 +79,7 @@ class _Sinks:
         if self._video is not None:
             self._video.add(scene.overlay(), frame.time_s)
         if self._csv is not None:
-            write_csv_rows(self._csv, scene, frame=frame.index, time_s=frame.time_s)
+            self._csv.write(csv_rows(scene, _CSV_COLUMNS, frame=frame.index, time_s=frame.time_s))
         if self._json is not None:
             line = scene_to_dict(scene) | {"frame": frame.index, "time_s": frame.time_s}
             self._json.write(json.dumps(line, allow_nan=False) + "\n")

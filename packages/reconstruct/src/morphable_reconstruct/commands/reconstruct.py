@@ -1,27 +1,19 @@
-"""The command's run: sources in, results, summary and exit status out."""
+"""`reconstruct SOURCES`: pictures and videos in, results, summary and exit status out."""
 
-import platform
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
-from pathlib import Path
 
 from PIL import Image
 from rich.console import Console
 
 from morphable_reconstruct.batch.cells import cells_writer
-from morphable_reconstruct.batch.options import RunConfig
+from morphable_reconstruct.batch.options import PICTURE_KINDS, VIDEO_KINDS, RunConfig, UsageError
 from morphable_reconstruct.batch.pictures import Outcome, run_pictures
 from morphable_reconstruct.batch.records import Records
-from morphable_reconstruct.batch.report import print_summary, summary_json, with_progress
-from morphable_reconstruct.batch.views import is_multi_view, run_views
-from morphable_reconstruct.exports.atomic import write_bytes
-from morphable_reconstruct.exports.predictions import write_predictions
+from morphable_reconstruct.batch.report import with_progress
+from morphable_reconstruct.batch.summary import finish
 from morphable_reconstruct.photographs.sources import Source, find_sources
-from morphable_reconstruct.reconstructor.opening import open_reconstructor, weights_sha256
-from morphable_reconstruct.reconstructor.per_face.weights import is_per_face
+from morphable_reconstruct.reconstructor.fingerprint import networks_sha256
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
-
-_DISTRIBUTION = "morphable-reconstruct"
 
 
 def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
@@ -30,39 +22,46 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
     Args:
         config: Options of the command.
         reconstructor: A loaded network; by default the configuration's.
+
+    Raises:
+        UsageError: A kind of result cannot come from these sources.
     """
     sources = find_sources(config.sources, without=config.out)
+    check_kinds(config.save_kinds, sources)
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
     config.out.mkdir(parents=True, exist_ok=True)
-    screen, errors = Console(), Console(stderr=True)
     if config.engine_cluster == "ray":
-        return _finish(_run_cluster(sources, config), config, screen, errors)
+        return finish(_run_cluster(sources, config), config)
     if reconstructor is None:
-        reconstructor = open_reconstructor(config.weights, config.model, config.reconstruct)
-        records = Records(config, weights_sha256(config.weights, config.model))
+        reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
+        records = Records(config, networks_sha256(config.weights, config.model, config.per_face))
     else:
         records = Records(config, "given")
-    outcomes = list(with_progress(_outcomes(sources, reconstructor, config, records), len(sources), console=errors))
-    return _finish(outcomes, config, screen, errors)
+    outcomes = _outcomes(sources, reconstructor, config, records)
+    return finish(list(with_progress(outcomes, len(sources), console=Console(stderr=True))), config)
 
 
-def _finish(outcomes: list[Outcome], config: RunConfig, screen: Console, errors: Console) -> int:
-    """Write the files about the whole run, print the summary, choose the exit status."""
-    if config.preds is not None:
-        _write_predictions(config.preds, outcomes, config)
-    if config.json is not None:
-        write_bytes(config.json, summary_json(outcomes).encode())
-    print_summary(outcomes, out=str(config.out), console=screen, errors=errors)
-    return 1 if any(outcome.error is not None for outcome in outcomes) else 0
+def check_kinds(kinds: Sequence[str], sources: Sequence[Source]) -> None:
+    """Refuse kinds of results that none of the sources can give, and sources that can give none of the kinds.
+
+    Raises:
+        UsageError: There is such a kind or source.
+    """
+    given = {source: PICTURE_KINDS if source.kind == "image" else VIDEO_KINDS for source in sources}
+    for kind in kinds:
+        if not any(kind in possible for possible in given.values()):
+            raise UsageError(f"save must be of {', '.join(VIDEO_KINDS)} for videos, got {kind}")
+    for source, possible in given.items():
+        if not set(kinds) & set(possible):
+            raise UsageError(
+                f"save must name one of {', '.join(possible)} for {source.name}, got {', '.join(kinds)}; add one"
+            )
 
 
 def _outcomes(
     sources: Sequence[Source], reconstructor: Reconstructor, config: RunConfig, records: Records
 ) -> Iterator[Outcome]:
-    """Pictures first, then videos; or the views of one person."""
-    if is_multi_view(reconstructor):
-        yield from run_views(reconstructor, config)
-        return
+    """Pictures first, then videos."""
     pictures = [source for source in sources if source.kind == "image"]
     on_scene = cells_writer(reconstructor, config.out) if config.debug_cells else None
     yield from run_pictures(pictures, reconstructor, config, records, on_scene=on_scene)
@@ -78,13 +77,5 @@ def _run_cluster(sources: Sequence[Source], config: RunConfig) -> list[Outcome]:
     from morphable_reconstruct.batch.cluster import run_on_ray
 
     if any(source.kind != "image" for source in sources):
-        raise ValueError("sources must be pictures with --engine-cluster, got a video or webcam; run those without it")
-    return run_on_ray(sources, config, weights_sha256(config.weights, config.model))
-
-
-def _write_predictions(path: Path, outcomes: Sequence[Outcome], config: RunConfig) -> None:
-    """Write the rows of all pictures that were processed, in order of their names."""
-    done = sorted((o for o in outcomes if o.error is None and o.source.kind == "image"), key=lambda o: o.source.name)
-    networks = f"{config.weights} and {config.model}" if is_per_face(config.model) else config.weights
-    system = f"{_DISTRIBUTION} {version(_DISTRIBUTION)}, {networks}, Python {platform.python_version()}"
-    write_predictions(path, ((outcome.source.name, outcome.rows) for outcome in done), system=system)
+        raise UsageError("sources must be pictures with --engine-cluster, got a video or webcam; run those without it")
+    return run_on_ray(sources, config, networks_sha256(config.weights, config.model, config.per_face))

@@ -1,7 +1,6 @@
 """A scene seen by the photograph's camera, with its layers."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,9 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 import morphable_render
 from morphable_reconstruct.drawing.colors import drawn_albedo
-
-if TYPE_CHECKING:
-    from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.faces.rows import SceneRows
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,13 +22,13 @@ class SceneImage:
     normals: Float[np.ndarray, "rows cols 3"]
     """Unit normals in camera space (+y down, +z into the scene)."""
     face: Int[np.ndarray, "rows cols"]
-    """Index of the face in `scene.faces`."""
+    """Index of the face in the scene."""
     part: Int[np.ndarray, "rows cols"]
-    """Index into `scene.model.part_names`."""
+    """Index into `model.part_names`."""
 
 
-def render_scene(
-    scene: "Scene",
+def render_layers(
+    rows: SceneRows,
     *,
     size_hw: tuple[int, int] | None = None,
     background: Float[np.ndarray, "rows cols 3"] | None = None,
@@ -39,23 +36,22 @@ def render_scene(
     """Render all faces with their light through the photograph's camera; nearer faces hide farther ones.
 
     Args:
-        scene: The faces.
+        rows: The faces.
         size_hw: Size of the picture; the photograph's by default. The field of view stays the photograph's.
-        background: Colours in [0, 1] of that size; black by default.
+        background: Colors in [0, 1] of that size; black by default.
     """
-    height, width = size_hw or scene.camera.size_hw
+    height, width = size_hw or rows.camera.size_hw
     behind = np.zeros((height, width, 3), np.float32) if background is None else background
-    if not scene.faces:
+    if not len(rows):
         return _empty(behind)
-    parameters = scene.parameters
     image = morphable_render.render_faces(
-        torch.from_numpy(np.stack([face.vertices_cam_m for face in scene.faces])),
-        scene.model.triangles,
-        torch.from_numpy(np.stack([drawn_albedo(face) for face in scene.faces])),
-        illumination=parameters.illumination,
-        focal_px=scene.camera.focal_px * width / scene.camera.size_hw[1],
+        rows.vertices_cam_m,
+        rows.model.triangles,
+        drawn_albedo(rows),
+        illumination=rows.faces.illumination,
+        focal_px=rows.camera.focal_px * width / rows.camera.size_hw[1],
         background=torch.from_numpy(np.ascontiguousarray(behind, dtype=np.float32)),
-        part_labels=scene.model.part_labels,
+        part_labels=rows.model.part_labels,
     )
     return SceneImage(
         rgb=image.rgb.clamp(0.0, 1.0).numpy(),

@@ -1,16 +1,12 @@
 """Drawings over the photograph: faces, boxes, landmarks."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from morphable_reconstruct.drawing.colors import to_bytes
-from morphable_reconstruct.drawing.layers import render_scene
-
-if TYPE_CHECKING:
-    from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.drawing.layers import render_layers
+from morphable_reconstruct.faces.rows import SceneRows
 
 BOX_COLOR = (255, 214, 10)
 POINT_COLOR = (52, 255, 120)
@@ -34,33 +30,33 @@ _PIXELS_PER_STROKE = 700.0
 
 
 def draw_overlay(
-    scene: "Scene", *, opacity: float = 0.75, boxes: bool = True, landmarks: bool = True, max_side_px: int = 2048
+    rows: SceneRows, *, opacity: float = 0.75, boxes: bool = True, landmarks: bool = True, max_side_px: int = 2048
 ) -> UInt8[np.ndarray, "rows cols 3"]:
     """Lay the lit faces, their boxes with scores and their contour landmarks over the photograph.
 
     Args:
-        scene: The faces.
-        opacity: Of the faces, 0 to 1; 0 leaves them out.
+        rows: The faces.
+        opacity: Opacity of the faces, 0 to 1; 0 leaves them out.
         boxes: Draw boxes, scores and track ids.
         landmarks: Draw the 68 points with the jaw on the visible outline.
         max_side_px: Larger photographs are shrunk to this.
     """
-    height, width = scene.camera.size_hw
+    height, width = rows.camera.size_hw
     scale = min(1.0, max_side_px / max(height, width))
     size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
-    photo = Image.fromarray(scene.image)
+    photo = Image.fromarray(rows.photo.pixels)
     if scale < 1.0:
         photo = photo.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR, reducing_gap=3.0)
     pixels = np.asarray(photo, dtype=np.float32) / 255.0
-    if opacity > 0.0 and scene.faces:
-        drawn = render_scene(scene, size_hw=size_hw, background=pixels)
-        hidden = [index for index, name in enumerate(scene.model.part_names) if name in _HIDDEN_PARTS]
+    if opacity > 0.0 and len(rows):
+        drawn = render_layers(rows, size_hw=size_hw, background=pixels)
+        hidden = [index for index, name in enumerate(rows.model.part_names) if name in _HIDDEN_PARTS]
         shown = drawn.mask & ~np.isin(drawn.part, hidden)
         pixels = np.where(shown[..., None], pixels + opacity * (drawn.rgb - pixels), pixels)
     picture = Image.fromarray(to_bytes(pixels))
     ratio = np.array([size_hw[1] / width, size_hw[0] / height])
     draw = ImageDraw.Draw(picture)
-    for face in scene.faces:
+    for face in rows:
         if landmarks:
             draw_landmarks(draw, face.landmarks68_contour_px * ratio, stroke_px=stroke(size_hw))
         if boxes:
@@ -71,7 +67,7 @@ def draw_overlay(
 
 
 def draw_landmarks(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "68 2"], *, stroke_px: int) -> None:
-    """Join the 68 points to the features they outline; the jaw has its own colour."""
+    """Join the 68 points to the features they outline; the jaw has its own color."""
     draw_lines(draw, points, color=POINT_COLOR, stroke_px=stroke_px)
     jaw = [tuple(point) for point in points[:_NUM_JAW].tolist()]
     draw.line(jaw, fill=JAW_COLOR, width=stroke_px)
@@ -80,7 +76,7 @@ def draw_landmarks(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "68 2"],
 def draw_lines(
     draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "68 2"], *, color: tuple[int, int, int], stroke_px: int
 ) -> None:
-    """Join the 68 points in one colour."""
+    """Join the 68 points in one color."""
     for run, closed in _LINES:
         line = [tuple(points[i].tolist()) for i in run]
         draw.line(line + line[:1] if closed else line, fill=color, width=stroke_px)

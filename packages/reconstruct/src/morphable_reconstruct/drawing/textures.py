@@ -10,8 +10,8 @@ from scipy.ndimage import distance_transform_edt
 
 from morphable import MorphableModel
 from morphable_reconstruct.drawing.colors import lit_vertex_colors
-from morphable_reconstruct.faces.face import Face
-from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.drawing.layers import render_layers
+from morphable_reconstruct.faces.rows import Face
 from morphable_render import UvLayout, bake_texture, uv_layout, uv_map_from_vertices, uv_mesh
 
 _KEPT_MAPS = 4
@@ -40,30 +40,39 @@ class _TexelMap:
 def albedo_texture(face: Face, *, size_px: int = 512) -> FaceTexture:
     """Unwrap the reconstructed reflectance, free of light."""
     texels = _texel_map(face.model, size_px)
-    rgb = uv_map_from_vertices(torch.from_numpy(face.albedo_rgb), texels.layout)
+    rgb = uv_map_from_vertices(face.scene.albedo_rgb[face.index], texels.layout)
     return _finished(rgb, torch.zeros(size_px, size_px), texels)
 
 
-def photo_texture(scene: Scene, face: Face, *, size_px: int = 1024) -> FaceTexture:
+def photo_texture(
+    face: Face, *, size_px: int = 1024, depth_m: Float[np.ndarray, "rows cols"] | None = None
+) -> FaceTexture:
     """Unwrap the photograph where it sees the face; elsewhere its mirror image, then the lit albedo.
 
     Texels count as seen inside the picture, in front of everything else that was reconstructed, and not
     at a grazing angle, so that nothing is smeared over the far side; glasses, hair and hands are not known of.
+
+    Args:
+        face: The face, with the photograph it was found in.
+        size_px: Side of the texture.
+        depth_m: Depth of all faces of the photograph (`scene.depth_m`); rendered where it is not given.
     """
+    scene = face.scene
     texels = _texel_map(face.model, size_px)
+    depth = render_layers(scene).depth_m if depth_m is None else depth_m
     baked = bake_texture(
-        torch.from_numpy(scene.image).float() / 255,
-        torch.from_numpy(face.vertices_cam_m),
+        torch.from_numpy(scene.photo.pixels).float() / 255,
+        scene.vertices_cam_m[face.index],
         texels.layout,
         focal_px=scene.camera.focal_px,
-        depth_m=torch.from_numpy(scene.depth_m),
-        fallback=torch.from_numpy(lit_vertex_colors(face)),
+        depth_m=torch.from_numpy(depth),
+        fallback=lit_vertex_colors(scene.take(np.array([face.index])))[0],
     )
     return _finished(baked.rgb, baked.weight, texels)
 
 
 def _finished(rgb: torch.Tensor, visible: torch.Tensor, texels: _TexelMap) -> FaceTexture:
-    """Repeat the nearest inside texel outside, so that filtering at seams mixes in no foreign colour."""
+    """Repeat the nearest inside texel outside, so that filtering at seams mixes in no foreign color."""
     rows, cols = texels.nearest
     return FaceTexture(
         rgb=np.clip(rgb.numpy()[rows, cols], 0.0, 1.0).astype(np.float32),

@@ -1,7 +1,6 @@
 """Views of a scene from the front, the picture's right and above: parallel, tight around the heads, to scale."""
 
 from itertools import accumulate
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -9,11 +8,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from morphable_reconstruct.drawing.colors import lit_vertex_colors, to_bytes
+from morphable_reconstruct.faces.rows import SceneRows
 from morphable_render import render_faces
 from morphable_render.views import View, view_rotation
-
-if TYPE_CHECKING:
-    from morphable_reconstruct.scene import Scene
 
 VIEW_NAMES: tuple[View, ...] = ("front", "right", "top")
 _MARGIN = 0.04
@@ -39,7 +36,7 @@ _SCREEN_ASPECT = 2.0
 
 
 def render_view(
-    scene: "Scene", name: View, *, size_px: int = 512, caption: bool = True
+    rows: SceneRows, name: View, *, size_px: int = 512, caption: bool = True
 ) -> UInt8[np.ndarray, "rows cols 3"]:
     """Render all faces, in their light, from the front, from the picture's right, or from above.
 
@@ -47,7 +44,7 @@ def render_view(
     has a scale of its own. Far things are up in `top`, and to the right in `right`.
 
     Args:
-        scene: The faces.
+        rows: The faces.
         name: One of `VIEW_NAMES`.
         size_px: The picture has as many pixels as a square of this side; its shape follows the heads.
         caption: Add a line with the view's name and a scale bar.
@@ -57,9 +54,9 @@ def render_view(
     """
     if size_px < _MIN_SIZE_PX:
         raise ValueError(f"size_px must be at least {_MIN_SIZE_PX}, got {size_px}")
-    if not scene.faces:
+    if not len(rows):
         return np.full((size_px, size_px, 3), 255, dtype=np.uint8)
-    vertices = torch.from_numpy(np.stack([face.vertices_cam_m for face in scene.faces]))
+    vertices = rows.vertices_cam_m
     points = vertices.reshape(-1, 3)
     low, high = points.amin(0), points.amax(0)
     turn = view_rotation(name, vertices)
@@ -68,8 +65,8 @@ def render_view(
     placed = (vertices - (low + high) / 2) @ turn.T + torch.tensor([0.0, 0.0, distance_m])
     image = render_faces(
         placed,
-        scene.model.triangles,
-        torch.from_numpy(np.stack([lit_vertex_colors(face) for face in scene.faces])),
+        rows.model.triangles,
+        lit_vertex_colors(rows),
         focal_px=px_per_m * distance_m,
         background=torch.ones(*size_hw, 3),
     )

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from morphable_reconstruct.faces.face import Face
-from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.faces.rows import Face, SceneRows
 
 FORMAT_VERSION = 1
 _DECIMALS = 6
 
 
-def scene_to_dict(scene: Scene) -> dict[str, Any]:
+def scene_to_dict(scene: SceneRows) -> dict[str, Any]:
     """Describe a scene by plain numbers: metres, radians, pixels of the photograph (corner at (0, 0))."""
     height, width = scene.camera.size_hw
     return {
@@ -23,19 +22,18 @@ def scene_to_dict(scene: Scene) -> dict[str, Any]:
         "image_size_hw": [height, width],
         "camera": {"focal_px": scene.camera.focal_px, "principal_px": _list(scene.camera.principal_px)},
         "model": scene.model.name,
-        "faces": [_face_to_dict(face) for face in scene.faces],
+        "faces": [_face_to_dict(face) for face in scene],
     }
 
 
-def scene_to_json(scene: Scene) -> str:
+def scene_to_json(scene: SceneRows) -> str:
     """Encode `scene_to_dict` as JSON; NaN is refused, never written."""
     return json.dumps(scene_to_dict(scene), indent=1, allow_nan=False)
 
 
-def scene_to_arrays(scene: Scene) -> dict[str, Shaped[np.ndarray, "..."]]:
+def scene_to_arrays(scene: SceneRows) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Stack every face's numbers, one row per face, for `numpy.savez`."""
-    parameters = scene.parameters
-    count = len(scene.faces)
+    faces = scene.faces
     return {
         "format_version": np.array(FORMAT_VERSION),
         "image": np.array(scene.name),
@@ -43,17 +41,17 @@ def scene_to_arrays(scene: Scene) -> dict[str, Shaped[np.ndarray, "..."]]:
         "focal_px": np.array(scene.camera.focal_px, dtype=np.float32),
         "model_name": np.array(scene.model.name),
         "expression_names": np.array(scene.model.expression_names, dtype=np.str_),
-        "score": np.array([face.score for face in scene.faces], dtype=np.float32),
-        "identity": parameters.identity.numpy(),
-        "expression": parameters.expression.numpy(),
-        "albedo": parameters.albedo.numpy(),
-        "rotation_head": parameters.rotation.numpy(),
-        "translation_m": parameters.translation.numpy(),
-        "illumination": parameters.illumination.numpy(),
-        "box_xyxy_px": _stack([face.box_xyxy_px for face in scene.faces], (count, 4)),
-        "landmarks68_px": _stack([face.landmarks68_px for face in scene.faces], (count, 68, 2)),
-        "landmarks68_contour_px": _stack([face.landmarks68_contour_px for face in scene.faces], (count, 68, 2)),
-        "landmarks68_cam_m": _stack([face.landmarks68_cam_m for face in scene.faces], (count, 68, 3)),
+        "score": scene.score,
+        "identity": faces.identity.numpy(),
+        "expression": faces.expression.numpy(),
+        "albedo": faces.albedo.numpy(),
+        "rotation_head": faces.rotation.numpy(),
+        "translation_m": faces.translation.numpy(),
+        "illumination": faces.illumination.numpy(),
+        "box_xyxy_px": scene.box_xyxy_px,
+        "landmarks68_px": scene.landmarks68_px,
+        "landmarks68_contour_px": scene.landmarks68_contour_px,
+        "landmarks68_cam_m": scene.landmarks68_cam_m,
     }
 
 
@@ -85,8 +83,3 @@ def _face_to_dict(face: Face) -> dict[str, Any]:
 def _list(values: Shaped[np.ndarray, "..."]) -> list[Any]:
     """Nested lists with six decimals: a micrometre, a micropixel."""
     return np.round(values.astype(np.float64), _DECIMALS).tolist()
-
-
-def _stack(rows: list[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
-    """Rows as one float32 array, also when there are none."""
-    return np.array(rows, dtype=np.float32).reshape(shape)

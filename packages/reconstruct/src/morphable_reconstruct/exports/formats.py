@@ -9,12 +9,15 @@ from morphable_reconstruct.exports.atomic import atomic_path, write_bytes
 from morphable_reconstruct.exports.coefficients import scene_to_arrays, scene_to_json
 from morphable_reconstruct.exports.glb import scene_to_glb
 from morphable_reconstruct.exports.meshes import write_obj, write_ply
-from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.exports.tables import scene_to_csv
+from morphable_reconstruct.faces.rows import SceneRows
 
-SCENE_SUFFIXES = (".glb", ".obj", ".ply", ".json", ".npz")
+SCENE_SUFFIXES = (".glb", ".obj", ".ply", ".json", ".npz", ".csv")
 
 
-def write_scene(scene: Scene, path: str | os.PathLike[str], *, texture: str = "albedo", texture_px: int = 512) -> None:
+def write_scene(
+    scene: SceneRows, path: str | os.PathLike[str], *, texture: str = "albedo", texture_px: int = 512
+) -> None:
     """Write a scene in the format of the suffix.
 
     Raises:
@@ -30,6 +33,8 @@ def write_scene(scene: Scene, path: str | os.PathLike[str], *, texture: str = "a
             write_ply(scene, target)
         case ".json":
             write_bytes(target, scene_to_json(scene).encode())
+        case ".csv":
+            write_bytes(target, scene_to_csv(scene).encode())
         case ".npz":
             with atomic_path(target) as temporary:
                 np.savez_compressed(temporary, allow_pickle=False, **scene_to_arrays(scene))

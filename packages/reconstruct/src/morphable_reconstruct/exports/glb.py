@@ -10,12 +10,12 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from morphable import MorphableModel
+from morphable_reconstruct.drawing.layers import render_layers
 from morphable_reconstruct.exports.gltf import GltfBuilder
 from morphable_reconstruct.exports.layout import TexturedLayout, textured_layout
 from morphable_reconstruct.exports.textures import face_texture
 from morphable_reconstruct.faces.camera import Camera
-from morphable_reconstruct.faces.face import Face
-from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.faces.rows import Face, SceneRows
 
 SMALLEST_OFFSET_M = 1e-5
 """Morph target offsets below a hundredth of a millimetre are not stored."""
@@ -23,7 +23,7 @@ _NEAR_M = 0.01
 _JPEG_QUALITY = 95
 
 
-def scene_to_glb(scene: Scene, *, texture: str = "albedo", texture_px: int = 512) -> bytes:
+def scene_to_glb(scene: SceneRows, *, texture: str = "albedo", texture_px: int = 512) -> bytes:
     """Encode a scene as binary glTF 2.0.
 
     The glTF frame is the camera's with y up and z toward the viewer; the photograph's camera stands at its
@@ -38,11 +38,12 @@ def scene_to_glb(scene: Scene, *, texture: str = "albedo", texture_px: int = 512
     """
     builder = GltfBuilder()
     children = [_add_camera(builder, scene.camera)]
-    if scene.faces:
+    if len(scene):
         layout = textured_layout(scene.model)
         shared = _Shared(builder, scene.model, layout)
-        for index, face in enumerate(scene.faces):
-            pixels = face_texture(scene, face, kind=texture, size_px=texture_px)
+        depth_m = render_layers(scene).depth_m if texture == "photo" else None
+        for index, face in enumerate(scene):
+            pixels = face_texture(face, kind=texture, size_px=texture_px, depth_m=depth_m)
             children.append(shared.add_face(face, f"face_{index:02d}", pixels))
     root = builder.add("nodes", {"name": scene.name, "children": children})
     builder.document["scenes"] = [{"name": scene.name, "nodes": [root]}]

@@ -9,22 +9,23 @@ from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from morphable_reconstruct.drawing.colors import lit_vertex_colors, to_bytes
+from morphable_reconstruct.drawing.layers import render_layers
 from morphable_reconstruct.exports.atomic import atomic_path, write_bytes
 from morphable_reconstruct.exports.textures import face_texture
-from morphable_reconstruct.faces.face import Face
-from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.faces.rows import Face, SceneRows
 
 CAMERA_TO_UPRIGHT = np.array([1.0, -1.0, -1.0], dtype=np.float32)
 """Camera space to the frame mesh viewers expect: y up, z toward the viewer."""
 
 
-def write_obj(scene: Scene, path: Path, *, texture: str = "albedo", texture_px: int = 1024) -> None:
+def write_obj(scene: SceneRows, path: Path, *, texture: str = "albedo", texture_px: int = 1024) -> None:
     """Write `path`, its .mtl and one texture per face beside it; y up, metres, camera at the origin."""
     stem = path.stem
     materials = []
-    for index, face in enumerate(scene.faces):
+    depth_m = render_layers(scene).depth_m if texture == "photo" and len(scene) else None
+    for index, face in enumerate(scene):
         name = f"{stem}_face_{index:02d}"
-        pixels = face_texture(scene, face, kind=texture, size_px=texture_px)
+        pixels = face_texture(face, kind=texture, size_px=texture_px, depth_m=depth_m)
         lines = [f"newmtl {name}", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "illum 1"]
         if pixels is not None:
             write_bytes(path.with_name(f"{name}.png"), _png(pixels))
@@ -35,7 +36,7 @@ def write_obj(scene: Scene, path: Path, *, texture: str = "albedo", texture_px: 
         file.write(f"# morphable-reconstruct; metres, y up, camera at the origin\nmtllib {stem}.mtl\n")
         uv = scene.model.uv.cpu().numpy() * (1.0, -1.0) + (0.0, 1.0)
         file.write(_lines("vt %.6f %.6f", uv))
-        for index, face in enumerate(scene.faces):
+        for index, face in enumerate(scene):
             _write_face(file, face, f"{stem}_face_{index:02d}", first=1 + index * scene.model.num_vertices)
 
 
@@ -53,19 +54,18 @@ def _write_face(file: io.TextIOWrapper, face: Face, name: str, *, first: int) ->
     file.write(_lines("f %d/%d/%d %d/%d/%d %d/%d/%d", columns))
 
 
-def write_ply(scene: Scene, path: Path) -> None:
-    """Write all faces as one binary PLY with lit vertex colours; y up, metres, camera at the origin."""
-    vertices = [face.vertices_cam_m * CAMERA_TO_UPRIGHT for face in scene.faces]
-    colors = [to_bytes(lit_vertex_colors(face)) for face in scene.faces]
-    single = scene.model.triangles.cpu().numpy()
-    triangles = [single + index * scene.model.num_vertices for index in range(len(scene.faces))]
+def write_ply(scene: SceneRows, path: Path) -> None:
+    """Write all faces as one binary PLY with lit vertex colors; y up, metres, camera at the origin."""
+    vertices = (scene.vertices_cam_m.numpy() * CAMERA_TO_UPRIGHT).reshape(-1, 3)
+    first = np.arange(len(scene))[:, None, None] * scene.model.num_vertices
+    triangles = (scene.model.triangles.cpu().numpy() + first).reshape(-1, 3)
     vertex_type = np.dtype([("position", "<f4", 3), ("color", "u1", 3)])
     triangle_type = np.dtype([("count", "u1"), ("corner", "<i4", 3)])
-    vertex_rows = np.zeros(sum(map(len, vertices)), dtype=vertex_type)
-    triangle_rows = np.zeros(sum(map(len, triangles)), dtype=triangle_type)
-    if scene.faces:
-        vertex_rows["position"], vertex_rows["color"] = np.concatenate(vertices), np.concatenate(colors)
-        triangle_rows["count"], triangle_rows["corner"] = 3, np.concatenate(triangles)
+    vertex_rows = np.zeros(len(vertices), dtype=vertex_type)
+    triangle_rows = np.zeros(len(triangles), dtype=triangle_type)
+    vertex_rows["position"] = vertices
+    vertex_rows["color"] = to_bytes(lit_vertex_colors(scene).numpy()).reshape(-1, 3)
+    triangle_rows["count"], triangle_rows["corner"] = 3, triangles
     header = (
         "ply\nformat binary_little_endian 1.0\ncomment morphable-reconstruct; metres, y up, camera at the origin\n"
         f"element vertex {len(vertex_rows)}\nproperty float x\nproperty float y\nproperty float z\n"

@@ -1,54 +1,54 @@
-"""Pictures of a scene as files: depth, segmentation, textures, overlay, views."""
+"""Pictures as files: depth, segmentation, textures, overlay, views."""
 
 import colorsys
 import io
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from morphable_reconstruct.drawing.colors import to_bytes
 from morphable_reconstruct.drawing.textures import photo_texture
 from morphable_reconstruct.drawing.views import join_views
-from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.faces.rows import Face
 
 _JPEG_QUALITY = 92
 _GOLDEN_RATIO = 0.618034
-_MILLIMETRES = 1000.0
+_MILLIMETERS_PER_METER = 1000.0
 
 
-def overlay_jpeg(scene: Scene) -> bytes:
+def overlay_jpeg(overlay: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
     """Encode the overlay."""
-    return encode(Image.fromarray(scene.overlay()), "JPEG")
+    return encode(Image.fromarray(overlay), "JPEG")
 
 
-def views_png(scene: Scene, *, size_px: int = 640) -> bytes:
+def views_png(views: dict[str, UInt8[np.ndarray, "_ _ 3"]]) -> bytes:
     """Encode front, right and top views in one picture."""
-    return encode(Image.fromarray(join_views(scene.views(size_px=size_px))), "PNG")
+    return encode(Image.fromarray(join_views(views)), "PNG")
 
 
-def depth_png(scene: Scene) -> bytes:
-    """Encode depth as 16-bit grey in millimetres; 0 where there is no face, at most 65.5 m."""
-    millimetres = np.rint(scene.depth_m * _MILLIMETRES).clip(0, np.iinfo(np.uint16).max)
-    return encode(Image.fromarray(millimetres.astype(np.uint16)), "PNG")
+def depth_png(depth_m: Float[np.ndarray, "rows cols"]) -> bytes:
+    """Encode depth as 16-bit gray in millimeters; 0 where there is no face, at most 65.5 m."""
+    millimeters = np.rint(depth_m * _MILLIMETERS_PER_METER).clip(0, np.iinfo(np.uint16).max)
+    return encode(Image.fromarray(millimeters.astype(np.uint16)), "PNG")
 
 
-def segmentation_png(scene: Scene) -> bytes:
+def segmentation_png(segmentation: Int[np.ndarray, "rows cols"], *, parts: int) -> bytes:
     """Encode parts as a palette picture: 0 nothing, then 1 + index into the model's part names."""
-    picture = Image.fromarray(scene.segmentation.astype(np.uint8))
-    picture.putpalette(part_palette(len(scene.model.part_names)).tobytes())
+    picture = Image.fromarray(segmentation.astype(np.uint8))
+    picture.putpalette(part_palette(parts).tobytes())
     return encode(picture, "PNG")
 
 
-def texture_png(scene: Scene, index: int, *, size_px: int = 1024) -> bytes:
+def texture_png(face: Face, *, size_px: int, depth_m: Float[np.ndarray, "rows cols"]) -> bytes:
     """Encode a face's texture from the photograph; alpha tells how much of a texel was seen."""
-    texture = photo_texture(scene, scene.faces[index], size_px=size_px)
+    texture = photo_texture(face, size_px=size_px, depth_m=depth_m)
     rgba = np.concatenate([texture.rgb, texture.visible[..., None]], axis=-1)
     return encode(Image.fromarray(to_bytes(rgba)), "PNG")
 
 
 def part_palette(parts: int) -> UInt8[np.ndarray, "256 3"]:
-    """Well separated colours for 1..parts; black for 0."""
+    """Well separated colors for 1..parts; black for 0."""
     palette = np.zeros((256, 3), dtype=np.uint8)
     for index in range(parts):
         rgb = colorsys.hsv_to_rgb(index * _GOLDEN_RATIO % 1.0, 0.65, 0.95)

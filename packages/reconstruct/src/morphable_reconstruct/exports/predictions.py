@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from morphable_reconstruct.exports.atomic import atomic_path
-from morphable_reconstruct.scene import Scene
+from morphable_reconstruct.faces.rows import SceneRows
 
 FORMAT_VERSION = 1
 _ROWS: dict[str, tuple[int, ...]] = {
@@ -25,12 +25,13 @@ PredictionRows = dict[str, Shaped[np.ndarray, "..."]]
 """Arrays with one row per face of one picture, and its `size_hw`."""
 
 
-def prediction_rows(scene: Scene) -> PredictionRows:
+def prediction_rows(scene: SceneRows) -> PredictionRows:
     """Collect one picture's rows."""
     rows: PredictionRows = {"size_hw": np.array(scene.camera.size_hw, dtype=np.int64)}
-    for name, shape in _ROWS.items():
-        values = [scene.camera.focal_px if name == "focal_px" else getattr(face, name) for face in scene.faces]
-        rows[name] = np.array(values, dtype=np.float32).reshape(len(values), *shape)
+    for name in ("score", "box_xyxy_px", "landmarks68_px", "landmarks68_contour_px", "landmarks68_cam_m"):
+        rows[name] = getattr(scene, name).astype(np.float32)
+    rows["rotation_head"], rows["translation_m"] = scene.faces.rotation.numpy(), scene.faces.translation.numpy()
+    rows["focal_px"] = np.full(len(scene), scene.camera.focal_px, dtype=np.float32)
     return rows
 
 

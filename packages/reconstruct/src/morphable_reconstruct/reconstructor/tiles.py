@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from morphable_reconstruct.faces.face import Face
+from morphable_reconstruct.faces.rows import concatenate_rows
+from morphable_reconstruct.scene import Scene
 
 OVERLAP = 0.25
-"""Neighbouring tiles share this part of their side."""
+"""Neighboring tiles share this part of their side."""
 MAX_SHARED = 0.5
 """Two faces whose boxes share more of the smaller one than this are the same face."""
 
@@ -24,7 +25,7 @@ class Tile:
 
     @property
     def center_px(self) -> tuple[float, float]:
-        """Centre (x, y)."""
+        """Center (x, y)."""
         return self.left + self.width / 2, self.top + self.height / 2
 
 
@@ -41,20 +42,23 @@ def plan_tiles(size_hw: tuple[int, int], tile_px: int) -> tuple[Tile, ...]:
     )
 
 
-def merge_faces(whole: tuple[Face, ...], tiled: tuple[Face, ...], *, tile_px: int) -> tuple[Face, ...]:
+def merge_tiles(whole: Scene, tiles: list[Scene], *, tile_px: int) -> Scene:
     """Take small faces from the tiles and large ones from the whole picture, each person once.
 
-    A face as large as the overlap may be cut by every tile, so tiles answer for faces up to the overlap's
-    size, the whole picture for faces from half of that size on; between the two the better score wins.
+    A face as large as the overlap may be cut by every tile, so tiles answer for faces up to the overlap's size, the
+    whole picture for faces from half of that size on; between the two the better score wins. All scenes have the
+    photograph's camera.
     """
     overlap_px = tile_px * OVERLAP
-    candidates = [face for face in tiled if _size_px(face) <= overlap_px]
-    candidates += [face for face in whole if _size_px(face) >= overlap_px / 2]
-    kept: list[Face] = []
-    for face in sorted(candidates, key=lambda face: -face.score):
-        if all(_shared(face.box_xyxy_px, other.box_xyxy_px) <= MAX_SHARED for other in kept):
-            kept.append(face)
-    return tuple(kept)
+    parts = [tile.take(np.flatnonzero(_sizes_px(tile) <= overlap_px)) for tile in tiles]
+    parts.append(whole.take(np.flatnonzero(_sizes_px(whole) >= overlap_px / 2)))
+    candidates = concatenate_rows(parts)
+    kept: list[int] = []
+    for index in np.argsort(-candidates.score, kind="stable").tolist():
+        box = candidates.box_xyxy_px[index]
+        if all(_shared(box, candidates.box_xyxy_px[other]) <= MAX_SHARED for other in kept):
+            kept.append(index)
+    return candidates.take(np.array(kept, dtype=np.int64))
 
 
 def _starts(side: int, tile_px: int) -> list[int]:
@@ -65,10 +69,10 @@ def _starts(side: int, tile_px: int) -> list[int]:
     return [int(start) for start in np.linspace(0, side - tile_px, count).round()]
 
 
-def _size_px(face: Face) -> float:
-    """Longer side of the box."""
-    left, top, right, bottom = face.box_xyxy_px
-    return float(max(right - left, bottom - top))
+def _sizes_px(scene: Scene) -> Float[np.ndarray, " faces"]:
+    """Longer sides of the faces' boxes."""
+    boxes = scene.box_xyxy_px
+    return (boxes[:, 2:] - boxes[:, :2]).max(1)
 
 
 def _shared(first: Float[np.ndarray, "4"], second: Float[np.ndarray, "4"]) -> float:

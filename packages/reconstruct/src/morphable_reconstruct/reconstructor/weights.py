@@ -1,5 +1,6 @@
 """Where weights are: bundled ones by name, any others by path. The file itself: docs/weights_file.md."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -30,3 +31,9 @@ def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
             "reinstall morphable-reconstruct, or pass the path of a weights file"
         )
     raise FileNotFoundError(f"weights must be {' or '.join(names)} or an existing file, got {text}; check the path")
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -76,7 +76,7 @@ def create_app(reconstructor: Reconstructor, config: ServeConfig) -> FastAPI:
         """Reconstruct every face of one picture, sent as the body or as the form field `image`."""
         body, name = await _read_body(request, config.max_body_bytes)
         scene = await _scene(batcher, reconstructor, body, name, config.timeout_s)
-        metrics.faces += len(scene.faces)
+        metrics.faces += len(scene)
         if format == "json":
             return JSONResponse(await asyncio.to_thread(scene_to_dict, scene))
         data = await asyncio.to_thread(scene_to_glb, scene, texture=texture)

@@ -15,7 +15,10 @@ class ServeConfig:
     weights: str = "mobile"
     """Bundled weights by name (mobile), or a weights file."""
     model: str = "open"
-    """Face model: open, or a model file; or a per-face network, as for `reconstruct`."""
+    """Face model: open, or a model file."""
+    per_face: str | None = None
+    """Network that reconstructs each face from a crop of its own, after the single-shot network's boxes:
+    mobile_frnet, prnet, dfmvr, or a weights file of one."""
     host: str = "127.0.0.1"
     """Address to listen on; the default is reachable from this machine only."""
     port: int = 8000

@@ -5,7 +5,7 @@ import sys
 from PIL import Image
 
 from morphable_reconstruct.extras import require
-from morphable_reconstruct.reconstructor.opening import open_reconstructor
+from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.service.options import ServeConfig
 
 
@@ -16,7 +16,7 @@ def serve(config: ServeConfig) -> int:
     from morphable_reconstruct.service._app import create_app
 
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
-    reconstructor = open_reconstructor(config.weights, config.model, config.reconstruct)
+    reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
     app = create_app(reconstructor, config)
     sys.stderr.write(f"serving on http://{config.host}:{config.port} (POST /reconstruct, /openapi.json)\n")
     uvicorn.run(

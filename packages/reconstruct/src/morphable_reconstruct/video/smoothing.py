@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from morphable_reconstruct.faces.face import Face
+from morphable_detector_head import FaceParameters
+from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.video.options import VideoConfig
 
 _SPEED_CUTOFF_HZ = 1.0
@@ -70,25 +72,24 @@ class _TrackSmoother:
         self.weight = 0.0
         self.time_s = -np.inf
 
-    def __call__(self, face: Face, time_s: float) -> Face:
+    def __call__(self, face: FaceParameters, score: float, time_s: float) -> FaceParameters:
         """Smooth the track's next face."""
+        identity, albedo = face.identity.numpy(), face.albedo.numpy()
         step_s = max(time_s - self.time_s, 1e-3)
         self.time_s = time_s
-        person = np.concatenate([face.identity, face.albedo]).astype(np.float64)
+        person = np.concatenate([identity, albedo]).astype(np.float64)
         self.person = person if self.weight == 0.0 else self.person
-        self.weight += face.score
-        self.person = self.person + face.score / self.weight * (person - self.person)
-        identity, albedo = np.split(self.person.astype(np.float32), [len(face.identity)])
-        return replace(
-            face,
-            identity=identity,
-            albedo=albedo,
-            expression=self.expression(face.expression.astype(np.float64), step_s).astype(np.float32),
-            illumination=self.illumination(face.illumination.reshape(-1).astype(np.float64), step_s)
-            .reshape(9, 3)
-            .astype(np.float32),
-            rotation_head=self.rotation(face.rotation_head, step_s),
-            translation_m=self._place(face.translation_m.astype(np.float64), step_s),
+        self.weight += score
+        self.person = self.person + score / self.weight * (person - self.person)
+        identity, albedo = np.split(self.person, [len(identity)])
+        light = self.illumination(face.illumination.flatten().double().numpy(), step_s)
+        return FaceParameters(
+            identity=_float32(identity),
+            expression=_float32(self.expression(face.expression.double().numpy(), step_s)),
+            albedo=_float32(albedo),
+            rotation=_float32(self.rotation(face.rotation.numpy(), step_s)),
+            translation=_float32(self._place(face.translation.double().numpy(), step_s)),
+            illumination=_float32(light.reshape(face.illumination.shape)),
         )
 
     def _place(self, translation_m: Float[np.ndarray, "3"], step_s: float) -> Float[np.ndarray, "3"]:
@@ -107,18 +108,30 @@ class Smoother:
         self._config = config
         self._tracks: dict[int, _TrackSmoother] = {}
 
-    def update(self, faces: tuple[Face, ...], time_s: float) -> tuple[Face, ...]:
-        """Smooth the tracked faces of a frame; forgets tracks that have ended."""
+    def update(self, scene: Scene, time_s: float) -> Scene:
+        """Smooth the tracked faces of a frame; forgets tracks that have ended.
+
+        Raises:
+            ValueError: The faces have no track ids.
+        """
+        if scene.track_id is None:
+            raise ValueError("faces must be tracked before they are smoothed, got a scene without track_id")
         gap_s = self._config.max_gap_s
         self._tracks = {key: track for key, track in self._tracks.items() if time_s - track.time_s <= gap_s + 1e-9}
         smooth = []
-        for face in faces:
-            if face.track_id is None:
-                raise ValueError("faces must be tracked before they are smoothed, got one without track_id")
-            if face.track_id not in self._tracks:
-                self._tracks[face.track_id] = _TrackSmoother(self._config)
-            smooth.append(self._tracks[face.track_id](face, time_s))
-        return tuple(smooth)
+        for row, track_id in enumerate(scene.track_id.tolist()):
+            if track_id not in self._tracks:
+                self._tracks[track_id] = _TrackSmoother(self._config)
+            smooth.append(self._tracks[track_id](scene.faces[row], float(scene.score[row]), time_s))
+        if not smooth:
+            return scene
+        columns = {name: torch.stack([getattr(face, name) for face in smooth]) for name in vars(smooth[0])}
+        return replace(scene, faces=FaceParameters(**columns))
+
+
+def _float32(values: Float[np.ndarray, "..."]) -> Float[torch.Tensor, "..."]:
+    """Return numbers as a float32 tensor."""
+    return torch.from_numpy(values.astype(np.float32))
 
 
 def _follow(cutoff_hz: float, step_s: float) -> float:

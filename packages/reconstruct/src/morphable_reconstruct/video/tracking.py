@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 
-from morphable_reconstruct.faces.face import Face
+from morphable_reconstruct.scene import Scene
 
 MAX_MOVE = 0.8
 """A face may move by this part of its box's side between two frames in which it is seen."""
@@ -36,13 +36,13 @@ class Tracker:
 
     @property
     def count(self) -> int:
-        """How many different faces there were."""
+        """Number of different faces so far."""
         return self._next_id
 
-    def update(self, faces: tuple[Face, ...], time_s: float) -> tuple[Face, ...]:
-        """Return the faces of a frame with their track ids."""
+    def update(self, scene: Scene, time_s: float) -> Scene:
+        """Return the scene of a frame with its faces' track ids."""
         self._tracks = [track for track in self._tracks if time_s - track.time_s <= self._max_gap_s + 1e-9]
-        places = [_place(face) for face in faces]
+        places = _places(scene)
         cost = np.array([[_cost(t, *place, time_s) for place in places] for t in self._tracks])
         cost = cost.reshape(len(self._tracks), len(places))
         assigned: dict[int, _Track] = {}
@@ -51,12 +51,11 @@ class Tracker:
                 assigned[int(column)] = self._tracks[int(row)]
         kept = [track for track in self._tracks if track not in assigned.values()]
         numbered = []
-        for index, (face, (center_px, side_px)) in enumerate(zip(faces, places, strict=True)):
-            before = assigned.get(index)
-            kept.append(self._moved(before, center_px, side_px, time_s))
-            numbered.append(replace(face, track_id=kept[-1].track_id))
+        for index, (center_px, side_px) in enumerate(places):
+            kept.append(self._moved(assigned.get(index), center_px, side_px, time_s))
+            numbered.append(kept[-1].track_id)
         self._tracks = kept
-        return tuple(numbered)
+        return replace(scene, track_id=np.array(numbered, dtype=np.int64))
 
     def _moved(self, before: _Track | None, center_px: Float[np.ndarray, "2"], side_px: float, time_s: float) -> _Track:
         """Continue a track or start one."""
@@ -69,10 +68,10 @@ class Tracker:
         return _Track(track_id=track_id, time_s=time_s, center_px=center_px, velocity_px_s=velocity, side_px=side_px)
 
 
-def _place(face: Face) -> tuple[Float[np.ndarray, "2"], float]:
-    """Centre and mean side of the box."""
-    corners = face.box_xyxy_px.reshape(2, 2).astype(np.float64)
-    return corners.mean(0), float((corners[1] - corners[0]).mean())
+def _places(scene: Scene) -> list[tuple[Float[np.ndarray, "2"], float]]:
+    """Center and mean side of each box."""
+    corners = scene.box_xyxy_px.reshape(-1, 2, 2).astype(np.float64)
+    return [(box.mean(0), float((box[1] - box[0]).mean())) for box in corners]
 
 
 def _cost(track: _Track, center_px: Float[np.ndarray, "2"], side_px: float, time_s: float) -> float:

@@ -31,5 +31,5 @@ def track_video(
     while batch := list(islice(frames, size)):
         photos = [Photograph(pixels=frame.pixels, name=f"{source.name}:{frame.index}") for frame in batch]
         for frame, scene in zip(batch, reconstructor.reconstruct(photos), strict=True):
-            faces = tracker.update(scene.faces, frame.time_s)
-            yield frame, scene.with_faces(smoother.update(faces, frame.time_s) if config.smooth else faces)
+            tracked = tracker.update(scene, frame.time_s)
+            yield frame, smoother.update(tracked, frame.time_s) if config.smooth else tracked

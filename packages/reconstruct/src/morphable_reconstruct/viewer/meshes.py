@@ -9,7 +9,6 @@ from PIL import Image
 from morphable_reconstruct.drawing.colors import to_bytes
 from morphable_reconstruct.exports.layout import textured_layout
 from morphable_reconstruct.exports.textures import face_texture
-from morphable_reconstruct.faces.face import Face
 from morphable_reconstruct.scene import Scene
 
 Surface = Literal["photograph", "reflectance", "shape"]
@@ -21,15 +20,16 @@ _EMITTED = 0.35
 TEXTURE_PX = 512
 
 
-def face_mesh(scene: Scene, face: Face, surface: Surface) -> trimesh.Trimesh:
+def face_mesh(scene: Scene, index: int, surface: Surface) -> trimesh.Trimesh:
     """Build a face in camera space with the chosen surface."""
+    face = scene[index]
     layout = textured_layout(face.model)
     if surface == "shape":
         triangles = face.model.triangles.numpy()
         colors = np.tile(np.array([*_PLAIN, 255], dtype=np.uint8), (len(face.vertices_cam_m), 1))
         return trimesh.Trimesh(face.vertices_cam_m, triangles, vertex_colors=colors, process=False)
     kind = "photo" if surface == "photograph" else "albedo"
-    pixels = face_texture(scene, face, kind=kind, size_px=TEXTURE_PX)
+    pixels = face_texture(face, kind=kind, size_px=TEXTURE_PX, depth_m=scene.depth_m if kind == "photo" else None)
     assert pixels is not None
     picture = Image.fromarray(pixels)
     material = trimesh.visual.material.PBRMaterial(  # type: ignore[no-untyped-call]
@@ -42,13 +42,6 @@ def face_mesh(scene: Scene, face: Face, surface: Surface) -> trimesh.Trimesh:
     uv = layout.uv * (1.0, -1.0) + (0.0, 1.0)  # trimesh counts v from the bottom
     visual = trimesh.visual.TextureVisuals(uv=uv, material=material)  # type: ignore[no-untyped-call]
     return trimesh.Trimesh(face.vertices_cam_m[layout.source], layout.triangles, visual=visual, process=False)
-
-
-def expression_of(face: Face, name: str, value: float) -> np.ndarray:
-    """The face's activations with one of them changed."""
-    changed = face.expression.copy()
-    changed[face.model.expression_names.index(name)] = value
-    return changed
 
 
 def thumbnail(scene: Scene, *, side_px: int = 900) -> np.ndarray:

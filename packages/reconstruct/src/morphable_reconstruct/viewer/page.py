@@ -6,7 +6,6 @@ from typing import Any
 from PIL import Image
 
 from morphable_reconstruct.extras import require
-from morphable_reconstruct.reconstructor.opening import open_reconstructor
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.viewer.options import ViewConfig
 from morphable_reconstruct.viewer.session import Session
@@ -18,7 +17,7 @@ def view(config: ViewConfig) -> int:
     """Open the page and serve it until Ctrl-C."""
     require("viser", extra="viewer")
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
-    reconstructor = open_reconstructor(config.weights, config.model, config.reconstruct)
+    reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
     server = start_page(config, reconstructor)
     sys.stderr.write(f"open http://{config.host}:{server.get_port()} in a browser; Ctrl-C ends\n")
     try:

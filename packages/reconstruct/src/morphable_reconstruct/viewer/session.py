@@ -13,11 +13,10 @@ import numpy as np
 from morphable_reconstruct.exports.coefficients import scene_to_json
 from morphable_reconstruct.exports.glb import scene_to_glb
 from morphable_reconstruct.exports.meshes import write_obj
-from morphable_reconstruct.faces.face import Face
 from morphable_reconstruct.photographs.reading import ImageSource
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
-from morphable_reconstruct.viewer.meshes import SURFACES, expression_of, face_mesh, thumbnail
+from morphable_reconstruct.viewer.meshes import SURFACES, face_mesh, thumbnail
 
 IDENTITY_SLIDERS = 12
 _IDENTITY_RANGE = 3.0
@@ -53,7 +52,7 @@ class Session:
             return
         with self._lock:
             self._scene, self._selected = scene, 0
-            count = len(scene.faces)
+            count = len(scene)
             self._status.content = f"**{name}**: {count or 'no'} {'face' if count == 1 else 'faces'} found"
             if self._picture is None:
                 with self._photo_folder:
@@ -72,7 +71,7 @@ class Session:
         if scene is None:
             return
         camera = self._client.camera
-        vertices = np.concatenate([face.vertices_cam_m for face in scene.faces] or [np.array([[0.0, 0.0, 1.0]])])
+        vertices = scene.vertices_cam_m.reshape(-1, 3).numpy() if len(scene) else np.array([[0.0, 0.0, 1.0]])
         low, high = vertices.min(0) - _MARGIN_M, vertices.max(0) + _MARGIN_M
         middle, place = (low + high) / 2, _VIEWS[view]
         camera.up_direction = (0.0, -1.0, 0.0) if view != "top" else (0.0, 0.0, 1.0)
@@ -115,7 +114,7 @@ class Session:
             scene = self._scene
             if scene is None:
                 return
-            for index in range(len(scene.faces)):
+            for index in range(len(scene)):
                 self._nodes.append(self._show_face(scene, index))
             height, width = scene.camera.size_hw
             self._nodes.append(
@@ -131,11 +130,11 @@ class Session:
 
     def _show_face(self, scene: Scene, index: int) -> Any:
         """Draw one face; a node of the same name is replaced."""
-        face, name = scene.faces[index], f"/face_{index:02d}"
+        face, name = scene[index], f"/face_{index:02d}"
         if self._wireframe.value:
             triangles = face.model.triangles.numpy()
             return self._client.scene.add_mesh_simple(name, face.vertices_cam_m, triangles, wireframe=True)
-        return self._client.scene.add_mesh_trimesh(name, face_mesh(scene, face, self._surface.value))
+        return self._client.scene.add_mesh_trimesh(name, face_mesh(scene, index, self._surface.value))
 
     def _select(self, choice: str) -> None:
         """Show the sliders of another face."""
@@ -148,9 +147,9 @@ class Session:
         for slider in self._sliders:
             slider.remove()
         self._sliders = []
-        if self._scene is None or not self._scene.faces:
+        if self._scene is None or not len(self._scene):
             return
-        face, gui = self._scene.faces[self._selected], self._client.gui
+        face, gui = self._scene[self._selected], self._client.gui
         with self._expression_folder:
             for name, value in face.expressions.items():
                 low, high = min(0.0, value), max(1.0, value)
@@ -169,25 +168,21 @@ class Session:
         """Move one expression of the chosen face."""
         with self._lock:
             if self._scene is not None:
-                face = self._scene.faces[self._selected]
-                self._replace(replace(face, expression=expression_of(face, name, value)))
+                changed = self._scene[self._selected].expressions | {name: value}
+                self._show_changed(self._scene.with_expressions(changed, face=self._selected))
 
     def _change_identity(self, mode: int, value: float) -> None:
         """Move one identity mode of the chosen face."""
         with self._lock:
             if self._scene is not None:
-                face = self._scene.faces[self._selected]
-                identity = face.identity.copy()
-                identity[mode] = value
-                self._replace(replace(face, identity=identity))
+                identity = self._scene.faces.identity.clone()
+                identity[self._selected, mode] = value
+                self._show_changed(replace(self._scene, faces=replace(self._scene.faces, identity=identity)))
 
-    def _replace(self, face: Face) -> None:
-        """Put a changed face in the place of the chosen one."""
-        assert self._scene is not None
-        faces = list(self._scene.faces)
-        faces[self._selected] = face
-        self._scene = self._scene.with_faces(tuple(faces))
-        self._nodes[self._selected] = self._show_face(self._scene, self._selected)
+    def _show_changed(self, scene: Scene) -> None:
+        """Show a scene of which the chosen face has changed."""
+        self._scene = scene
+        self._nodes[self._selected] = self._show_face(scene, self._selected)
 
     def _download(self, kind: str) -> None:
         """Send the scene, sliders included, to the browser."""

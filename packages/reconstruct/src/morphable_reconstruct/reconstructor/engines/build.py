@@ -1,6 +1,5 @@
 """From weights and options to a running engine."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from morphable_detector_head.weights import detector_from
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.engines.base import Engine
 from morphable_reconstruct.reconstructor.engines.torch_engine import TorchEngine
-from morphable_reconstruct.reconstructor.weights import find_weights
+from morphable_reconstruct.reconstructor.weights import file_sha256, find_weights
 
 OFFICIAL_SUFFIXES = frozenset({".pth", ".pt"})
 """Files taken for the official WM3DR checkpoint."""
@@ -49,12 +48,6 @@ def load_detector(path: Path, model: MorphableModel) -> tuple[FaceDetector, Infe
     info, state = read_weights(path)
     check_model(info, model)
     return detector_from(info, state, path), info.inference
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check_sizes(layout: ParameterLayout, model: MorphableModel) -> None:

@@ -1,9 +1,7 @@
 """From the answers of per-face networks, in the pixels of crops, to faces in the photograph's camera."""
 
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,97 +9,143 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import MorphableModel
-from morphable_reconstruct.extras import require
 from morphable_reconstruct.faces.camera import Camera, change_camera
-from morphable_reconstruct.faces.face import Face
 from morphable_reconstruct.faces.landmarks import landmark_basis
-from morphable_reconstruct.faces.surface import SurfaceFace, nearest_coefficients
+from morphable_reconstruct.reconstructor.per_face.nearest import nearest_coefficients
+from morphable_reconstruct.scene import Scene
+from morphable_regressors import (
+    CROP_FOCAL_PX,
+    CropRule,
+    MultiViewParameters,
+    OrthographicFaces,
+    similarity_pose,
+    view_poses,
+)
 from morphable_render import UvLayout, uv_layout, uv_mesh, vertices_from_uv_map
 
 PARALLEL_FOCAL_PX = 1e6
 """Focal length of the pinhole camera that stands for a scaled-orthographic one: rays are parallel to a millirad."""
 
 
-def faces_of_parameters(
-    system: Any, crops: Tensor, crop_from_photo: Float[Tensor, "faces 3 3"], faces: Sequence[Face]
-) -> tuple[Face, ...]:
-    """Run Mobile-FRNet; albedo, light and score stay the single-shot network's."""
-    found = system.faces(crops)
-    camera, model = faces[0].camera, faces[0].model
+def scene_of_parameters(found: OrthographicFaces, crop_from_photo: Float[Tensor, "faces 3 3"], scene: Scene) -> Scene:
+    """Place what Mobile-FRNet says of every face; albedo, light and score stay the single-shot network's."""
+    camera = scene.camera
     scale = crop_from_photo[:, 0, 0].double()
     offset = ((found.offset_px.double() - crop_from_photo[:, :2, 2]) / scale[:, None]).numpy()
     depth = PARALLEL_FOCAL_PX / (found.scale_px_per_m.double() / scale).numpy()
     lateral = (offset - camera.principal_px) * depth[:, None] / PARALLEL_FOCAL_PX
-    identity, expression = found.identity.numpy(), found.expression.numpy()
-    far = replace(camera, focal_px=PARALLEL_FOCAL_PX, center_px=tuple(camera.principal_px.tolist()))
+    center_px = (float(camera.principal_px[0]), float(camera.principal_px[1]))
     pose = change_camera(
-        landmark_basis(model).decode(identity, expression),
+        landmark_basis(scene.model).decode(found.identity.numpy(), found.expression.numpy()),
         found.rotation.numpy(),
         np.concatenate([lateral, depth[:, None]], axis=1),
-        source=far,
+        source=replace(camera, focal_px=PARALLEL_FOCAL_PX, center_px=center_px),
         target=camera,
     )
-    return tuple(
-        replace(
-            face,
-            identity=identity[k],
-            expression=expression[k],
-            rotation_head=pose.rotation_head[k],
-            translation_m=pose.translation_m[k],
-            camera_residual_px=float(pose.residual_px[k]),
-        )
-        for k, face in enumerate(faces)
+    faces = replace(
+        scene.faces,
+        identity=found.identity,
+        expression=found.expression,
+        rotation=torch.from_numpy(pose.rotation_head),
+        translation=torch.from_numpy(pose.translation_m),
     )
+    return replace(scene, faces=faces, residual_px=pose.residual_px)
+
+
+def scene_of_position_maps(
+    positions: Float[Tensor, "faces side side 3"], crop_from_photo: Float[Tensor, "faces 3 3"], scene: Scene
+) -> Scene:
+    """Place what PRNet says of every face: its own vertices, and the coefficients of the model that come nearest.
+
+    The pose is that of a similarity fit to the mean shape.
+    """
+    model, side_px = scene.model, positions.shape[-2]
+    points = vertices_from_uv_map(positions, _layout(model, side_px))
+    shapes, rotations, translations = (
+        torch.stack(parts) for parts in zip(*(_metric(model, each, side_px) for each in points), strict=True)
+    )
+    nearest = [nearest_coefficients(model, shape.numpy()) for shape in shapes]
+    identity, expression = (torch.from_numpy(np.stack(parts)) for parts in zip(*nearest, strict=True))
+    faces = replace(scene.faces, identity=identity, expression=expression, rotation=rotations, translation=translations)
+    placed = _out_of_crops(replace(scene, faces=faces), model.landmarks(shapes), crop_from_photo, side_px)
+    return replace(placed, surface_m=shapes)
+
+
+def scene_of_views(
+    found: MultiViewParameters,
+    crop: CropRule,
+    crop_from_photo: Float[Tensor, "faces 3 3"],
+    scene: Scene,
+    *,
+    view: int,
+) -> Scene:
+    """Place what DF-MVR says of every person in one of the photographs.
+
+    Args:
+        found: The network's answer.
+        crop: Rule of the crops.
+        crop_from_photo: Pixels of that view's crops from those of its photograph.
+        scene: The single-shot network's answer there; scores and places are kept.
+        view: Number of that view.
+    """
+    rotations, translations = view_poses(found, crop)
+    faces = replace(
+        scene.faces,
+        identity=found.identity,
+        expression=found.expression,
+        albedo=found.albedo,
+        illumination=found.illumination.contiguous(),
+        rotation=rotations[:, view],
+        translation=translations[:, view],
+    )
+    basis = landmark_basis(scene.model)
+    points = torch.from_numpy(basis.decode(found.identity.numpy(), found.expression.numpy()))
+    return _out_of_crops(replace(scene, faces=faces), points, crop_from_photo, crop.side_px)
 
 
 def crop_camera(crop_from_photo: Float[Tensor, "3 3"], side_px: int, photo: Camera) -> Camera:
     """Return the camera of a crop, which has its own principal point and focal length, in the photograph's pixels."""
-    focal_px = require("morphable_regressors", extra="per-face").CROP_FOCAL_PX
     scale = float(crop_from_photo[0, 0])
     center = ((side_px / 2 - crop_from_photo[:2, 2]) / scale).tolist()
-    return Camera(focal_px=focal_px / scale, size_hw=photo.size_hw, center_px=(center[0], center[1]))
+    return Camera(focal_px=CROP_FOCAL_PX / scale, size_hw=photo.size_hw, center_px=(center[0], center[1]))
 
 
-def faces_of_position_maps(
-    system: Any, crops: Tensor, crop_from_photo: Float[Tensor, "faces 3 3"], faces: Sequence[Face]
-) -> tuple[Face, ...]:
-    """Run PRNet: its own vertices, the pose by a similarity fit to the mean shape, the model's nearest coefficients."""
-    model, side = faces[0].model, crops.shape[-1]
-    points = vertices_from_uv_map(system.positions(crops), _layout(model, side))
-    results = []
-    for face, positions, matrix in zip(faces, points, crop_from_photo, strict=True):
-        vertices, rotation, translation = _metric(model, positions, side)
-        source = crop_camera(matrix, side, face.camera)
-        landmarks = model.landmarks(vertices).numpy()
-        pose = change_camera(
-            landmarks[None], rotation.numpy()[None], translation.numpy()[None], source=source, target=face.camera
+def _out_of_crops(
+    scene: Scene,
+    points_model_m: Float[Tensor, "faces points 3"],
+    crop_from_photo: Float[Tensor, "faces 3 3"],
+    side_px: int,
+) -> Scene:
+    """Re-solve poses that hold in the crops' cameras for the photograph's, so that points keep their pixels."""
+    poses = [
+        change_camera(
+            points_model_m[row : row + 1].numpy(),
+            scene.faces.rotation[row : row + 1].numpy(),
+            scene.faces.translation[row : row + 1].numpy(),
+            source=crop_camera(crop_from_photo[row], side_px, scene.camera),
+            target=scene.camera,
         )
-        surface = vertices.numpy()
-        identity, expression = nearest_coefficients(model, surface)
-        values = {field.name: getattr(face, field.name) for field in fields(Face)}
-        values |= {
-            "identity": identity,
-            "expression": expression,
-            "rotation_head": pose.rotation_head[0],
-            "translation_m": pose.translation_m[0],
-            "camera_residual_px": float(pose.residual_px[0]),
-        }
-        results.append(SurfaceFace(**values, surface_m=surface))
-    return tuple(results)
+        for row in range(len(scene))
+    ]
+    faces = replace(
+        scene.faces,
+        rotation=torch.from_numpy(np.concatenate([pose.rotation_head for pose in poses])),
+        translation=torch.from_numpy(np.concatenate([pose.translation_m for pose in poses])),
+    )
+    return replace(scene, faces=faces, residual_px=np.concatenate([pose.residual_px for pose in poses]))
 
 
 def _metric(
     model: MorphableModel, positions: Float[Tensor, "verts 3"], side_px: int
 ) -> tuple[Float[Tensor, "verts 3"], Float[Tensor, "3 3"], Float[Tensor, " 3"]]:
-    """Undo the crop's perspective: vertices in the model frame in metres, as large as the mean face, and their pose."""
-    regressors = require("morphable_regressors", extra="per-face")
+    """Undo the crop's perspective: vertices in the model frame in meters, as large as the mean face, and their pose."""
     inside = model.region("face") if "face" in model.region_names else slice(None)
     mean = model.decode_shape(torch.zeros(model.num_identity), torch.zeros(model.num_expression))[inside]
-    _, scale, _ = regressors.similarity_pose(positions[inside], mean)
-    depth = regressors.CROP_FOCAL_PX / scale
-    z = depth * (1 + positions[:, 2:] / regressors.CROP_FOCAL_PX)
-    cam = torch.cat([(positions[:, :2] - side_px / 2) / regressors.CROP_FOCAL_PX * z, z], dim=1)
-    rotation, size, _ = regressors.similarity_pose(cam[inside], mean)
+    _, scale, _ = similarity_pose(positions[inside], mean)
+    depth = CROP_FOCAL_PX / scale
+    z = depth * (1 + positions[:, 2:] / CROP_FOCAL_PX)
+    cam = torch.cat([(positions[:, :2] - side_px / 2) / CROP_FOCAL_PX * z, z], dim=1)
+    rotation, size, _ = similarity_pose(cam[inside], mean)
     turn = torch.tensor([1.0, -1.0, -1.0])[:, None] * rotation
     cam = cam / size
     translation = cam[inside].mean(0) - turn @ mean.mean(0)
@@ -112,39 +156,3 @@ def _metric(
 def _layout(model: MorphableModel, side_px: int) -> UvLayout:
     """Texels of a face model; kept for the last two."""
     return uv_layout(uv_mesh(model), side_px)
-
-
-def face_of_views(
-    system: Any, views: Tensor, crop: Any, matrix: Float[Tensor, "3 3"], face: Face, *, view: int
-) -> Face:
-    """Run DF-MVR on one person's views and place the face in one of the photographs.
-
-    Args:
-        system: The network.
-        views: Crops of left, front and right, RGB in [0, 1].
-        crop: Their rule.
-        matrix: Pixels of that view's crop from those of its photograph.
-        face: The single-shot network's answer there; score and place are kept.
-        view: Number of that view.
-    """
-    regressors = require("morphable_regressors", extra="per-face")
-    found = system(views[None])
-    rotations, translations = regressors.view_poses(found, crop)
-    identity, expression = found.identity.numpy(), found.expression.numpy()
-    pose = change_camera(
-        landmark_basis(face.model).decode(identity, expression),
-        rotations[:, view].numpy(),
-        translations[:, view].numpy(),
-        source=crop_camera(matrix, crop.side_px, face.camera),
-        target=face.camera,
-    )
-    return replace(
-        face,
-        identity=identity[0],
-        expression=expression[0],
-        albedo=found.albedo[0].numpy(),
-        illumination=found.illumination[0].contiguous().numpy(),
-        rotation_head=pose.rotation_head[0],
-        translation_m=pose.translation_m[0],
-        camera_residual_px=float(pose.residual_px[0]),
-    )

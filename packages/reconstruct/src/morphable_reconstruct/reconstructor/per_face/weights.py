@@ -3,15 +3,12 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from morphable import MorphableModel, check_model, read_weights
-from morphable.weights import FORMAT
-from morphable_reconstruct.extras import require
 from morphable_reconstruct.reconstructor.weights import BUNDLED_FOLDER
+from morphable_regressors import CropRule, SystemSpec, load_system
 
 NETWORKS = ("mobile_frnet", "prnet", "dfmvr")
 """Names of the per-face networks that reconstruct faces."""
@@ -24,22 +21,7 @@ class PerFaceNetwork:
     kind: str
     """One of `NETWORKS`."""
     system: nn.Module
-    crop: Any
-    """`morphable_regressors.CropRule`."""
-
-
-def is_per_face(name_or_path: str | os.PathLike[str]) -> bool:
-    """Return whether this names a per-face network, or is a weights file and not a face model."""
-    if os.fspath(name_or_path) in NETWORKS:
-        return True
-    path = Path(name_or_path)
-    if not path.is_file():
-        return False
-    try:
-        with safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("format") == FORMAT
-    except (SafetensorError, OSError):
-        return False
+    crop: CropRule
 
 
 def load_per_face(name_or_path: str | os.PathLike[str], model: MorphableModel) -> PerFaceNetwork:
@@ -47,21 +29,20 @@ def load_per_face(name_or_path: str | os.PathLike[str], model: MorphableModel) -
 
     Raises:
         FileNotFoundError: There are no weights of that name or at that path.
-        ImportError: `morphable-regressors` is not installed.
         ValueError: The weights are of another kind of network, or of another face model.
     """
-    regressors = require("morphable_regressors", extra="per-face")
     path = find_per_face(name_or_path)
     info, state = read_weights(path)
     if "network" not in info.architecture:
         raise ValueError(
-            f"model must be weights of {', '.join(NETWORKS)}, got those of a detector in {path}; give them as weights"
+            f"per_face must be weights of {', '.join(NETWORKS)}, got those of a detector in {path}; "
+            "give them as weights"
         )
-    spec = regressors.SystemSpec.from_json(info.architecture)
+    spec = SystemSpec.from_json(info.architecture)
     if spec.network not in NETWORKS:
-        raise ValueError(f"model must be weights of {', '.join(NETWORKS)}, got {spec.network} in {path}")
+        raise ValueError(f"per_face must be weights of {', '.join(NETWORKS)}, got {spec.network} in {path}")
     check_model(info, model)
-    return PerFaceNetwork(kind=spec.network, system=regressors.load_system(spec, state), crop=spec.crop)
+    return PerFaceNetwork(kind=spec.network, system=load_system(spec, state), crop=spec.crop)
 
 
 def find_per_face(name_or_path: str | os.PathLike[str]) -> Path:
@@ -74,7 +55,7 @@ def find_per_face(name_or_path: str | os.PathLike[str]) -> Path:
     if text not in NETWORKS:
         path = Path(text)
         if not path.is_file():
-            raise FileNotFoundError(f"model must be {', '.join(NETWORKS)} or an existing weights file, got {text}")
+            raise FileNotFoundError(f"per_face must be {', '.join(NETWORKS)} or an existing weights file, got {text}")
         return path
     path = BUNDLED_FOLDER / "per_face" / f"{text}.safetensors"
     if not path.is_file():

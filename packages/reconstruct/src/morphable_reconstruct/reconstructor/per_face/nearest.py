@@ -1,37 +1,18 @@
-"""A face whose vertices a network gave itself, not through coefficients."""
+"""The coefficients of a face model that come nearest to given vertices."""
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
 from morphable import MorphableModel
-from morphable_reconstruct.faces.face import Face
 
 PRIOR_M = 0.002
 """Error of vertices that weighs as much in the fit of coefficients as a coefficient of one standard deviation."""
 _EVERY = 7
 """The fit looks at every seventh vertex of the face."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SurfaceFace(Face):
-    """A face with free vertices; `identity` and `expression` are the model's nearest to them."""
-
-    surface_m: Float[np.ndarray, "verts 3"]
-    """Vertices in the model frame, metres."""
-
-    @cached_property
-    def vertices_model_m(self) -> Float[np.ndarray, "verts 3"]:
-        """The network's own vertices in the model frame."""
-        return self.surface_m
-
-    @cached_property
-    def landmarks68_cam_m(self) -> Float[np.ndarray, "68 3"]:
-        """The 68 static points of these vertices, in camera space."""
-        return self._to_camera(self.landmarks("ibug68_3d"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
