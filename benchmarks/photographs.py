@@ -1,15 +1,15 @@
-"""Measure weights on the development photographs: whole pictures in, no crop; prints `evalkit summary`'s table.
+"""Measure weights on the development photographs, whole pictures in, no crop.
 
 `python benchmarks/photographs.py --root ../shared/data --out out/photographs --weights mobile` writes a prediction file
-and overlays for each set.
+and overlays for each set and prints the table of `photograph_summary.py`.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
+from photograph_summary import SummaryConfig, run_summary
 
-from morphable_evalkit.commands.summary import SummaryConfig, run_summary
 from morphable_evalkit.reports.output import OutputConfig
 from morphable_reconstruct import ReconstructConfig, Reconstructor, RunConfig, run
 

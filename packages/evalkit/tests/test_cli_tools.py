@@ -97,50 +97,6 @@ def test_convert_json_and_bad_options(tmp_path, capsys, face_points):
     assert main(["convert", "--source", "3ddfa", "--input", "none.npy", "--root", ".", "--to", "p.npz"]) == 1
 
 
-@pytest.fixture
-def dev_folders(tmp_path, face_points, make_predictions):
-    """The shared folder's layout with one or two made-up pictures per set, and a system 2 px off."""
-    data, preds = tmp_path / "data", tmp_path / "mine"
-    (data / "aflw2000_gt").mkdir(parents=True)
-    (data / "backgrounds").mkdir()
-    preds.mkdir()
-    face = face_points()
-    points = np.tile(np.concatenate([face + 0.5, np.zeros((68, 1))], axis=1).T.astype(np.float32), (2000, 1, 1))
-    np.save(data / "aflw2000_gt" / "AFLW2000-3D.pts68.npy", points)
-    np.save(data / "aflw2000_gt" / "AFLW2000-3D.pose.npy", np.tile([0.0, 45.0, 80.0, 0.0], 500))
-    for name in ("aflw2000", "helen", "afw_multi"):
-        (data / "faces_dev" / name).mkdir(parents=True)
-        Image.new("RGB", (450, 450) if name == "aflw2000" else (300, 200)).save(data / "faces_dev" / name / "a.jpg")
-    (data / "faces_dev" / "aflw2000" / "rows.json").write_text(json.dumps({"a.jpg": {"row": 0}}))
-    for name, value in (("helen", face.tolist()), ("afw_multi", [face.tolist(), (face + 100).tolist()])):
-        listing = data / "faces_dev" / name / "landmarks68.json"
-        listing.write_text(json.dumps({"a.jpg": {"landmarks68_px": value}}))
-    Image.new("RGB", (300, 200)).save(data / "backgrounds" / "a.jpg")
-    shifted = face + [2.0, 0.0]
-    base = make_predictions([("a.jpg", shifted)], landmarks68_contour_px=shifted[None])
-    for name in ("helen", "afw_multi", "backgrounds"):
-        write_predictions(preds / f"{name}.npz", base)
-    size = np.array([[450, 450]])
-    posed = replace(base, processed_size_hw=size, image_size_hw=size, rotation_head=np.eye(3)[None])
-    write_predictions(preds / "aflw2000.npz", posed)
-    return data, preds
-
-
-def test_summary_measures_every_set_and_names_those_it_could_not(dev_folders, capsys, tmp_path):
-    data, preds = dev_folders
-    out = _run(capsys, "summary", "--preds", preds, "--root", data, "--markdown", tmp_path / "s.md")
-    lines = {line.split()[0]: line for line in out.splitlines() if " mine " in line}
-    assert lines["aflw2000"].split()[2:6] == ["1", "0", "1.00", "4.00"]
-    assert "0.00" in lines["aflw2000"].split()  # yaw error
-    assert lines["afw_multi"].split()[2:6] == ["2", "1", "0.50", "4.00"]
-    assert "not measured" in lines["dlib_groups"]
-    assert lines["no-faces"].split()[-1] == "1.000"
-    assert "to reach first" in out
-    assert "| helen | mine | 1 | 0 | 1.00 | 4.00 |" in (tmp_path / "s.md").read_text()
-    assert "to reach first" not in _run(capsys, "summary", "--preds", preds, "--root", data, "--no-reference")
-    assert main(["summary", "--preds", str(tmp_path / "none"), "--root", str(data)]) == 1
-
-
 def test_pose_command(tmp_path, capsys, face_points, make_predictions):
     truth = make_predictions([("a.jpg", face_points())], rotation_head=np.eye(3)[None])
     write_predictions(tmp_path / "truth.npz", truth)

@@ -54,9 +54,9 @@ def test_written_ply_and_npz_are_read_back(tmp_path):
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="mesh must exist"):
         read_mesh(tmp_path / "a.obj")
-    (tmp_path / "a.stl").write_text("x")
+    (tmp_path / "a.xyz").write_text("x")
     with pytest.raises(ValueError, match="must end in"):
-        read_mesh(tmp_path / "a.stl")
+        read_mesh(tmp_path / "a.xyz")
     (tmp_path / "a.ply").write_text("nothing")
     with pytest.raises(ValueError, match="must be a PLY file"):
         read_mesh(tmp_path / "a.ply")

@@ -1,8 +1,9 @@
-"""Every evaluation protocol of 3D face reconstruction: prediction files in, tables, plots and comparisons out."""
+"""Measure 3D face reconstruction: prediction files and meshes in; tables, plots and comparisons out."""
 
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
 
 import tyro
 
@@ -15,62 +16,44 @@ from morphable_evalkit.commands.latency import LatencyConfig, run_latency
 from morphable_evalkit.commands.nme import NmeConfig, run_nme
 from morphable_evalkit.commands.pose import PoseConfig, run_pose
 from morphable_evalkit.commands.rmse import RmseConfig, run_rmse
-from morphable_evalkit.commands.summary import SummaryConfig, run_summary
 from morphable_evalkit.commands.table import TableConfig, run_table
 
-Config = (
-    Annotated[NmeConfig, tyro.conf.subcommand("nme")]
-    | Annotated[FacesConfig, tyro.conf.subcommand("faces")]
-    | Annotated[PoseConfig, tyro.conf.subcommand("pose")]
-    | Annotated[RmseConfig, tyro.conf.subcommand("rmse")]
-    | Annotated[LatencyConfig, tyro.conf.subcommand("latency")]
-    | Annotated[CompareConfig, tyro.conf.subcommand("compare")]
-    | Annotated[TableConfig, tyro.conf.subcommand("table")]
-    | Annotated[SummaryConfig, tyro.conf.subcommand("summary")]
-    | Annotated[CheckConfig, tyro.conf.subcommand("check")]
-    | Annotated[CropsConfig, tyro.conf.subcommand("crops")]
-    | Annotated[ConvertConfig, tyro.conf.subcommand("convert")]
-)
-"""Options of one command."""
+_COMMANDS: Mapping[str, tuple[type, Callable[[Any], None]]] = {
+    "nme": (NmeConfig, run_nme),
+    "faces": (FacesConfig, run_faces),
+    "pose": (PoseConfig, run_pose),
+    "rmse": (RmseConfig, run_rmse),
+    "latency": (LatencyConfig, run_latency),
+    "compare": (CompareConfig, run_compare),
+    "table": (TableConfig, run_table),
+    "check": (CheckConfig, run_check),
+    "crops": (CropsConfig, run_crops),
+    "convert": (ConvertConfig, run_convert),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line, run the command, turn errors of input into one line and status 1."""
-    config = tyro.cli(Config, prog="evalkit", description=__doc__, args=argv, config=(tyro.conf.OmitArgPrefixes,))
+    """Run one command.
+
+    Returns:
+        0 when it is done, 1 when a file could not be read or everything it measured failed; wrong usage leaves with
+        status 2.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments == ["--version"]:
+        sys.stdout.write(f"evalkit {version('morphable-evalkit')}\n")
+        return 0
+    config = tyro.extras.subcommand_cli_from_dict(
+        {name: kind for name, (kind, _) in _COMMANDS.items()},
+        prog="evalkit",
+        description=f"{__doc__} `evalkit --version` prints the version.",
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    run = next(run for kind, run in _COMMANDS.values() if isinstance(config, kind))
     try:
         run(config)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"evalkit: {error}\n")
         return 1
     return 0
-
-
-def run(config: Config) -> None:
-    """Run the command whose options these are."""
-    match config:
-        case NmeConfig():
-            run_nme(config)
-        case FacesConfig():
-            run_faces(config)
-        case PoseConfig():
-            run_pose(config)
-        case RmseConfig():
-            run_rmse(config)
-        case LatencyConfig():
-            run_latency(config)
-        case CompareConfig():
-            run_compare(config)
-        case TableConfig():
-            run_table(config)
-        case SummaryConfig():
-            run_summary(config)
-        case CheckConfig():
-            run_check(config)
-        case CropsConfig():
-            run_crops(config)
-        case ConvertConfig():
-            run_convert(config)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

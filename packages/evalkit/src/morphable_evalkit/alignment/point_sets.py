@@ -1,6 +1,5 @@
 """Which points of a prediction are scored, and how they map onto a data set's own points."""
 
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from morphable_evalkit.datasets.ground_truth import GroundTruth
+from morphable_evalkit.files import read_json
 from morphable_evalkit.predictions.file import Predictions
 
 Points = Literal["dataset", "static", "contour", "inner51"]
@@ -33,9 +33,9 @@ def read_vertex_map(path: Path, num_points: int) -> Int[np.ndarray, " points"]:
     Raises:
         ValueError: The list does not name one vertex per point.
     """
-    values = json.loads(path.read_text())
-    if not isinstance(values, list) or not all(isinstance(v, int) and v >= 0 for v in values):
-        raise ValueError(f"point_map must be a JSON list of vertex indices from 0, got {path}")
+    values = read_json(path, list[int], "the form of a JSON list of vertex indices from 0")
+    if any(value < 0 for value in values):
+        raise ValueError(f"point_map must be a JSON list of vertex indices from 0, got {min(values)} in {path}")
     if len(values) != num_points:
         raise ValueError(f"point_map must name {num_points} vertices, got {len(values)} in {path}")
     return np.array(values, dtype=np.int64)

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from morphable_evalkit.datasets.conversion import PixelOrigin, from_3ddfa, from_json
+from morphable_evalkit.files import read_npy
 from morphable_evalkit.predictions.file import write_predictions
 
 
@@ -41,7 +40,7 @@ def run_convert(config: ConvertConfig) -> None:
         assert config.root is not None
         if not config.input.is_file():
             raise FileNotFoundError(f"input must be an .npy file, got {config.input} (no such file)")
-        array = np.load(config.input, allow_pickle=False)
+        array = read_npy(config.input)
         predictions = from_3ddfa(
             array, config.root, origin=config.origin or "centre-1", system=config.system or config.input.stem
         )

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from morphable_evalkit.datasets.aflw2000 import true_crops
 from morphable_evalkit.datasets.catalog import DatasetConfig, open_dataset
+from morphable_evalkit.files import write_text
 from morphable_evalkit.reports.results import face_numbers
-from morphable_evalkit.reports.tables import Table, to_csv, write_text
+from morphable_evalkit.reports.tables import Table, to_csv
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from morphable_evalkit.alignment.scores import check_coverage, score_alignment
 from morphable_evalkit.datasets.catalog import DatasetConfig, open_dataset
 from morphable_evalkit.measures.points import Normalizer
 from morphable_evalkit.predictions.file import read_systems
-from morphable_evalkit.reports.output import OutputConfig, emit
+from morphable_evalkit.reports.output import OutputConfig, emit, refuse_nothing_measured
 from morphable_evalkit.reports.plots import plot_cumulative_errors
 from morphable_evalkit.reports.records import make_result, matched_points, protocol_notes
 from morphable_evalkit.reports.sheets import draw_worst_sheet
@@ -72,6 +72,7 @@ def run_faces(config: FacesConfig) -> None:
     emit(Table(f"Faces, {results[0].protocol['data set']}", columns, tuple(rows), notes), results, config.output)
     for path in config.output.plot:
         plot_cumulative_errors(path, curves, threshold=0.1, title=results[0].protocol["data set"])
+    refuse_nothing_measured(results)
 
 
 def _row(summary: FacesSummary, name: str, placement: PlacementSummary | None) -> tuple[str, ...]:

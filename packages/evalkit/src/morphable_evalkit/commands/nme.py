@@ -15,7 +15,7 @@ from morphable_evalkit.measures.dense import DENSE_DEFINITIONS, dense_errors
 from morphable_evalkit.measures.points import Normalizer
 from morphable_evalkit.measures.summaries import Summary, YawRule, summarize
 from morphable_evalkit.predictions.file import Predictions, read_systems
-from morphable_evalkit.reports.output import OutputConfig, emit
+from morphable_evalkit.reports.output import OutputConfig, emit, refuse_nothing_measured
 from morphable_evalkit.reports.plots import plot_cumulative_errors
 from morphable_evalkit.reports.records import group_of_faces, make_result, matched_points, protocol_notes, read_groups
 from morphable_evalkit.reports.sheets import draw_worst_sheet
@@ -81,6 +81,7 @@ def run_nme(config: NmeConfig) -> None:
     emit(table, results, config.output)
     for path in config.output.plot:
         plot_cumulative_errors(path, curves, threshold=config.threshold, title=data)
+    refuse_nothing_measured(results)
 
 
 def _group_rows(

@@ -8,7 +8,7 @@ from morphable_evalkit.alignment.scores import Form, check_coverage
 from morphable_evalkit.datasets.catalog import DatasetConfig, open_dataset
 from morphable_evalkit.datasets.ground_truth import GroundTruth
 from morphable_evalkit.predictions.file import read_systems
-from morphable_evalkit.reports.output import OutputConfig, emit
+from morphable_evalkit.reports.output import OutputConfig, emit, refuse_nothing_measured
 from morphable_evalkit.reports.records import protocol_notes
 from morphable_evalkit.reports.results import ItemResult, Result, face_numbers
 from morphable_evalkit.reports.tables import Table
@@ -46,6 +46,7 @@ def run_pose(config: PoseConfig) -> None:
         results.append(_result(name, part, scores, summary))
     title = f"Head pose, mean absolute error (degrees), {results[0].protocol['data set']}"
     emit(Table(title, _COLUMNS, tuple(rows), protocol_notes(results)), results, config.output)
+    refuse_nothing_measured(results)
 
 
 def _row(name: str, summary: PoseSummary) -> tuple[str, ...]:

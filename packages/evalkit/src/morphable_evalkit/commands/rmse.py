@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from morphable_evalkit.reports.error_maps import DEFAULT_LIMIT_MM, write_error_map
-from morphable_evalkit.reports.output import OutputConfig, emit
+from morphable_evalkit.reports.output import OutputConfig, emit, refuse_nothing_measured
 from morphable_evalkit.reports.results import ItemResult, Result
 from morphable_evalkit.reports.tables import Table
 from morphable_evalkit.scans.errors import ScanCase, ScanError, Unit, measure_scan
@@ -83,6 +83,7 @@ def run_rmse(config: RmseConfig) -> None:
     result = Result(command="rmse", system=system, protocol=notes, unit=unit, summary=summary, items=items)
     title = f"Scan distance ({'mm' if unit == 'mm' else '% of the interocular distance'}), {config.protocol}"
     emit(Table(title, _COLUMNS, tuple(cells), tuple(notes.values())), [result], config.output)
+    refuse_nothing_measured([result])
 
 
 _COLUMNS = ("system", "group", "scans", "failed", "median", "mean", "std", "over")

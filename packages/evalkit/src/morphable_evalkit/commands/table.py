@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from morphable_evalkit.files import write_text
 from morphable_evalkit.reports.published import Paper, beside_own, read_published
 from morphable_evalkit.reports.results import read_results
-from morphable_evalkit.reports.tables import to_csv, to_json, to_latex, to_markdown, to_text, write_text
+from morphable_evalkit.reports.tables import to_csv, to_json, to_latex, to_markdown, to_text
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 
 from morphable_evalkit.datasets.aflw2000 import PIXEL_SHIFT
 from morphable_evalkit.datasets.ground_truth import GroundTruth
+from morphable_evalkit.files import read_npy, read_npz, read_text
 from morphable_evalkit.measures.points import tight_box
 
 _MISSING_POINT = -1.0
@@ -30,7 +31,7 @@ def read_aflw(root: Path) -> GroundTruth:
     box68 = _coordinates(root / _POINTS68)
     yaw = _load(root / _YAWS).astype(np.float64)
     listing = root / _LIST
-    names = tuple(listing.read_text().split()) if listing.is_file() else _row_names(len(points))
+    names = tuple(read_text(listing).split()) if listing.is_file() else tuple(f"row{i:05d}" for i in range(len(points)))
     if not len(points) == len(box68) == len(yaw) == len(names):
         raise ValueError(
             f"root must hold arrays of one length, got {len(points)} points, {len(box68)} boxes, {len(yaw)} yaws, "
@@ -60,8 +61,7 @@ def read_aflw_lfpa(root: Path) -> GroundTruth:
     path = root / _LFPA_FILE
     if not path.is_file():
         raise FileNotFoundError(f"root must hold {_LFPA_FILE}, got {root}")
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    arrays = read_npz(path)
     missing = {"image", "points34_px", "box_xyxy_px"} - set(arrays)
     if missing:
         raise ValueError(f"{path} must hold {', '.join(sorted(missing))}, got {', '.join(sorted(arrays))}")
@@ -69,7 +69,7 @@ def read_aflw_lfpa(root: Path) -> GroundTruth:
     if points.shape[1:] != (34, 2):
         raise ValueError(f"points34_px must be (faces, 34, 2), got {points.shape}")
     names = tuple(map(str, arrays["image"]))
-    visible: Bool[np.ndarray, "faces 34"] = np.isfinite(points).all(axis=-1)
+    visible: Bool[np.ndarray, "faces 34"] = np.asarray(np.isfinite(points).all(axis=-1))
     return GroundTruth(
         name="AFLW-LFPA, 34 points",
         images=tuple(dict.fromkeys(names)),
@@ -95,9 +95,4 @@ def _load(path: Path) -> Float[np.ndarray, "..."]:
     """Load one array."""
     if not path.is_file():
         raise FileNotFoundError(f"root must hold {path.name} (3DDFA's test.configs), got {path.parent}")
-    return np.load(path, allow_pickle=False)
-
-
-def _row_names(count: int) -> tuple[str, ...]:
-    """Names of rows without a list."""
-    return tuple(f"row{row:05d}" for row in range(count))
+    return read_npy(path)

@@ -1,6 +1,6 @@
 """AFLW2000-3D as 3DDFA ships it: arrays for 2000 images in the order of their sorted file names."""
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from morphable_evalkit.datasets.ground_truth import GroundTruth, picture_sizes
+from morphable_evalkit.files import read_json, read_mat, read_npy
 
 Labels = Literal["original", "reannotated"]
 YawFile = Literal["default", "new"]
@@ -26,6 +27,13 @@ _POINT_FILES = {
 _YAW_FILES = {"default": "AFLW2000-3D.pose.npy", "new": "AFLW2000-3D-new.pose.npy"}
 _POINTS21_FILE = "AFLW2000-3D.pts21.npy"
 _MISSING_POINT = -1.0
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Entry of a picture in `rows.json`."""
+
+    row: int
 
 
 def read_aflw2000(
@@ -125,9 +133,12 @@ def _names_and_rows(root: Path) -> tuple[tuple[str, ...], Int[np.ndarray, " face
     listing = root / "rows.json"
     if not listing.is_file():
         return row_names(root), np.arange(NUM_IMAGES)
-    entries = json.loads(listing.read_text())
+    entries = read_json(listing, dict[str, _Row], "the form {picture: {row: number}}", extra_keys=True)
     names = tuple(sorted(entries))
-    return names, np.array([entries[name]["row"] for name in names], dtype=np.int64)
+    rows = np.array([entries[name].row for name in names], dtype=np.int64)
+    if not ((rows >= 0) & (rows < NUM_IMAGES)).all():
+        raise ValueError(f"rows of {listing} must be in [0, {NUM_IMAGES}), got {rows.min()} to {rows.max()}")
+    return names, rows
 
 
 def _read_angles(root: Path, names: tuple[str, ...]) -> Float[np.ndarray, "faces 3"] | None:
@@ -135,9 +146,7 @@ def _read_angles(root: Path, names: tuple[str, ...]) -> Float[np.ndarray, "faces
     files = [(root / name).with_suffix(".mat") for name in names]
     if not all(file.is_file() for file in files):
         return None
-    from scipy.io import loadmat
-
-    return np.rad2deg(np.array([loadmat(file)["Pose_Para"][0, :3] for file in files], dtype=np.float64))
+    return np.rad2deg(np.array([read_mat(file)["Pose_Para"][0, :3] for file in files], dtype=np.float64))
 
 
 def _load(path: Path) -> Float[np.ndarray, "..."]:
@@ -146,7 +155,7 @@ def _load(path: Path) -> Float[np.ndarray, "..."]:
         raise FileNotFoundError(
             f"root must hold {path.name} (3DDFA's test.configs), got {path.parent}; pass the arrays' folder as --arrays"
         )
-    array = np.load(path, allow_pickle=False)
+    array = read_npy(path)
     if len(array) != NUM_IMAGES:
         raise ValueError(f"{path.name} must have {NUM_IMAGES} rows, got {len(array)}")
     return array

@@ -1,7 +1,6 @@
 """Prediction files from other systems' outputs: 3DDFA's arrays and plain JSON."""
 
-import json
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from morphable_evalkit.datasets.aflw2000 import PICTURE_SIZE_HW, row_names
+from morphable_evalkit.files import read_json
 from morphable_evalkit.measures.points import tight_box
 from morphable_evalkit.predictions.file import Predictions
 from morphable_evalkit.predictions.format import ARRAYS, STREAMED
@@ -71,17 +71,34 @@ def from_json(path: Path, *, origin: PixelOrigin = "corner") -> Predictions:
     """
     if not path.is_file():
         raise FileNotFoundError(f"input must be a JSON file, got {path} (no such file)")
+    content = read_json(path, _Content, "the JSON form", extra_keys=True)
     try:
-        content = json.loads(path.read_text())
         return _build(content, _SHIFTS[origin])
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError) as error:
         raise ValueError(f"{path} must follow the JSON form, got {type(error).__name__}: {error}") from error
 
 
-def _build(content: Mapping[str, Any], shift: float) -> Predictions:
+@dataclass(frozen=True)
+class _Picture:
+    """One picture of the JSON form."""
+
+    image: str
+    size_hw: tuple[int, int]
+    faces: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class _Content:
+    """The JSON form."""
+
+    images: tuple[_Picture, ...]
+    system: str = ""
+
+
+def _build(content: _Content, shift: float) -> Predictions:
     """Collect the arrays of all faces."""
-    images = content["images"]
-    faces = [(entry, face) for entry in images for face in entry["faces"]]
+    images = content.images
+    faces = [(picture, face) for picture in images for face in picture.faces]
     fields = {name for _, face in faces for name in face}
     unknown = fields - {*_FACE_FIELDS, "score", "box_xyxy_px"}
     if unknown:
@@ -97,13 +114,13 @@ def _build(content: Mapping[str, Any], shift: float) -> Predictions:
         if "box_xyxy_px" in face:
             boxes[row] = _array(face["box_xyxy_px"]) + shift
     return Predictions(
-        processed_image=tuple(entry["image"] for entry in images),
-        processed_size_hw=np.array([entry["size_hw"] for entry in images], dtype=np.int64).reshape(-1, 2),
-        image=tuple(entry["image"] for entry, _ in faces),
-        image_size_hw=np.array([entry["size_hw"] for entry, _ in faces], dtype=np.int64).reshape(-1, 2),
+        processed_image=tuple(picture.image for picture in images),
+        processed_size_hw=np.array([picture.size_hw for picture in images], dtype=np.int64).reshape(-1, 2),
+        image=tuple(picture.image for picture, _ in faces),
+        image_size_hw=np.array([picture.size_hw for picture, _ in faces], dtype=np.int64).reshape(-1, 2),
         score=_array([face.get("score", 1.0) for _, face in faces]),
         box_xyxy_px=boxes,
-        system=str(content.get("system", "")),
+        system=content.system,
         **arrays,
     )
 

@@ -1,15 +1,24 @@
 """Folders of pictures with a landmarks68.json, sets of pictures without faces, and truth files."""
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from morphable_evalkit.datasets.ground_truth import GroundTruth, Jaw, picture_sizes
+from morphable_evalkit.files import read_json, refusing
 from morphable_evalkit.measures.head_pose import angles_from_rotation
 from morphable_evalkit.predictions.file import read_predictions
 
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Entry of a picture in `landmarks68.json`: the points of one face, or of a list of faces."""
+
+    landmarks68_px: list[Any]
 
 
 def read_landmark_folder(
@@ -31,8 +40,10 @@ def read_landmark_folder(
     if not listing.is_file():
         raise FileNotFoundError(f"root must hold landmarks68.json, got {root}")
     images, image, points = [], [], []
-    for file, entry in sorted(json.loads(listing.read_text()).items()):
-        faces = np.array(entry["landmarks68_px"], dtype=np.float64)
+    entries = read_json(listing, dict[str, _Entry], "the form {picture: {landmarks68_px: points}}", extra_keys=True)
+    for file, entry in sorted(entries.items()):
+        with refusing(listing, "points of one or several faces", file):
+            faces = np.array(entry.landmarks68_px, dtype=np.float64)
         faces = faces[None] if faces.ndim == 2 else faces
         if faces.size and faces.shape[1:] != (68, 2):
             raise ValueError(f"landmarks68_px of {file} must be (faces, 68, 2), got {faces.shape}")

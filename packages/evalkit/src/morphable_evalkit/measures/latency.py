@@ -1,7 +1,6 @@
 """Time against the number of faces in a picture."""
 
 import csv
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+
+from morphable_evalkit.files import read_json, refusing
 
 TIMING_FORMAT = "evalkit-timing"
 TIMING_VERSION = 1
@@ -41,11 +42,7 @@ def read_timings(path: Path) -> tuple[Timings, ...]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"timings must be a JSON or CSV file, got {path} (no such file)")
-    read = _read_csv if path.suffix.lower() == ".csv" else _read_json
-    try:
-        timings = read(path)
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} must follow the timing format, got {type(error).__name__}: {error}") from error
+    timings = _read_csv(path) if path.suffix.lower() == ".csv" else _read_json(path)
     for timing in timings:
         for faces, samples in timing.samples_ms.items():
             if faces < 0 or len(samples) == 0 or not (np.isfinite(samples) & (samples > 0)).all():
@@ -90,31 +87,67 @@ def quartiles(samples: Float[np.ndarray, " repeats"]) -> tuple[float, float]:
     return (float(low), float(high))
 
 
+@dataclass(frozen=True)
+class _FileKind:
+    """The two keys that tell what a file is, before the others are read."""
+
+    format: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One system's entry in a timing file."""
+
+    system: str
+    samples_ms: dict[str, tuple[float, ...]]
+    device: str = ""
+    notes: str = ""
+
+
+@dataclass(frozen=True)
+class _TimingFile:
+    """Content of a timing file."""
+
+    format: str
+    version: int
+    timings: tuple[_Entry, ...]
+
+
 def _read_json(path: Path) -> tuple[Timings, ...]:
     """Read the JSON form."""
-    content = json.loads(path.read_text())
-    if content.get("format") != TIMING_FORMAT or content.get("version") != TIMING_VERSION:
+    form = "the timing format"
+    kind = read_json(path, _FileKind, form, extra_keys=True)
+    if (kind.format, kind.version) != (TIMING_FORMAT, TIMING_VERSION):
         raise ValueError(
-            f"{path} must have format {TIMING_FORMAT!r} and version {TIMING_VERSION}, got {content.get('format')!r} "
-            f"and {content.get('version')}"
+            f"{path} must have format {TIMING_FORMAT!r} and version {TIMING_VERSION}, got {kind.format!r} "
+            f"and {kind.version}"
         )
-    return tuple(
-        Timings(
-            system=entry["system"],
-            device=entry.get("device", ""),
-            notes=entry.get("notes", ""),
-            samples_ms={int(n): np.array(ms, dtype=np.float64) for n, ms in entry["samples_ms"].items()},
+    entries = read_json(path, _TimingFile, form).timings
+    with refusing(path, "a timing file with numbers of faces as keys"):
+        return tuple(
+            Timings(
+                system=entry.system,
+                device=entry.device,
+                notes=entry.notes,
+                samples_ms={int(n): np.array(ms, dtype=np.float64) for n, ms in entry.samples_ms.items()},
+            )
+            for entry in entries
         )
-        for entry in content["timings"]
-    )
 
 
 def _read_csv(path: Path) -> tuple[Timings, ...]:
     """Read the CSV form: one row per measurement."""
     samples: dict[tuple[str, str], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            samples[row["system"], row.get("device") or ""][int(row["faces"])].append(float(row["ms"]))
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        for number, row in enumerate(csv.DictReader(file), 2):
+            try:
+                key = (row["system"], row.get("device") or "")
+                samples[key][int(row["faces"])].append(float(row["ms"]))
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{path} must follow the timing format (columns system, faces, ms), got {error} in line {number}"
+                ) from error
     return tuple(
         Timings(system=system, device=device, notes="", samples_ms=_arrays(by_faces))
         for (system, device), by_faces in samples.items()

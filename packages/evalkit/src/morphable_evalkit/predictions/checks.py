@@ -9,8 +9,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
+from morphable_evalkit.files import foreign_content, read_npz, refusing
 from morphable_evalkit.predictions.format import ARRAYS, EXTRA_PREFIX, FORMAT_VERSION, STREAMED, describe_axes
-from morphable_evalkit.predictions.rows import array_shape, is_compressed
+from morphable_evalkit.predictions.rows import array_shape, check_sum, is_compressed
 
 Arrays = Mapping[str, Shaped[np.ndarray, "..."]]
 Shapes = Mapping[str, tuple[tuple[int, ...], np.dtype]]
@@ -41,13 +42,11 @@ def check_predictions(path: Path) -> list[Problem]:
     if not path.is_file():
         raise FileNotFoundError(f"preds must be a prediction file, got {path} (no such file)")
     if not zipfile.is_zipfile(path):
-        return [Problem("error", str(path), "must be an .npz file; write it with numpy.savez")]
-    with zipfile.ZipFile(path) as archive:
-        names = [PurePosixPath(name).stem for name in archive.namelist()]
-    shapes = {name: array_shape(path, name) for name in STREAMED if name in names}
+        met = foreign_content(path) or "another kind of file, or a part of one"
+        return [Problem("error", str(path), f"must be an .npz file, got {met}; write it with numpy.savez")]
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in names if name not in STREAMED}
+        arrays = read_npz(path, skip=STREAMED)
+        shapes = _streamed_shapes(path)
     except ValueError as error:
         return [Problem("error", str(path), f"must hold plain arrays without pickled objects ({error})")]
     problems = check_arrays(arrays, shapes)
@@ -57,6 +56,18 @@ def check_predictions(path: Path) -> list[Problem]:
         if is_compressed(path, name)
     ]
     return sorted(problems, key=lambda problem: problem.severity)
+
+
+def _streamed_shapes(path: Path) -> Shapes:
+    """Read the shapes of the large arrays, whose values are only compared with their check sums."""
+    with refusing(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        names = [name for name in STREAMED if f"{name}.npy" in archive.namelist()]
+    shapes = {}
+    for name in names:
+        with refusing(path, "an undamaged array", name):
+            check_sum(path, name)
+            shapes[name] = array_shape(path, name)
+    return shapes
 
 
 def check_arrays(arrays: Arrays, streamed: Shapes) -> list[Problem]:

@@ -1,7 +1,5 @@
 """The prediction file: what a system found in each picture (docs/prediction_file.md)."""
 
-import os
-import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from morphable_evalkit.files import atomic_path, read_npz
 from morphable_evalkit.predictions.checks import check_arrays, check_predictions
 from morphable_evalkit.predictions.format import ARRAYS, FORMAT_VERSION, STREAMED
 from morphable_evalkit.predictions.rows import Rows, open_rows
@@ -90,10 +89,12 @@ def read_predictions(path: Path) -> Predictions:
         shown = "; ".join(f"{problem.where}: {problem.message}" for problem in errors[:_SHOWN_PROBLEMS])
         count = f"{len(errors)} problem{'s' if len(errors) > 1 else ''}"
         raise ValueError(f"{path} must follow the prediction format, got {count}: {shown}; run `evalkit check {path}`")
-    with np.load(path, allow_pickle=False) as arrays:
-        names = [name for name in arrays.files if name in ARRAYS and name not in STREAMED]
-        values: dict[str, object] = {name: _as_field(name, arrays[name]) for name in names if name != "format_version"}
-        values |= {name: open_rows(path, name) for name in STREAMED if name in arrays.files}
+    arrays = {name: array for name, array in read_npz(path, skip=STREAMED).items() if name in ARRAYS}
+    values: dict[str, object] = {name: _as_field(name, array) for name, array in arrays.items()}
+    del values["format_version"]
+    with zipfile.ZipFile(path) as archive:
+        streamed = [name for name in STREAMED if f"{name}.npy" in archive.namelist()]
+    values |= {name: open_rows(path, name) for name in streamed}
     return Predictions(**values)  # type: ignore[arg-type]
 
 
@@ -118,7 +119,7 @@ def read_systems(paths: Sequence[Path]) -> dict[str, Predictions]:
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write a prediction file atomically, uncompressed so that vertices can be streamed.
+    """Write a prediction file whole or not at all, uncompressed so that vertices can be streamed.
 
     Raises:
         ValueError: The values break the format; nothing is written.
@@ -133,18 +134,13 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def save_npz(path: Path, arrays: Mapping[str, Rows]) -> None:
-    """Write arrays to an uncompressed .npz file atomically; rows are copied one at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".npz")
-    os.close(handle)
-    try:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            for name, value in arrays.items():
-                _write_member(archive, name, value)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    """Write arrays to an uncompressed .npz file, whole or not at all; rows are copied one at a time."""
+    with (
+        atomic_path(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+    ):
+        for name, value in arrays.items():
+            _write_member(archive, name, value)
 
 
 def _write_member(archive: zipfile.ZipFile, name: str, value: Rows) -> None:

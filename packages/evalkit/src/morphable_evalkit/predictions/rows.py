@@ -1,5 +1,6 @@
 """Rows of an array inside an uncompressed .npz file, read one at a time without loading the array."""
 
+import math
 import struct
 import zipfile
 from io import BufferedIOBase
@@ -12,6 +13,7 @@ from numpy.lib import format as npy_format
 
 _LOCAL_HEADER_BYTES = 30
 _LOCAL_HEADER_MAGIC = b"PK\x03\x04"
+_BLOCK_BYTES = 1 << 20
 
 
 @runtime_checkable
@@ -100,7 +102,21 @@ def array_shape(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
     with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
         assert isinstance(file, BufferedIOBase)
         shape, _, dtype = _read_npy_header(file)
+        expected = file.tell() + dtype.itemsize * math.prod(shape)
+        if archive.getinfo(f"{name}.npy").file_size != expected:
+            raise ValueError(f"another size than the {shape} of its header")
     return shape, dtype
+
+
+def check_sum(path: Path, name: str) -> None:
+    """Read an array once, in blocks, and compare it with the check sum that the archive holds.
+
+    Raises:
+        zipfile.BadZipFile: The array is damaged.
+    """
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        while file.read(_BLOCK_BYTES):
+            pass
 
 
 def _data_start(path: Path, header_offset: int) -> int:

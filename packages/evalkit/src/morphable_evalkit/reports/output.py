@@ -1,13 +1,15 @@
 """Where results go: the same options for every command."""
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from morphable_evalkit.files import write_text
 from morphable_evalkit.reports.plots import check_plot_path
 from morphable_evalkit.reports.results import Result, write_results
-from morphable_evalkit.reports.tables import Table, to_csv, to_latex, to_markdown, to_text, write_text
+from morphable_evalkit.reports.tables import Table, to_csv, to_latex, to_markdown, to_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,18 @@ def emit(table: Table, results: Sequence[Result], output: OutputConfig) -> None:
             write_text(path, render(table))
     if output.per_image is not None:
         write_text(output.per_image, to_csv(_per_image(results)))
+
+
+def refuse_nothing_measured(results: Sequence[Result]) -> None:
+    """Let a command that printed its table end with status 1 if a system has no number at all.
+
+    Raises:
+        ValueError: Every face or scan of a system was missed or failed.
+    """
+    empty = [result for result in results if result.items and all(math.isnan(item.error) for item in result.items)]
+    if empty:
+        names = ", ".join(f"{result.system} ({len(result.items)})" for result in empty)
+        raise ValueError(f"preds must give at least one number, got a failure for every face or scan of {names}")
 
 
 def _per_image(results: Sequence[Result]) -> Table:

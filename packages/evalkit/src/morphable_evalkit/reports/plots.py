@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from morphable_evalkit.files import atomic_path
 from morphable_evalkit.measures.summaries import area_under_curve, cumulative_curve
 
 if TYPE_CHECKING:
@@ -79,14 +80,9 @@ def check_plot_path(path: Path) -> None:
 
 
 def save_figure(path: Path, figure: "Figure") -> None:
-    """Save by a temporary file and a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
-    try:
+    """Save a figure whole or not at all."""
+    with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, bbox_inches="tight")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _figure(path: Path) -> "tuple[Figure, Axes]":

@@ -1,11 +1,11 @@
 """Published numbers with their sources, from the data files of this package."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Literal, get_args
 
+from morphable_evalkit.files import read_json
 from morphable_evalkit.reports.results import Result
 from morphable_evalkit.reports.tables import Table
 
@@ -23,7 +23,7 @@ class PublishedColumn:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """One table of a paper; cells are the digits as printed, `-` where there is none."""
+    """One table of a paper."""
 
     name: str
     title: str
@@ -35,6 +35,15 @@ class PublishedTable:
     source: str
     columns: tuple[PublishedColumn, ...]
     rows: tuple[tuple[str, ...], ...]
+    """Method and cells: the digits as printed, `-` where there is none."""
+
+
+@dataclass(frozen=True)
+class _Paper:
+    """Content of a data file."""
+
+    title: str
+    tables: tuple[PublishedTable, ...]
 
 
 def paper_names() -> tuple[str, ...]:
@@ -44,21 +53,8 @@ def paper_names() -> tuple[str, ...]:
 
 def read_published(paper: Paper) -> tuple[PublishedTable, ...]:
     """Read the tables of a paper (`records`: the best numbers of the field that were read at their source)."""
-    file = resources.files("morphable_evalkit.reports") / "published_data" / f"{paper}.json"
-    content = json.loads(file.read_text())
-    return tuple(
-        PublishedTable(
-            name=entry["name"],
-            title=entry["title"],
-            command=entry["command"],
-            match=entry["match"],
-            protocol=entry["protocol"],
-            source=entry["source"],
-            columns=tuple(PublishedColumn(c["label"], tuple(c["own"]), float(c["scale"])) for c in entry["columns"]),
-            rows=tuple((row["method"], *row["cells"]) for row in entry["rows"]),
-        )
-        for entry in content["tables"]
-    )
+    with resources.as_file(resources.files("morphable_evalkit.reports") / "published_data" / f"{paper}.json") as file:
+        return read_json(file, _Paper, "the form of published tables").tables
 
 
 def beside_own(published: PublishedTable, results: Sequence[Result]) -> Table:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from morphable_evalkit.alignment.point_sets import Points, predicted_points
 from morphable_evalkit.alignment.scores import Scores
 from morphable_evalkit.datasets.ground_truth import GroundTruth
+from morphable_evalkit.files import refusing
 from morphable_evalkit.measures.summaries import BIN_NAMES, YawRule, yaw_bins
 from morphable_evalkit.predictions.file import Predictions
 from morphable_evalkit.reports.results import ItemResult, Result, face_numbers
@@ -60,11 +61,12 @@ def read_groups(path: Path) -> Mapping[tuple[str, int], str]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"groups must be a CSV file, got {path} (no such file)")
-    with path.open(newline="") as file:
+    with refusing(path, "a CSV file"), path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if rows and not {"image", "face", "group"} <= rows[0].keys():
         raise ValueError(f"groups must have the columns image, face, group, got {', '.join(rows[0])} in {path}")
-    return {(row["image"], int(row["face"])): row["group"] for row in rows}
+    with refusing(path, "a CSV file with numbers of faces in the column face"):
+        return {(row["image"], int(row["face"])): row["group"] for row in rows}
 
 
 def group_of_faces(images: Sequence[str], groups: Mapping[tuple[str, int], str]) -> list[str]:

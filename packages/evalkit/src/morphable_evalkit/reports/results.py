@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from morphable_evalkit.reports.tables import write_text
+from morphable_evalkit.files import read_json, write_text
 
 RESULT_FORMAT = "evalkit-result"
 RESULT_VERSION = 1
@@ -49,9 +49,18 @@ def face_numbers(images: Sequence[str]) -> list[int]:
     return numbers
 
 
+@dataclass(frozen=True, kw_only=True)
+class _ResultFile:
+    """Content of a result file."""
+
+    format: str
+    version: int
+    results: tuple[Result, ...]
+
+
 def write_results(path: Path, results: Sequence[Result]) -> None:
-    """Write results as JSON (NaN becomes null) by a temporary file and a rename."""
-    content = {"format": RESULT_FORMAT, "version": RESULT_VERSION, "results": [asdict(result) for result in results]}
+    """Write results as JSON (NaN becomes null), whole or not at all."""
+    content = asdict(_ResultFile(format=RESULT_FORMAT, version=RESULT_VERSION, results=tuple(results)))
     write_text(path, json.dumps(_without_nan(content), indent=1, allow_nan=False) + "\n")
 
 
@@ -60,31 +69,25 @@ def read_results(path: Path) -> tuple[Result, ...]:
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: The file is of another format or version.
+        ValueError: The file is of another format or version, or a key is missing or unknown.
     """
     if not path.is_file():
         raise FileNotFoundError(f"results must be a file written by --json, got {path} (no such file)")
-    try:
-        content = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} must be JSON, got {error}") from error
-    if not isinstance(content, dict) or content.get("format") != RESULT_FORMAT:
+    form = "the result format"
+    kind = read_json(path, _FileKind, form, extra_keys=True)
+    if kind.format != RESULT_FORMAT:
         raise ValueError(f"{path} must be a result file of evalkit (written by --json), got another kind of JSON")
-    if content["version"] != RESULT_VERSION:
-        raise ValueError(f"version of {path} must be {RESULT_VERSION}, got {content['version']}")
-    return tuple(_read_result(entry, path) for entry in content["results"])
+    if kind.version != RESULT_VERSION:
+        raise ValueError(f"version of {path} must be {RESULT_VERSION}, got {kind.version}")
+    return read_json(path, _ResultFile, form).results
 
 
-def _read_result(entry: dict[str, Any], path: Path) -> Result:
-    """Build one result; unknown or missing keys are refused."""
-    try:
-        items = tuple(
-            ItemResult(**(item | {"error": float("nan") if item["error"] is None else item["error"]}))
-            for item in entry["items"]
-        )
-        return Result(**(entry | {"items": items}))
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{path} must follow the result format, got {error}") from error
+@dataclass(frozen=True, kw_only=True)
+class _FileKind:
+    """The two keys that tell what a file is, before the others are read."""
+
+    format: str = ""
+    version: int = 0
 
 
 def _without_nan(value: Any) -> Any:

@@ -3,12 +3,9 @@
 import csv
 import io
 import json
-import os
-import tempfile
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 _NOTE_WIDTH = 110
 _LATEX_ESCAPES = str.maketrans({
@@ -93,19 +90,6 @@ def to_json(table: Table) -> str:
     """Write title, one object per row, and notes."""
     rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     return json.dumps({"title": table.title, "rows": rows, "notes": table.notes}, indent=1) + "\n"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file by a temporary file and a rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def percent(fraction: float, digits: int = 2) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from morphable_evalkit.files import read_text, refusing
 from morphable_evalkit.scans.mesh import Mesh
 
 SEVEN_LANDMARKS = (
@@ -32,14 +33,19 @@ def read_bnt(path: Path, *, max_edge: float = 10.0) -> Mesh:
         max_edge: Longest edge of a triangle in millimetres; longer ones span a depth step.
 
     Raises:
-        ValueError: The header does not fit the data.
+        ValueError: The file is damaged, or its header does not fit the data.
     """
-    data = path.read_bytes()
+    with refusing(path, "a Bosphorus .bnt file"):
+        return _parse_bnt(path.read_bytes(), max_edge)
+
+
+def _parse_bnt(data: bytes, max_edge: float) -> Mesh:
+    """Read the header, and join the points that are no background."""
     rows, columns, background, name_length = struct.unpack_from("<HHdH", data)
     at = struct.calcsize("<HHdH") + name_length
     (count,) = struct.unpack_from("<I", data, at)
     if count != rows * columns * _NUM_COLUMNS or len(data) - at - 4 < 8 * count:
-        raise ValueError(f"{path} must be a Bosphorus .bnt file, got {count} values for {rows} x {columns} pixels")
+        raise ValueError(f"{count} values in {len(data)} bytes for {rows} x {columns} pixels")
     values = np.frombuffer(data, "<f8", count, at + 4).reshape(_NUM_COLUMNS, rows, columns)
     points = values[:3].transpose(1, 2, 0)
     valid = points[..., 2] != background
@@ -56,7 +62,7 @@ def read_bnt(path: Path, *, max_edge: float = 10.0) -> Mesh:
 
 def read_lm3(path: Path) -> dict[str, Float[np.ndarray, "3"]]:
     """Read named landmarks: a line with a name, then one with x y z."""
-    lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
+    lines = [line.strip() for line in read_text(path).splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     starts = [i for i, line in enumerate(lines) if line.endswith("landmarks:")]
     body = lines[starts[0] + 1 :] if starts else lines

@@ -1,6 +1,5 @@
 """Where scans, predictions and their seven landmarks lie in the folders of the public data sets."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from morphable_evalkit.files import read_json, read_npy, read_text, refusing
 from morphable_evalkit.scans.bosphorus import SEVEN_LANDMARKS, read_lm3
 from morphable_evalkit.scans.mesh_files import MESH_SUFFIXES
 
@@ -90,13 +90,21 @@ def read_landmarks(mesh: Path, root: Path, own_file: Path | None = None) -> Floa
     candidates = [own_file] if own_file else [mesh.with_suffix(end) for end in (".lm3", ".pp", ".npy", ".txt")]
     for path in candidates:
         if path is not None and path.is_file():
-            return _seven(_read_points(path), path)
+            with refusing(path, "seven landmarks (x, y, z)"):
+                return _seven(_read_points(path), path)
     listing = root / LANDMARK_FILE
     name = mesh.relative_to(root).as_posix()
-    points = json.loads(listing.read_text()).get(name) if listing.is_file() else None
+    points = _listed_landmarks(listing).get(name) if listing.is_file() else None
     if points is None:
         raise FileNotFoundError(f"landmarks of {name} must be beside it (.npy, .txt, .pp, .lm3) or in {listing}")
     return _seven(np.array(points, dtype=np.float64), listing)
+
+
+def _listed_landmarks(listing: Path) -> dict[str, tuple[tuple[float, float, float], ...]]:
+    """Read a `landmarks7.json`."""
+    return read_json(
+        listing, dict[str, tuple[tuple[float, float, float], ...]], "the form {mesh: seven points [x, y, z]}"
+    )
 
 
 def _now(scans: Path, predictions: Path, image_list: Path | None) -> Iterator[ScanPaths]:
@@ -105,7 +113,7 @@ def _now(scans: Path, predictions: Path, image_list: Path | None) -> Iterator[Sc
     listing = next((path for path in lists if path.is_file()), None)
     if listing is None:
         raise FileNotFoundError(f"scans must hold {' or '.join(_NOW_LISTS)}, got {scans}; pass --image-list")
-    for image in listing.read_text().split():
+    for image in read_text(listing).split():
         subject, challenge = image.split("/")[:2]
         scan = _one(scans / "scans" / subject, ".obj", ".ply")
         marks = sorted((scans / "scans_lmks_onlypp" / subject).glob("*.pp"))
@@ -163,8 +171,9 @@ def _mirrored(scans: Path, predictions: Path, suffixes: tuple[str, ...]) -> Iter
 
 
 def _meshes(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Mesh files below a folder, sorted."""
-    return sorted(path for path in root.rglob("*") if path.suffix.lower() in suffixes)
+    """Mesh files below a folder, sorted; hidden files and folders are left out."""
+    found = [path for path in root.rglob("*") if path.suffix.lower() in suffixes]
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
 
 
 def _existing(stem: Path) -> Path | None:
@@ -184,7 +193,7 @@ def _one(folder: Path, *suffixes: str) -> Path:
 def _read_points(path: Path) -> Float[np.ndarray, "points 3"]:
     """Read points by the file's ending."""
     if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False).astype(np.float64).reshape(-1, 3)
+        return read_npy(path).astype(np.float64).reshape(-1, 3)
     if path.suffix == ".lm3":
         named = read_lm3(path)
         missing = [name for name in SEVEN_LANDMARKS if name not in named]
@@ -192,9 +201,9 @@ def _read_points(path: Path) -> Float[np.ndarray, "points 3"]:
             raise ValueError(f"{path} must hold {', '.join(SEVEN_LANDMARKS)}, got none for {', '.join(missing)}")
         return np.array([named[name] for name in SEVEN_LANDMARKS])
     if path.suffix == ".pp":
-        points = [dict(_PP_AXIS.findall(entry)) for entry in _PP_POINT.findall(path.read_text())]
+        points = [dict(_PP_AXIS.findall(entry)) for entry in _PP_POINT.findall(read_text(path))]
         return np.array([[float(point[axis]) for axis in "xyz"] for point in points]).reshape(-1, 3)
-    return np.loadtxt(path, dtype=np.float64, delimiter="," if "," in path.read_text() else None).reshape(-1, 3)
+    return np.array(read_text(path).replace(",", " ").split(), dtype=np.float64).reshape(-1, 3)
 
 
 def _seven(points: Float[np.ndarray, "points 3"], path: Path) -> Float[np.ndarray, "7 3"]:

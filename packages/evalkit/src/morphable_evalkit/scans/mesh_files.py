@@ -1,44 +1,41 @@
-"""Triangle meshes from OBJ, PLY and NPZ files, and PLY with one colour per vertex out."""
+"""Triangle meshes in from OBJ, PLY, OFF, STL, NPZ and BNT files, and out as PLY with one color per vertex.
 
+trimesh reads PLY, OFF and STL. OBJ has a reader of its own: trimesh splits vertices at texture seams, takes corner 0
+for a vertex and leaves out faces of two corners, and a vertex that is counted twice changes a mean over vertices.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
+from morphable_evalkit.files import atomic_path, read_npz, read_text, refusing
 from morphable_evalkit.scans.bosphorus import read_bnt
 from morphable_evalkit.scans.mesh import Mesh
 
-_PLY_TYPES = {
-    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
-    "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
-    "double": "f8", "float64": "f8",
-}  # fmt: skip
-_PLY_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "="}
-
-MESH_SUFFIXES = (".obj", ".ply", ".npz", ".bnt")
-
 
 def read_mesh(path: Path) -> Mesh:
-    """Read a mesh by its ending: .obj, .ply, .npz (`vertices`, `triangles`), .bnt (Bosphorus range image).
+    """Read a mesh by its suffix: .obj, .ply, .off, .stl, .npz (`vertices`, `triangles`), .bnt (Bosphorus).
+
+    Vertices keep their order; polygons become fans of triangles. An STL file repeats a vertex for every triangle:
+    equal ones are joined.
 
     Raises:
         FileNotFoundError: No such file.
-        ValueError: Another ending, or content that is none of these.
+        ValueError: Another suffix, or a damaged file; the message names the file and what is wrong in it.
     """
     if not path.is_file():
         raise FileNotFoundError(f"mesh must exist, got {path}")
     suffix = path.suffix.lower()
-    if suffix not in MESH_SUFFIXES:
+    if suffix not in _READERS:
         raise ValueError(f"mesh must end in {', '.join(MESH_SUFFIXES)}, got {path.name}")
-    if suffix == ".obj":
-        mesh = _read_obj(path)
-    elif suffix == ".ply":
-        mesh = _read_ply(path)
-    elif suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            mesh = Mesh(arrays["vertices"].astype(np.float64), arrays["triangles"].astype(np.int64))
-    else:
-        mesh = read_bnt(path)
+    expected, read = _READERS[suffix]
+    with refusing(path, expected):
+        mesh = read(path)
     if len(mesh.vertices) == 0:
         raise ValueError(f"{path} must hold vertices, got none")
     if len(mesh.triangles) and not 0 <= mesh.triangles.min() <= mesh.triangles.max() < len(mesh.vertices):
@@ -47,7 +44,7 @@ def read_mesh(path: Path) -> Mesh:
 
 
 def write_ply(path: Path, mesh: Mesh, colors: UInt8[np.ndarray, "verts 3"]) -> None:
-    """Write a binary PLY with coloured vertices by a temporary file and a rename."""
+    """Write a binary PLY with colored vertices, whole or not at all."""
     record = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
     vertices = np.empty(len(mesh.vertices), record)
     vertices["xyz"], vertices["rgb"] = mesh.vertices, colors
@@ -63,104 +60,122 @@ def write_ply(path: Path, mesh: Mesh, colors: UInt8[np.ndarray, "verts 3"]) -> N
         "property list uchar int vertex_indices",
         "end_header",
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes("\n".join([*header, ""]).encode() + vertices.tobytes() + faces.tobytes())
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes("\n".join([*header, ""]).encode() + vertices.tobytes() + faces.tobytes())
 
 
 def _read_obj(path: Path) -> Mesh:
-    """Read `v` and `f` lines; polygons become fans, vertex colours and texture indices are ignored."""
+    """Read `v` and `f` lines; vertex colors, texture indices and normals are left out."""
     vertices: list[list[str]] = []
     triangles: list[tuple[str, str, str]] = []
-    with path.open(errors="replace") as file:
-        for line in file:
-            if line.startswith("v "):
-                vertices.append(line.split(None, 4)[1:4])
-            elif line.startswith("f "):
-                corners = [corner.split("/", 1)[0] for corner in line.split()[1:]]
-                triangles += [(corners[0], corners[i], corners[i + 1]) for i in range(1, len(corners) - 1)]
-    try:
-        points = np.array(vertices, dtype=np.float64).reshape(-1, 3)
-        rows = np.array(triangles, dtype=np.int64).reshape(-1, 3)
-    except ValueError as error:
-        raise ValueError(f"{path} must be a Wavefront OBJ file, got {error}") from error
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        words = line.split()
+        if words[:1] == ["v"]:
+            if len(words) < 4:
+                raise ValueError(f"a vertex of {len(words) - 1} numbers in line {number}")
+            vertices.append(words[1:4])
+        elif words[:1] == ["f"]:
+            if len(words) < 4:
+                raise ValueError(f"a face of {len(words) - 1} corners in line {number}")
+            corners = [corner.split("/", 1)[0] for corner in words[1:]]
+            triangles += [(corners[0], corners[i], corners[i + 1]) for i in range(1, len(corners) - 1)]
+    points = np.array(vertices, dtype=np.float64).reshape(-1, 3)
+    rows = np.array(triangles, dtype=np.int64).reshape(-1, 3)
     return Mesh(points, np.where(rows > 0, rows - 1, rows + len(points)))
 
 
 def _read_ply(path: Path) -> Mesh:
-    """Read an ASCII or binary PLY with x, y, z and a list of corners."""
-    data = path.read_bytes()
-    end = data.find(b"end_header")
-    if not data.startswith(b"ply") or end < 0:
-        raise ValueError(f"{path} must be a PLY file, got another header")
-    body = data[data.index(b"\n", end) + 1 :]
-    order, elements = _parse_ply_header(data[:end].decode("ascii", "replace"), path)
-    if order == "=":
-        return _read_ply_ascii(body.decode("ascii", "replace").split(), elements)
-    return _read_ply_binary(body, elements, order)
+    """Read vertices and faces; per-face texture coordinates split no vertex."""
+    from trimesh.exchange.ply import load_ply
+
+    with path.open("rb") as file, _strict_numbers():
+        if file.readline().strip() != b"ply":
+            raise ValueError("another header")
+        file.seek(0)
+        content = load_ply(file, fix_texture=False, skip_materials=True)
+    _check_ply(content["metadata"]["_ply_raw"])
+    if "vertices" not in content:
+        return Mesh(np.empty((0, 3)), np.empty((0, 3), np.int64))
+    faces = content.get("faces")
+    return Mesh(content["vertices"].astype(np.float64), _fans(np.empty((0, 3)) if faces is None else faces))
 
 
-_Elements = list[tuple[str, int, list[tuple[str, str, str]]]]
-"""Name, count, and (property, type, list's count type or "") of every element."""
+def _check_ply(elements: Mapping[str, Any]) -> None:
+    """Refuse elements with fewer rows than the header promises, and lists whose lengths are not the first one's."""
+    for name, element in elements.items():
+        data = element.get("data")
+        columns = data.values() if isinstance(data, dict) else [data]
+        if element["length"] and any(column is None or len(column) != element["length"] for column in columns):
+            raise ValueError(f"fewer rows of {name!r} than the {element['length']} of the header")
+        for field in (data.dtype.names or ()) if isinstance(data, np.ndarray) else ():
+            column = data[field]
+            if column.dtype.names and len(column) and (column["f0"] != column["f0"][0]).any():
+                raise ValueError(f"lists of several lengths in {field!r}; triangulate the mesh")
 
 
-def _parse_ply_header(header: str, path: Path) -> tuple[str, _Elements]:
-    """Read byte order and elements."""
-    order = ""
-    elements: _Elements = []
-    for line in header.splitlines():
-        words = line.split()
-        if words[:1] == ["format"]:
-            order = _PLY_ORDERS.get(words[1], "")
-        elif words[:1] == ["element"]:
-            elements.append((words[1], int(words[2]), []))
-        elif words[:1] == ["property"] and words[1] == "list":
-            elements[-1][2].append((words[4], words[3], words[2]))
-        elif words[:1] == ["property"]:
-            elements[-1][2].append((words[2], words[1], ""))
-    if not order:
-        raise ValueError(f"{path} must be ascii or binary PLY, got another format line")
-    return order, elements
+def _read_off(path: Path) -> Mesh:
+    """Read an OFF file."""
+    from trimesh.exchange.off import load_off
+
+    with path.open("rb") as file:
+        content = load_off(file)
+    return Mesh(content["vertices"].astype(np.float64), _fans(content["faces"]))
 
 
-def _read_ply_ascii(words: list[str], elements: _Elements) -> Mesh:
-    """Read the words of an ASCII body."""
-    vertices, triangles, at = np.empty((0, 3)), [], 0
-    for name, count, properties in elements:
-        if not any(length for _, _, length in properties):
-            table = np.array(words[at : at + count * len(properties)], dtype=np.float64).reshape(count, -1)
-            at += table.size
-            if name == "vertex":
-                columns = [[p for p, _, _ in properties].index(axis) for axis in "xyz"]
-                vertices = table[:, columns]
-            continue
-        for _ in range(count):
-            length = int(words[at])
-            corners = [int(word) for word in words[at + 1 : at + 1 + length]]
-            at += 1 + length
-            triangles += [(corners[0], corners[i], corners[i + 1]) for i in range(1, length - 1)]
-    return Mesh(vertices, np.array(triangles, dtype=np.int64).reshape(-1, 3))
+def _read_stl(path: Path) -> Mesh:
+    """Read a binary or ASCII STL file and join equal vertices."""
+    from trimesh.exchange.stl import load_stl
+
+    with path.open("rb") as file, _strict_numbers():
+        content = load_stl(file)
+    solids = content["geometry"].values() if "geometry" in content else [content]
+    corners = np.concatenate(
+        [np.empty((0, 3)), *(solid["vertices"][solid["faces"]].reshape(-1, 3) for solid in solids)]
+    )
+    vertices, index = np.unique(corners.astype(np.float64), axis=0, return_inverse=True)
+    return Mesh(vertices, index.reshape(-1, 3).astype(np.int64))
 
 
-def _read_ply_binary(body: bytes, elements: _Elements, order: str) -> Mesh:
-    """Read a binary body; lists must have one length throughout (triangles)."""
-    vertices, triangles, at = np.empty((0, 3)), np.empty((0, 3), np.int64), 0
-    for name, count, properties in elements:
-        fields: list[tuple[str, str] | tuple[str, str, int]] = []
-        for prop, kind, length_kind in properties:
-            if length_kind:
-                fields.append((f"{prop}_count", order + _PLY_TYPES[length_kind]))
-                fields.append((prop, order + _PLY_TYPES[kind], 3))
-            else:
-                fields.append((prop, order + _PLY_TYPES[kind]))
-        table = np.frombuffer(body, np.dtype(fields), count=count, offset=at)
-        at += table.nbytes
-        lists = [prop for prop, _, length_kind in properties if length_kind]
-        if name == "vertex":
-            vertices = np.stack([table[axis] for axis in "xyz"], axis=-1).astype(np.float64)
-        elif name == "face" and lists:
-            if (table[f"{lists[0]}_count"] != 3).any():
-                raise ValueError("binary PLY must hold triangles only, got larger polygons; triangulate it")
-            triangles = table[lists[0]].astype(np.int64)
-    return Mesh(vertices, triangles)
+def _read_npz(path: Path) -> Mesh:
+    """Read the arrays `vertices` and `triangles`."""
+    arrays = read_npz(path)
+    missing = {"vertices", "triangles"} - set(arrays)
+    if missing:
+        raise ValueError(f"no array {' and no array '.join(sorted(missing))}")
+    vertices, triangles = arrays["vertices"], arrays["triangles"]
+    if vertices.ndim != 2 or vertices.shape[1] != 3 or vertices.dtype.kind not in "fiu":
+        raise ValueError(f"vertices of shape {vertices.shape} and type {vertices.dtype}")
+    if triangles.ndim != 2 or triangles.shape[1] != 3 or triangles.dtype.kind not in "iu":
+        raise ValueError(f"triangles of shape {triangles.shape} and type {triangles.dtype}")
+    return Mesh(vertices.astype(np.float64), triangles.astype(np.int64))
+
+
+def _fans(polygons: Any) -> Int[np.ndarray, "tris 3"]:
+    """Turn polygons of one length into triangles, each fan in the place of its polygon."""
+    rows = np.asarray(polygons, dtype=np.int64).reshape(len(polygons), -1)
+    if not len(rows):
+        return np.empty((0, 3), np.int64)
+    if rows.shape[1] < 3:
+        raise ValueError(f"faces of {rows.shape[1]} corners")
+    fans = [rows[:, [0, i, i + 1]] for i in range(1, rows.shape[1] - 1)]
+    return np.stack(fans, axis=1).reshape(-1, 3)
+
+
+@contextmanager
+def _strict_numbers() -> Iterator[None]:
+    """Make NumPy raise where text is no number; older versions only warn and drop the rest of the line."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="string or file could not be read")
+        yield
+
+
+_READERS: Mapping[str, tuple[str, Callable[[Path], Mesh]]] = {
+    ".obj": ("a Wavefront OBJ file", _read_obj),
+    ".ply": ("a PLY file", _read_ply),
+    ".off": ("an OFF file", _read_off),
+    ".stl": ("an STL file", _read_stl),
+    ".npz": ("a mesh as .npz file (vertices, triangles)", _read_npz),
+    ".bnt": ("a Bosphorus .bnt file", read_bnt),
+}
+MESH_SUFFIXES = tuple(_READERS)
+"""Suffixes of the files that `read_mesh` reads."""

@@ -1,11 +1,20 @@
-"""`evalkit summary`: every development set in one table, for one or several systems."""
+"""Put every set of development photographs in one table, for one or several systems, beside the project's goals.
+
+    python benchmarks/photograph_summary.py --preds DIR [DIR ...] --root ../shared/data
+
+A folder of predictions belongs to one system and holds `aflw2000.npz`, `afw_multi.npz`, `dlib_groups.npz`,
+`helen.npz`, `afw_single.npz`, `ytf.npz` and `backgrounds.npz`, or some of them; `benchmarks/photographs.py` writes
+such a folder. The goals stand in `photograph_goals.json`.
+"""
 
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
+
+import tyro
 
 from morphable_evalkit.alignment.faces import summarize_faces
 from morphable_evalkit.alignment.point_sets import Points
@@ -23,17 +32,19 @@ _COLUMNS = (
     "yaw error °", "false/picture",
 )  # fmt: skip
 
+_GOALS = Path(__file__).with_name("photograph_goals.json")
+
 Cells = dict[str, str]
 """Some columns of one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SummaryConfig:
-    """Measure the development photographs in one go: AFLW2000-3D, AFW, dlib's groups, Helen, YTF, false positives."""
+    """Measure the development photographs in one go: AFLW2000-3D, AFW, dlib's groups, Helen, YTF, backgrounds."""
 
     preds: tuple[Path, ...]
-    """Folders, one per system, with prediction files named after the sets: aflw2000.npz, afw_multi.npz,
-    dlib_groups.npz, helen.npz, afw_single.npz, ytf.npz, backgrounds.npz. A set without file is named so."""
+    """Folders, one per system, with prediction files named after the sets. A missing set is reported as `not
+    measured`."""
     root: Path
     """Folder that holds `faces_dev/`, `aflw2000_gt/` and `backgrounds/`."""
     points: Points = "dataset"
@@ -54,7 +65,7 @@ def run_summary(config: SummaryConfig) -> None:
     missing = [folder for folder in config.preds if not folder.is_dir()]
     if missing:
         raise FileNotFoundError(f"preds must be folders of prediction files, got {missing[0]}")
-    reference: dict[str, Any] = _reference() if config.reference else {"rows": {}, "source": ""}
+    reference: dict[str, Any] = json.loads(_GOALS.read_text()) if config.reference else {"rows": {}, "source": ""}
     lines: list[Cells] = []
     for name in _MEASURES:
         lines += [{"set": name} | _measure(config, folder, name) for folder in config.preds]
@@ -137,7 +148,11 @@ _MEASURES: dict[DatasetName, Callable[[Predictions, GroundTruth, Points], Cells]
 }
 
 
-def _reference() -> dict[str, Any]:
-    """Baseline and targets by set, and where they come from."""
-    file = resources.files("morphable_evalkit.reports") / "published_data" / "faces_dev.json"
-    return json.loads(file.read_text())
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print the table."""
+    run_summary(tyro.cli(SummaryConfig, description=__doc__, args=argv, config=(tyro.conf.OmitArgPrefixes,)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

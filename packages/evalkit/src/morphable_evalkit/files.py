@@ -1,0 +1,214 @@
+"""The one place that reads JSON, NumPy and MATLAB files and writes results.
+
+Readers turn whatever a decoder raises on a damaged file into one `ValueError` that names file and part; `OSError`
+passes as it is. Writers leave a whole file or none.
+"""
+
+import json
+import math
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+from jaxtyping import Shaped
+
+if TYPE_CHECKING:
+    import cattrs
+
+T = TypeVar("T")
+
+_HEAD_BYTES = 256
+_MAX_SHOWN_PROBLEMS = 3
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, with the same suffix, that becomes `path` if the block succeeds.
+
+    The file is flushed to the disk before it takes its name, and is removed if the block fails.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+@contextmanager
+def refusing(path: Path, expected: str, part: str = "") -> Iterator[None]:
+    """Turn any decoder's error into one `ValueError` that names the file, and the part of it if given.
+
+    Args:
+        path: File that is read inside the block.
+        expected: What the file must be, for the message.
+        part: Part that is read, such as the name of an array.
+    """
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # decoders of damaged files raise anything: struct.error, KeyError, MemoryError, ...
+        if isinstance(error, ValueError) and str(error).startswith(str(path)):
+            raise  # a reader inside has named the file and its part
+        met = foreign_content(path) or _short(error)
+        where = f"{path}: {part}" if part else str(path)
+        raise ValueError(f"{where} must be {expected}, got {met}") from error
+
+
+def foreign_content(path: Path) -> str:
+    """Return what a file is that was downloaded in the wrong way, and what to do; empty if it is none of these."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if not head:
+        return "an empty file"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer; fetch the file itself with `git lfs pull`"
+    if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page; download the file itself"
+    return ""
+
+
+def read_json(path: Path, kind: type[T] | GenericAlias, form: str, *, extra_keys: bool = False) -> T:
+    """Read a JSON file into a dataclass or a container of plain values.
+
+    Args:
+        path: The file.
+        kind: What is built; numbers, texts and lists are taken as they are, never converted, and null is a NaN
+            where a number with a fraction stands.
+        form: What the content must follow, for the message.
+        extra_keys: Whether keys that `kind` does not name are ignored instead of refused.
+
+    Raises:
+        ValueError: The file is no JSON, or its content is of another form; the message says where.
+    """
+    import cattrs
+
+    with refusing(path, f"JSON and must follow {form}"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return _converter(not extra_keys).structure(content, cast(type[T], kind))
+    except Exception as error:  # cattrs groups whatever the parts raised
+        problems = cattrs.transform_error(error)
+        more = f"; and {len(problems) - _MAX_SHOWN_PROBLEMS} more" if len(problems) > _MAX_SHOWN_PROBLEMS else ""
+        shown = "; ".join(problems[:_MAX_SHOWN_PROBLEMS])
+        raise ValueError(f"{path} must follow {form}, got {shown}{more}") from error
+
+
+def read_npy(path: Path) -> Shaped[np.ndarray, "..."]:
+    """Read one plain array.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is no array, is damaged or holds pickled objects.
+    """
+    with refusing(path, "an .npy file of plain numbers"):
+        array = np.load(path, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive of several arrays")
+    return array
+
+
+def read_npz(path: Path, *, skip: tuple[str, ...] = ()) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Read the arrays of an .npz file, except those named in `skip`.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is no .npz archive, or an array in it is damaged or holds pickled objects.
+    """
+    arrays = {}
+    with refusing(path, "an .npz file"):
+        if not zipfile.is_zipfile(path):
+            raise ValueError("another kind of file, or a part of one")
+        stored = np.load(path, allow_pickle=False)
+    with stored:
+        for name in stored.files:
+            if name not in skip:
+                with refusing(path, "a plain array", name):
+                    arrays[name] = stored[name]
+                    if not isinstance(arrays[name], np.ndarray):
+                        raise ValueError("no array")
+    return arrays
+
+
+def read_mat(path: Path) -> dict[str, Any]:
+    """Read the variables of a MATLAB file (up to version 7.2, the one that `save -v7` writes).
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: The file is of version 7.3, damaged, or no MATLAB file.
+    """
+    from scipy.io import loadmat
+
+    with path.open("rb") as file:
+        if file.read(_HEAD_BYTES).startswith(b"MATLAB 7.3"):
+            raise ValueError(f"{path} must be a MATLAB file of version 7 or older, got 7.3; save it with `save -v7`")
+    with refusing(path, "a MATLAB file"):
+        return dict(loadmat(path))
+
+
+def read_text(path: Path) -> str:
+    """Read a text file, whatever its encoding: bytes that are not UTF-8 become replacement characters."""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _short(error: Exception) -> str:
+    """Put an error of a decoder into one line."""
+    text = " ".join(str(error).split())
+    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    return f"{kind}{text}" if text else type(error).__name__
+
+
+def _number(value: Any, _: type) -> float:
+    """Take a number, or null as NaN."""
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"must be a number, got {value!r}")
+    return float(value)
+
+
+def _integer(value: Any, _: type) -> int:
+    """Take an integer as it is."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"must be an integer, got {value!r}")
+    return value
+
+
+def _text(value: Any, _: type) -> str:
+    """Take a text as it is."""
+    if not isinstance(value, str):
+        raise TypeError(f"must be a text, got {value!r}")
+    return value
+
+
+@cache
+def _converter(forbid_extra_keys: bool) -> "cattrs.Converter":
+    """Make a converter that turns no value into another kind."""
+    import cattrs
+
+    converter = cattrs.Converter(forbid_extra_keys=forbid_extra_keys)
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(int, _integer)
+    converter.register_structure_hook(str, _text)
+    converter.register_structure_hook(str | int, lambda value, _: value)
+    return converter
