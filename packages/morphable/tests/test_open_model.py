@@ -97,6 +97,47 @@ def test_neutral_lips_touch_and_do_not_cross(model: MorphableModel, people: Tens
     assert float(gap.max()) < 0.8 * MM
 
 
+INNER_LIPS = ((61, 67), (62, 66), (63, 65))
+"""Pairs of the 68 points, upper and lower, on the rims of the lips."""
+
+
+def mouth_opening(model: MorphableModel, vertices: Tensor) -> Tensor:
+    """Mean distance (faces,) of the pairs of inner-lip points in the frontal view, as a share of the face's size."""
+    points = model.landmarks(vertices)[..., :2]
+    size = (points.amax(1) - points.amin(1)).prod(1).sqrt()
+    pairs = torch.tensor(INNER_LIPS)
+    return (points[:, pairs[:, 0]] - points[:, pairs[:, 1]]).norm(dim=-1).mean(1) / size
+
+
+def drawn_opening(model: MorphableModel, vertices: Tensor, x: float) -> float:
+    """Height of the upper lip's lowest over the lower lip's highest point at x, in the frontal view of one face."""
+    heights = []
+    for name, lowest in (("upper_lip", True), ("lower_lip", False)):
+        corners = vertices[part_triangles(model, name)]
+        start, end = corners, corners.roll(-1, dims=1)
+        share = (x - start[..., 0]) / (end[..., 0] - start[..., 0])
+        crossing = (share >= 0) & (share <= 1)
+        y = (start[..., 1] + share * (end[..., 1] - start[..., 1]))[crossing]
+        heights.append(float(y.min() if lowest else y.max()))
+    return heights[0] - heights[1]
+
+
+def test_shut_lips_have_no_opening_between_the_inner_lip_points(model: MorphableModel, people: Tensor) -> None:
+    opening = mouth_opening(model, people)
+    assert float(opening.median()) < 0.004
+    assert float(opening.max()) < 0.01
+
+
+@pytest.mark.parametrize("action", [{"jawOpen": 0.3}, {"jawOpen": 1.0}, {"mouthPart": 0.5}, {"mouthUpperUpLeft": 0.8}])
+def test_inner_lip_points_follow_the_drawn_gap(model: MorphableModel, action: dict[str, float]) -> None:
+    face = act(model, **action)
+    points = model.landmarks(face)
+    for upper, lower in INNER_LIPS:
+        drawn = drawn_opening(model, face, float((points[upper, 0] + points[lower, 0]) / 2))
+        # the rims roll as the jaw falls: the lowest line of the neutral upper lip is not that of the open one
+        assert abs(float(points[upper, 1] - points[lower, 1]) - drawn) < 0.7 * MM
+
+
 def test_expressions_do_not_press_lips_through_each_other(model: MorphableModel) -> None:
     names = [name for name in model.expression_names if name != "mouthClose"]
     faces = [act(model, **{name: 1.0}) for name in names] + [act(model, jawOpen=1.0, mouthClose=1.0)]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from numpy.typing import NDArray
 from open_model.assemble import Built, build, to_model_data
 from open_model.identity import NUM_PEOPLE
-from open_model.landmarks import ibug68
+from open_model.landmarks import Surface, ibug68
+from open_model.parts import PART_NAMES
 from safetensors.torch import save_file
 
 from morphable.files import write_model_file
@@ -32,7 +32,7 @@ class BuildConfig:
 def run(config: BuildConfig) -> None:
     """Build and write."""
     built = build(config.people)
-    data = to_model_data(built, {"ibug68_3d": ibug68(*landmark_surface(built))}, version("anny"))
+    data = to_model_data(built, {"ibug68_3d": ibug68(landmark_surface(built))}, version("anny"))
     write_model_file(data, config.output, half=True)
     layout = config.output.with_name(f"{config.output.stem}_makehuman_uv.safetensors")
     save_file({"uv_makehuman": torch.as_tensor(built.uv_makehuman, dtype=torch.float32)}, layout)
@@ -41,12 +41,14 @@ def run(config: BuildConfig) -> None:
     print(f"{config.output}: {size:.2f} MB, {100 * built.identity.explained:.2f} % of the samples' variance")
 
 
-def landmark_surface(built: Built) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Subdivided template, triangles, and which of them are skin of the head."""
-    head = built.anatomy.head
-    template = np.asarray(built.anatomy.subdivision.matrix @ head.template)
-    skin = np.repeat(np.isin(head.zone[built.anatomy.subdivision.parent], ("head", "neck")), 2)
-    return template, built.triangles[: len(skin)], skin
+def landmark_surface(built: Built) -> Surface:
+    """Return what landmarks are put on: the skin of the head, and the lips of the mean."""
+    head, subdivision = built.anatomy.head, built.anatomy.subdivision
+    template = np.asarray(subdivision.matrix @ head.template)
+    skin = np.repeat(np.isin(head.zone[subdivision.parent], ("head", "neck")), 2)
+    lips = {name: built.part_labels[: len(skin)] == PART_NAMES.index(name) for name in ("upper_lip", "lower_lip")}
+    mean = np.asarray(built.matrix @ built.identity.mean)[: len(template)]
+    return Surface(template, mean, built.triangles[: len(skin)], skin, **lips)
 
 
 def main(argv: list[str] | None = None) -> int:

