@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from morphable_reconstruct.scene import Scene
     from morphable_reconstruct.service.options import ServeConfig
     from morphable_reconstruct.video.options import VideoConfig
-    from morphable_reconstruct.video.tracks import track_video
+    from morphable_reconstruct.video.tracks import TrackedFrame, track
     from morphable_reconstruct.viewer.options import ViewConfig
 
 __version__ = "0.1.0"
@@ -44,7 +44,7 @@ _MODULES = {
     "scene": ("Scene",),
     "service.options": ("ServeConfig",),
     "video.options": ("VideoConfig",),
-    "video.tracks": ("track_video",),
+    "video.tracks": ("TrackedFrame", "track"),
     "viewer.options": ("ViewConfig",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -66,6 +66,7 @@ __all__ = [
     "Source",
     "TooManyPixelsError",
     "TorchEngine",
+    "TrackedFrame",
     "VideoConfig",
     "ViewConfig",
     "albedo_texture",
@@ -77,7 +78,7 @@ __all__ = [
     "photo_texture",
     "prediction_rows",
     "run",
-    "track_video",
+    "track",
     "write_predictions",
 ]
 

@@ -15,10 +15,9 @@ from morphable_reconstruct.exports.coefficients import scene_to_dict
 from morphable_reconstruct.exports.tables import csv_header, csv_rows
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
-from morphable_reconstruct.scene import Scene
-from morphable_reconstruct.video.files import Frame, VideoWriter, video_writer
+from morphable_reconstruct.video.files import VideoWriter, video_writer
 from morphable_reconstruct.video.tracking import Tracker
-from morphable_reconstruct.video.tracks import track_video
+from morphable_reconstruct.video.tracks import TrackedFrame, track
 
 _SUFFIXES = {"overlay": ".overlay.mp4", "csv": ".csv", "json": ".jsonl"}
 """Suffix of each of `VIDEO_KINDS`."""
@@ -51,8 +50,8 @@ def _save(source: Source, reconstructor: Reconstructor, config: RunConfig) -> tu
         sinks = _Sinks(stack, paths, source, csv_header(reconstructor.model, _CSV_COLUMNS))
         frames = 0
         try:
-            for frame, scene in track_video(source, reconstructor, config.video, tracker):
-                sinks.add(frame, scene)
+            for frame in track(source, reconstructor, config.video, tracker=tracker):
+                sinks.add(frame)
                 frames += 1
         except KeyboardInterrupt:
             if source.kind != "webcam":
@@ -74,12 +73,12 @@ class _Sinks:
         if self._csv is not None:
             self._csv.write(header)
 
-    def add(self, frame: Frame, scene: Scene) -> None:
+    def add(self, frame: TrackedFrame) -> None:
         """Append one frame to every file."""
         if self._video is not None:
-            self._video.add(scene.overlay(), frame.time_s)
+            self._video.add(frame.scene.overlay(), frame.time_s)
         if self._csv is not None:
-            self._csv.write(csv_rows(scene, _CSV_COLUMNS, frame=frame.index, time_s=frame.time_s))
+            self._csv.write(csv_rows(frame.scene, _CSV_COLUMNS, frame=frame.index, time_s=frame.time_s))
         if self._json is not None:
-            line = scene_to_dict(scene) | {"frame": frame.index, "time_s": frame.time_s}
+            line = scene_to_dict(frame.scene) | {"frame": frame.index, "time_s": frame.time_s}
             self._json.write(json.dumps(line, allow_nan=False) + "\n")

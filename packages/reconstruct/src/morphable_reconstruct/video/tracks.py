@@ -1,35 +1,58 @@
-"""The scenes of a video, one face's with the next frame's, in constant memory."""
+"""The scenes of a video, one after the other, in constant memory."""
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from morphable_reconstruct.photographs.reading import Photograph
-from morphable_reconstruct.photographs.sources import Source
+from morphable_reconstruct.photographs.sources import Source, find_sources
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
-from morphable_reconstruct.video.files import Frame, read_frames
+from morphable_reconstruct.video.files import read_frames
 from morphable_reconstruct.video.options import VideoConfig
 from morphable_reconstruct.video.smoothing import Smoother
 from morphable_reconstruct.video.tracking import Tracker
 
 
-def track_video(
-    source: Source, reconstructor: Reconstructor, config: VideoConfig, tracker: Tracker | None = None
-) -> Iterator[tuple[Frame, Scene]]:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrackedFrame:
+    """One frame of a video and its scene; `scene[i].track_id` is the same for the same person throughout."""
+
+    index: int
+    time_s: float
+    scene: Scene
+
+
+def track(
+    video: str | os.PathLike[str] | Source,
+    reconstructor: Reconstructor,
+    config: VideoConfig | None = None,
+    *,
+    tracker: Tracker | None = None,
+) -> Iterator[TrackedFrame]:
     """Reconstruct a video frame by frame; faces carry track ids and are smoothed along their tracks.
 
     Args:
-        source: A video file or webcam (see `find_sources`).
+        video: A video file, or `webcam[:NUMBER]`.
         reconstructor: The network.
         config: Tracking and smoothing.
         tracker: Counts the tracks; a new one by default.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImportError: PyAV is not installed.
+        ValueError: The file holds no video that PyAV can read.
     """
-    tracker = tracker or Tracker(max_gap_s=config.max_gap_s)
-    smoother = Smoother(config)
-    frames = read_frames(source, every=config.every)
+    source = video if isinstance(video, Source) else find_sources([os.fspath(video)])[0]
+    settings = config or VideoConfig()
+    tracker = tracker or Tracker(max_gap_s=settings.max_gap_s)
+    smoother = Smoother(settings)
+    frames = read_frames(source, every=settings.every)
     size = 1 if source.kind == "webcam" else reconstructor.config.batch_size
     while batch := list(islice(frames, size)):
         photos = [Photograph(pixels=frame.pixels, name=f"{source.name}:{frame.index}") for frame in batch]
         for frame, scene in zip(batch, reconstructor.reconstruct(photos), strict=True):
             tracked = tracker.update(scene, frame.time_s)
-            yield frame, smoother.update(tracked, frame.time_s) if config.smooth else tracked
+            smooth = smoother.update(tracked, frame.time_s) if settings.smooth else tracked
+            yield TrackedFrame(index=frame.index, time_s=frame.time_s, scene=smooth)
