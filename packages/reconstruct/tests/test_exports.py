@@ -254,3 +254,123 @@ def scene_to_jpeg(data):
     item = document["bufferViews"][document["images"][0]["bufferView"]]
     start = 20 + struct.unpack_from("<I", data, 12)[0] + 8 + item["byteOffset"]
     return data[start : start + item["byteLength"]]
+
+
+def test_glb_of_no_face_has_no_empty_array_and_no_binary_chunk(model):
+    from morphable_reconstruct.exports.glb import scene_to_glb
+
+    data = scene_to_glb(make_scene(model, count=0))
+    document, _ = parse_glb(data)
+    assert all(value for value in document.values() if isinstance(value, list))  # glTF 2.0: minItems 1
+    assert "buffers" not in document
+    assert len(data) == 20 + struct.unpack_from("<I", data, 12)[0]
+    assert [node["name"] for node in document["nodes"]] == ["photograph", "group.jpg"]
+
+
+def test_glb_weights_are_activations_between_0_and_1(model):
+    scene = make_scene(model, count=1)
+    beyond = with_faces(scene, expression=torch.tensor([[-0.2, 0.4, 1.3]]))
+    document, accessor = parse_glb(_glb(beyond))
+    assert document["meshes"][0]["weights"] == pytest.approx([0.0, 0.4, 1.0])
+    # the neutral shape stays that of the identity
+    layout = textured_layout(model)
+    neutral = model.decode_shape(scene.faces.identity, torch.zeros(1, 3))[0].numpy()
+    position = accessor(document["meshes"][0]["primitives"][0]["attributes"]["POSITION"])
+    np.testing.assert_allclose(position, neutral[layout.source], atol=1e-6)
+
+
+@pytest.mark.parametrize("suffix", ["json", "npz"])
+def test_saved_scenes_come_back(tmp_path, scene, suffix):
+    from dataclasses import replace
+
+    scene = replace(scene, track_id=np.array([4, 2]), residual_px=np.float32([np.nan, 0.25]))
+    scene.save(tmp_path / f"s.{suffix}")
+    again = Scene.load(tmp_path / f"s.{suffix}", model=scene.model, image=scene.image)
+    assert repr(again) == "Scene('image', 320x240, 2 faces)"
+    for name, values in vars(scene.faces).items():
+        torch.testing.assert_close(getattr(again.faces, name), values, atol=1e-6, rtol=0)
+    np.testing.assert_allclose(again.landmarks68_px, scene.landmarks68_px, atol=2e-3)
+    assert [face.track_id for face in again] == [4, 2]
+    assert [face.camera_residual_px for face in again] == [None, 0.25]
+    blank = Scene.load(tmp_path / f"s.{suffix}", model=scene.model)
+    assert blank.name == "group.jpg"
+    assert blank.image.min() == 255
+
+
+def test_what_is_no_saved_scene_is_refused(tmp_path, scene, model):
+    from stand_ins import toy_model
+
+    scene.save(tmp_path / "s.npz")
+    whole = (tmp_path / "s.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "other.json").write_text('{"faces": []}')
+    for name in ("cut.npz", "other.json"):
+        with pytest.raises(ValueError, match=r"path must be a scene saved as \.json or \.npz"):
+            Scene.load(tmp_path / name, model=model)
+    with pytest.raises(FileNotFoundError, match="path must be an existing file"):
+        Scene.load(tmp_path / "none.json", model=model)
+    with pytest.raises(ValueError, match="model must be toy, with which the scene was made, got open"):
+        Scene.load(tmp_path / "s.npz")
+    with pytest.raises(ValueError, match="photo must be 320x240"):
+        Scene.load(tmp_path / "s.npz", model=toy_model(), image=np.zeros((10, 10, 3), np.uint8))
+
+
+def test_matrices_and_dense_points_of_npz_give_the_pixels(tmp_path, scene):
+    scene.save(tmp_path / "s.npz")
+    arrays = np.load(tmp_path / "s.npz", allow_pickle=False)
+    assert arrays["vertices_cam_m"].shape == (2, scene.model.num_vertices, 3)
+    for index, face in enumerate(scene):
+        model_m = np.c_[face.vertices_model_m, np.ones(scene.model.num_vertices)]
+        cam = model_m @ arrays["cam_from_model"][index].T
+        np.testing.assert_allclose(cam[:, :3], arrays["vertices_cam_m"][index], atol=1e-6)
+        px = cam[:, :2] / cam[:, 2:3] * 600.0 + (160.0, 120.0)
+        np.testing.assert_allclose(px, arrays["vertices_px"][index], atol=1e-3)
+        yaw_deg = np.rad2deg(-0.3 + 0.5 * index)
+        assert arrays["head_angles_deg"][index, 1] == pytest.approx(yaw_deg, abs=1e-3) == face.angles.degrees["yaw"]
+        np.testing.assert_allclose(arrays["landmarks5_px"][index, 2], face.landmarks68_px[30])
+
+
+def test_csv_of_a_picture(tmp_path, scene):
+    scene.save(tmp_path / "s.csv")
+    header, *lines = (tmp_path / "s.csv").read_text().splitlines()
+    names = header.split(",")
+    assert names[:3] == ["face", "score", "jawOpen"]
+    assert names[-6:] == ["head_pitch_deg", "head_yaw_deg", "head_roll_deg", "x_m", "y_m", "z_m"]
+    second = dict(zip(names, lines[1].split(","), strict=True))
+    assert float(second["head_yaw_deg"]) == pytest.approx(np.rad2deg(0.2), abs=1e-3)
+    assert float(second["jawOpen"]) == pytest.approx(scene[1].expressions["jawOpen"], abs=1e-5)
+
+
+def test_expressions_move_from_one_person_to_another(scene):
+    taken = scene.with_expressions(scene[1].expressions, face=0)
+    assert taken[0].expressions == scene[1].expressions
+    np.testing.assert_array_equal(taken[0].identity, scene[0].identity)
+    both = scene.with_expressions({"jawOpen": 0.5})
+    assert [face.expressions["jawOpen"] for face in both] == [0.5, 0.5]
+    assert both[1].expressions["eyeBlinkLeft"] == 0.0
+    with pytest.raises(ValueError, match="expressions must be names of the face model, got smirk"):
+        scene.with_expressions({"smirk": 1.0})
+    with pytest.raises(IndexError, match="index must be below 2"):
+        scene.with_expressions({}, face=2)
+
+
+def test_a_crop_stands_upright(model):
+    """A face that lies on its side is turned; its mean landmark is in the middle, its nose below its eyes."""
+    from morphable_reconstruct.drawing.crops import face_crop
+
+    scene = make_scene(model, count=1)
+    turned = with_faces(scene, rotation=rotation_from_angles(torch.tensor([[0.0, 0.0, 1.5]])))
+    pixels = np.full_like(scene.image, 90)
+    for point, color in zip(
+        turned[0].landmarks5_px, [(255, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 0), (0, 0, 0)], strict=True
+    ):
+        x, y = np.rint(point).astype(int)
+        pixels[y - 2 : y + 3, x - 2 : x + 3] = color
+    from dataclasses import replace
+
+    crop = face_crop(replace(turned, photo=Photograph(pixels=pixels, name="a"))[0], size_px=128).astype(int)
+    reds, greens = (np.argwhere(crop[..., c] - crop[..., 2] > 80) for c in (0, 1))
+    assert np.ptp(reds[:, 0]) < 0.2 * np.ptp(reds[:, 1])  # the eyes are level
+    assert greens[:, 0].mean() > reds[:, 0].mean() + 5
+    with pytest.raises(ValueError, match="size_px must be at least 1"):
+        face_crop(turned[0], size_px=0)

@@ -71,6 +71,18 @@ def test_batch_single_path_and_array_agree(model, tmp_path):
         np.testing.assert_allclose(landmarks(other), landmarks(one), atol=1e-3)
 
 
+def test_a_bad_picture_of_many_is_raised_or_handed_over(model, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    pictures = [dotted((200, 256), [(100, 80)]), tmp_path / "text.jpg", dotted((200, 256), [])]
+    failed = []
+    scenes = list(dots(model).many(pictures, on_error=lambda picture, error: failed.append((picture, str(error)))))
+    assert [len(scene) for scene in scenes] == [1, 0]
+    assert [picture for picture, _ in failed] == [tmp_path / "text.jpg"]
+    assert "image must be a picture" in failed[0][1]
+    with pytest.raises(ValueError, match="image must be a picture"):
+        list(dots(model).many(pictures))
+
+
 def test_concurrent_calls_agree(model):
     rng = np.random.default_rng(1)
     pictures = [rng.integers(0, 256, (160 + 32 * (i % 2), 224, 3), dtype=np.uint8) for i in range(8)]

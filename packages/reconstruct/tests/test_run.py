@@ -3,15 +3,18 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from stand_ins import DotEngine, dotted
 
-from morphable_reconstruct.batch.options import SAVE_KINDS, RunConfig
+from morphable_reconstruct.batch.options import SAVE_KINDS, RunConfig, UsageError
 from morphable_reconstruct.commands.entry import main
-from morphable_reconstruct.commands.reconstruct import run
+from morphable_reconstruct.commands.reconstruct import check_kinds, run
+from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
@@ -142,6 +145,61 @@ def test_command_line_errors_are_one_line(tmp_path, capsys):
     assert "save must be of overlay" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main([str(tmp_path), "--no-such-option"])
+
+
+def test_wrong_usage_is_status_2_before_anything_is_read(tmp_path, capsys):
+    (tmp_path / "clip.mp4").write_bytes(b"")
+    assert main([str(tmp_path / "clip.mp4"), "--save", "glb", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "reconstruct: save must be of overlay, json, csv for videos, got glb\n"
+    assert not (tmp_path / "out").exists()
+    for arguments, message in (
+        (["--size-px", "500"], "size_px must be a multiple of 32"),
+        (["--save", ","], "at least"),
+    ):
+        try:
+            status = main(["a.jpg", *arguments])
+        except SystemExit as error:
+            status = error.code
+        assert status == 2
+        assert message in capsys.readouterr().err
+
+
+def test_pictures_and_videos_together_give_each_what_it_can():
+    picture, clip = (Source(kind=k, path=Path(n), name=n, stem=n) for k, n in (("image", "a.jpg"), ("video", "b.mp4")))
+    check_kinds(["glb", "overlay"], [picture, clip])
+    check_kinds(["csv"], [picture])
+    with pytest.raises(UsageError, match=r"save must name one of overlay, json, csv for b\.mp4, got glb, npz"):
+        check_kinds(["glb", "npz"], [picture, clip])
+
+
+def test_version_and_module(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"reconstruct {version('morphable-reconstruct')}\n"
+    command = [sys.executable, "-m", "morphable_reconstruct", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.startswith("reconstruct 0.")
+
+
+def test_nobody_reads_the_output(monkeypatch):
+    """As in `reconstruct photos | head -1`: no traceback, no word."""
+    code = "import sys; from morphable_reconstruct.commands import entry\n"
+    code += "def run(config):\n    while True: print('x' * 9999, flush=True)\n"
+    code += "entry._action = lambda config: run\nsys.exit(entry.main(['a.jpg']))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 0
+    process.stderr.close()
+
+
+def test_the_summary_has_a_row_per_picture_with_its_own_time(engine, model, photos, tmp_path, capsys):
+    Image.fromarray(dotted((240, 320), [], dot_px=16)).save(photos / "x[b].png")
+    _, summary = reconstruct(engine, model, photos, tmp_path, save="json,obj,texture", texture_px=32)
+    out = capsys.readouterr().out
+    for name in ("a.png", "empty.png", "sub/b.png", "x[b].png"):
+        assert sum(name in line for line in out.splitlines() if "\u2502" in line) == 1
+    seconds = [item["seconds"] for item in summary["sources"]]
+    assert min(seconds) > 0.0
 
 
 def test_missing_weights_are_one_clear_line(tmp_path, capsys, monkeypatch):

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,11 +10,15 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 
+import morphable
+from morphable import MorphableModel
 from morphable_reconstruct.drawing.layers import SceneImage, render_layers
 from morphable_reconstruct.drawing.overlay import draw_overlay
 from morphable_reconstruct.drawing.views import VIEW_NAMES, render_view
 from morphable_reconstruct.exports.formats import write_scene
+from morphable_reconstruct.exports.saved import read_scene
 from morphable_reconstruct.faces.rows import SceneRows
+from morphable_reconstruct.photographs.reading import ImageSource, Photograph, load_photograph
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -86,6 +90,30 @@ class Scene(SceneRows):
                 before = self.model.decode_shape(self.faces.identity, self.faces.expression)
                 surface = surface + self.model.decode_shape(self.faces.identity, changed) - before
         return replace(self, faces=replace(self.faces, expression=changed), surface_m=surface)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        image: ImageSource | Photograph | None = None,
+        model: MorphableModel | str | os.PathLike[str] = "open",
+    ) -> "Scene":
+        """Read a scene that was saved as .json (numbers rounded to six decimals) or .npz.
+
+        Args:
+            path: The file.
+            image: The photograph, which the file does not hold; by default a white picture of its size.
+            model: The face model the scene was made with.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no saved scene, is damaged, or belongs to another face model or photograph.
+        """
+        loaded = model if isinstance(model, MorphableModel) else morphable.load(model)
+        photo = load_photograph(image) if image is not None and not isinstance(image, Photograph) else image
+        rows = read_scene(path, loaded, photo)
+        return cls(**{field.name: getattr(rows, field.name) for field in fields(rows)})
 
     def save(self, path: str | os.PathLike[str], *, texture: str = "albedo", texture_px: int = 512) -> None:
         """Write the scene in the format of the suffix: .glb, .obj, .ply, .json, .npz or .csv.

@@ -9,7 +9,10 @@ import tyro
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.video.options import VideoConfig
 
-PICTURE_KINDS = ("overlay", "views", "glb", "obj", "ply", "json", "npz", "depth", "segmentation", "texture", "csv")
+PICTURE_KINDS = (
+    *("overlay", "views", "glb", "obj", "ply", "json", "npz", "csv"),
+    *("depth", "segmentation", "texture", "crop"),
+)
 """What can be saved of a picture."""
 VIDEO_KINDS = ("overlay", "json", "csv")
 """What can be saved of a video."""
@@ -29,8 +32,8 @@ class RunConfig:
     out: Path = Path("out")
     """Folder of the results; pictures already done with the same options are skipped."""
     save: str = "overlay,json"
-    """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, depth, segmentation,
-    texture, csv. Videos give overlay, json and csv."""
+    """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, csv, depth,
+    segmentation, texture, crop. Videos give overlay, json and csv."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
     json: Path | None = None
@@ -79,8 +82,8 @@ class ViewsConfig:
     out: Path = Path("out")
     """Folder of the results, which carry the front picture's name."""
     save: str = "overlay,json"
-    """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, depth, segmentation, texture,
-    csv."""
+    """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, csv, depth, segmentation,
+    texture, crop."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
     json: Path | None = None

@@ -5,7 +5,14 @@ from pathlib import Path
 
 from morphable_reconstruct.exports.atomic import write_bytes
 from morphable_reconstruct.exports.formats import write_scene
-from morphable_reconstruct.exports.pictures import depth_png, overlay_jpeg, segmentation_png, texture_png, views_png
+from morphable_reconstruct.exports.pictures import (
+    crop_png,
+    depth_png,
+    overlay_jpeg,
+    segmentation_png,
+    texture_png,
+    views_png,
+)
 from morphable_reconstruct.scene import Scene
 
 _VIEW_PX = 640
@@ -43,4 +50,8 @@ def save_results(
             for index, face in enumerate(scene):
                 written.append(f"{stem}.texture_{index:02d}.png")
                 write_bytes(folder / written[-1], texture_png(face, size_px=texture_px, depth_m=scene.depth_m))
+        elif kind == "crop":
+            for index, face in enumerate(scene):
+                written.append(f"{stem}.crop_{index:02d}.png")
+                write_bytes(folder / written[-1], crop_png(face))
     return tuple(written)

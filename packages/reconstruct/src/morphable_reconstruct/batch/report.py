@@ -1,12 +1,13 @@
 """What a run tells: progress, a summary table, the failures, a summary for machines."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from morphable_reconstruct.batch.pictures import Outcome
@@ -46,17 +47,19 @@ def print_summary(outcomes: list[Outcome], *, out: str, console: Console, errors
     """Print results to `console` and failures to `errors`."""
     done = [outcome for outcome in outcomes if outcome.error is None]
     if 0 < len(done) <= MAX_ROWS:
-        table = Table("picture", "faces", "seconds", "results")
+        table = Table(Column("picture", overflow="fold"), Column("faces", justify="right"), "seconds", "results")
         for outcome in done:
             seconds = "done before" if outcome.skipped else f"{outcome.seconds:.2f}"
-            table.add_row(outcome.source.name, str(outcome.faces), seconds, ", ".join(outcome.files))
+            name, results = Text(outcome.source.name), Text(_results(outcome))
+            table.add_row(name, str(outcome.faces), seconds, results)
         console.print(table)
     for outcome in done[:MAX_ROWS]:
         if outcome.faces == 0:
             console.print(f"no face found in {outcome.source.name}", markup=False, highlight=False)
     skipped = sum(outcome.skipped for outcome in done)
     empty = sum(outcome.faces == 0 for outcome in done)
-    parts = [f"{sum(o.faces for o in done)} faces in {len(done)} sources", f"results in {out}"]
+    faces, sources = sum(outcome.faces for outcome in done), len(done)
+    parts = [f"{_counted(faces, 'face')} in {_counted(sources, 'source')}", f"results in {out}"]
     parts += [f"{skipped} done before"] * (skipped > 0) + [f"{empty} without a face"] * (empty > 0)
     parts += [f"{len(outcomes) - len(done)} failed"] * (len(outcomes) > len(done))
     console.print("; ".join(parts), markup=False, highlight=False, soft_wrap=True)
@@ -64,6 +67,18 @@ def print_summary(outcomes: list[Outcome], *, out: str, console: Console, errors
         if outcome.error is not None:
             line = f"failed: {outcome.source.name}: {outcome.error}"
             errors.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _counted(number: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _results(outcome: Outcome) -> str:
+    """Endings of a source's files, without the name that they share."""
+    endings = [file.removeprefix(outcome.source.stem) for file in outcome.files]
+    shared = dict.fromkeys(re.sub(r"_\d{2,}(?=\.)", "_*", ending) for ending in endings)
+    return " ".join(shared)
 
 
 def summary_json(outcomes: list[Outcome]) -> str:

@@ -13,7 +13,7 @@ _DECIMALS = 6
 
 
 def scene_to_dict(scene: SceneRows) -> dict[str, Any]:
-    """Describe a scene by plain numbers: metres, radians, pixels of the photograph (corner at (0, 0))."""
+    """Describe a scene by plain numbers: meters, radians, pixels of the photograph (corner at (0, 0))."""
     height, width = scene.camera.size_hw
     return {
         "format": "morphable-scene",
@@ -34,24 +34,35 @@ def scene_to_json(scene: SceneRows) -> str:
 def scene_to_arrays(scene: SceneRows) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Stack every face's numbers, one row per face, for `numpy.savez`."""
     faces = scene.faces
-    return {
+    optional = {"camera_residual_px": scene.residual_px, "track_id": scene.track_id}
+    if scene.surface_m is not None:
+        optional["surface_m"] = scene.surface_m.numpy()
+    return {name: values for name, values in optional.items() if values is not None} | {
         "format_version": np.array(FORMAT_VERSION),
         "image": np.array(scene.name),
         "image_size_hw": np.array(scene.camera.size_hw),
         "focal_px": np.array(scene.camera.focal_px, dtype=np.float32),
+        "principal_px": scene.camera.principal_px,
         "model_name": np.array(scene.model.name),
         "expression_names": np.array(scene.model.expression_names, dtype=np.str_),
         "score": scene.score,
+        "center_px": scene.center_px,
         "identity": faces.identity.numpy(),
         "expression": faces.expression.numpy(),
         "albedo": faces.albedo.numpy(),
         "rotation_head": faces.rotation.numpy(),
         "translation_m": faces.translation.numpy(),
         "illumination": faces.illumination.numpy(),
+        "head_angles_deg": scene.head_angles_deg,
+        "cam_from_model": scene.cam_from_model,
         "box_xyxy_px": scene.box_xyxy_px,
         "landmarks68_px": scene.landmarks68_px,
         "landmarks68_contour_px": scene.landmarks68_contour_px,
         "landmarks68_cam_m": scene.landmarks68_cam_m,
+        "landmarks5_px": scene.landmarks5_px,
+        "vertices_cam_m": scene.vertices_cam_m.numpy(),
+        "vertices_px": scene.vertices_px,
+        "triangles": scene.model.triangles.cpu().numpy(),
     }
 
 
@@ -64,9 +75,12 @@ def _face_to_dict(face: Face) -> dict[str, Any]:
         "center_px": _list(face.center_px),
         "translation_m": _list(face.translation_m),
         "rotation_head": _list(face.rotation_head),
+        "cam_from_model": _list(face.cam_from_model),
         "head_angles_rad": {"pitch": angles.pitch, "yaw": angles.yaw, "roll": angles.roll},
+        "head_angles_deg": {name: round(value, _DECIMALS) for name, value in angles.degrees.items()},
         "landmarks68_px": _list(face.landmarks68_px),
         "landmarks68_contour_px": _list(face.landmarks68_contour_px),
+        "landmarks5_px": _list(face.landmarks5_px),
         "landmarks68_cam_m": _list(face.landmarks68_cam_m),
         "identity": _list(face.identity),
         "expressions": {name: round(value, _DECIMALS) for name, value in face.expressions.items()},

@@ -29,7 +29,8 @@ def scene_to_glb(scene: SceneRows, *, texture: str = "albedo", texture_px: int =
     The glTF frame is the camera's with y up and z toward the viewer; the photograph's camera stands at its
     origin. Every face is a node placed in metres whose mesh is the neutral shape of its identity; the
     model's expressions are morph targets by name (stored once, shared by all faces), and the weights are
-    the face's activations, so that the file shows the photograph's expression and animates in any viewer.
+    the face's activations, clamped to [0, 1], so that the file shows the photograph's expression and animates in any
+    viewer.
 
     Args:
         scene: The faces and their camera.
@@ -79,7 +80,7 @@ class _Shared:
         mesh: dict[str, Any] = {"name": name, "primitives": [primitive]}
         if self.targets:
             primitive["targets"] = self.targets
-            mesh["weights"] = face.expression.tolist()
+            mesh["weights"] = _weights(face)
             mesh["extras"] = {"targetNames": list(self.model.expression_names)}
         node = {
             "name": name,
@@ -100,6 +101,12 @@ class _Shared:
             surface["baseColorTexture"] = {"index": self.builder.add("textures", {"sampler": 0, "source": image})}
         material = {"name": name, "pbrMetallicRoughness": surface, "doubleSided": True}
         return self.builder.add("materials", material)
+
+
+def _weights(face: Face) -> list[float]:
+    """Weights of the morph targets: viewers expect [0, 1] of activations; other coefficients stay as they are."""
+    activations = face.model.expression_prior == "activation"
+    return (face.expression.clip(0.0, 1.0) if activations else face.expression).tolist()
 
 
 def neutral_vertices(face: Face) -> Float[np.ndarray, "verts 3"]:

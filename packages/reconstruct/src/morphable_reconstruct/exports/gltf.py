@@ -20,8 +20,6 @@ class GltfBuilder:
     def __init__(self) -> None:
         self.document: dict[str, Any] = {
             "asset": {"version": "2.0", "generator": "morphable-reconstruct"},
-            "bufferViews": [],
-            "accessors": [],
         }
         self._binary = bytearray()
 
@@ -69,12 +67,13 @@ class GltfBuilder:
         return self.add("images", {"bufferView": view, "mimeType": mime_type, "name": name})
 
     def to_glb(self) -> bytes:
-        """Pack JSON and binary into one GLB file."""
+        """Pack JSON and binary into one GLB file; glTF allows neither an empty array nor a buffer without bytes."""
         binary = _padded(bytes(self._binary), b"\0")
-        document = self.document | {"buffers": [{"byteLength": len(binary)}]}
-        text = _padded(json.dumps(document, separators=(",", ":")).encode(), b" ")
+        buffers = {"buffers": [{"byteLength": len(binary)}]} if binary else {}
+        text = _padded(json.dumps(self.document | buffers, separators=(",", ":")).encode(), b" ")
         chunks = struct.pack("<II", len(text), _JSON_CHUNK) + text
-        chunks += struct.pack("<II", len(binary), _BINARY_CHUNK) + binary
+        if binary:
+            chunks += struct.pack("<II", len(binary), _BINARY_CHUNK) + binary
         return struct.pack("<III", _MAGIC, _VERSION, 12 + len(chunks)) + chunks
 
     def _view(self, values: Shaped[np.ndarray, "..."], target: int | None) -> int:

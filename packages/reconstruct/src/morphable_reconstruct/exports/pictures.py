@@ -8,6 +8,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from morphable_reconstruct.drawing.colors import to_bytes
+from morphable_reconstruct.drawing.crops import face_crop
 from morphable_reconstruct.drawing.textures import photo_texture
 from morphable_reconstruct.drawing.views import join_views
 from morphable_reconstruct.faces.rows import Face
@@ -45,6 +46,11 @@ def texture_png(face: Face, *, size_px: int, depth_m: Float[np.ndarray, "rows co
     texture = photo_texture(face, size_px=size_px, depth_m=depth_m)
     rgba = np.concatenate([texture.rgb, texture.visible[..., None]], axis=-1)
     return encode(Image.fromarray(to_bytes(rgba)), "PNG")
+
+
+def crop_png(face: Face) -> bytes:
+    """Encode a face's upright crop."""
+    return encode(Image.fromarray(face_crop(face)), "PNG")
 
 
 def part_palette(parts: int) -> UInt8[np.ndarray, "256 3"]:

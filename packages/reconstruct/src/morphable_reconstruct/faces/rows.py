@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable.landmarks import derive_landmarks
 from morphable_detector_head import FaceParameters
 from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, Camera
 from morphable_reconstruct.faces.landmarks import landmark_basis
@@ -133,6 +134,21 @@ class SceneRows:
         """The 68 points with the jaw on the visible silhouette (`ibug68_contour`), in the photograph."""
         with torch.no_grad():
             return self.camera.project(self.model.contour_landmarks(self.vertices_cam_m).numpy())
+
+    @property
+    def landmarks5_px(self) -> Float[np.ndarray, "faces 5 2"]:
+        """Eye centers, nose tip and mouth corners in the photograph, the person's right first."""
+        return derive_landmarks(torch.from_numpy(self.landmarks68_px), "five").numpy()
+
+    @property
+    def vertices_px(self) -> Float[np.ndarray, "faces verts 2"]:
+        """Vertices projected into the photograph."""
+        return self.camera.project(self.vertices_cam_m.numpy())
+
+    @property
+    def head_angles_deg(self) -> Float[np.ndarray, "faces 3"]:
+        """Pitch, yaw and roll of the heads in degrees."""
+        return np.rad2deg(head_angles(self.faces.rotation).numpy())
 
     @property
     def box_xyxy_px(self) -> Float[np.ndarray, "faces 4"]:
@@ -276,7 +292,7 @@ class Face:
     @property
     def vertices_px(self) -> Float[np.ndarray, "verts 2"]:
         """Vertices projected into the photograph."""
-        return self.camera.project(self.vertices_cam_m)
+        return self.scene.vertices_px[self.index]
 
     @property
     def albedo_rgb(self) -> Float[np.ndarray, "verts 3"]:
@@ -297,6 +313,11 @@ class Face:
     def landmarks68_contour_px(self) -> Float[np.ndarray, "68 2"]:
         """The 68 points with the jaw on the visible silhouette (`ibug68_contour`), in the photograph."""
         return self.scene.landmarks68_contour_px[self.index]
+
+    @property
+    def landmarks5_px(self) -> Float[np.ndarray, "5 2"]:
+        """Eye centers, nose tip and mouth corners in the photograph, the person's right first."""
+        return self.scene.landmarks5_px[self.index]
 
     @property
     def box_xyxy_px(self) -> Float[np.ndarray, "4"]:

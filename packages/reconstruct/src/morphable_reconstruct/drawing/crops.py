@@ -1,0 +1,42 @@
+"""Upright, square cut-outs of faces."""
+
+import math
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from morphable_reconstruct.faces.rows import Face
+
+_MARGIN = 1.6
+"""Side of a crop, as a multiple of the longer side of the box of the 68 points."""
+_MAX_OVERSAMPLING = 8
+"""A crop is drawn at most this many times too large and then shrunk, so that large faces do not alias."""
+
+
+def face_crop(face: Face, *, size_px: int = 256) -> UInt8[np.ndarray, "size size 3"]:
+    """Cut a face out of its photograph, turned so that the head stands upright; black beyond the photograph's border.
+
+    Args:
+        face: The face, with the photograph it was found in.
+        size_px: Side of the crop.
+
+    Raises:
+        ValueError: `size_px` is not positive.
+    """
+    if size_px < 1:
+        raise ValueError(f"size_px must be at least 1, got {size_px}")
+    corners = face.box_xyxy_px.reshape(2, 2).astype(np.float64)
+    side_px = _MARGIN * float((corners[1] - corners[0]).max())
+    up = face.cam_from_model[:2, 1].astype(np.float64)
+    length = float(np.linalg.norm(up))
+    up = up / length if length > 0.0 else np.array([0.0, -1.0])
+    factor = min(_MAX_OVERSAMPLING, max(1, math.ceil(side_px / size_px)))
+    drawn_px = size_px * factor
+    right, down = np.array([-up[1], up[0]]) * side_px / drawn_px, -up * side_px / drawn_px
+    origin = corners.mean(0) - (right + down) * drawn_px / 2
+    coefficients = (right[0], down[0], origin[0], right[1], down[1], origin[1])
+    picture = Image.fromarray(face.scene.photo.pixels).transform(
+        (drawn_px, drawn_px), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
+    )
+    return np.asarray(picture.reduce(factor))
