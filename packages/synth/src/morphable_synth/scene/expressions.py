@@ -7,20 +7,27 @@ from jaxtyping import Float
 
 GAZE_RAD = {"horizontal": 0.55, "up": 0.42, "down": 0.52}
 """Turn of the eyeball at activation 1 of the eyeLook actions."""
-_CLOSED_SHARE, _WINK_SHARE = 0.07, 0.02
+_CLOSED_SHARE, _WINK_SHARE, _LOWERED_SHARE = 0.09, 0.05, 0.12
+"""Shares of people with both lids shut, with one shut, and with both lowered part of the way."""
+_WIDE_GAZE_SHARE = 0.35
+"""Share of people whose gaze is drawn evenly over the eyeballs' whole range; the others look about ahead."""
+_PARTED_SHARE = 0.2
+"""Share of people with relaxed, parted lips."""
+_LOPSIDED_SHARE = 0.3
+"""Share of people whose actions that exist per side are clearly unequal."""
 
 
 def sample_expression(rng: np.random.Generator, names: Sequence[str]) -> Float[np.ndarray, " expr"]:
     """Draw activations in [0, 1] for the named actions; names this module does not know stay near zero."""
     kinds: list[tuple[float, Callable[[np.random.Generator], dict[str, float]]]] = [
-        (0.17, _neutral), (0.48, _smile), (0.12, _talk), (0.06, _surprise), (0.06, _anger), (0.05, _sadness),
-        (0.04, _pucker), (0.04, _disgust), (0.07, _mixed),
+        (0.17, _neutral), (0.36, _smile), (0.12, _talk), (0.06, _surprise), (0.06, _anger), (0.05, _sadness),
+        (0.05, _pucker), (0.05, _disgust), (0.15, _mixed),
     ]  # fmt: skip
     shares = np.array([share for share, _ in kinds])
     values = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))][1](rng)
     values = _merge(values, _small_motions(rng))
     values = _merge(values, _lids(rng))
-    values |= gaze_activations(rng.normal(0, 0.2), rng.normal(-0.03, 0.13))
+    values |= gaze_activations(*_gaze(rng))
     known = {name: value for name, value in _two_sided(rng, values).items() if name in names}
     out = np.clip([known.get(name, 0.0) for name in names], 0.0, 1.0).astype(np.float32)
     others = [k for k, name in enumerate(names) if name not in _ARKIT and rng.random() < 0.12]
@@ -51,7 +58,17 @@ def gaze_angles(expression: Float[np.ndarray, " expr"], names: Sequence[str]) ->
     return np.array(out, np.float32)
 
 
+def _gaze(rng: np.random.Generator) -> tuple[float, float]:
+    """Draw a gaze: yaw to the person's left and pitch up, radians."""
+    if rng.random() < _WIDE_GAZE_SHARE:
+        yaw = rng.uniform(-GAZE_RAD["horizontal"], GAZE_RAD["horizontal"])
+        return float(yaw), float(rng.uniform(-GAZE_RAD["down"], GAZE_RAD["up"]))
+    return float(rng.normal(0, 0.2)), float(rng.normal(-0.03, 0.13))
+
+
 def _neutral(rng: np.random.Generator) -> dict[str, float]:
+    if rng.random() < _PARTED_SHARE:
+        return {"jawOpen": rng.uniform(0.03, 0.25), "mouthLowerDown": rng.uniform(0.0, 0.25)}
     return {"jawOpen": max(rng.normal(0, 0.03), 0.0)}
 
 
@@ -136,7 +153,7 @@ def _disgust(rng: np.random.Generator) -> dict[str, float]:
 
 def _mixed(rng: np.random.Generator) -> dict[str, float]:
     active = [name for name in _GROUPS if rng.random() < 0.2]
-    return {name: rng.uniform(0.1, 0.7) for name in active}
+    return {name: rng.uniform(0.1, 1.0) for name in active}
 
 
 def _small_motions(rng: np.random.Generator) -> dict[str, float]:
@@ -148,12 +165,16 @@ def _small_motions(rng: np.random.Generator) -> dict[str, float]:
 
 
 def _lids(rng: np.random.Generator) -> dict[str, float]:
-    """Blinks: mostly open, sometimes half or fully closed, now and then one eye."""
+    """Blinks: mostly open, sometimes lowered or fully closed, now and then one eye."""
     draw = rng.random()
     if draw < _CLOSED_SHARE:
         return {"eyeBlink": rng.uniform(0.85, 1.0)}
     if draw < _CLOSED_SHARE + _WINK_SHARE:
-        return {f"eyeBlink{rng.choice(['Left', 'Right'])}": 1.0, "eyeBlink": 0.0}
+        side = rng.choice(["Left", "Right"])
+        other = rng.uniform(0.0, 0.3)
+        return {f"eyeBlink{side}": rng.uniform(0.7, 1.0), "eyeBlink": other, f"cheekSquint{side}": rng.uniform(0.0, 0.9)}
+    if draw < _CLOSED_SHARE + _WINK_SHARE + _LOWERED_SHARE:
+        return {"eyeBlink": rng.uniform(0.2, 0.85)}
     return {"eyeBlink": rng.beta(1.0, 6.0) * 0.8}
 
 
@@ -163,13 +184,13 @@ def _merge(first: dict[str, float], second: dict[str, float]) -> dict[str, float
 
 def _two_sided(rng: np.random.Generator, values: dict[str, float]) -> dict[str, float]:
     """Give actions that exist per side to both, slightly or (sometimes) clearly unequal."""
-    lopsided = rng.random() < 0.12
+    lopsided = rng.random() < _LOPSIDED_SHARE
     out: dict[str, float] = {}
     for name, value in values.items():
         if name not in _PAIRED:
             out[name] = max(out.get(name, 0.0), value)
             continue
-        spread = rng.uniform(0.3, 0.9) if lopsided and name != "eyeBlink" else abs(rng.normal(0, 0.06))
+        spread = rng.uniform(0.3, 1.0) if lopsided and name != "eyeBlink" else abs(rng.normal(0, 0.06))
         weak = rng.choice(["Left", "Right"])
         for side in ("Left", "Right"):
             scaled = value * (1 - spread) if side == weak else value
