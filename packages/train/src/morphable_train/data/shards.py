@@ -182,7 +182,7 @@ class ShardReader:
         """
         entry = self._entries[index]
         try:
-            return labels_from_bytes(self._member(index, "npz"))
+            return labels_from_bytes(self.member(index, "npz"))
         except LabelVersionError as error:
             raise LabelVersionError(f"record {entry.key} in {entry.path}: {error}") from error
         except ValueError as error:
@@ -196,8 +196,8 @@ class ShardReader:
         """
         entry = self._entries[index]
         suffix = next((s for s in _IMAGE_SUFFIXES if s in entry.members), _IMAGE_SUFFIXES[0])
-        image = _decode(self._member(index, suffix), "RGB", entry)
-        skin = _decode_skin(self._member(index, "mask.png"), entry) if "mask.png" in entry.members else None
+        image = _decode(self.member(index, suffix), "RGB", entry)
+        skin = _decode_skin(self.member(index, "mask.png"), entry) if "mask.png" in entry.members else None
         return Record(entry.key, image, self.labels(index), skin)
 
     def parts(self, index: int) -> UInt8[np.ndarray, "rows cols"]:
@@ -207,7 +207,7 @@ class ShardReader:
             ValueError: The record has no parts, as prepared photographs have none, or they are damaged.
         """
         entry = self._entries[index]
-        planes = _decode(self._member(index, "mask.png"), None, entry) if "mask.png" in entry.members else None
+        planes = _decode(self.member(index, "mask.png"), None, entry) if "mask.png" in entry.members else None
         if planes is None or planes.ndim != 3:
             raise ValueError(
                 f"record {entry.key} must have parts, got none in {entry.path}; "
@@ -215,7 +215,12 @@ class ShardReader:
             )
         return np.ascontiguousarray(planes[..., 0])
 
-    def _member(self, index: int, suffix: str) -> bytes:
+    def member(self, index: int, suffix: str) -> bytes:
+        """Read one file of a record.
+
+        Raises:
+            ValueError: The record has none of that suffix.
+        """
         entry = self._entries[index]
         if suffix not in entry.members:
             raise ValueError(f"record {entry.key} must have a member .{suffix}, got none in {entry.path}")

@@ -1,0 +1,290 @@
+"""A look at the pixels of each found face: an upright crop, cut by the network's own estimate, read by a small network.
+
+The feature map of a whole picture gives a face a handful of samples, too few for lids, gaze and lips. Here the coarse
+estimate (place, size, roll) cuts an upright crop of 224 x 224 samples out of the picture. A convolutional network
+reads the crop at half that resolution, and a second, smaller one reads the band that holds the eyes at full
+resolution. What they give replaces rotation, place, identity and expression of the estimate; albedo and light stay.
+
+The crop has a camera of its own, which looks at the crop's center with the crop's roll. The head's rotation in that
+camera does not depend on where in the picture the face is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
+from .face_parameters import GLOBAL_FOCAL_PX, FaceParameters
+
+ANCHOR_M = (0.0, -0.010, 0.025)
+"""Point of the model frame at the crop's center: the middle of the face, between its front and its ears."""
+CROP_SIDE_M = 0.22
+"""Side of the crop at the anchor's depth, metres: from above the brows to below the chin, with a margin."""
+CROP_PX = 224
+"""Samples along the crop's side."""
+EYE_ROWS, EYE_COLS = slice(36, 100), slice(48, 176)
+"""The band of the crop that holds the eyes."""
+NUM_POINTS = 85
+"""The 68 points on the surface (`ibug68_3d`), then the 17 jaw points on the visible outline (`ibug68_contour`)."""
+OUTSIDE = 0.5
+"""Gray level of samples beyond the picture's border."""
+_NEAREST_M = 0.05
+_NUM_ROTATION, _NUM_PLACE = 6, 3
+_EYE_WIDTHS = (16, 32, 64, 96)
+_EYE_FEATURES = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceHeadConfig:
+    """Shape of the face head."""
+
+    backbone: BackboneName = "mobilenet_v2_tf"
+    """Network that reads the crop at 112 x 112."""
+    width: int = 512
+    """Features taken from the crop; the eyes' band adds 128."""
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise ValueError(f"width must be positive, got {self.width}")
+        describe_backbone(self.backbone)
+
+
+@dataclass(frozen=True)
+class CropFrames:
+    """Where the upright crops of faces lie in a picture, and the cameras that look at them."""
+
+    center_px: Float[Tensor, "*batch 2"]
+    """Relative to the principal point."""
+    side_px: Float[Tensor, "*batch"]
+    right: Float[Tensor, "*batch 2"]
+    """Unit vector in the picture along the crop's rows."""
+    down: Float[Tensor, "*batch 2"]
+    """Unit vector in the picture along the crop's columns."""
+    depth_m: Float[Tensor, "*batch"]
+    """Estimated depth of the anchor."""
+    focal_px: float = GLOBAL_FOCAL_PX
+
+    @property
+    def crop_from_camera(self) -> Float[Tensor, "*batch 3 3"]:
+        """Rotation from the picture's camera to the crop's, which looks at the crop's center with the crop's roll."""
+        ray = torch.cat([self.center_px / self.focal_px, torch.ones_like(self.side_px)[..., None]], -1)
+        z = F.normalize(ray, dim=-1)
+        across = torch.cat([self.right, torch.zeros_like(self.side_px)[..., None]], -1)
+        x = F.normalize(across - (across * z).sum(-1, keepdim=True) * z, dim=-1)
+        return torch.stack([x, torch.linalg.cross(z, x), z], -2)
+
+    def to_crop(self, from_principal_px: Float[Tensor, "*batch points 2"]) -> Float[Tensor, "*batch points 2"]:
+        """Return picture points in units of the crop's side, relative to its center, x right and y down."""
+        offset = (from_principal_px - self.center_px[..., None, :]) / self.side_px[..., None, None]
+        return offset @ torch.stack([self.right, self.down], -1)
+
+    def to_picture(self, in_crop: Float[Tensor, "*batch points 2"]) -> Float[Tensor, "*batch points 2"]:
+        """Return crop points (units of its side, relative to its center) in pixels from the principal point."""
+        turned = in_crop @ torch.stack([self.right, self.down], -2)
+        return turned * self.side_px[..., None, None] + self.center_px[..., None, :]
+
+    def map(self, change: "dict[str, Tensor]") -> "CropFrames":
+        """Return the frames with some fields replaced."""
+        return replace(self, **change)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class FaceReading:
+    """What the face head reads from crops."""
+
+    identity: Float[Tensor, "*batch id"]
+    expression: Float[Tensor, "*batch expr"]
+    """Not limited to [0, 1]; `corrected` limits activations."""
+    rotation_crop: Float[Tensor, "*batch 3 3"]
+    """`R_head` in the crop's camera."""
+    shift: Float[Tensor, "*batch 2"]
+    """Anchor relative to the crop's center, in units of its side."""
+    log_depth: Float[Tensor, "*batch"]
+    """Logarithm of the anchor's depth over the estimated one."""
+    points: Float[Tensor, "*batch points 2"]
+    """`NUM_POINTS` landmarks in units of the crop's side, relative to its center."""
+    log_std: Float[Tensor, "*batch points"]
+    """Logarithm of the standard deviation of each coordinate of a point, units of the crop's side."""
+
+
+def crop_frames(faces: FaceParameters, focal_px: float = GLOBAL_FOCAL_PX) -> CropFrames:
+    """Place upright crops by the estimated pose of faces."""
+    rotation = _camera_from_model(faces.rotation)
+    anchor = rotation @ rotation.new_tensor(ANCHOR_M) + faces.translation
+    depth = anchor[..., 2].clamp(min=_NEAREST_M)
+    ray = anchor[..., :2] / depth[..., None]
+    up = rotation[..., :, 1]
+    up_px = up[..., :2] - ray * up[..., 2:]
+    down = F.normalize(-up_px + up_px.new_tensor((0.0, 1e-4)), dim=-1)
+    right = torch.stack([down[..., 1], -down[..., 0]], -1)
+    return CropFrames(ray * focal_px, CROP_SIDE_M * focal_px / depth, right, down, depth, focal_px)
+
+
+def cut_crops(
+    image: Float[Tensor, "batch 3 height width"], frames: CropFrames
+) -> Float[Tensor, "batch top 3 crop crop"]:
+    """Sample the crops of each picture's faces bilinearly; samples beyond the border are gray.
+
+    Args:
+        image: RGB in [0, 1].
+        frames: Leading axes batch, top.
+    """
+    height, width = image.shape[-2:]
+    batch, top = frames.side_px.shape
+    along = (torch.arange(CROP_PX, device=image.device, dtype=torch.float32) + 0.5) / CROP_PX - 0.5
+    grid = torch.stack([along.repeat(CROP_PX), along.repeat_interleave(CROP_PX)], -1)
+    place = frames.to_picture(grid.expand(batch, top, -1, 2))
+    place = place * place.new_tensor((2.0 / width, 2.0 / height))
+    sampled = F.grid_sample(image.float() - OUTSIDE, place.flatten(1, 2)[:, :, None], align_corners=False)
+    return (sampled + OUTSIDE).view(batch, 3, top, CROP_PX, CROP_PX).transpose(1, 2)
+
+
+def corrected(estimate: FaceParameters, frames: CropFrames, reading: FaceReading) -> FaceParameters:
+    """Return an estimate with pose, identity and expression as they were read from the crops."""
+    turn = _flipped(frames.crop_from_camera)
+    rotation = turn.mT @ reading.rotation_crop
+    anchor = reading.rotation_crop.new_tensor(ANCHOR_M)
+    depth = frames.depth_m * reading.log_depth.exp()
+    place = frames.to_picture(reading.shift[..., None, :])[..., 0, :] / frames.focal_px
+    at = torch.cat([place, torch.ones_like(place[..., :1])], -1) * depth[..., None]
+    translation = at - _camera_from_model(rotation) @ anchor
+    return replace(
+        estimate,
+        identity=reading.identity,
+        expression=reading.expression,
+        rotation=rotation,
+        translation=translation,
+    )
+
+
+def rotation_in_crop(rotation: Float[Tensor, "*batch 3 3"], frames: CropFrames) -> Float[Tensor, "*batch 3 3"]:
+    """Return `R_head` in the crops' cameras."""
+    return _flipped(frames.crop_from_camera) @ rotation
+
+
+def _camera_from_model(rotation: Tensor) -> Tensor:
+    """`diag(1, -1, -1) @ R_head`."""
+    return rotation * rotation.new_tensor((1.0, -1.0, -1.0))[:, None]
+
+
+def _flipped(rotation: Tensor) -> Tensor:
+    """A camera rotation in the head's axes: `diag(1, -1, -1)` on both sides."""
+    sign = rotation.new_tensor((1.0, -1.0, -1.0))
+    return rotation * sign[:, None] * sign
+
+
+class _Block(nn.Module):
+    """An inverted residual: widen, look around, narrow (MobileNetV2)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        wide = 3 * inputs
+        self.layers = nn.Sequential(
+            *_convolution(inputs, wide, 1),
+            *_convolution(wide, wide, 3, stride=stride, groups=wide),
+            nn.Conv2d(wide, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+        )
+        self.keeps_shape = stride == 1 and inputs == outputs
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Convolve."""
+        out = self.layers(features)
+        return features + out if self.keeps_shape else out
+
+
+def _convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> Iterator[nn.Module]:
+    yield nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+    yield nn.BatchNorm2d(outputs)
+    yield nn.ReLU6(inplace=True)
+
+
+class FaceHead(nn.Module):
+    """Reads faces from upright crops."""
+
+    mean: Tensor
+    std: Tensor
+    mean_points: Tensor
+
+    def __init__(self, config: FaceHeadConfig, *, num_identity: int, num_expression: int, backbone: Backbone) -> None:
+        super().__init__()
+        spec = describe_backbone(config.backbone)
+        self.config, self.backbone = config, backbone
+        self.sizes = (num_identity, num_expression, _NUM_ROTATION, _NUM_PLACE, 2 * NUM_POINTS, NUM_POINTS)
+        cells = CROP_PX // 2 // spec.strides[2]
+        self.neck = nn.Sequential(
+            *_convolution(spec.channels[2], config.width // 2, 1),
+            nn.Conv2d(config.width // 2, config.width, cells, groups=config.width // 2, bias=False),
+            nn.BatchNorm2d(config.width),
+            nn.ReLU(inplace=True),
+            nn.Flatten(),
+        )
+        self.eyes = _eye_network()
+        self.output = nn.Linear(config.width + _EYE_FEATURES, sum(self.sizes))
+        nn.init.normal_(self.output.weight, std=1e-3)
+        nn.init.zeros_(self.output.bias)
+        self.register_buffer("mean_points", torch.zeros(NUM_POINTS, 2))
+        self.register_buffer("mean", torch.tensor(spec.mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std)[:, None, None], persistent=False)
+
+    def forward(self, crops: Float[Tensor, "*batch 3 crop crop"]) -> Float[Tensor, "*batch channels"]:
+        """Read faces from crops of RGB in [0, 1]; `reading` gives the channels their meaning."""
+        leading = crops.shape[:-3]
+        normalised = (crops.reshape(-1, *crops.shape[-3:]) - self.mean) / self.std
+        whole = self.neck(self.backbone(F.avg_pool2d(normalised, 2))[3])
+        eyes = self.eyes(normalised[:, :, EYE_ROWS, EYE_COLS])
+        return self.output(torch.cat([whole, eyes], -1)).reshape(*leading, -1)
+
+    def reading(self, channels: Float[Tensor, "*batch channels"]) -> FaceReading:
+        """Give the network's output its meaning, in float32."""
+        identity, expression, rotation, place, points, log_std = channels.float().split(self.sizes, -1)
+        return FaceReading(
+            identity=identity,
+            expression=expression,
+            rotation_crop=_orthonormal(rotation),
+            shift=place[..., :2],
+            log_depth=place[..., 2],
+            points=self.mean_points + points.unflatten(-1, (NUM_POINTS, 2)),
+            log_std=log_std + _LOG_STD_START,
+        )
+
+
+_LOG_STD_START = -4.0
+"""Where the logarithms of the standard deviations start: 1.8 % of the crop's side."""
+
+
+def _eye_network() -> nn.Sequential:
+    """From the eyes' band to features."""
+    first, second, third, fourth = _EYE_WIDTHS
+    rows, cols = ((band.stop - band.start) // 16 for band in (EYE_ROWS, EYE_COLS))
+    return nn.Sequential(
+        *_convolution(3, first, 3, stride=2),
+        _Block(first, second, 2),
+        _Block(second, second, 1),
+        _Block(second, third, 2),
+        _Block(third, third, 1),
+        _Block(third, fourth, 2),
+        *_convolution(fourth, _EYE_FEATURES, 1),
+        nn.Conv2d(_EYE_FEATURES, _EYE_FEATURES, (rows, cols), groups=_EYE_FEATURES, bias=False),
+        nn.BatchNorm2d(_EYE_FEATURES),
+        nn.ReLU(inplace=True),
+        nn.Flatten(),
+    )
+
+
+def _orthonormal(raw: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rotation from corrections to its first two columns (Zhou et al., CVPR 2019); zeros give the identity."""
+    first = F.normalize(raw[..., :3] + raw.new_tensor((1.0, 0.0, 0.0)), dim=-1)
+    second = raw[..., 3:] + raw.new_tensor((0.0, 1.0, 0.0))
+    second = F.normalize(second - (first * second).sum(-1, keepdim=True) * first, dim=-1)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], -1)
+
+
+def build_face_head(config: FaceHeadConfig, *, num_identity: int, num_expression: int) -> FaceHead:
+    """Build a face head with random weights."""
+    backbone = build_backbone(config.backbone)
+    return FaceHead(config, num_identity=num_identity, num_expression=num_expression, backbone=backbone)

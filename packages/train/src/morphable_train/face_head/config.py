@@ -1,0 +1,104 @@
+"""Configuration of a training of the face head."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from morphable_detector_head.face_head import FaceHeadConfig
+from morphable_train.config import OptimizerConfig, RunConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimateErrors:
+    """How the estimate that cuts the crop errs; drawn anew for each face."""
+
+    shift: float = 0.03
+    """Standard deviation of the anchor's place in each direction, in sides of the crop."""
+    log_depth: float = 0.06
+    """Standard deviation of the logarithm of the depth."""
+    angle_deg: float = 6.0
+    """Standard deviation of the rotation's angle about each axis."""
+    gross_share: float = 0.1
+    """Share of faces whose errors are three times as large."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropChanges:
+    """Random changes of the crops' pixels."""
+
+    contrast: float = 0.2
+    """Largest change of contrast and of brightness."""
+    tint: float = 0.1
+    """Largest relative change of a color channel."""
+    gray: float = 0.07
+    """Share of gray crops."""
+    noise: float = 0.04
+    """Largest standard deviation of the noise."""
+    coarse: float = 0.45
+    """Share of crops whose picture is first shrunk, as small faces are."""
+    coarsest: float = 9.0
+    """Largest factor by which it is shrunk."""
+    cut: float = 0.12
+    """Share of crops that a border of the picture cuts."""
+    hidden: float = 0.2
+    """Share of crops of which a patch is hidden."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceHeadLoss:
+    """Weights of the terms."""
+
+    shape: float = 300.0
+    """Mean distance of the neutral surface, per meter."""
+    motion: float = 300.0
+    """Mean distance of the surface's motion by the expression, per meter."""
+    identity: float = 0.1
+    """Mean squared error of the identity coefficients."""
+    expression: float = 5.0
+    """Mean squared error of the expression coefficients."""
+    gaze: float = 4.0
+    """Factor on the expression term of the eyes' directions."""
+    lids: float = 2.0
+    """Factor on the expression term of blinks, squints and wide eyes."""
+    rotation: float = 4.0
+    """Squared Frobenius norm of the rotation's error."""
+    place: float = 10.0
+    """Distance of the anchor in the crop, sides of the crop."""
+    depth: float = 3.0
+    """Absolute error of the logarithm of the depth."""
+    surface: float = 30.0
+    """Mean distance of the projected surface, sides of the crop."""
+    points: float = 10.0
+    """Mean distance of the landmarks, sides of the crop."""
+    likelihood: float = 0.05
+    """Negative logarithm of the landmarks' Gaussian likelihood."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceHeadTraining:
+    """A training of the face head on synthetic faces."""
+
+    head: FaceHeadConfig = field(default_factory=FaceHeadConfig)
+    data: tuple[Path, ...] = ()
+    """Folders of shards of `morphable-synth generate --scenes.layout single`."""
+    held_out: tuple[Path, ...] = ()
+    """The same for validation; other people."""
+    initial: Path | None = None
+    """First weights: a run of the face head, or a weights file of a detector with the same backbone."""
+    model: str = "open"
+    """Face model: `open` or the path of a model file."""
+    errors: EstimateErrors = field(default_factory=EstimateErrors)
+    changes: CropChanges = field(default_factory=CropChanges)
+    loss: FaceHeadLoss = field(default_factory=FaceHeadLoss)
+    optimizer: OptimizerConfig = field(
+        default_factory=lambda: OptimizerConfig(
+            learning_rate=2e-3, backbone_factor=0.3, weight_decay=0.02, clip_norm=5.0, ema_decay=0.999
+        )
+    )
+    run: RunConfig = field(default_factory=lambda: RunConfig(batch_size=48, steps=1_000_000, anneal_with_time=True))
+    """Length and speed; `stage` and `input_px` are not used."""
+    min_visible: float = 0.25
+    """Faces that show less of themselves are left out."""
+    validate_every_minutes: float = 10.0
+    """Minutes of training between validations."""
+    max_held_out: int = 500
+    """Faces validated, at most."""

@@ -1,0 +1,137 @@
+"""A run of the face head's training."""
+
+import copy
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from morphable import load
+from morphable_detector_head.face_head import FaceHead, build_face_head
+from morphable_train.atomic import write_text
+from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
+from morphable_train.depthwise import speed_up_depthwise
+from morphable_train.face_head.config import EstimateErrors, FaceHeadTraining
+from morphable_train.face_head.crops import CropMaker, FaceCrops
+from morphable_train.face_head.faces import SyntheticFaces
+from morphable_train.face_head.measures import measure
+from morphable_train.face_head.objective import channel_weights, face_head_losses
+from morphable_train.logs import RESULTS_FILE, RunLog, write_run_file
+from morphable_train.loop import SECONDS_PER_MINUTE, DivergedError, TrainingLoop, not_finite, open_run
+from morphable_train.order import ShuffledOrder
+from morphable_train.surface import SurfaceSample
+
+_ORDER_STREAM = 31
+
+
+class FaceHeadTrainer(TrainingLoop):
+    """A run in memory."""
+
+    def __init__(self, config: FaceHeadTraining, run: Path, fabric: Fabric, log: RunLog) -> None:
+        torch.manual_seed(config.run.seed)
+        self.model = load(config.model).requires_grad_(False)
+        self.surface = SurfaceSample(self.model)
+        data = SyntheticFaces(config.data, min_visible=config.min_visible)
+        self.maker = CropMaker(data, self.model, self.surface, config.errors, config.changes)
+        self.held_out: CropMaker | None = None
+        if config.held_out:
+            others = SyntheticFaces(config.held_out, min_visible=config.min_visible, most=config.max_held_out)
+            self.held_out = CropMaker(others, self.model, self.surface, EstimateErrors(), None)
+        sizes = {"num_identity": self.model.num_identity, "num_expression": self.model.num_expression}
+        head = build_face_head(config.head, **sizes)
+        head.mean_points.copy_(self.maker(torch.arange(min(500, len(data))), 0).truth.points.mean(0))
+        if config.initial is not None:
+            start_from(head, config.initial)
+        speed_up_depthwise(head)
+        head = head.to(memory_format=torch.channels_last)
+        super().__init__(config, run, fabric, log, head.train().to(fabric.device))
+        self.config = config
+        self.weights = channel_weights(self.model.expression_names, config.loss)
+        self.order = ShuffledOrder(len(data), seed=config.run.seed, stream=_ORDER_STREAM)
+        self._head, self._wrapped = head, fabric.setup_module(head)
+        self._validated_at = 0.0
+
+    def architecture(self) -> dict[str, object]:
+        """Describe the network."""
+        return {"network": "face_head", **asdict(self.config.head)}
+
+    def load(self, step: int) -> FaceCrops:
+        """Cut the crops of a step."""
+        size = self.config.run.batch_size
+        return self.maker(self.order(step * size, (step + 1) * size), self.config.run.seed * 7919 + step)
+
+    def step(self, loaded: FaceCrops) -> tuple[dict[str, Tensor], None]:
+        """Make one step of the optimizer."""
+        image = loaded.images().contiguous(memory_format=torch.channels_last)
+        reading = self._head.reading(self._wrapped(image))
+        terms = face_head_losses(reading, loaded.truth, self.surface, self.weights, self.config.loss)
+        total = torch.stack(list(terms.values())).sum()
+        self.fabric.backward(total)
+        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.optimizer.clip_norm)
+        losses = {"loss": total.detach()} | {k: v.detach() for k, v in terms.items()} | {"gradient_norm": norm.detach()}
+        bad = not_finite(losses)
+        if bad:
+            raise DivergedError(
+                f"losses must be finite, got a bad {bad} in step {self.progress.step}; resume with a lower rate"
+            )
+        self.update()
+        return losses, None
+
+    def observe(self, seen: None, *, last: bool) -> None:
+        """Validate at intervals."""
+        del seen
+        if last or self.progress.seconds - self._validated_at > self.config.validate_every_minutes * SECONDS_PER_MINUTE:
+            self._validated_at = self.progress.seconds
+            self.validate()
+
+    def validate(self) -> dict[str, float]:
+        """Measure the averaged weights on the held-out faces."""
+        if self.held_out is None or not self.fabric.is_global_zero:
+            return {}
+        head = copy.deepcopy(self.module)
+        assert isinstance(head, FaceHead)
+        head.load_state_dict(self.average.state)
+        values = measure(head.eval(), self.held_out, self.model, self.surface)
+        self.log.scalars("validation", self.progress.step, values | {"minutes": self.progress.seconds / 60})
+        return values
+
+
+def start_from(head: FaceHead, source: Path) -> None:
+    """Copy first weights: all of them from a run of the face head, the encoder's from a detector's weights file."""
+    if source.is_dir():
+        groups, _ = read_checkpoint(latest_checkpoint(source), None)
+        head.load_state_dict(groups["average"])
+        return
+    state = load_file(source)
+    prefix = "backbone."
+    encoder = {k.removeprefix(prefix): v.float() for k, v in state.items() if k.startswith(prefix)}
+    own = head.backbone.state_dict()
+    missing = [k for k in own if k not in encoder and not k.endswith("num_batches_tracked")]
+    if missing:
+        raise ValueError(f"initial must hold the encoder {head.config.backbone}, got {source} without {missing[0]}")
+    head.backbone.load_state_dict({k: encoder.get(k, v) for k, v in own.items()})
+
+
+def train_face_head(config: FaceHeadTraining, run: Path, *, resume: bool = False) -> dict[str, float]:
+    """Train a face head and return its measures on the held-out faces.
+
+    Raises:
+        FileExistsError: The run has checkpoints and `resume` is false.
+        ValueError: Data or configuration are unusable.
+        DivergedError: A loss is not finite.
+    """
+    fabric = open_run(config, run, resume=resume, devices=1)
+    log = RunLog(run, enabled=fabric.is_global_zero)
+    trainer = FaceHeadTrainer(config, run, fabric, log)
+    if resume:
+        trainer.resume()
+    write_run_file(run, config, processes=fabric.world_size)
+    trainer.train()
+    values = trainer.validate()
+    write_text(run / RESULTS_FILE, json.dumps({"step": trainer.progress.step} | values, indent=2) + "\n")
+    log.close()
+    return values
