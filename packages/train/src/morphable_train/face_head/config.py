@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from morphable_detector_head.face_head import FaceHeadConfig
-from morphable_train.config import OptimizerConfig, RunConfig
+from morphable_train.configs.stages import OptimizerConfig, RunConfig
 
 
 @dataclass(frozen=True, kw_only=True)

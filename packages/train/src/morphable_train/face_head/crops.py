@@ -1,4 +1,4 @@
-"""From pictures of single faces to what the face head learns from: crops cut by erring estimates, and the truth in them."""
+"""What the face head learns from: crops of single faces, cut by erring estimates, and the truth in them."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,12 +12,12 @@ from torch import Tensor
 from morphable import MorphableModel
 from morphable_detector_head import FaceParameters
 from morphable_detector_head.face_head import ANCHOR_M, CROP_PX, CropFrames, crop_frames, rotation_in_crop
+from morphable_train.data.order import seeded
+from morphable_train.data.pose import mirror_pose
+from morphable_train.data.surface import NUM_JAW, SurfaceSample
 from morphable_train.face_head.config import CropChanges, EstimateErrors
 from morphable_train.face_head.faces import ExactFaces, SyntheticFaces
 from morphable_train.face_head.warp import cut_crop
-from morphable_train.order import seeded
-from morphable_train.pose import mirror_pose
-from morphable_train.surface import NUM_JAW, SurfaceSample
 
 _NOISE_POOL = 1 << 20
 _GROSS_FACTOR = 3.0
@@ -32,7 +32,7 @@ class CropTruth:
     expression: Float[Tensor, "faces expr"]
     rotation_crop: Float[Tensor, "faces 3 3"]
     shift: Float[Tensor, "faces 2"]
-    log_depth: Float[Tensor, "faces"]
+    log_depth: Float[Tensor, " faces"]
     points: Float[Tensor, "faces points 2"]
     surface: Float[Tensor, "faces dense 2"]
     """Projections of the surface's sample, units of the crop's side."""
@@ -161,9 +161,7 @@ def _in_camera(points: Tensor, rotation_head: Tensor, translation_m: Tensor) -> 
     return points @ rotation_head.mT * axes + translation_m[:, None]
 
 
-def in_camera(
-    points: Float[Tensor, "faces points 3"], faces: FaceParameters
-) -> Float[Tensor, "faces points 3"]:
+def in_camera(points: Float[Tensor, "faces points 3"], faces: FaceParameters) -> Float[Tensor, "faces points 3"]:
     """Bring model-frame points into the camera."""
     return _in_camera(points, faces.rotation, faces.translation)
 

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from morphable_synth.labels import FACE_LABELS
-from morphable_train.progress import track
-from morphable_train.shards import ShardReader
+from morphable_train.data.shards import ShardReader
+from morphable_train.runs.progress import track
 
 _LABELS = ("identity", "expression", "rotation_head", "translation_m")
 assert set(_LABELS) <= set(FACE_LABELS)
@@ -62,7 +62,7 @@ class SyntheticFaces:
             if most is not None and len(self._places) == most:
                 break
         if not self._places:
-            raise ValueError(f"data must hold single faces that show at least {min_visible:.0%} of themselves, got none")
+            raise ValueError(f"data must hold single faces that show {min_visible:.0%} of themselves, got none")
         self.faces = ExactFaces(**{name: torch.from_numpy(np.stack(values)) for name, values in rows.items()})
         self.width_px = np.full(len(self._places), self.picture(0).shape[1])
 

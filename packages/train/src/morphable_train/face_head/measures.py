@@ -6,11 +6,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import MorphableModel
-from morphable_detector_head.face_head import FaceHead, FaceReading
+from morphable_detector_head.face_head import FaceHead, FaceReading, corrected
+from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.crops import CropMaker, CropTruth, in_camera, project_points
 from morphable_train.face_head.objective import _no_estimate
-from morphable_detector_head.face_head import corrected
-from morphable_train.surface import SurfaceSample
 
 _BATCH = 50
 _ACTIONS = (
@@ -63,9 +62,7 @@ def _pose(read: list[tuple[FaceReading, CropTruth]], surface: SurfaceSample) -> 
     direct, through_mesh, sigma = [], [], []
     for reading, truth in read:
         found = corrected(_no_estimate(reading), truth.frames, reading)
-        mesh = project_points(
-            in_camera(surface.decode(found.identity, found.expression), found), truth.frames, surface
-        )
+        mesh = project_points(in_camera(surface.decode(found.identity, found.expression), found), truth.frames, surface)
         box = truth.points[:, :68]
         size = (box.amax(1) - box.amin(1)).prod(1).sqrt()[:, None]
         direct.append((reading.points - truth.points).norm(dim=-1) / size)

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from morphable_detector_head import FaceParameters
 from morphable_detector_head.face_head import FaceReading, corrected
+from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import FaceHeadLoss
 from morphable_train.face_head.crops import CropTruth, in_camera, project_surface
-from morphable_train.surface import SurfaceSample
 
 _MIN_LOG_STD = -7.0
 

@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from morphable import load
 from morphable_detector_head.face_head import FaceHead, build_face_head
 from morphable_train.atomic import write_text
-from morphable_train.checkpoint import latest_checkpoint, read_checkpoint
-from morphable_train.depthwise import speed_up_depthwise
+from morphable_train.data.order import ShuffledOrder
+from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import EstimateErrors, FaceHeadTraining
 from morphable_train.face_head.crops import CropMaker, FaceCrops
 from morphable_train.face_head.faces import SyntheticFaces
 from morphable_train.face_head.measures import measure
 from morphable_train.face_head.objective import channel_weights, face_head_losses
-from morphable_train.logs import RESULTS_FILE, RunLog, write_run_file
-from morphable_train.loop import SECONDS_PER_MINUTE, DivergedError, TrainingLoop, not_finite, open_run
-from morphable_train.order import ShuffledOrder
-from morphable_train.surface import SurfaceSample
+from morphable_train.runs.checkpoint import latest_checkpoint, read_checkpoint
+from morphable_train.runs.depthwise import speed_up_depthwise
+from morphable_train.runs.logs import RESULTS_FILE, RunLog, write_run_file
+from morphable_train.runs.loop import SECONDS_PER_MINUTE, DivergedError, TrainingLoop, not_finite, open_run
 
 _ORDER_STREAM = 31
 

@@ -52,9 +52,10 @@ def cut_crop(
             c0, c1 = min(max(c, 0), cols - 1), min(max(c + 1, 0), cols - 1)
             r0, r1 = min(max(r, 0), rows - 1), min(max(r + 1, 0), rows - 1)
             w00, w01, w10, w11 = (1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b
-            s0 = picture[r0, c0, 0] * w00 + picture[r0, c1, 0] * w01 + picture[r1, c0, 0] * w10 + picture[r1, c1, 0] * w11
-            s1 = picture[r0, c0, 1] * w00 + picture[r0, c1, 1] * w01 + picture[r1, c0, 1] * w10 + picture[r1, c1, 1] * w11
-            s2 = picture[r0, c0, 2] * w00 + picture[r0, c1, 2] * w01 + picture[r1, c0, 2] * w10 + picture[r1, c1, 2] * w11
+            p, q, s, t = picture[r0, c0], picture[r0, c1], picture[r1, c0], picture[r1, c1]
+            s0 = p[0] * w00 + q[0] * w01 + s[0] * w10 + t[0] * w11
+            s1 = p[1] * w00 + q[1] * w01 + s[1] * w10 + t[1] * w11
+            s2 = p[2] * w00 + q[2] * w01 + s[2] * w10 + t[2] * w11
             for k in range(3):
                 value = color[k, 0] * s0 + color[k, 1] * s1 + color[k, 2] * s2 + color[k, 3]
                 value += noise[taken] * noise_scale
