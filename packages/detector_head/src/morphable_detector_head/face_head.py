@@ -119,7 +119,7 @@ def crop_frames(faces: FaceParameters, focal_px: float = GLOBAL_FOCAL_PX) -> Cro
     ray = anchor[..., :2] / depth[..., None]
     up = rotation[..., :, 1]
     up_px = up[..., :2] - ray * up[..., 2:]
-    down = F.normalize(-up_px + up_px.new_tensor((0.0, 1e-4)), dim=-1)
+    down = F.normalize(-up_px + up_px.new_tensor((0.0, 1e-6)), dim=-1)
     right = torch.stack([down[..., 1], -down[..., 0]], -1)
     return CropFrames(ray * focal_px, CROP_SIDE_M * focal_px / depth, right, down, depth, focal_px)
 

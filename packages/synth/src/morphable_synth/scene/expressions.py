@@ -172,7 +172,11 @@ def _lids(rng: np.random.Generator) -> dict[str, float]:
     if draw < _CLOSED_SHARE + _WINK_SHARE:
         side = rng.choice(["Left", "Right"])
         other = rng.uniform(0.0, 0.3)
-        return {f"eyeBlink{side}": rng.uniform(0.7, 1.0), "eyeBlink": other, f"cheekSquint{side}": rng.uniform(0.0, 0.9)}
+        return {
+            f"eyeBlink{side}": rng.uniform(0.7, 1.0),
+            "eyeBlink": other,
+            f"cheekSquint{side}": rng.uniform(0.0, 0.9),
+        }
     if draw < _CLOSED_SHARE + _WINK_SHARE + _LOWERED_SHARE:
         return {"eyeBlink": rng.uniform(0.2, 0.85)}
     return {"eyeBlink": rng.beta(1.0, 6.0) * 0.8}

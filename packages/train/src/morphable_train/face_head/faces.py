@@ -57,7 +57,7 @@ class SyntheticFaces:
                     continue
                 for name in _LABELS:
                     rows[name].append(labels[name][0].astype(np.float32))
-                rows["focal_px"].append(np.float32(labels["focal_px"]))
+                rows["focal_px"].append(labels["focal_px"].astype(np.float32))
             self._places.append(place)
             if most is not None and len(self._places) == most:
                 break
