@@ -12,7 +12,7 @@ from tyro.conf import Positional
 
 from morphable.files import write_model_file
 from morphable.library import load
-from morphable.model import MorphableModel
+from morphable.model import STATIC68, MorphableModel
 from morphable.model_data import ModelData
 from morphable.pictures import draw_sheet, export_mesh, part_counts
 
@@ -60,20 +60,21 @@ class Sample:
 class Convert:
     """Convert another project's face model into a model file."""
 
-    kind: Positional[Literal["bfm09", "3ddfa", "ict", "flame"]]
-    """Which model: a folder (bfm09, 3ddfa, ict) or a .pkl/.npz file (flame)."""
+    kind: Positional[Literal["bfm", "bfm09", "3ddfa", "ict", "flame"]]
+    """Which model: any Basel model (bfm; bfm09 is the same), 3DDFA's, ICT-FaceKit's or FLAME's."""
     source: Positional[Path]
     """Folder or file to read."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Model file to write (.safetensors)."""
     landmarks: Path | None = None
-    """FLAME only: its landmark embedding (landmark_embedding.npy), for the 68 points."""
+    """The 68 points: FLAME's landmark embedding (landmark_embedding.npy), or for a Basel model's .h5 file a text file of
+    68 vertex indices."""
     half: bool = False
     """Store bases in half precision."""
 
     def __post_init__(self) -> None:
-        if self.landmarks is not None and self.kind != "flame":
-            raise ValueError(f"landmarks must be given only for flame, got kind {self.kind}")
+        if self.landmarks is not None and self.kind not in ("flame", "bfm", "bfm09"):
+            raise ValueError(f"landmarks must be given only for flame and bfm, got kind {self.kind}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +147,7 @@ def print_info(model: MorphableModel, *, as_json: bool) -> None:
         "landmark_schemes": list(model.landmark_schemes),
         "regions": list(model.region_names),
         "parts": part_counts(model),
+        "mirror_residual": model.mirror_residual,
         "expressions": list(model.expression_names),
     }
     if as_json:
@@ -170,7 +172,7 @@ def convert(command: Convert) -> None:
     from morphable import importers
 
     readers: dict[str, Callable[[Path], ModelData]] = {
-        "bfm09": importers.import_bfm09,
+        **dict.fromkeys(("bfm", "bfm09"), lambda path: importers.import_bfm(path, landmarks=command.landmarks)),
         "3ddfa": importers.import_3ddfa,
         "ict": importers.import_ict,
         "flame": lambda path: importers.import_flame(path, landmarks=command.landmarks),
@@ -179,3 +181,19 @@ def convert(command: Convert) -> None:
         data = readers[command.kind](command.source)
         write_model_file(data, command.output, half=command.half)
     sys.stdout.write(f"{command.output}\n")
+    for note in notes(data):
+        sys.stderr.write(f"note: {note}\n")
+
+
+def notes(data: ModelData) -> list[str]:
+    """Return what a user of an imported model should know of it: its mirror, and what it lacks."""
+    found = [
+        f"mirrored {kind} coefficients are a least-squares fit that leaves {share:.1%} of the modes"
+        for kind, share in data.mirror_residual.items()
+    ]
+    if data.identity_flip is None:
+        found.append("the mesh is not bilateral, so its faces can't be mirrored; train with flips off")
+    if STATIC68 not in data.landmarks:
+        held = f" (only {', '.join(data.landmarks)})" if data.landmarks else ""
+        found.append(f"the model has no 68 points{held}, which reconstruction and training need; see --landmarks")
+    return found

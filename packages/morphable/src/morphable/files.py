@@ -43,6 +43,7 @@ def write_model_file(data: ModelData, path: str | PathLike[str], *, half: bool =
         **{name: getattr(data, name) for name in TEXTS},
         "expression_names": list(data.expression_names or ()),
         "part_names": list(data.part_names),
+        **({"mirror_residual": dict(data.mirror_residual)} if data.mirror_residual else {}),
     }
     tensors = {name: _compact(name, tensor, half) for name, tensor in data.tensors().items()}
     text = json.dumps(metadata, ensure_ascii=False, sort_keys=True)
@@ -97,6 +98,9 @@ def _metadata(raw: Mapping[str, str] | None) -> dict[str, Any]:
         names = metadata.get(name)
         if not isinstance(names, list) or not all(isinstance(entry, str) for entry in names):
             raise ValueError(f"metadata field {name} must be a list of texts, got {names!r}")
+    residual = metadata.setdefault("mirror_residual", {})
+    if not isinstance(residual, dict) or not all(isinstance(share, float | int) for share in residual.values()):
+        raise ValueError(f"metadata field mirror_residual must map names to numbers, got {residual!r}")
     return metadata
 
 
@@ -124,6 +128,7 @@ def _assemble(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> ModelData
         **{name: metadata[name] for name in TEXTS},
         expression_names=tuple(metadata["expression_names"]) or None,
         part_names=tuple(metadata["part_names"]),
+        mirror_residual=metadata["mirror_residual"],
         subdivision=SparseRows(*rows) if rows else None,
         landmarks={name.removeprefix("landmarks."): value for name, value in points.items()},
         contour=contour,
@@ -134,7 +139,7 @@ def _assemble(tensors: dict[str, Tensor], metadata: dict[str, Any]) -> ModelData
 
 def _widen(name: str, tensor: Tensor) -> Tensor:
     """Bring a stored tensor to the type it is used in."""
-    wants_index = _is_index(name)
+    wants_index = _is_index(name) and not _is_matrix(name, tensor)
     if wants_index and tensor.is_floating_point():
         raise ValueError(f"{name} must hold integers, got {tensor.dtype}")
     if wants_index:
@@ -152,14 +157,19 @@ def _is_index(name: str) -> bool:
     return name in indices or name.endswith((".triangle", ".crow", ".col"))
 
 
+def _is_matrix(name: str, tensor: Tensor) -> bool:
+    """Whether a flip is stored as a matrix."""
+    return name in (*SIGNS, "expression_flip") and tensor.ndim == 2
+
+
 def _compact(name: str, tensor: Tensor, half: bool) -> Tensor:
     """Bring a tensor to the type it is stored in, on the CPU."""
     tensor = tensor.detach().cpu().contiguous()
-    if _is_index(name):
+    if _is_index(name) and not _is_matrix(name, tensor):
         largest = int(tensor.max()) if tensor.numel() else 0
         return tensor.to(next(kind for kind in INDEX_TYPES if largest <= torch.iinfo(kind).max))
     if name.startswith("regions."):
         return tensor.to(torch.uint8)
-    if name in SIGNS:
+    if name in SIGNS and not _is_matrix(name, tensor):
         return tensor.to(torch.int8)
     return tensor.half() if half and name in BASES else tensor

@@ -21,7 +21,10 @@ from morphable.model_data import PLAIN_TENSORS, SUBDIVISION_PARTS, ExpressionPri
 
 STATIC68 = "ibug68_3d"
 CONTOUR68 = "ibug68_contour"
-OPTIONAL_TENSORS = ("mirror_vertices", "identity_flip", "albedo_flip", "expression_flip")
+OPTIONAL_TENSORS = (
+    *("mirror_vertices", "identity_flip", "albedo_flip", "expression_flip"),
+    *("identity_flip_offset", "albedo_flip_offset"),
+)
 
 
 class MorphableModel(nn.Module):
@@ -46,9 +49,13 @@ class MorphableModel(nn.Module):
     """Index into `part_names`."""
     mirror_vertices: Int[Tensor, " verts"] | None
     """For each vertex its counterpart on the other side; None where the topology has no symmetry on file."""
-    identity_flip: Float[Tensor, " id"] | None
-    albedo_flip: Float[Tensor, " alb"] | None
-    expression_flip: Int[Tensor, " expr"] | None
+    identity_flip: Float[Tensor, "*id id"] | None
+    """Signs, or a matrix; `flip_identity` applies either."""
+    identity_flip_offset: Float[Tensor, " id"] | None
+    albedo_flip: Float[Tensor, "*alb alb"] | None
+    albedo_flip_offset: Float[Tensor, " alb"] | None
+    expression_flip: Int[Tensor, " expr"] | Float[Tensor, "expr expr"] | None
+    """A permutation, or a matrix; `flip_expression` applies either."""
     subdivision_crow: Tensor
     subdivision_col: Tensor
     subdivision_value: Tensor
@@ -67,6 +74,7 @@ class MorphableModel(nn.Module):
         unnamed = tuple(f"expression_{i:03d}" for i in range(data.expression_basis.shape[0]))
         self.expression_names = data.expression_names or unnamed
         self.part_names, self.region_names = data.part_names, tuple(data.regions)
+        self.mirror_residual = dict(data.mirror_residual)
         self.num_vertices = data.num_vertices
         self._stored_schemes, self._has_contour = tuple(data.landmarks), data.contour is not None
         self._subdivided, self._has_uv = data.subdivision is not None, data.uv is not None
@@ -231,15 +239,16 @@ class MorphableModel(nn.Module):
 
     def flip_identity(self, identity: Float[Tensor, "*batch id"]) -> Float[Tensor, "*batch id"]:
         """Return the identity coefficients of the mirrored face."""
-        return identity * self._symmetry("identity_flip").to(identity.dtype)
+        return _flip(identity, self._symmetry("identity_flip"), self.identity_flip_offset)
 
     def flip_expression(self, expression: Float[Tensor, "*batch expr"]) -> Float[Tensor, "*batch expr"]:
         """Return the expression coefficients of the mirrored face."""
-        return expression[..., self._symmetry("expression_flip")]
+        flip = self._symmetry("expression_flip")
+        return expression[..., flip] if flip.ndim == 1 else _flip(expression, flip, None)
 
     def flip_albedo(self, albedo: Float[Tensor, "*batch alb"]) -> Float[Tensor, "*batch alb"]:
         """Return the albedo coefficients of the mirrored face."""
-        return albedo * self._symmetry("albedo_flip").to(albedo.dtype)
+        return _flip(albedo, self._symmetry("albedo_flip"), self.albedo_flip_offset)
 
     def _symmetry(self, name: str) -> Tensor:
         """Return a stored mirror tensor or say that there is none."""
@@ -273,6 +282,7 @@ class MorphableModel(nn.Module):
             regions={name: stored[f"regions_{name}"] for name in self.region_names},
             landmarks={scheme: points[f"landmarks_{scheme}"] for scheme in self._stored_schemes},
             contour=points.get("contour"),
+            mirror_residual=self.mirror_residual,
             **plain,  # type: ignore[arg-type]
         )
 
@@ -284,6 +294,17 @@ class MorphableModel(nn.Module):
             half: Store the three bases in half precision: half the size, relative error at most 2^-11.
         """
         write_model_file(self.data(), path, half=half)
+
+
+def _flip(
+    coefficients: Float[Tensor, "*batch modes"],
+    flip: Float[Tensor, "*modes modes"],
+    offset: Float[Tensor, " modes"] | None,
+) -> Float[Tensor, "*batch modes"]:
+    """Multiply coefficients with signs or a matrix, and add an offset."""
+    flip = flip.to(coefficients.dtype)
+    mirrored = coefficients * flip if flip.ndim == 1 else coefficients @ flip.T
+    return mirrored if offset is None else mirrored + offset.to(coefficients.dtype)
 
 
 def _check_count(name: str, coefficients: Tensor, count: int) -> None:

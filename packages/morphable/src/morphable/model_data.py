@@ -58,11 +58,20 @@ class ModelData:
     contour: SurfacePoints | None = None
     """Per jaw point a line of candidates, 17 rows."""
     mirror_vertices: Int[Tensor, " verts"] | None = None
-    identity_flip: Float[Tensor, " id"] | None = None
-    """+1 or -1: sign of each coefficient on the mirrored face."""
-    albedo_flip: Float[Tensor, " alb"] | None = None
-    expression_flip: Int[Tensor, " expr"] | None = None
-    """Mirrored activations are `activations[expression_flip]`."""
+    identity_flip: Float[Tensor, "*id id"] | None = None
+    """+1 or -1: sign of each coefficient on the mirrored face. Or a matrix, and mirrored coefficients are
+    `matrix @ coefficients + offset`."""
+    identity_flip_offset: Float[Tensor, " id"] | None = None
+    """What the mean's own asymmetry adds to mirrored coefficients; only beside a matrix."""
+    albedo_flip: Float[Tensor, "*alb alb"] | None = None
+    """As `identity_flip`."""
+    albedo_flip_offset: Float[Tensor, " alb"] | None = None
+    """As `identity_flip_offset`."""
+    expression_flip: Int[Tensor, " expr"] | Float[Tensor, "expr expr"] | None = None
+    """Mirrored activations are `activations[expression_flip]`, or `expression_flip @ activations` of a matrix."""
+    mirror_residual: Mapping[str, float] = field(default_factory=dict)
+    """For each flip that is a matrix ("identity", "expression", "albedo"): the share of the mirrored modes, root mean
+    square, that the modes can't express; 0 is exact."""
 
     def __post_init__(self) -> None:
         for name, tensor in self.tensors().items():
@@ -147,23 +156,29 @@ class ModelData:
         _check_sums(f"{name}.barycentric", points.barycentric.float().sum(-1))
 
     def _check_mirror(self) -> None:
-        for name, count in (
-            ("mirror_vertices", self.num_vertices),
-            ("expression_flip", self.expression_basis.shape[0]),
-        ):
-            permutation = getattr(self, name)
-            if permutation is None:
-                continue
-            _check_shape(name, permutation, (count,))
-            _check_index(name, permutation, count, "entries")
-            if not torch.equal(permutation[permutation], torch.arange(count, device=permutation.device)):
-                raise ValueError(f"{name} must be a permutation that undoes itself")
-        for name, basis in (("identity_flip", self.identity_basis), ("albedo_flip", self.albedo_basis)):
-            signs = getattr(self, name)
-            if signs is not None:
-                _check_shape(name, signs, (basis.shape[0],))
-                if bool((signs.abs() != 1).any()):
+        _check_permutation("mirror_vertices", self.mirror_vertices, self.num_vertices)
+        for kind in FLIPPED:
+            name, count = f"{kind}_flip", getattr(self, f"{kind}_basis").shape[0]
+            flip: Tensor | None = getattr(self, name)
+            offset: Tensor | None = getattr(self, f"{name}_offset", None)
+            is_matrix = flip is not None and flip.ndim == 2
+            if offset is not None and not is_matrix:
+                raise ValueError(f"{name}_offset must stand beside a matrix {name}")
+            if offset is not None:
+                _check_shape(f"{name}_offset", offset, (count,))
+            if flip is not None and is_matrix:
+                _check_shape(name, flip, (count, count))
+                if not flip.is_floating_point():
+                    raise ValueError(f"{name} must hold floating-point numbers, got {flip.dtype}")
+            elif kind == "expression":
+                _check_permutation(name, flip, count)
+            elif flip is not None:
+                _check_shape(name, flip, (count,))
+                if bool((flip.abs() != 1).any()):
                     raise ValueError(f"{name} must hold only +1 and -1")
+        unknown = [kind for kind in self.mirror_residual if kind not in FLIPPED]
+        if unknown or any(not 0 <= share <= 1 for share in self.mirror_residual.values()):
+            raise ValueError(f"mirror_residual must hold shares from 0 to 1 of {', '.join(FLIPPED)}")
 
 
 PLAIN_TENSORS = (
@@ -178,8 +193,21 @@ PLAIN_TENSORS = (
         "uv_triangles",
     ),
     *("part_labels", "mirror_vertices", "identity_flip", "albedo_flip", "expression_flip"),
+    *("identity_flip_offset", "albedo_flip_offset"),
 )
+FLIPPED = ("identity", "expression", "albedo")
+"""Kinds of coefficients that a mirrored face has others of."""
 SUBDIVISION_PARTS = ("crow", "col", "value")
+
+
+def _check_permutation(name: str, permutation: Tensor | None, count: int) -> None:
+    """Refuse what is no permutation that undoes itself."""
+    if permutation is None:
+        return
+    _check_shape(name, permutation, (count,))
+    _check_index(name, permutation, count, "entries")
+    if not torch.equal(permutation[permutation], torch.arange(count, device=permutation.device)):
+        raise ValueError(f"{name} must be a permutation that undoes itself")
 
 
 def _check_shape(name: str, tensor: Tensor, shape: tuple[int | None, ...]) -> None:

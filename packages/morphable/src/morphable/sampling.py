@@ -40,7 +40,7 @@ def sample_coefficients(model: MorphableModel, count: int, generator: torch.Gene
     else:
         active = torch.rand(count, model.num_expression, generator=generator) < ACTIVE_SHARE
         expression = torch.rand(count, model.num_expression, generator=generator) * active
-        if model.expression_flip is not None:
+        if model.expression_flip is not None and model.expression_flip.ndim == 1:
             both = torch.rand(count, 1, generator=generator) < 0.5
             mirrored = expression[:, model.expression_flip.cpu()]
             expression = torch.where(both, torch.maximum(expression, mirrored), expression)

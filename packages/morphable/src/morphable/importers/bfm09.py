@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from morphable.importers.assemble import as_modes, outward, vertex_points, with_contour
 from morphable.importers.matlab import load_matlab
+from morphable.importers.mirror import with_mirror
 from morphable.model_data import ModelData
 
 METRES_PER_BFM_UNIT = 1e-6
@@ -17,31 +18,43 @@ MAX_COLOUR = 255.0
 NUM_IDENTITY, NUM_EXPRESSION, NUM_ALBEDO = 80, 64, 80
 CROPPED = "BFM_model_front.mat"
 ORIGINAL = "01_MorphableModel.mat"
+BESIDE_ORIGINAL = ("Exp_Pca.bin", "std_exp.txt", "BFM_front_idx.mat", "BFM_exp_idx.mat", "facemodel_info.mat")
 INFO_NAMES = ("tri", "keypoints", "skinmask", "frontmask2_idx")
 Arrays = dict[str, np.ndarray]
 
 
-def import_bfm09(folder: str | PathLike[str]) -> ModelData:
+def import_bfm09(path: str | PathLike[str]) -> ModelData:
     """Read the front crop of BFM 2009 with FaceWarehouse's expressions: 80 identity, 64 expression, 80 albedo modes.
 
-    The folder holds either the finished crop, `BFM_model_front.mat`, or what it is made from: `01_MorphableModel.mat`
-    (from Basel), `Exp_Pca.bin` (from Guo et al.'s CoarseData), and Deep3DFaceReconstruction's `std_exp.txt`,
+    Either from the finished crop, `BFM_model_front.mat`, or from what it is made of: `01_MorphableModel.mat` (from
+    Basel), `Exp_Pca.bin` (from Guo et al.'s CoarseData), and Deep3DFaceReconstruction's `std_exp.txt`,
     `BFM_front_idx.mat`, `BFM_exp_idx.mat` and `facemodel_info.mat`. All coefficients are standard normal.
+
+    Args:
+        path: The folder, `BFM_model_front.mat`, or `01_MorphableModel.mat` with the others beside it.
 
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If a file is damaged or an array has the wrong shape.
     """
-    folder = Path(folder)
-    crop = _read_crop(folder / CROPPED) if (folder / CROPPED).is_file() else _make_crop(folder)
+    path = Path(path)
+    if path.is_file() and path.name != ORIGINAL:
+        crop = _read_crop(path)
+    elif (path / CROPPED).is_file():
+        crop = _read_crop(path / CROPPED)
+    else:
+        crop = _make_crop(path.parent if path.name == ORIGINAL else path)
     vertices = torch.from_numpy(crop["meanshape"].reshape(-1, 3)).float()
-    triangles = outward(torch.from_numpy(crop["tri"].astype(np.int64) - 1), vertices)
-    num_vertices = len(vertices)
-    in_front = torch.zeros(num_vertices, dtype=torch.bool)
-    in_front[torch.from_numpy(crop["frontmask2_idx"].reshape(-1).astype(np.int64) - 1)] = True
+    index = {
+        name: torch.from_numpy(_from_one(path, name, crop[name], len(vertices)))
+        for name in ("tri", "keypoints", "frontmask2_idx")
+    }
+    triangles = outward(index["tri"].reshape(-1, 3), vertices)
+    in_front = torch.zeros(len(vertices), dtype=torch.bool)
+    in_front[index["frontmask2_idx"]] = True
     data = ModelData(
         name="bfm09-front",
-        license="Basel Face Model 2009 licence (research only); not redistributable",
+        license="Basel Face Model 2009 license (research only); not redistributable",
         source="https://faces.dmi.unibas.ch/bfm, cropped as in https://github.com/microsoft/Deep3DFaceReconstruction",
         mean=vertices - vertices.mean(0),
         identity_basis=as_modes(crop["idBase"], NUM_IDENTITY, 1.0),
@@ -51,9 +64,9 @@ def import_bfm09(folder: str | PathLike[str]) -> ModelData:
         triangles=triangles,
         expression_prior="normal",
         regions={"skin": torch.from_numpy(crop["skinmask"].reshape(-1) > 0), "face": in_front},
-        landmarks={"ibug68_3d": vertex_points(crop["keypoints"].reshape(-1).astype(np.int64) - 1, triangles)},
+        landmarks={"ibug68_3d": vertex_points(index["keypoints"].numpy(), triangles)},
     )
-    return with_contour(data)
+    return with_mirror(with_contour(data))
 
 
 def _read_crop(path: Path) -> Arrays:
@@ -72,13 +85,23 @@ def _make_crop(folder: Path) -> Arrays:
     """Combine the original files as Deep3DFaceReconstruction does."""
     if not (folder / ORIGINAL).is_file():
         raise FileNotFoundError(f"folder must hold {CROPPED} or {ORIGINAL}, got {folder} without")
+    missing = [name for name in BESIDE_ORIGINAL if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"folder must hold {', '.join(missing)} beside {ORIGINAL}, got {folder} without; "
+            "Exp_Pca.bin is in Guo et al.'s CoarseData, the others in the folder BFM of "
+            "https://github.com/microsoft/Deep3DFaceReconstruction"
+        )
     names = ("shapeMU", "shapePC", "shapeEV", "texMU", "texPC", "texEV")
     basel = load_matlab(folder / ORIGINAL, names)
-    of_expression = load_matlab(folder / "BFM_front_idx.mat", ("idx",))["idx"].reshape(-1).astype(np.int64) - 1
-    of_original = load_matlab(folder / "BFM_exp_idx.mat", ("trimIndex",))["trimIndex"].reshape(-1).astype(np.int64) - 1
+    of_original = _indices(folder / "BFM_exp_idx.mat", "trimIndex", basel["shapeMU"].size // 3)
+    of_expression = _indices(folder / "BFM_front_idx.mat", "idx", len(of_original))
     of_shape = of_original[of_expression]
     expression = _read_expressions(folder / "Exp_Pca.bin", len(of_original))
-    std = np.loadtxt(folder / "std_exp.txt").reshape(-1)
+    try:
+        std = np.loadtxt(folder / "std_exp.txt").reshape(-1)
+    except ValueError as error:
+        raise ValueError(f"{folder / 'std_exp.txt'} must hold numbers: {error}") from error
     if std.size < expression.shape[1]:
         raise ValueError(f"{folder / 'std_exp.txt'} must hold {expression.shape[1]} numbers, got {std.size}")
     info = load_matlab(folder / "facemodel_info.mat", INFO_NAMES)
@@ -92,6 +115,19 @@ def _make_crop(folder: Path) -> Arrays:
     }
 
 
+def _indices(path: Path, name: str, count: int) -> Int[np.ndarray, " indices"]:
+    """Read vertex indices, 1-based in the file."""
+    return _from_one(path, name, load_matlab(path, (name,))[name], count)
+
+
+def _from_one(path: Path, name: str, stored: np.ndarray, count: int) -> Int[np.ndarray, " indices"]:
+    """Turn vertex indices that count from 1 into ours, in one row."""
+    index = stored.reshape(-1).astype(np.int64) - 1
+    if index.size and (index.min() < 0 or index.max() >= count):
+        raise ValueError(f"{path}: {name} must index {count} vertices from 1, got up to {index.max() + 1}")
+    return index
+
+
 def _rows(columns: np.ndarray, vertex: Int[np.ndarray, " verts"]) -> Float[np.ndarray, "rows modes"]:
     """Keep the coordinates of some vertices of a matrix whose rows are x, y, z of each vertex in turn."""
     return columns.reshape(-1, 3, columns.shape[-1])[vertex].reshape(3 * len(vertex), -1)
@@ -99,8 +135,6 @@ def _rows(columns: np.ndarray, vertex: Int[np.ndarray, " verts"]) -> Float[np.nd
 
 def _read_expressions(path: Path, num_vertices: int) -> Float[np.ndarray, "rows modes"]:
     """Read `Exp_Pca.bin`: the number of modes (int32), the mean, then the modes one after the other (float32)."""
-    if not path.is_file():
-        raise FileNotFoundError(f"folder must hold {path.name}, got {path.parent} without")
     raw = path.read_bytes()
     count = int(np.frombuffer(raw[:4], "<i4")[0]) if len(raw) >= 4 else 0
     rows = 3 * num_vertices

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from morphable.importers.assemble import neutral_albedo, tiled_uv, vertex_points, with_contour, with_symmetry
+from morphable.importers.assemble import neutral_albedo, tiled_uv, vertex_points, with_contour
 from morphable.importers.wavefront import read_obj, read_obj_vertices
+from morphable.importers.mirror import with_mirror
 from morphable.model_data import ModelData
 
 METRES_PER_UNIT = 0.01
@@ -59,7 +60,7 @@ def import_ict(folder: str | PathLike[str]) -> ModelData:
         part_labels=torch.from_numpy(neutral.triangle_material),
         landmarks={"ibug68_3d": vertex_points(np.asarray(indices["idx_to_landmark_verts"]), triangles)},
     )
-    return with_symmetry(with_contour(data))
+    return with_mirror(with_contour(data))
 
 
 def _modes(paths: list[Path], neutral: np.ndarray) -> torch.Tensor:

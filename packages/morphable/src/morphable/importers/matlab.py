@@ -5,6 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from morphable.importers.foreign import HDF5_MAGIC, foreign_kind
+
+HEADER_BYTES = 512
+"""Bytes at the beginning of a version 7.3 file before the HDF5 content."""
+VERSION_73 = b"MATLAB 7.3"
+
 
 def load_matlab(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     """Read numeric arrays of a `.mat` file (up to version 7).
@@ -15,7 +21,7 @@ def load_matlab(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
 
     Raises:
         ModuleNotFoundError: If SciPy is not installed.
-        ValueError: If the file is damaged or lacks one of the variables.
+        ValueError: If the file is none of MATLAB's, damaged, of version 7.3, or lacks one of the variables.
     """
     try:
         from scipy.io import loadmat
@@ -26,6 +32,7 @@ def load_matlab(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         raise ModuleNotFoundError(message, name="scipy") from error
     if not path.is_file():
         raise FileNotFoundError(f"folder must hold {path.name}, got {path.parent} without")
+    _refuse_others(path)
     try:
         content = loadmat(path, variable_names=list(names))
     except Exception as error:  # SciPy's reader raises what the damaged bytes happen to cause
@@ -34,3 +41,14 @@ def load_matlab(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         if name not in content or content[name].dtype.kind not in "fiub":
             raise ValueError(f"{path} must hold a numeric array {name}")
     return {name: content[name] for name in names}
+
+
+def _refuse_others(path: Path) -> None:
+    """Refuse what only has MATLAB's suffix, in words that name the next step."""
+    with path.open("rb") as file:
+        raw = file.read(HEADER_BYTES + len(HDF5_MAGIC))
+    if raw.startswith(VERSION_73) or raw[HEADER_BYTES:].startswith(HDF5_MAGIC):
+        raise ValueError(f"{path} must be of MATLAB's version 7 or older, got version 7.3; save it with `save -v7`")
+    kind = foreign_kind(raw)
+    if kind is not None:
+        raise ValueError(f"{path} must be a MATLAB file, got {kind}")
