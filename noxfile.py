@@ -35,7 +35,7 @@ TEST_EXTRAS = {
     "morphable": "build,convert",
     "detector_head": "onnx,openvino",
     "losses": "perception",
-    "reconstruct": "cluster,onnxruntime,openvino,service,video,viewer",
+    "reconstruct": "cluster,heif,onnxruntime,openvino,service,video,viewer",
     "train": "landmarks,mat,video",
 }
 TEST_PACKAGES: dict[str, tuple[str, ...]] = {

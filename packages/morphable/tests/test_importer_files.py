@@ -145,9 +145,7 @@ def test_static_embedding_gives_the_inner_51_points(tmp_path, capsys):
     assert main(["convert", "flame", str(tmp_path / "flame.pkl"), "--landmarks", str(path), "-o", str(output)]) == 0
     assert "no 68 points (only ibug51)" in capsys.readouterr().err
     model = MorphableModel(import_flame(tmp_path / "flame.pkl", landmarks=path))
-    np.testing.assert_allclose(
-        model.landmarks(model.mean, "ibug51"), model.mean[landmark_vertices()[17:]], atol=1e-6
-    )
+    np.testing.assert_allclose(model.landmarks(model.mean, "ibug51"), model.mean[landmark_vertices()[17:]], atol=1e-6)
 
 
 def test_dynamic_embedding_beside_the_static_one_completes_the_68_points(tmp_path):

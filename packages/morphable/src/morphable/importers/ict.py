@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from morphable.importers.assemble import neutral_albedo, tiled_uv, vertex_points, with_contour
-from morphable.importers.wavefront import read_obj, read_obj_vertices
 from morphable.importers.mirror import with_mirror
+from morphable.importers.wavefront import read_obj, read_obj_vertices
 from morphable.model_data import ModelData
 
 METRES_PER_UNIT = 0.01

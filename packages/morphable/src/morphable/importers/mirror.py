@@ -8,6 +8,7 @@ PCA of scans have no such sign, and the mirrored coefficients follow from least 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -74,16 +75,21 @@ def _with_flip(data: ModelData, name: str, opposite: Callable[[Tensor], Tensor])
     else:
         exact = _signs(basis, mirrored)
     if exact is not None:
-        return replace(data, **{f"{name}_flip": exact})
+        return _with_fields(data, {f"{name}_flip": exact})
     if name == "expression" and data.expression_prior != "normal":
         return data
     matrix, residual = least_squares_flip(basis, mirrored)
-    added = {f"{name}_flip": matrix, "mirror_residual": {**data.mirror_residual, name: residual}}
+    added: dict[str, Any] = {f"{name}_flip": matrix, "mirror_residual": {**data.mirror_residual, name: residual}}
     if name != "expression":
         mean = data.mean if name == "identity" else data.mean_albedo
         asymmetry = opposite(mean) * signs - mean
         added[f"{name}_flip_offset"] = least_squares_flip(basis, asymmetry[None])[0][:, 0]
-    return replace(data, **added)
+    return _with_fields(data, added)
+
+
+def _with_fields(data: ModelData, fields: dict[str, Any]) -> ModelData:
+    """Return a model with fields whose names are computed replaced."""
+    return replace(data, **fields)
 
 
 def least_squares_flip(
@@ -127,7 +133,9 @@ def mirror_pairs(mean: Float[Tensor, "verts 3"], triangles: Int[Tensor, "tris 3"
     return None
 
 
-def _paired(mean: Float[Tensor, "verts 3"], around: "_Surroundings", ring_weight: float) -> Int[Tensor, " verts"] | None:
+def _paired(
+    mean: Float[Tensor, "verts 3"], around: "_Surroundings", ring_weight: float
+) -> Int[Tensor, " verts"] | None:
     """Search as `mirror_pairs` describes, with one weight of the neighborhoods."""
     moved, best, target = around.mirrored, 0.0, around.features(mean, ring_weight)
     for _ in range(ROUNDS):
@@ -198,9 +206,7 @@ def _maps_triangles(pairs: Int[Tensor, " verts"], triangles: Int[Tensor, "tris 3
     return bool((torch.isin(keys(pairs[triangles]), keys(triangles)).sum(-1) >= 2).all())
 
 
-def _nearest(
-    rows: Float[Tensor, "rows channels"], places: Float[Tensor, "verts channels"]
-) -> Int[Tensor, " rows"]:
+def _nearest(rows: Float[Tensor, "rows channels"], places: Float[Tensor, "verts channels"]) -> Int[Tensor, " rows"]:
     """Return for each row the nearest place (all channels) among those that are near in the first three, x, y, z."""
     strip = (rows[:, 1] / STRIP_M).floor()
     queue = (strip * (rows[:, 0].max() - rows[:, 0].min() + 1) + rows[:, 0]).argsort()
@@ -233,9 +239,7 @@ def _nearest_on_surface(
     return SurfacePoints(triangle, weights)
 
 
-def _on_triangles(
-    points: Float[Tensor, "points 3"], corners: Float[Tensor, "points 3 3"]
-) -> Float[Tensor, "points 3"]:
+def _on_triangles(points: Float[Tensor, "points 3"], corners: Float[Tensor, "points 3 3"]) -> Float[Tensor, "points 3"]:
     """Return barycentric coordinates of the nearest point of a triangle: inside, or on the nearest of its edges."""
     first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     offset = points - corners[:, 0]

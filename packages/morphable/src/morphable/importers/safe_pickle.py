@@ -93,7 +93,9 @@ class _Array:
             self.value = _from_buffer(data, dtype, shape, "F" if is_fortran else "C")
 
 
-def _from_buffer(data: bytes | bytearray | str, dtype: _Dtype, shape: tuple[int, ...], order: Literal["C", "F"]) -> np.ndarray:
+def _from_buffer(
+    data: bytes | bytearray | str, dtype: _Dtype, shape: tuple[int, ...], order: Literal["C", "F"]
+) -> np.ndarray:
     """Stand in for numpy's `_frombuffer`: an array from its bytes, which Python 2 wrote as text."""
     raw = data.encode("latin1") if isinstance(data, str) else data
     if dtype.kind.hasobject:

@@ -115,8 +115,7 @@ def _dataset(file: Any, name: str, largest: tuple[int, ...]) -> np.ndarray:
     """Read a numeric array, checking its declared size before memory is reserved for it."""
     stored = file.get(name)
     shape = getattr(stored, "shape", None)
-    fits = shape is not None and len(shape) == len(largest)
-    if not fits or any(size > most for size, most in zip(shape, largest, strict=True)):
+    if shape is None or len(shape) != len(largest) or any(a > b for a, b in zip(shape, largest, strict=True)):
         raise ValueError(f"{name} must be an array of at most {largest}, got {shape}")
     if stored.dtype.kind not in "fiu":
         raise ValueError(f"{name} must be numeric, got {stored.dtype}")
