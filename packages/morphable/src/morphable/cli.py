@@ -67,8 +67,8 @@ class Convert:
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Model file to write (.safetensors)."""
     landmarks: Path | None = None
-    """The 68 points: FLAME's landmark embedding (landmark_embedding.npy); for a Basel model's .h5 file a text file of 68
-    vertex indices."""
+    """The 68 points: FLAME's landmark embedding (landmark_embedding.npy); for a Basel model's .h5 file a text file with
+    68 vertex indices."""
     half: bool = False
     """Store bases in half precision."""
 

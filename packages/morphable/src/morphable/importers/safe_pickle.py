@@ -22,7 +22,7 @@ from morphable.importers.foreign import foreign_kind
 
 NPY_MAGIC = b"\x93NUMPY"
 _PLAIN_DTYPE = re.compile(r"\?|[biufc][1248]|c16|[OSU]\d*")
-"""Codes of the element types that arrays of a face model have: numbers, texts, and objects (of a pickled dictionary)."""
+"""Codes of the element types that arrays of a face model have: numbers, texts, and objects (a pickled dictionary)."""
 MAX_DENSE = 10**7
 """Entries of the largest sparse matrix that is read; a joint regressor of FLAME has 25,115."""
 _MEMO_WRITERS = ("PUT", "BINPUT", "LONG_BINPUT")
