@@ -13,10 +13,28 @@ POINTS = np.random.default_rng(0).uniform(0, 50, (68, 2)).astype(np.float32)
 
 
 class Network:
-    """Two faces in bright pictures, none in dark ones."""
+    """Two faces in bright pictures, none in dark ones; the constructor of face-alignment 1.5.0."""
 
-    def __init__(self, kind=None, **options):
-        self.kind, self.options = kind, options
+    def __init__(
+        self,
+        landmarks_type=None,
+        network_size=4,
+        device="cuda",
+        dtype=None,
+        flip_input=True,
+        face_detector="sfd",
+        face_detector_kwargs=None,
+        verbose=False,
+        compile=True,  # noqa: A002  (the name in face-alignment's own signature)
+        max_batch_size=1,
+    ):
+        self.kind = landmarks_type
+        self.options = {
+            "device": device,
+            "flip_input": flip_input,
+            "compile": compile,
+            "face_detector_kwargs": face_detector_kwargs,
+        }
 
     def get_landmarks_from_image(self, image):
         return [POINTS, POINTS + 60] if image.mean() > 10 else None
@@ -46,6 +64,29 @@ def test_its_defaults_are_not_ours(package, tmp_path):
         "compile": False,
         "face_detector_kwargs": {"path_to_detector": str(tmp_path / "s3fd.pth")},
     }
+
+
+class OlderNetwork(Network):
+    """The constructor of face-alignment 1.4.1, which the extra allows too."""
+
+    def __init__(
+        self,
+        landmarks_type,
+        network_size=4,
+        device="cuda",
+        dtype=None,
+        flip_input=False,
+        face_detector="sfd",
+        face_detector_kwargs=None,
+        verbose=False,
+    ):
+        super().__init__(landmarks_type, device=device, flip_input=flip_input, compile=None)
+
+
+def test_both_versions_of_the_constructor_are_called_with_what_they_take(package, monkeypatch):
+    monkeypatch.setattr(package, "FaceAlignment", OlderNetwork)
+    network = build_face_alignment("cpu", None)._network
+    assert (network.kind, network.options["device"], network.options["flip_input"]) == ("2d", "cpu", False)
 
 
 def test_refusals(package, monkeypatch, tmp_path):

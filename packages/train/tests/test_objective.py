@@ -6,6 +6,7 @@ import pytest
 import torch
 from stand_in import draw_truth
 
+from morphable import MorphableModel
 from morphable_detector_head import FaceParameters, ParameterLayout
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
 from morphable_train.configs.stages import LossConfig
@@ -13,6 +14,7 @@ from morphable_train.data.batch import Batch
 from morphable_train.objective.cells import encode_cells
 from morphable_train.objective.supervised import OPPOSITE_POINTS, opening_errors
 from morphable_train.objective.total import Objective, count_cells
+from morphable_train.objective.weak import prior_errors
 
 SIZE = 128
 LAYOUT = ParameterLayout(num_identity=6, num_expression=4, num_albedo=3)
@@ -144,3 +146,28 @@ def test_opening_errors_ignore_where_the_face_is(two_faces):
     closed[:, 41] = closed[:, 37]
     expected = (points[:, 41] - points[:, 37]).norm(dim=1) / batch.faces.sizes_px() / len(OPPOSITE_POINTS)
     torch.testing.assert_close(opening_errors(closed, batch.faces), expected, atol=1e-5, rtol=0)
+
+
+def test_negative_expressions_count_twice_where_they_are_activations_alone():
+    parameters = FaceParameters(
+        identity=torch.tensor([[3.0, 1.0]]),
+        expression=torch.tensor([[-1.0, 2.0]]),
+        albedo=torch.zeros(1, 0),
+        rotation=torch.eye(3)[None],
+        translation=torch.zeros(1, 3),
+        illumination=torch.zeros(1, 9, 3),
+    )
+    # (1 + 4) / 2 = 2.5; the negative one again: (1 + 4 + 1) / 2 = 3
+    assert float(prior_errors(parameters, "normal").expression) == 2.5
+    assert float(prior_errors(parameters, "activation").expression) == 3.0
+    assert float(prior_errors(parameters, "normal").identity) == 5.0
+    assert float(prior_errors(parameters, "normal").albedo) == 0.0  # no modes: nothing is unlikely
+
+
+def test_the_prior_is_that_of_the_model(model, surface, two_faces):
+    truth, batch = two_faces
+    weak = replace(batch, faces=replace(batch.faces, exact=torch.zeros(2, dtype=torch.bool)))
+    opposite = truth | {"expression": -truth["expression"]}
+    normal = MorphableModel(replace(model.data(), expression_prior="normal"))
+    values = [terms(m, surface, opposite, weak)["prior_expression"] for m in (model, normal)]
+    torch.testing.assert_close(values[0], 2 * values[1])

@@ -242,3 +242,40 @@ def test_whole_pictures_keep_all_their_faces_on_their_pixels(tmp_path):
     np.testing.assert_allclose(record.labels.landmarks68_px, faces / 2, atol=1e-4)
     for x, y in record.labels.landmarks68_px[:, 0].astype(int):
         assert record.image[y, x].min() > 200
+
+
+def test_faces_with_hidden_points_are_trained_on_without_them(tmp_path):
+    """The marks of hidden points neither widen the box nor become landmarks; a face of few points is refused."""
+    points = np.random.default_rng(0).uniform(60, 140, (68, 2)).astype(np.float32)
+    points[17:27, 1], points[8] = 60, (100, 140)
+    hidden = np.zeros(68, bool)
+    hidden[9:17] = True
+    listed = np.where(hidden[:, None], -1.0, points).tolist()
+    few = np.where((np.arange(68) > 30)[:, None], -1.0, points).tolist()
+    for name in ("a", "b"):
+        Image.new("RGB", (200, 200), (200, 150, 120)).save(tmp_path / f"{name}.png")
+    labelled = {"a.png": {"landmarks68_px": listed}, "b.png": {"landmarks68_px": few}}
+    (tmp_path / "landmarks68.json").write_text(json.dumps(labelled))
+    result = prepare(tmp_path, tmp_path / "out", PrepareConfig())
+    assert (result.faces, result.rejected) == (1, {"fewer than 34 of the 68 points are annotated": 1})
+    labels = ShardReader(tmp_path / "out").labels(0)
+    assert labels.landmark_valid[0].tolist() == (~hidden).tolist()
+    box = labels.boxes_px()[0]
+    side = float((points[~hidden].max(0) - points[~hidden].min(0)).max()) * 2.4
+    assert (box[2:] - box[:2]).max() == pytest.approx(side / 2.4 * np.ceil(side) / side, rel=1e-3)
+    (record,), skipped = annotated_photographs(tmp_path, 1)
+    assert (record.labels.landmark_valid.sum(), skipped) == (60, 0)
+
+
+def test_the_skin_of_a_face_with_hidden_points_has_no_corner_at_the_mark(model):
+    truth = draw_truth(model, 1, 4, size_px=SIZE, face_px=(80, 81))
+    record = render_record(model, truth, "skin", size_px=SIZE, contour=True)
+    points, known = record.labels.landmarks68_px[0].copy(), np.ones(68, bool)
+    known[[12, 14, 40]] = False
+    whole = skin_mask(record.image, points[None])
+    points[~known] = 0.0
+    mask = skin_mask(record.image, points[None], known[None])
+    assert mask[:10, :10].max() == 0
+    assert ((mask > 0) & (whole > 0)).sum() > 0.9 * (whole > 0).sum()
+    known[8] = False
+    assert skin_mask(record.image, points[None], known[None]).max() == 0

@@ -26,7 +26,7 @@ from morphable_train.runs.optimizer import rate_factor
 from morphable_train.runs.settings import config_from_json, read_run_config
 from morphable_train.stages.observer import open_validation
 from morphable_train.stages.parts import architecture, build_parts, read_network
-from morphable_train.stages.training import train
+from morphable_train.stages.training import RunResults, train
 
 
 @pytest.fixture(scope="module")
@@ -305,3 +305,35 @@ def test_first_weights_of_unknown_origin_are_refused(run, tmp_path):
     config = run_file(tmp_path / "later", good, initial=tmp_path / "run0")
     with pytest.raises(ValueError, match=r"first weights must say what they were trained on, got .*moved"):
         describe_data(tmp_path / "later", config)
+
+
+def test_the_encoder_starts_from_torchvisions_imagenet_weights(model_file, tmp_path, monkeypatch, capsys):
+    """`--backbone-weights imagenet` is a name, not a path; nothing is downloaded here."""
+    import torchvision
+
+    config = tiny_config(model_file, ())
+    state = torchvision.models.mobilenet_v3_small(weights=None).state_dict()
+    entry = torchvision.models.MobileNet_V3_Small_Weights.DEFAULT
+    monkeypatch.setattr(type(entry), "get_state_dict", lambda *_, **__: state)
+    asked = replace(config, backbone_weights="imagenet")
+    first = build_parts(asked).network.backbone.stages[0][0][0].weight
+    torch.testing.assert_close(first, state["features.0.0.weight"])
+    assert config_from_json(json.loads(json.dumps(plain(asdict(asked))))) == asked
+    assert config_from_json(plain(replace(config, backbone_weights=Path("own.pth")))).backbone_weights == Path(
+        "own.pth"
+    )
+    assert started_from(asked) == "the encoder of torchvision's ImageNet weights"
+    folder = tmp_path / "run"
+    described_run = run_file(folder, described(tmp_path / "own"), backbone_weights="imagenet")
+    assert [info.name for info in describe_data(folder, described_run)] == ["own", "torchvision's ImageNet weights"]
+
+
+def test_imagenet_can_be_asked_for_on_the_command_line(monkeypatch, tmp_path):
+    seen = {}
+    monkeypatch.setattr(
+        "morphable_train.stages.training.train",
+        lambda config, *_, **__: seen.update(config=config) or RunResults({}, {}),
+    )
+    for given, expected in (("imagenet", "imagenet"), ("w.safetensors", Path("w.safetensors"))):
+        assert main(["stage1", "--out", str(tmp_path), "--backbone-weights", given]) == 0
+        assert seen["config"].backbone_weights == expected

@@ -42,13 +42,12 @@ def test_classes_become_a_mask_in_the_photograph(weights):
     parser = SkinParser(weights)
     parser._network = Halves()
     # a box of 40 px around (60, 50), half the crop: the crop spans 20..100 and 10..90, its left half is skin
-    points = np.full((1, 68, 2), (60.0, 50.0), np.float32)
-    points[0, 0], points[0, 1] = (40.0, 30.0), (80.0, 70.0)
-    mask = parser(np.zeros((120, 140, 3), np.uint8), points)
+    boxes = np.array([[40.0, 30.0, 80.0, 70.0]], np.float32)
+    mask = parser(np.zeros((120, 140, 3), np.uint8), boxes)
     expected = np.zeros((120, 140), np.uint8)
     expected[10:90, 20:60] = 255
     assert float((mask != expected).mean()) < 0.01  # the edge lies between two pixels of the crop
-    assert parser(np.zeros((20, 20, 3), np.uint8), points).shape == (20, 20)
+    assert parser(np.zeros((20, 20, 3), np.uint8), boxes).shape == (20, 20)
 
 
 def test_prepare_takes_the_networks_mask(model, weights, tmp_path):

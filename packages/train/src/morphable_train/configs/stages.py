@@ -270,8 +270,9 @@ class TrainConfig:
 
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     """The network."""
-    backbone_weights: Path | None = None
-    """Pretrained weights of the backbone (safetensors)."""
+    backbone_weights: Literal["imagenet"] | Path | None = None
+    """First weights of the backbone: `imagenet` for torchvision's own (downloaded by torchvision on first use), or a
+    local file under torchvision's names."""
     initial: Path | None = None
     """A run, checkpoint or weights file whose network this run starts from (stage 2 from stage 1)."""
     model: str = "open"
@@ -282,3 +283,7 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+
+    def __post_init__(self) -> None:
+        if str(self.backbone_weights) == "imagenet":  # on the command line a path takes every word
+            object.__setattr__(self, "backbone_weights", "imagenet")

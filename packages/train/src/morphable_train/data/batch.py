@@ -8,6 +8,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
+def tight_boxes(
+    points_px: Float[Tensor, "faces points 2"], known: Bool[Tensor, "faces points"]
+) -> Float[Tensor, "faces 4"]:
+    """Return the tight boxes (left, top, right, bottom) of the known points; not finite for faces without any."""
+    low = points_px.masked_fill(~known[..., None], torch.inf).amin(1)
+    high = points_px.masked_fill(~known[..., None], -torch.inf).amax(1)
+    return torch.cat([low, high], 1)
+
+
 @dataclass(frozen=True)
 class FaceTargets:
     """The faces of a batch of pictures, in the network's input pixels and camera."""
@@ -37,10 +46,11 @@ class FaceTargets:
 
     def boxes_px(self) -> Float[Tensor, "faces 4"]:
         """Return the tight boxes (left, top, right, bottom) of the annotated points."""
-        present = self.landmark_weight[..., None] > 0
-        low = self.landmarks68_px.masked_fill(~present, torch.inf).amin(1)
-        high = self.landmarks68_px.masked_fill(~present, -torch.inf).amax(1)
-        return torch.cat([low, high], 1)
+        return tight_boxes(self.landmarks68_px, self.landmark_weight > 0)
+
+    def drawn_px(self) -> Float[Tensor, "faces 68 2"]:
+        """Return the points to be drawn: those that are not annotated are not a number."""
+        return self.landmarks68_px.masked_fill(self.landmark_weight[..., None] <= 0, torch.nan)
 
     def centers_px(self) -> Float[Tensor, "faces 2"]:
         """Return the middle of the boxes: where the heatmap has its peaks."""

@@ -12,6 +12,7 @@ from morphable_render import GLOBAL_FOCAL_PX
 from morphable_train.data.affine import flip_matrix, transform_points
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS, FaceLabels
+from morphable_train.data.mirroring import flip_coefficients
 from morphable_train.data.pose import mirror_pose, repose
 from morphable_train.data.surface import SurfaceSample
 
@@ -164,11 +165,14 @@ def mirror_source(source: SourceFaces, flipped: Bool[Tensor, " faces"], model: M
     landmarks = source.landmarks68_px[:, swap]
     landmarks = torch.stack([source.width_height_px[:, :1] - landmarks[..., 0], landmarks[..., 1]], -1)
     rotation, translation = mirror_pose(source.rotation_head, source.translation_m)
+    identity, expression = source.identity, source.expression
+    if bool((source.exact & flipped).any()):
+        identity, expression = flip_coefficients(model, identity, expression)
     mirrored = {
         "landmarks68_px": landmarks,
         "landmark_weight": source.landmark_weight[:, swap],
-        "identity": model.flip_identity(source.identity),
-        "expression": model.flip_expression(source.expression),
+        "identity": identity,
+        "expression": expression,
         "rotation_head": rotation,
         "translation_m": translation,
     }

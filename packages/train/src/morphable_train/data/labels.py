@@ -61,11 +61,18 @@ def weak_labels(
     contour: bool = True,
     valid: Bool[np.ndarray, "faces 68"] | None = None,
 ) -> FaceLabels:
-    """Return labels that know nothing but landmarks."""
+    """Return labels of landmarks alone.
+
+    Args:
+        landmarks68_px: The points; those that are not valid become zeros.
+        contour: Jaw points lie on the visible silhouette.
+        valid: False where a point is not annotated; None where all are.
+    """
     faces = len(landmarks68_px)
+    known = np.ones((faces, NUM_LANDMARKS), bool) if valid is None else valid
     return FaceLabels(
-        landmarks68_px=np.asarray(landmarks68_px, np.float32),
-        landmark_valid=np.ones((faces, NUM_LANDMARKS), bool) if valid is None else valid,
+        landmarks68_px=np.where(known[..., None], landmarks68_px, 0.0).astype(np.float32),
+        landmark_valid=known,
         contour=np.full(faces, contour),
         exact=np.zeros(faces, bool),
         identity=np.zeros((faces, 0), np.float32),

@@ -12,6 +12,7 @@ from morphable import MorphableModel
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.affine import flip_matrix, shrink_for, similarity_matrix, transform_points, warp_images
 from morphable_train.data.augment import draw_changes, log_between
+from morphable_train.data.batch import tight_boxes
 from morphable_train.data.crop_cache import CropSet
 from morphable_train.data.crops import picture_tensor
 from morphable_train.data.faces import SourceFaces, source_faces
@@ -57,11 +58,10 @@ class Canvas:
 
     def add(self, faces: SourceFaces, move: Float[Tensor, "3 3"], flipped: bool) -> None:
         """Note faces whose source pixels moved by `move @ crop_from_source`."""
-        points = transform_points(faces.landmarks68_px, move @ faces.crop_from_source)
         self.faces.append(faces)
         self.moves.append(move[None].expand(len(faces), 3, 3))
         self.flipped.extend([flipped] * len(faces))
-        self.occupied.extend(torch.cat([p.amin(0), p.amax(0)]) for p in points)
+        self.occupied.extend(_moved_boxes(faces, move))
 
 
 class _Records:
@@ -217,11 +217,16 @@ class SceneStream:
 
 def _taught(faces: SourceFaces, move: Tensor, side: int) -> Tensor:
     """Faces whose centre lies in the input and that are not tiny."""
-    points = transform_points(faces.landmarks68_px, move @ faces.crop_from_source)
-    low, high = points.amin(1), points.amax(1)
+    low, high = _moved_boxes(faces, move).split(2, dim=1)
     center = (low + high) / 2
     inside = ((center >= 0) & (center <= side)).all(1)
     return inside & ((high - low).clamp(min=0).prod(1).sqrt() >= _MIN_INSIDE_PX)
+
+
+def _moved_boxes(faces: SourceFaces, move: Tensor) -> Float[Tensor, "faces 4"]:
+    """Boxes of the annotated points where `move @ crop_from_source` puts them."""
+    points = transform_points(faces.landmarks68_px, move @ faces.crop_from_source)
+    return tight_boxes(points, faces.landmark_weight > 0)
 
 
 def warp_filled(source: Tensor, move: Tensor, scale: float, side: int) -> Tensor:

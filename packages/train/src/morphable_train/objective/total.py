@@ -96,7 +96,7 @@ class Objective(nn.Module):
         first = [term for e in earlier for term in self._geometric_terms(e, truth, batch.size_hw).values()]
         if first:
             terms["first_estimate"] = self.config.first_estimate * torch.stack(first).sum()
-        prior = prior_errors(predicted)
+        prior = prior_errors(predicted, self.model.expression_prior)
         terms["prior_albedo"] = self.config.prior_albedo * prior.albedo.sum()
         terms["prior_light"] = self.config.prior_light * prior.light.sum()
         if photometric and (self.config.photometric > 0 or self.embedder is not None):
@@ -143,7 +143,7 @@ class Objective(nn.Module):
             size_hw=size_hw,
             landmark_weights=self.weights,
         )
-        prior = prior_errors(predicted)
+        prior = prior_errors(predicted, self.model.expression_prior)
         config = self.config
         return {
             "weak_landmarks": config.landmarks * errors.landmarks.sum(),

@@ -1,6 +1,7 @@
 """Loss terms of faces known by landmarks and the photograph alone, one number per supervised cell."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -60,16 +61,31 @@ def landmark_errors(
     )
 
 
-def prior_errors(predicted: FaceParameters) -> PriorErrors:
-    """Mean squared coefficients, negative activations counted twice, and how coloured the light is."""
+def prior_errors(
+    predicted: FaceParameters, expression_prior: Literal["activation", "normal"] = "activation"
+) -> PriorErrors:
+    """Return mean squared coefficients, and how colored the light is.
+
+    Args:
+        predicted: One face per cell.
+        expression_prior: `ModelData.expression_prior`: activations lie in [0, 1], so that negative ones count twice;
+            normal coefficients (BFM, FLAME) are as likely negative as positive.
+    """
     light = predicted.illumination
-    activation = predicted.expression
+    expression = _mean_square(predicted.expression)
+    if expression_prior == "activation":
+        expression = expression + _mean_square(predicted.expression.clamp(max=0))
     return PriorErrors(
-        identity=predicted.identity.square().mean(1),
-        expression=activation.square().mean(1) + activation.clamp(max=0).square().mean(1),
-        albedo=predicted.albedo.square().mean(1),
+        identity=_mean_square(predicted.identity),
+        expression=expression,
+        albedo=_mean_square(predicted.albedo),
         light=(light - light.mean(2, keepdim=True)).square().mean((1, 2)),
     )
+
+
+def _mean_square(values: Float[Tensor, "cells modes"]) -> Float[Tensor, " cells"]:
+    """Mean over the modes; zero for a model without any, as FLAME has no albedo."""
+    return values.square().sum(1) / max(values.shape[1], 1)
 
 
 def point_colors(

@@ -16,6 +16,10 @@ _NO_LICENSE = ("", "unknown", NOT_STATED)
 """What stands for a licence that nobody stated: by hand, `prepare`'s default, and `morphable-synth`'s word."""
 _NOT_DESCRIBED = ("", "not described")
 """The same for the training data of a weights file."""
+IMAGENET = DatasetInfo(
+    name="torchvision's ImageNet weights", license="BSD-3-Clause, trained on ImageNet-1k (non-commercial research)"
+)
+"""What `backbone_weights imagenet` starts from."""
 _GIVE_BOTH = "give both --license and --training-data"
 
 
@@ -60,9 +64,9 @@ def describe_data(
 
 
 def first_weights(config: TrainConfig | RecipeConfig) -> Path | None:
-    """Return the file or run that trained weights were taken from; None if all were random."""
+    """Return the file or run that trained weights were taken from; None if all were random, or ImageNet's."""
     if isinstance(config, TrainConfig):
-        return config.initial or config.backbone_weights
+        return config.initial or (None if config.backbone_weights == "imagenet" else config.backbone_weights)
     if isinstance(config, DfmvrConfig):
         return config.parser if config.parsing_channel else None
     return config.start if isinstance(config, MobileFrnetConfig | ParsingConfig) else None
@@ -72,7 +76,7 @@ def started_from(config: TrainConfig | RecipeConfig) -> str:
     """Say for a card where a run's first weights came from."""
     source = first_weights(config)
     if source is None:
-        return "random weights"
+        return f"the encoder of {IMAGENET.name}" if _starts_from_imagenet(config) else "random weights"
     if isinstance(config, DfmvrConfig):
         return f"random weights, beside the parser of `{source.name}`"
     if not isinstance(config, TrainConfig):
@@ -101,8 +105,15 @@ def _origins(config: TrainConfig | RecipeConfig, later: tuple[Path, ...]) -> Ite
         yield str(folder), info
     if isinstance(config, TrainConfig) and config.data.synthesize != "none":
         yield "scenes rendered while training", describe_rendered(config)
+    if _starts_from_imagenet(config):
+        yield "backbone_weights imagenet", IMAGENET
     if source := first_weights(config):
         yield from _origins_of_weights(source, later)
+
+
+def _starts_from_imagenet(config: TrainConfig | RecipeConfig) -> bool:
+    """Whether a run's encoder started from torchvision's ImageNet weights."""
+    return isinstance(config, TrainConfig) and config.initial is None and config.backbone_weights == "imagenet"
 
 
 def _origins_of_weights(source: Path, later: tuple[Path, ...]) -> Iterator[tuple[str, DatasetInfo]]:

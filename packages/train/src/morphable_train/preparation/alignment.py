@@ -1,5 +1,6 @@
 """Landmarks by the package face-alignment (FAN, Bulat and Tzimiropoulos, ICCV 2017), where it is installed."""
 
+import inspect
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.extras import import_extra
 
-NETWORK_FILE = "2DFAN4-11f355bf06.pth.tar"
+NETWORK_FILES = "2DFAN4-11f355bf06.pth.tar (version 1.5) or 2DFAN4-cd938726ad.zip (1.4)"
 """What face-alignment looks for in `$TORCH_HOME/hub/checkpoints` before it downloads."""
 
 
@@ -49,14 +50,22 @@ def build_face_alignment(device: str, detector: Path | None) -> FaceAlignmentFin
     package = import_extra("face_alignment", "face-alignment")
     if detector is not None and not detector.is_file():
         raise FileNotFoundError(f"landmarks.detector must be an existing file, got {detector}; check the path")
-    options = {} if detector is None else {"face_detector_kwargs": {"path_to_detector": str(detector)}}
+    options = _options(package.FaceAlignment, device, detector)
     try:
-        network = package.FaceAlignment(
-            package.LandmarksType.TWO_D, device=device, flip_input=False, compile=False, **options
-        )
+        network = package.FaceAlignment(package.LandmarksType.TWO_D, **options)
     except OSError as error:
         raise OSError(
-            f"face-alignment's weights could not be fetched ({error}); put {NETWORK_FILE} into "
+            f"face-alignment's weights could not be fetched ({error}); put {NETWORK_FILES} into "
             "$TORCH_HOME/hub/checkpoints and pass landmarks.detector"
         ) from error
     return FaceAlignmentFinder(network)
+
+
+def _options(constructor: Any, device: str, detector: Path | None) -> dict[str, Any]:
+    """Return the options of a `FaceAlignment`: version 1.5 compiles its networks unless told not to, 1.4 cannot."""
+    options: dict[str, Any] = {"device": device, "flip_input": False}
+    if "compile" in inspect.signature(constructor).parameters:
+        options["compile"] = False
+    if detector is not None:
+        options["face_detector_kwargs"] = {"path_to_detector": str(detector)}
+    return options

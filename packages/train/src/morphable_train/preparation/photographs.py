@@ -5,16 +5,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
 from PIL import Image
 
 from morphable_train.atomic import atomic_path, write_text
-from morphable_train.data.labels import weak_labels
+from morphable_train.data.labels import FaceLabels, weak_labels
 from morphable_train.data.shards import DatasetInfo, DatasetSource, Record, ShardReader, ShardWriter, write_info
 from morphable_train.json_files import read_object
 from morphable_train.preparation.landmarkers import (
@@ -158,65 +157,60 @@ def _records(
         image = read_picture(item.path) if item.frame is None else read_frame(item.path, item.frame)
     except (ValueError, OSError) as error:
         return [], [str(error)]
-    landmarks = item.landmarks68_px
+    landmarks, known = item.landmarks68_px, item.landmark_valid
     if landmarks is None:
         assert finder is not None
         landmarks = finder(image)
         if not len(landmarks):
             return [], ["no face found"]
-    checked = [check_face(points, (image.shape[0], image.shape[1]), config.min_face_px) for points in landmarks]
-    usable = landmarks[[not problem for problem in checked]]
+    known = np.ones(landmarks.shape[:2], bool) if known is None else known
+    size_hw = image.shape[0], image.shape[1]
+    checked = [
+        check_face(points, size_hw, config.min_face_px, valid) for points, valid in zip(landmarks, known, strict=True)
+    ]
+    usable = [not problem for problem in checked]
     problems = [problem for problem in checked if problem]
-    if not len(usable):
+    if not any(usable):
         return [], problems
+    labels = weak_labels(landmarks[usable], contour=item.contour, valid=known[usable])
     try:
         if config.layout == "scene":
-            return [_scene(item, image, usable, config, skin)], problems
-        return [_crop(item, index, image, points, config, skin) for index, points in enumerate(usable)], problems
+            return [_scene(item, image, labels, config, skin)], problems
+        faces = (labels.select([index]) for index in range(len(labels)))
+        return [_crop(item, index, image, face, config, skin) for index, face in enumerate(faces)], problems
     except ValueError as error:
         return [], [*problems, str(error)]
 
 
 def _crop(
-    item: SourceItem,
-    index: int,
-    image: np.ndarray,
-    points: Float[np.ndarray, "68 2"],
-    config: PrepareConfig,
-    skin: SkinSource,
+    item: SourceItem, index: int, image: np.ndarray, labels: FaceLabels, config: PrepareConfig, skin: SkinSource
 ) -> Record:
     """A square around one face; what lies outside the picture is black and not skin."""
-    low, high = points.min(0), points.max(0)
+    box = labels.boxes_px()[0]
+    low, high = box[:2], box[2:]
     side = float((high - low).max()) * config.face_scale
     size = int(min(config.size_px, np.ceil(side)))
     left, top = (low + high) / 2 - side / 2
-    mask = skin(item, image, points[None])
+    mask = skin(item, image, labels)
     window = (float(left), float(top), float(left + side), float(top + side))
-    moved = (points - np.array([left, top], np.float32)) * np.float32(size / side)
-    labels = weak_labels(moved[None], contour=item.contour)
+    moved = (labels.landmarks68_px - np.array([left, top], np.float32)) * np.float32(size / side)
     return Record(
         f"{item.name}__{index}",
         cut_window(image, window, size),
-        labels,
+        replace(labels, landmarks68_px=moved),
         cut_window(mask, window, size) if mask is not None else None,
     )
 
 
-def _scene(
-    item: SourceItem,
-    image: np.ndarray,
-    points: Float[np.ndarray, "faces 68 2"],
-    config: PrepareConfig,
-    skin: SkinSource,
-) -> Record:
+def _scene(item: SourceItem, image: np.ndarray, labels: FaceLabels, config: PrepareConfig, skin: SkinSource) -> Record:
     """The whole picture, made smaller where it is larger than asked for."""
     rows, cols = image.shape[:2]
     scale = min(1.0, config.size_px / max(rows, cols))
     width, height = max(1, round(cols * scale)), max(1, round(rows * scale))
     ratio = np.array([width / cols, height / rows], np.float32)
     small = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
-    moved = (points * ratio).astype(np.float32)
-    return Record(item.name, small, weak_labels(moved, contour=item.contour), skin(item, small, moved))
+    moved = replace(labels, landmarks68_px=(labels.landmarks68_px * ratio).astype(np.float32))
+    return Record(item.name, small, moved, skin(item, small, moved))
 
 
 def _finished(output: Path, layout: str) -> tuple[set[str], int]:
@@ -298,4 +292,5 @@ def _tile(record: Record) -> np.ndarray:
     small = Image.fromarray(picture).resize((round(picture.shape[1] * scale), round(picture.shape[0] * scale)))
     tile = np.zeros((SHEET_PX, SHEET_PX, 3), np.uint8)
     tile[: small.height, : small.width] = np.asarray(small)
-    return draw_points(tile, record.labels.landmarks68_px.reshape(-1, 2) * np.float32(scale), TRUE_COLOR)
+    labels = record.labels
+    return draw_points(tile, labels.landmarks68_px[labels.landmark_valid] * np.float32(scale), TRUE_COLOR)

@@ -13,10 +13,17 @@ _MIN_SPREAD, _MAX_SPREAD = np.array([12.0, 3.0, 3.0]), np.array([26.0, 6.0, 6.0]
 and a half-shadowed face does not let hair pass."""
 _HOLES = (range(36, 42), range(42, 48), range(60, 68), range(17, 22), range(22, 27))
 _HOLE_GROWTH = 1.25
+JAW, CHIN, BROWS = slice(0, 17), 8, slice(17, 27)
+"""Places of these among the 68 points."""
+MIN_KNOWN_JAW = 0.5
+MIN_RING = 3
+"""Points that enclose an area."""
 
 
 def skin_mask(
-    image: UInt8[np.ndarray, "rows cols 3"], landmarks68_px: Float[np.ndarray, "faces 68 2"]
+    image: UInt8[np.ndarray, "rows cols 3"],
+    landmarks68_px: Float[np.ndarray, "faces 68 2"],
+    known: Bool[np.ndarray, "faces 68"] | None = None,
 ) -> UInt8[np.ndarray, "rows cols"]:
     """Return 255 where a face's skin is likely visible.
 
@@ -26,29 +33,36 @@ def skin_mask(
     Args:
         image: The photograph.
         landmarks68_px: 68 points of each face.
+        known: False where a point is not annotated. The outline is that of the others; a face without chin, without
+            brows or with less than half of its jaw line has no mask.
     """
+    known = np.ones(landmarks68_px.shape[:2], bool) if known is None else known
     mask = np.zeros(image.shape[:2], bool)
     converted = np.asarray(Image.fromarray(image).convert("YCbCr"), np.float32)
-    for points in landmarks68_px:
+    for points, valid in zip(landmarks68_px, known, strict=True):
         size_hw = image.shape[0], image.shape[1]
-        core = _region(points, size_hw, forehead=0.0)
+        if not (valid[CHIN] and valid[BROWS].any() and valid[JAW].mean() >= MIN_KNOWN_JAW):
+            continue
+        core = _region(points, valid, size_hw, forehead=0.0)
         if core.any():
-            mask |= _region(points, size_hw, forehead=FOREHEAD) & _like_skin(converted, core)
+            mask |= _region(points, valid, size_hw, forehead=FOREHEAD) & _like_skin(converted, core)
     return mask.astype(np.uint8) * 255
 
 
 def _region(
-    points: Float[np.ndarray, "68 2"], size_hw: tuple[int, int], *, forehead: float
+    points: Float[np.ndarray, "68 2"], known: Bool[np.ndarray, " 68"], size_hw: tuple[int, int], *, forehead: float
 ) -> Bool[np.ndarray, "rows cols"]:
-    """The face's outline up to some height above the brows, without its holes."""
-    brows, chin = points[17:27], points[8]
+    """The face's outline up to some height above the brows, without its holes; unknown points are left out."""
+    brows, chin = points[BROWS][known[BROWS]], points[CHIN]
     up = (brows.mean(0) - chin) * forehead
-    outline = np.concatenate([points[:17], (brows + up)[::-1]])
+    outline = np.concatenate([points[JAW][known[JAW]], (brows + up)[::-1]])
     canvas = Image.new("1", (size_hw[1], size_hw[0]))
     draw = ImageDraw.Draw(canvas)
     draw.polygon([(float(x), float(y)) for x, y in outline], fill=1)
     for hole in _HOLES:
-        ring = points[list(hole)]
+        ring = points[[index for index in hole if known[index]]]
+        if len(ring) < MIN_RING:
+            continue
         grown = (ring - ring.mean(0)) * _HOLE_GROWTH + ring.mean(0)
         draw.polygon([(float(x), float(y)) for x, y in grown], fill=0)
     return np.array(canvas, bool)

@@ -9,15 +9,16 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from morphable import read_weights
-from morphable_regressors import PARSING_CLASSES, SystemSpec, boxes_of_landmarks, crop_matrices, cut_crops, load_system
+from morphable_regressors import PARSING_CLASSES, SystemSpec, crop_matrices, cut_crops, load_system
 from morphable_train.data.affine import warp_images
+from morphable_train.data.labels import FaceLabels
 from morphable_train.preparation.skin import skin_mask
 from morphable_train.readers.item import DAMAGE, SourceItem
 
 SKIN_CLASSES = ("skin", "nose", "upper_lip", "lower_lip")
 """Classes of the parsing network that count as skin; brows, eyes and the open mouth do not."""
-SkinSource = Callable[[SourceItem, np.ndarray, np.ndarray], np.ndarray | None]
-"""From a picture, its pixels and its landmarks to its skin mask (255 on skin); None if nothing is known."""
+SkinSource = Callable[[SourceItem, np.ndarray, FaceLabels], np.ndarray | None]
+"""From a picture, its pixels and its faces to its skin mask (255 on skin); None if nothing is known."""
 
 
 def skin_source(kind: str, source: Path, *, weights: Path | None, folder: Path | None) -> SkinSource:
@@ -34,12 +35,12 @@ def skin_source(kind: str, source: Path, *, weights: Path | None, folder: Path |
         ValueError: It is not named, or of another network.
     """
     if kind == "color":
-        return lambda _, image, points: skin_mask(image, points)
+        return lambda _, image, faces: skin_mask(image, faces.landmarks68_px, faces.landmark_valid)
     if kind == "parsing":
         if weights is None:
             raise ValueError("skin_weights must be given for skin parsing, got none; name the network's weights file")
         network = SkinParser(weights)
-        return lambda _, image, points: network(image, points)
+        return lambda _, image, faces: network(image, faces.boxes_px())
     if kind == "folder":
         if folder is None or not folder.is_dir():
             raise FileNotFoundError(f"skin_folder must be an existing folder for skin folder, got {folder}")
@@ -66,13 +67,13 @@ class SkinParser:
 
     @torch.no_grad()
     def __call__(
-        self, image: UInt8[np.ndarray, "rows cols 3"], landmarks68_px: Float[np.ndarray, "faces 68 2"]
+        self, image: UInt8[np.ndarray, "rows cols 3"], boxes_px: Float[np.ndarray, "faces 4"]
     ) -> UInt8[np.ndarray, "rows cols"]:
-        """Return 255 where any of the faces shows skin."""
+        """Return 255 where any of the faces, given by the tight boxes of their points, shows skin."""
         picture = torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255.0
         mask = np.zeros(image.shape[:2], np.uint8)
         side = self._rule.side_px
-        for matrix in crop_matrices(boxes_of_landmarks(torch.from_numpy(landmarks68_px).float()), self._rule):
+        for matrix in crop_matrices(torch.from_numpy(boxes_px).float(), self._rule):
             crop = cut_crops(picture, matrix[None], side)
             classes = self._network(crop).argmax(1)
             _paste(mask, torch.isin(classes, self._skin).float()[None], torch.linalg.inv(matrix), side)

@@ -9,8 +9,8 @@ from typing import Literal
 from morphable_train.readers.celeba import read_celeba
 from morphable_train.readers.folder import read_folder
 from morphable_train.readers.item import SourceItem
-from morphable_train.readers.mat import read_mat_folder
 from morphable_train.readers.points import JSON_FILE, read_json_folder, read_pts_folder
+from morphable_train.readers.w300lp import is_300w_lp, read_300w_lp, read_aflw2000
 from morphable_train.readers.w300vw import VIDEO_FILE, read_300vw
 
 SourceKind = Literal["auto", "celeba", "300w_lp", "aflw2000", "300vw", "pts", "json", "folder"]
@@ -18,8 +18,8 @@ SourceKind = Literal["auto", "celeba", "300w_lp", "aflw2000", "300vw", "pts", "j
 
 READERS: dict[str, Callable[[Path], Iterator[SourceItem]]] = {
     "celeba": read_celeba,
-    "300w_lp": read_mat_folder,
-    "aflw2000": read_mat_folder,
+    "300w_lp": read_300w_lp,
+    "aflw2000": read_aflw2000,
     "300vw": read_300vw,
     "pts": read_pts_folder,
     "json": read_json_folder,
@@ -66,4 +66,6 @@ def detect_kind(folder: Path) -> str:
         return "celeba"
     if any(folder.rglob("*.pts")):
         return "pts"
-    return "300w_lp" if any(folder.rglob("*.mat")) else "folder"
+    if is_300w_lp(folder):
+        return "300w_lp"
+    return "aflw2000" if any(folder.rglob("*.mat")) else "folder"

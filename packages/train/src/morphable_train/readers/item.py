@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageOps
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 DAMAGE = (OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, struct.error, zlib.error)
 """What Pillow raises for damaged pictures."""
+HIDDEN_MARKS = (-1.0, 0.0)
+"""Both coordinates of a hidden point, as files write it."""
+MANY_IN_ONE_PLACE = 4
+"""Two or three points of a face may touch (corner and lips of a closed mouth); so many in one place are a mark."""
+MIN_KNOWN_POINTS = 34
+"""Faces of which fewer points are annotated are refused: half of the 68 no longer say where the face ends."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,8 @@ class SourceItem:
     path: Path
     landmarks68_px: Float[np.ndarray, "faces 68 2"] | None = None
     """Pixel corner at (0,0); None where the data set has no landmarks for it."""
+    landmark_valid: Bool[np.ndarray, "faces 68"] | None = None
+    """False where the data set says nothing of a point (`known_points`); None where it knows all of them."""
     contour: bool = True
     """Jaw points on the visible silhouette, or static 3D points."""
     frame: int | None = None
@@ -51,8 +59,36 @@ def record_key(path: Path) -> str:
     return "__".join((path.parent / path.stem).parts).replace("/", "").replace(".", "_")
 
 
-def check_face(landmarks: Float[np.ndarray, "68 2"], size_hw: tuple[int, int], min_face_px: float) -> str:
-    """Return why a face is refused; empty if it is not."""
+def known_points(raw: Float[np.ndarray, "*faces 68 2"]) -> Bool[np.ndarray, "*faces 68"]:
+    """Return which points of a face are annotated, from the numbers as their file holds them.
+
+    Files without a mask of their own mark a hidden point by a number in its place: not a number or null, (-1, -1) or
+    (0, 0), or any one place that at least `MANY_IN_ONE_PLACE` points of the face share.
+    """
+    finite = np.isfinite(raw).all(-1)
+    marked = np.isin(raw, HIDDEN_MARKS).all(-1) & (raw[..., 0] == raw[..., 1])
+    same = (raw[..., :, None, :] == raw[..., None, :, :]).all(-1)
+    return finite & ~marked & (same.sum(-1) < MANY_IN_ONE_PLACE)
+
+
+def check_face(
+    landmarks: Float[np.ndarray, "68 2"],
+    size_hw: tuple[int, int],
+    min_face_px: float,
+    known: Bool[np.ndarray, " 68"] | None = None,
+) -> str:
+    """Return why a face is refused; empty if it is not.
+
+    Args:
+        landmarks: Its points.
+        size_hw: Height and width of its picture.
+        min_face_px: Longer side of the smallest box that is used.
+        known: False where a point is not annotated; None where all are.
+    """
+    if known is not None:
+        if known.sum() < MIN_KNOWN_POINTS:
+            return f"fewer than {MIN_KNOWN_POINTS} of the 68 points are annotated"
+        landmarks = landmarks[known]
     if not np.isfinite(landmarks).all():
         return "landmarks are not finite, or did not settle in the network"
     low, high = landmarks.min(0), landmarks.max(0)

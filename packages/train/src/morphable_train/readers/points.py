@@ -4,19 +4,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.json_files import read_object
-from morphable_train.readers.item import PICTURE_SUFFIXES, SourceItem, layout_error, pictures_in, record_key
+from morphable_train.readers.item import (
+    PICTURE_SUFFIXES,
+    SourceItem,
+    known_points,
+    layout_error,
+    pictures_in,
+    record_key,
+)
 
 MATLAB_TO_CORNER_PX = -0.5
 """Files made in MATLAB put the first pixel's centre at (1, 1); ours is at (0.5, 0.5)."""
 JSON_FILE = "landmarks68.json"
 
 
-def parse_pts(text: str) -> Float[np.ndarray, "68 2"]:
+def parse_pts(text: str) -> tuple[Float[np.ndarray, "68 2"], Bool[np.ndarray, " 68"]]:
     """Read the text of a `.pts` file, and move it to the pixel-corner convention.
+
+    Returns:
+        The points, and which of them are annotated (`known_points`).
 
     Raises:
         ValueError: It does not hold 68 points.
@@ -28,7 +38,8 @@ def parse_pts(text: str) -> Float[np.ndarray, "68 2"]:
         raise ValueError(f"points file must hold numbers between braces: {error}") from error
     if numbers.size != 2 * NUM_LANDMARKS:
         raise ValueError(f"points file must hold {NUM_LANDMARKS} points, got {numbers.size / 2:g}")
-    return (numbers.reshape(NUM_LANDMARKS, 2) + MATLAB_TO_CORNER_PX).astype(np.float32)
+    raw = numbers.reshape(NUM_LANDMARKS, 2)
+    return (raw + MATLAB_TO_CORNER_PX).astype(np.float32), known_points(raw)
 
 
 def read_pts_folder(folder: Path) -> Iterator[SourceItem]:
@@ -57,17 +68,17 @@ def _pts_item(folder: Path, path: Path) -> SourceItem:
     if picture is None:
         return SourceItem(key, path, problem="missing picture: no photograph beside the .pts file")
     try:
-        landmarks = parse_pts(path.read_text(errors="replace"))
+        landmarks, known = parse_pts(path.read_text(errors="replace"))
     except ValueError as error:
         return SourceItem(key, picture, problem=str(error))
-    return SourceItem(key, picture, landmarks[None])
+    return SourceItem(key, picture, landmarks[None], known[None])
 
 
 def read_json_folder(folder: Path) -> Iterator[SourceItem]:
     """Yield the pictures that a folder's `landmarks68.json` names.
 
     The file maps a file name to `{"landmarks68_px": ...}` with one face (68 x 2) or several (n x 68 x 2), pixel
-    corner at (0,0).
+    corner at (0,0). A point that is not annotated is null or marked as `known_points` says.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -88,7 +99,7 @@ def read_json_folder(folder: Path) -> Iterator[SourceItem]:
         except ValueError as error:
             yield SourceItem(key, picture, problem=str(error))
             continue
-        yield SourceItem(key, picture, landmarks)
+        yield SourceItem(key, picture, landmarks, known_points(landmarks))
 
 
 def _faces(entry: object) -> Float[np.ndarray, "faces 68 2"]:
@@ -100,9 +111,18 @@ def _faces(entry: object) -> Float[np.ndarray, "faces 68 2"]:
     try:
         if isinstance(entry, dict) and "landmarks68_px" not in entry and "faces" in entry:
             entry = {"landmarks68_px": [face["landmarks68_px"] for face in entry["faces"]]}
-        landmarks = np.asarray(entry["landmarks68_px"], np.float32)  # type: ignore[index]
+        listed = entry["landmarks68_px"]  # type: ignore[index]
+        landmarks = np.asarray(_without_null(listed), np.float32)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"landmarks must be lists of {NUM_LANDMARKS} points of two numbers: {error}") from error
     if landmarks.shape[-2:] != (NUM_LANDMARKS, 2) or landmarks.ndim not in (2, 3):
         raise ValueError(f"landmarks must be {NUM_LANDMARKS} points, got shape {landmarks.shape}")
     return landmarks.reshape(-1, NUM_LANDMARKS, 2)
+
+
+def _without_null(entry: object) -> object:
+    """Replace null in nested lists by what is no number; a null point is two of them."""
+    if not isinstance(entry, list):
+        return np.nan if entry is None else entry
+    hidden: object = [np.nan, np.nan] if any(isinstance(item, list) for item in entry) else np.nan
+    return [hidden if item is None else _without_null(item) for item in entry]

@@ -28,6 +28,7 @@ def read_300vw(folder: Path) -> Iterator[SourceItem]:
         for path in points[::EVERY_FRAMES]:
             name = record_key(Path(video.parent.name, path.name))
             try:
-                yield SourceItem(name, video, parse_pts(path.read_text())[None], frame=int(path.stem) - 1)
+                landmarks, known = parse_pts(path.read_text(errors="replace"))
+                yield SourceItem(name, video, landmarks[None], known[None], frame=int(path.stem) - 1)
             except ValueError as error:
                 yield SourceItem(name, video, problem=str(error))

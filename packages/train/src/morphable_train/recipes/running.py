@@ -12,6 +12,7 @@ from morphable import load
 from morphable_synth import SceneConfig
 from morphable_train.atomic import write_text
 from morphable_train.configs.recipes import RecipeConfig
+from morphable_train.data.mirroring import mirrored_if_possible
 from morphable_train.data.streams import Shard
 from morphable_train.data.synthetic import HELD_OUT_SEED, SINGLE_PX, held_out_count, procedural_shards
 from morphable_train.recipes.base.crops import PartCrops, open_part_crops
@@ -85,6 +86,7 @@ def make_recipe(config: RecipeConfig, run: Path, fabric: Fabric) -> Recipe:
     """Open data and build network and losses; first weights are a function of the seed."""
     torch.manual_seed(config.run.seed)
     model = load(config.model).requires_grad_(False).to(fabric.device)
+    config = replace(config, augment=mirrored_if_possible(config.augment, model, exact=True))
     cache = config.data.cache or run / "cache"
     with fabric.rank_zero_first():
         crops = open_part_crops(config.data.exact, cache, config.crop, config.data, model)

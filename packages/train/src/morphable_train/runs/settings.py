@@ -3,6 +3,7 @@
 import dataclasses
 import types
 import typing
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         return _build_dataclass(typing.cast("type[Any]", kind), value, where)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
-        return _build(next(a for a in arguments if a is not type(None)), value, where)
+        return _build_any(arguments, value, where)
     if origin is tuple and isinstance(value, list):
         inner = arguments[0] if arguments[-1] is Ellipsis else None
         kinds = [inner] * len(value) if inner is not None else list(arguments)
@@ -83,6 +82,17 @@ def _build(kind: Any, value: Any, where: str) -> Any:
     if isinstance(kind, type) and isinstance(value, kind):
         return value
     raise ValueError(f"{where} must be of type {getattr(kind, '__name__', kind)}, got {value!r}")
+
+
+def _build_any(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    """Turn plain JSON into the first type of a union that takes it."""
+    if value is None and type(None) in kinds:
+        return None
+    *others, last = (kind for kind in kinds if kind is not type(None))
+    for kind in others:
+        with suppress(ValueError):
+            return _build(kind, value, where)
+    return _build(last, value, where)
 
 
 def _build_dataclass(kind: type[Any], value: Any, where: str) -> Any:

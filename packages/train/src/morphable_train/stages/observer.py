@@ -115,7 +115,7 @@ class Validator:
         side = data.image.shape[2]
         count = min(SHEET_FACES, len(data.faces))
         landmarks = predicted_landmarks(predicted, data.faces.contour, self.parts.surface, (side, side)).cpu().numpy()
-        truth = data.faces.landmarks68_px.cpu().numpy()
+        truth = data.faces.drawn_px().cpu().numpy()
         rows: list[list[np.ndarray]] = [[], [], []]
         for index in range(count):
             picture = data.image[index].permute(1, 2, 0).numpy()
@@ -142,7 +142,7 @@ def input_sheet(batch: Batch) -> "np.ndarray":
     rows: list[list[np.ndarray]] = [[], []]
     for index in range(min(SHEET_FACES, len(batch.image))):
         picture = (batch.image[index].permute(1, 2, 0).float() * 255).byte().cpu().numpy()
-        points = batch.faces.landmarks68_px[batch.faces.image_index == index].flatten(0, 1)
+        points = batch.faces.drawn_px()[batch.faces.image_index == index].flatten(0, 1)
         rows[0].append(draw_points(picture, points.float().cpu().numpy(), TRUE_COLOR))
         skin = (batch.skin[index, 0].float() * 255).byte().cpu().numpy()
         rows[1].append(np.repeat(skin[..., None], 3, axis=2))

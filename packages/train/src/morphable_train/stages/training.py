@@ -7,6 +7,7 @@ from lightning.fabric import Fabric
 
 from morphable_train.configs.stages import TrainConfig, ValidationConfig
 from morphable_train.data.crop_cache import CropSet, open_crops
+from morphable_train.data.mirroring import mirrored_if_possible
 from morphable_train.data.rendered_scenes import RenderedScenes
 from morphable_train.data.scenes import SceneStream
 from morphable_train.data.shards import ShardReader
@@ -50,6 +51,8 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
     fabric = open_run(config, run, resume=resume, devices=devices)
     parts = build_parts(config)
     parts.model.to(fabric.device)
+    exact = bool(config.data.exact) or config.data.synthesize != "none"
+    config = replace(config, augment=mirrored_if_possible(config.augment, parts.model, exact=exact))
     parts.objective.to(fabric.device)
     if fabric.device.type == "cpu":
         speed_up_depthwise(parts.network)

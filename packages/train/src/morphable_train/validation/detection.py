@@ -11,6 +11,7 @@ from torch import Tensor
 from morphable import MorphableModel
 from morphable_detector_head import FaceDetector, FaceParameters
 from morphable_train.data.affine import similarity_matrix, transform_points
+from morphable_train.data.batch import tight_boxes
 from morphable_train.data.crops import picture_tensor
 from morphable_train.data.scenes import warp_filled
 from morphable_train.data.shards import Record, ShardReader
@@ -32,7 +33,7 @@ class PictureSet:
     name: str
     image: UInt8[Tensor, "pictures 3 side side"]
     landmarks68_px: tuple[Float[Tensor, "_ 68 2"], ...]
-    """The annotated faces of each picture."""
+    """The annotated faces of each picture; not a number where a point is not annotated."""
     complete: bool
     """Every face is annotated, so that what matches none is a false detection."""
     skipped: int = 0
@@ -64,13 +65,14 @@ def _fit(record: Record, input_px: int) -> tuple[UInt8[Tensor, "3 side side"], F
     middle = torch.full((1, 2), input_px / 2)
     move = similarity_matrix(torch.tensor([scale]), torch.zeros(1), torch.tensor([[cols / 2, rows / 2]]), middle)
     picture = warp_filled(picture_tensor(record), move[0], scale, input_px)[:3]
-    points = torch.from_numpy(record.labels.landmarks68_px)
+    known = torch.from_numpy(record.labels.landmark_valid)
+    points = torch.from_numpy(record.labels.landmarks68_px).masked_fill(~known[..., None], torch.nan)
     return (picture * 255.0 + 0.5).clamp(0, 255).byte(), transform_points(points, move.expand(len(points), 3, 3))
 
 
 def boxes_of(landmarks68_px: Float[Tensor, "faces 68 2"]) -> Float[Tensor, "faces 4"]:
-    """Return the tight boxes (left, top, right, bottom)."""
-    return torch.cat([landmarks68_px.amin(1), landmarks68_px.amax(1)], 1)
+    """Return the tight boxes (left, top, right, bottom) of the points that are numbers."""
+    return tight_boxes(landmarks68_px, landmarks68_px.isfinite().all(-1))
 
 
 def overlaps(a: Float[Tensor, "first 4"], b: Float[Tensor, "second 4"]) -> Float[Tensor, "first second"]:

@@ -80,7 +80,8 @@ def annotated_photographs(folder: Path, most: int) -> tuple[list[Record], int]:
         try:
             if item.landmarks68_px is None:
                 raise ValueError(item.problem)
-            records.append(Record(item.name, read_picture(item.path), weak_labels(item.landmarks68_px)))
+            labels = weak_labels(item.landmarks68_px, valid=item.landmark_valid)
+            records.append(Record(item.name, read_picture(item.path), labels))
         except ValueError:
             skipped += 1
     return records, skipped
@@ -173,10 +174,11 @@ def measure(predicted: FaceParameters, truth: ValidationSet, surface: SurfaceSam
     mean_px = (error * known).sum(1) / known.sum(1)
     nme = mean_px / faces.sizes_px()
     eyes = (faces.landmarks68_px[:, _OUTER_EYES[0]] - faces.landmarks68_px[:, _OUTER_EYES[1]]).norm(dim=-1)
+    eyes_known = (known[:, _OUTER_EYES] > 0).all(1)
     values = {
         "nme_box": nme.mean(),
         "nme_box_median": nme.median(),
-        "nme_eyes": (mean_px / eyes).mean(),
+        "nme_eyes": (mean_px / eyes)[eyes_known].mean(),
         "failures": (~(nme <= FAILURE_NME)).float().mean(),
         "mouth_opening_r": _opening_correlation(landmarks, faces, _MOUTH),
         "eye_opening_r": _opening_correlation(landmarks, faces, _EYE),
@@ -190,9 +192,13 @@ def measure(predicted: FaceParameters, truth: ValidationSet, surface: SurfaceSam
 
 
 def _opening_correlation(landmarks68_px: Tensor, faces: FaceTargets, pair: tuple[int, int]) -> Tensor:
-    """Pearson's correlation of the distances between two points, in face sizes; 0 where all faces are alike."""
+    """Pearson's correlation of the distances between two points, in face sizes; 0 where all faces are alike.
+
+    Faces without one of the points are left out.
+    """
+    known = (faces.landmark_weight[:, pair] > 0).all(1)
     openings = [
-        (points[:, pair[0]] - points[:, pair[1]]).norm(dim=-1) / faces.sizes_px()
+        ((points[:, pair[0]] - points[:, pair[1]]).norm(dim=-1) / faces.sizes_px())[known]
         for points in (landmarks68_px, faces.landmarks68_px)
     ]
     a, b = (opening - opening.mean() for opening in openings)

@@ -48,7 +48,7 @@ class HeldOut:
         if not self.count:
             return None
         batch = self.batch(0, SHEET_FACES)
-        truth, points = batch.faces.landmarks68_px.cpu().numpy(), predict(batch).cpu().numpy()
+        truth, points = batch.faces.drawn_px().cpu().numpy(), predict(batch).cpu().numpy()
         drawn = [draw_points(picture, truth[k], TRUE_COLOR) for k, picture in enumerate(pictures_of(batch))]
         return grid([[draw_points(picture, points[k], PREDICTED_COLOR) for k, picture in enumerate(drawn)]])
 

@@ -19,8 +19,9 @@ def training_mean(of_step: Callable[[int], Tensor], pictures_per_step: int) -> T
 
 
 def landmark_nme(predicted_px: Float[Tensor, "faces 68 2"], truth: FaceTargets) -> Float[Tensor, " faces"]:
-    """Return the mean distance of the 68 points over the square root of the area of their true box."""
-    return (predicted_px - truth.landmarks68_px).norm(dim=-1).mean(1) / truth.sizes_px()
+    """Return the mean distance of the annotated points over the square root of the area of their true box."""
+    error, known = (predicted_px - truth.landmarks68_px).norm(dim=-1), truth.landmark_weight
+    return (error * known).sum(1) / known.sum(1) / truth.sizes_px()
 
 
 def dense_nme(

@@ -100,6 +100,7 @@ class DfmvrRecipe:
                 self.landmarks_px(found, few),
                 batch.faces.landmarks68_px,
                 self.emphasis,
+                known=batch.faces.landmark_weight > 0,
                 unit_px=torch.full((len(batch),), side / PAPER_SIDE_PX, device=few.device),
                 squared=False,
             ),
@@ -205,7 +206,7 @@ class DfmvrRecipe:
         batch = self._held_batch(self._held_people[:SHEET_PEOPLE])
         found = self.regress(network, batch)
         points = self.landmarks_px(found, self.surface.decode_few(found.identity, found.expression)).cpu().numpy()
-        truth = batch.faces.landmarks68_px.cpu().numpy()
+        truth = batch.faces.drawn_px().cpu().numpy()
         drawn = [
             draw_points(draw_points(picture, truth[k], TRUE_COLOR), points[k], PREDICTED_COLOR)
             for k, picture in enumerate(pictures_of(batch))
