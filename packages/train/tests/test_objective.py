@@ -11,9 +11,9 @@ from morphable_detector_head import FaceParameters, ParameterLayout
 from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch
-from morphable_train.objective.cells import encode_cells
+from morphable_train.objective.cells import count_cells, encode_cells
 from morphable_train.objective.supervised import OPPOSITE_POINTS, opening_errors
-from morphable_train.objective.total import Objective, count_cells
+from morphable_train.objective.total import Objective
 from morphable_train.objective.weak import prior_errors
 
 SIZE = 128
@@ -37,7 +37,7 @@ def perfect_channels(truth, cells):
 def terms(model, surface, truth, batch, **changes):
     cells = cells_of(batch)
     objective = Objective(model, surface, LAYOUT, replace(LossConfig(), **changes))
-    return objective((perfect_channels(truth, cells),), None, batch, cells, count_cells(cells), True)
+    return objective((perfect_channels(truth, cells),), None, batch, cells, count_cells(cells, batch.skin), True)
 
 
 def test_exact_terms_vanish_at_the_truth_in_every_cell(model, surface, two_faces):
@@ -65,7 +65,7 @@ def test_weak_terms_reach_shape_pose_albedo_and_light(model, surface, two_faces,
     batch, cells = Batch(batch.image, batch.skin, weak, batch.complete), cells_of(batch)
     channels = torch.zeros(1, cells.cell.shape[1], LAYOUT.num_channels, requires_grad=True)
     objective = Objective(model, surface, LAYOUT, replace(LossConfig(), photometric_kind=kind))
-    values = objective((channels,), None, batch, cells, count_cells(cells), True)
+    values = objective((channels,), None, batch, cells, count_cells(cells, batch.skin), True)
     torch.stack(list(values.values())).sum().backward()
     assert bool(torch.isfinite(channels.grad).all())
     parts = channels.grad[cells.is_center].abs().sum(0).split(list(LAYOUT.sizes))
@@ -79,7 +79,7 @@ def test_an_estimate_before_the_refinement_counts_with_its_weight(model, surface
     right = perfect_channels(truth, cells)
     wrong = right + 0.1
     objective = Objective(model, surface, LAYOUT, replace(LossConfig(), first_estimate=0.25, photometric=0.0))
-    counts = count_cells(cells)
+    counts = count_cells(cells, batch.skin)
     alone = objective((wrong,), None, batch, cells, counts, True)
     refined = objective((wrong, right), None, batch, cells, counts, True)
     geometry = [value for name, value in alone.items() if name not in ("prior_albedo", "prior_light")]
@@ -105,7 +105,7 @@ def test_a_picture_without_faces_has_no_loss_but_the_centre(model, surface, two_
     cells = cells_of(empty)
     channels = torch.zeros(1, cells.cell.shape[1], LAYOUT.num_channels, requires_grad=True)
     objective = Objective(model, surface, LAYOUT, LossConfig())
-    values = objective((channels,), torch.full((1, 16, 16), -2.0), empty, cells, count_cells(cells), True)
+    values = objective((channels,), torch.full((1, 16, 16), -2.0), empty, cells, count_cells(cells, batch.skin), True)
     assert float(values.pop("center").detach()) > 0
     assert float(torch.stack(list(values.values())).sum().detach()) == 0.0
 

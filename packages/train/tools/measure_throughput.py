@@ -22,7 +22,8 @@ from morphable_train import preset
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.batch import Batch
 from morphable_train.data.streams import finish_batch
-from morphable_train.objective.total import Objective, count_cells
+from morphable_train.objective.cells import count_cells
+from morphable_train.objective.total import Objective
 from morphable_train.runs.depthwise import speed_up_depthwise
 from morphable_train.runs.logs import RunLog
 from morphable_train.runs.loop import make_fabric
@@ -87,7 +88,7 @@ def step_parts(trainer: Trainer, config: TrainConfig) -> dict[str, Callable[[], 
     def losses(kind: Literal["points", "rendered"]) -> None:
         loss = replace(config.loss, photometric_kind=kind)
         objective = Objective(trainer.model, surface, config.detector.layout, loss).to(trainer.fabric.device)
-        terms = objective(estimates, logits, batch, cells, count_cells(cells), True)
+        terms = objective(estimates, logits, batch, cells, count_cells(cells, batch.skin), True)
         torch.stack(list(terms.values())).sum().backward()
 
     return {

@@ -48,7 +48,7 @@ class TotalLoss:
 
     total: Float[Tensor, ""]
     weighted: dict[str, Tensor]
-    """Each computed term times its weight, detached; they sum to the total."""
+    """Each computed term times its weight; they sum to the total."""
 
 
 def wm3dr_loss(terms: Wm3drTerms, weights: Wm3drWeights) -> TotalLoss:
@@ -66,4 +66,4 @@ def wm3dr_loss(terms: Wm3drTerms, weights: Wm3drWeights) -> TotalLoss:
     if not weighted:
         raise ValueError("terms must hold at least one computed term, got none; pass e.g. landmark=...")
     total = torch.stack(list(weighted.values())).sum()
-    return TotalLoss(total, {name: term.detach() for name, term in weighted.items()})
+    return TotalLoss(total, weighted)

@@ -5,6 +5,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from morphable_detector_head import DetectorConfig
+from morphable_losses import Wm3drWeights
+
+NUM_NEIGHBORS = 8
+"""Cells beside the center cell that are trained to describe a face."""
 
 
 def _require(name: str, value: object, holds: bool, rule: str) -> None:
@@ -41,6 +45,10 @@ class DataConfig:
     """Faces pasted into one picture of stage 2, at most."""
     paste_fraction: float = 0.3
     """Share of stage 2 pictures that are made by pasting single faces rather than taken as scenes."""
+    backgrounds: tuple[Path, ...] = ()
+    """Folders of pictures without faces, onto which single faces are pasted in stage 2; onto one color without them."""
+    empty_fraction: float = 0.05
+    """Share of stage 2 pictures that are a background without any face; none without `backgrounds`."""
     workers: int = 0
     """Threads that decode scenes, and processes that render with `synthesize`; 0 works in the training process."""
 
@@ -49,6 +57,7 @@ class DataConfig:
             raise ValueError(f"exact must be empty with synthesize {self.synthesize}, got {len(self.exact)} folders")
         _require("weak_fraction", self.weak_fraction, 0.0 <= self.weak_fraction <= 1.0, "in [0, 1]")
         _require("paste_fraction", self.paste_fraction, 0.0 <= self.paste_fraction <= 1.0, "in [0, 1]")
+        _require("empty_fraction", self.empty_fraction, 0.0 <= self.empty_fraction <= 1.0, "in [0, 1]")
         _require("crop_px", self.crop_px, self.crop_px >= 32, "at least 32")
         _require("crop_face_px", self.crop_face_px, 0 < self.crop_face_px <= self.crop_px, "in (0, crop_px]")
         _require("max_faces", self.max_faces, self.max_faces >= 1, "at least 1")
@@ -99,6 +108,11 @@ class AugmentConfig:
 class LossConfig:
     """Weights of the terms. Lengths are in face sizes, so that near and far faces count alike."""
 
+    objective: Literal["ours", "paper"] = "ours"
+    """The terms below, or WM3DR's equations 7 to 16 as printed with the weights in `paper`; of the terms below, those
+    then use `photometric_every` and `perception_weights` alone."""
+    paper: Wm3drWeights = field(default_factory=Wm3drWeights)
+    """Weights of the paper's objective: 1, 100, 0.01, 0.1, 0.0001, 0.001. The perception term is left out at 0."""
     center: float = 1.0
     """Centre heatmap; in stage 2 only."""
     center_kind: Literal["focal", "gaussian"] = "gaussian"
@@ -152,6 +166,26 @@ class LossConfig:
         _require("photometric_every", self.photometric_every, self.photometric_every >= 1, "at least 1")
         _require("neighbourhood", self.neighbourhood, self.neighbourhood > 0, "positive")
 
+    @property
+    def trains_center(self) -> bool:
+        """Whether the center map has a loss."""
+        return (self.paper.center if self.objective == "paper" else self.center) > 0
+
+    @property
+    def heatmap(self) -> Literal["binary", "gaussian"]:
+        """Shape of the true center map around centers."""
+        return "gaussian" if self.objective == "ours" and self.center_kind == "gaussian" else "binary"
+
+    @property
+    def compares_perception(self) -> bool:
+        """Whether faces are compared in the space of a face-recognition network."""
+        return (self.paper.perception if self.objective == "paper" else self.perception) > 0
+
+    @property
+    def neighbors(self) -> int:
+        """Number of cells beside the center cell that are trained to describe a face; none in the paper."""
+        return 0 if self.objective == "paper" else NUM_NEIGHBORS
+
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
@@ -175,12 +209,13 @@ class OptimizerConfig:
     warmup_steps: int = 200
     """Steps of linear growth from zero."""
     clip_norm: float = 40.0
-    """Gradients longer than this are shortened to it."""
+    """Gradients longer than this are shortened to it; 0 leaves them as they are."""
     ema_decay: float = 0.998
     """Decay of the averaged weights; shorter at the start of a run."""
 
     def __post_init__(self) -> None:
         _require("learning_rate", self.learning_rate, self.learning_rate > 0, "positive")
+        _require("clip_norm", self.clip_norm, self.clip_norm >= 0, "0 or more")
         _require("ema_decay", self.ema_decay, 0.0 <= self.ema_decay < 1.0, "in [0, 1)")
         _require("step_at", self.step_at, 0.0 < self.step_at <= 1.0, "in (0, 1]")
 

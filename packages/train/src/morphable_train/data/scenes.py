@@ -12,6 +12,7 @@ from morphable import MorphableModel
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.affine import flip_matrix, shrink_for, similarity_matrix, transform_points, warp_images
 from morphable_train.data.augment import draw_changes, log_between
+from morphable_train.data.backgrounds import NUM_DRAWN, Backgrounds
 from morphable_train.data.batch import tight_boxes
 from morphable_train.data.crop_cache import CropSet
 from morphable_train.data.crops import picture_tensor
@@ -21,6 +22,7 @@ from morphable_train.data.order import ShuffledOrder, seeded
 from morphable_train.data.rendered_scenes import RenderedScenes
 from morphable_train.data.shards import Record, ShardReader
 from morphable_train.data.streams import (
+    BACKGROUND_STREAM,
     NO_DATA,
     PASTE_STREAM,
     SCENE_STREAM,
@@ -91,6 +93,7 @@ class SceneStream:
         config: TrainConfig,
         model: MorphableModel,
         shard: Shard,
+        backgrounds: Backgrounds | None = None,
     ) -> None:
         if not readers and not photographs and crops is None:
             raise ValueError(NO_DATA)
@@ -99,6 +102,7 @@ class SceneStream:
         self._photographs = _Records(photographs, seed, WEAK_STREAM)
         self._has_scenes = isinstance(self._scenes, RenderedScenes) or len(self._scenes) > 0
         self._crops, self._config, self._model, self._shard = crops, config, model, shard
+        self._backgrounds = backgrounds
         self._crop_order = ShuffledOrder(len(crops), seed=seed, stream=PASTE_STREAM) if crops else None
         self._pool = ThreadPoolExecutor(max(1, config.data.workers))
         self._reported = False
@@ -135,20 +139,30 @@ class SceneStream:
             canvas = self._scene(self._photographs, position, u)
             canvas.complete = False
             return canvas
+        if self._backgrounds is not None and bool(self._drawn(position)[NUM_DRAWN] < data.empty_fraction):
+            return self._empty(position, u)
         pasted = self._crop_order is not None and (not self._has_scenes or bool(u[0] < data.paste_fraction))
         scene = self._has_scenes and (not pasted or bool(u[7] < 0.5))
-        canvas = self._scene(self._scenes, position, u) if scene else self._empty(u)
+        canvas = self._scene(self._scenes, position, u) if scene else self._empty(position, u)
         if pasted:
             for index in range(1 + int(u[6] * data.max_faces)):
                 self._paste(canvas, position * data.max_faces + index, generator)
         return canvas
 
-    def _empty(self, u: Tensor) -> Canvas:
-        """A picture of one colour."""
+    def _empty(self, position: int, u: Tensor) -> Canvas:
+        """A picture without faces: a background, or one color if there is none."""
         side = self._config.run.input_px
         picture = torch.zeros(4, side, side)
-        picture[:3] = u[1:4, None, None]
+        if self._backgrounds is None:
+            picture[:3] = u[1:4, None, None]
+        else:
+            picture[:3] = self._backgrounds.draw(self._drawn(position))
         return Canvas(picture, [_no_faces(self._model)], [torch.zeros(0, 3, 3)], [], [])
+
+    def _drawn(self, position: int) -> Tensor:
+        """Random numbers that choose a background, and whether it stays empty."""
+        generator = seeded(self._config.run.seed, BACKGROUND_STREAM, position)
+        return torch.rand(NUM_DRAWN + 1, generator=generator)
 
     def _scene(self, records: _Records | RenderedScenes, position: int, u: Tensor) -> Canvas:
         """A scene, zoomed and shifted; damaged records give an empty picture, which is counted."""
@@ -158,7 +172,7 @@ class SceneStream:
             raise
         except ValueError as error:
             self._report(error)
-            canvas = self._empty(u)
+            canvas = self._empty(position, u)
             canvas.damaged = True
             return canvas
         source = picture_tensor(record)

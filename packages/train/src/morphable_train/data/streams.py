@@ -18,10 +18,8 @@ from morphable_train.data.order import ShuffledOrder, seeded
 from morphable_train.data.rendered_scenes import RenderedScenes
 from morphable_train.data.surface import SurfaceSample
 
-NUM_NEIGHBOURS = 8
-"""Cells beside the centre cell that are trained to describe a face."""
 NO_DATA = "data must name at least one folder of shards, got none; pass --data.exact, --data.weak or --data.synthesize"
-EXACT_STREAM, WEAK_STREAM, CHANGE_STREAM, NOISE_STREAM, SCENE_STREAM, PASTE_STREAM = range(1, 7)
+EXACT_STREAM, WEAK_STREAM, CHANGE_STREAM, NOISE_STREAM, SCENE_STREAM, PASTE_STREAM, BACKGROUND_STREAM = range(1, 8)
 
 
 @dataclass(frozen=True)
@@ -130,7 +128,7 @@ class CropStream:
 def draw_spread(config: TrainConfig, position: int, faces: int) -> Float[Tensor, "faces neighbours 2"]:
     """Draw where the neighbouring cells of the faces of a step, or of one picture, lie."""
     generator = seeded(config.run.seed, NOISE_STREAM, position)
-    return torch.randn(faces, NUM_NEIGHBOURS, 2, generator=generator)
+    return torch.randn(faces, config.loss.neighbors, 2, generator=generator)
 
 
 def noise_seed(seed: int, step: int, shard: Shard) -> int:

@@ -129,3 +129,30 @@ def _is_nearest(faces: FaceTargets, cell_px: Tensor, center: Tensor, size: Tenso
     distance = distance.masked_fill(other[:, None, :], torch.inf)
     own = distance.diagonal(dim1=0, dim2=2).T
     return (own[..., None] <= distance).all(-1)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What sums are divided by: numbers of the whole step, over all its parts and processes."""
+
+    cells: Float[Tensor, ""]
+    """Supervised cells."""
+    centers: Float[Tensor, ""]
+    """Faces with a center cell of their own."""
+    pictures: Float[Tensor, ""]
+    """Pictures with such a face and visible skin."""
+
+    def stacked(self) -> Float[Tensor, " 3"]:
+        """Return the numbers, to be summed over processes."""
+        return torch.stack([self.cells, self.centers, self.pictures])
+
+
+def count_cells(cells: CellTargets, skin: Float[Tensor, "batch 1 rows cols"]) -> Counts:
+    """Count what a batch supervises.
+
+    Args:
+        cells: Its cells.
+        skin: Its skin masks.
+    """
+    shown = cells.is_center.any(1) & (skin.flatten(1).amax(1) > 0)
+    return Counts(cells.valid.sum().float(), cells.is_center.sum().float(), shown.sum().float())

@@ -1,6 +1,6 @@
 """The total loss: exact terms where the truth is known, weak terms elsewhere, the centre map in stage 2."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 import torch
 from jaxtyping import Float
@@ -13,30 +13,11 @@ from morphable_render import GLOBAL_FOCAL_PX
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch, FaceTargets
 from morphable_train.data.surface import SurfaceSample
-from morphable_train.objective.cells import CellTargets
+from morphable_train.objective.cells import CellTargets, Counts
 from morphable_train.objective.perception import perception_error
 from morphable_train.objective.rendered import render_batch, rendered_color, skin_variance
 from morphable_train.objective.supervised import exact_errors
 from morphable_train.objective.weak import landmark_errors, point_colors, prior_errors
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What sums are divided by: numbers of the whole step, over all its parts and processes."""
-
-    cells: Float[Tensor, ""]
-    """Supervised cells."""
-    centers: Float[Tensor, ""]
-    """Faces with a centre cell of their own."""
-
-    def stacked(self) -> Float[Tensor, " 2"]:
-        """Return both numbers, to be summed over processes."""
-        return torch.stack([self.cells, self.centers])
-
-
-def count_cells(cells: CellTargets) -> Counts:
-    """Count what a batch supervises."""
-    return Counts(cells.valid.sum().float(), cells.is_center.sum().float())
 
 
 class Objective(nn.Module):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from morphable_train.atomic import atomic_path, write_text
 from morphable_train.data.labels import FaceLabels, weak_labels
+from morphable_train.data.pictures import read_picture
 from morphable_train.data.shards import DatasetInfo, DatasetSource, Record, ShardReader, ShardWriter, write_info
 from morphable_train.json_files import read_object
 from morphable_train.preparation.landmarkers import (
@@ -24,7 +25,7 @@ from morphable_train.preparation.landmarkers import (
 )
 from morphable_train.preparation.skin_sources import SkinSource, skin_source
 from morphable_train.readers import SourceKind, open_source
-from morphable_train.readers.item import SourceItem, check_face, read_picture
+from morphable_train.readers.item import SourceItem, check_face
 from morphable_train.readers.video import read_frame
 from morphable_train.runs.drawing import TRUE_COLOR, draw_points, grid
 from morphable_train.runs.progress import track

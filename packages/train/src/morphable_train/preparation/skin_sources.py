@@ -12,8 +12,9 @@ from morphable import read_weights
 from morphable_regressors import PARSING_CLASSES, SystemSpec, crop_matrices, cut_crops, load_system
 from morphable_train.data.affine import warp_images
 from morphable_train.data.labels import FaceLabels
+from morphable_train.data.pictures import DAMAGE
 from morphable_train.preparation.skin import skin_mask
-from morphable_train.readers.item import DAMAGE, SourceItem
+from morphable_train.readers.item import SourceItem
 
 SKIN_CLASSES = ("skin", "nose", "upper_lip", "lower_lip")
 """Classes of the parsing network that count as skin; brows, eyes and the open mouth do not."""

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from morphable_train.readers.item import SourceItem, layout_error, pictures_in, record_key
+from morphable_train.data.pictures import pictures_in
+from morphable_train.readers.item import SourceItem, layout_error, record_key
 
 _FOLDERS = ("img_celeba", "img_align_celeba", "Img/img_celeba", "Img/img_align_celeba")
 

@@ -1,17 +1,11 @@
 """One picture of a data set, before it is read."""
 
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
-from PIL import Image, ImageOps
+from jaxtyping import Bool, Float
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-DAMAGE = (OSError, EOFError, SyntaxError, ValueError, TypeError, ArithmeticError, LookupError, struct.error, zlib.error)
-"""What Pillow raises for damaged pictures."""
 HIDDEN_MARKS = (-1.0, 0.0)
 """Both coordinates of a hidden point, as files write it."""
 MANY_IN_ONE_PLACE = 4
@@ -37,21 +31,6 @@ class SourceItem:
     """Frame of a video; None for a picture."""
     problem: str = ""
     """Why it cannot be used, if that is known already."""
-
-
-def read_picture(path: Path) -> UInt8[np.ndarray, "rows cols 3"]:
-    """Read a picture as RGB, turned as its camera says.
-
-    Raises:
-        ValueError: It is damaged, not a picture, or larger than Pillow opens.
-    """
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"picture is too large: {error}") from error
-    except DAMAGE as error:
-        raise ValueError(f"picture is damaged or of an unknown kind: {error}") from error
 
 
 def record_key(path: Path) -> str:
@@ -96,11 +75,6 @@ def check_face(
         return f"face smaller than {min_face_px:g} px"
     inside = ((landmarks >= 0) & (landmarks <= np.array([size_hw[1], size_hw[0]]))).all(1).mean()
     return "face mostly outside the picture" if inside < 0.7 else ""
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """List the pictures below a folder, in a fixed order."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
 
 
 def layout_error(folder: Path, data_set: str, expected: str) -> FileNotFoundError:

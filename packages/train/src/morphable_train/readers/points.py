@@ -7,15 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from morphable_train.data.labels import NUM_LANDMARKS
+from morphable_train.data.pictures import PICTURE_SUFFIXES, pictures_in
 from morphable_train.json_files import read_object
-from morphable_train.readers.item import (
-    PICTURE_SUFFIXES,
-    SourceItem,
-    known_points,
-    layout_error,
-    pictures_in,
-    record_key,
-)
+from morphable_train.readers.item import SourceItem, known_points, layout_error, record_key
 
 MATLAB_TO_CORNER_PX = -0.5
 """Files made in MATLAB put the first pixel's centre at (1, 1); ours is at (0.5, 0.5)."""

@@ -24,8 +24,9 @@ import numpy as np
 from jaxtyping import Float
 
 from morphable_train.data.labels import NUM_LANDMARKS
+from morphable_train.data.pictures import pictures_in
 from morphable_train.extras import import_extra
-from morphable_train.readers.item import SourceItem, layout_error, pictures_in, record_key
+from morphable_train.readers.item import SourceItem, layout_error, record_key
 from morphable_train.readers.points import MATLAB_TO_CORNER_PX
 
 LANDMARKS_FOLDER = "landmarks"

@@ -12,6 +12,7 @@ from morphable_train.configs.recipes import RecipeConfig
 from morphable_train.recipes.base.recipe import Recipe
 from morphable_train.runs.logs import RunLog
 from morphable_train.runs.loop import DivergedError, TrainingLoop, not_finite
+from morphable_train.runs.optimizer import clip_gradients
 
 
 class RecipeTrainer(TrainingLoop):
@@ -37,7 +38,7 @@ class RecipeTrainer(TrainingLoop):
         terms = self.recipe.losses(self._wrapped, loaded, number)
         total = torch.stack(list(terms.values())).sum()
         self.fabric.backward(total)
-        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.optimizer.clip_norm)
+        norm = clip_gradients(self.module, self.config.optimizer)
         losses = {"loss": total.detach()} | {k: v.detach() for k, v in terms.items()} | {"gradient_norm": norm.detach()}
         bad = not_finite(losses)
         if bad:

@@ -55,6 +55,11 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float, config: OptimizerC
     return config.learning_rate * factor
 
 
+def clip_gradients(network: nn.Module, config: OptimizerConfig) -> Tensor:
+    """Shorten the gradient to `clip_norm`, unless that is 0, and return its length before."""
+    return nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm or math.inf)
+
+
 class AveragedWeights:
     """Exponential moving average of a network's floating-point state; integers are copied."""
 

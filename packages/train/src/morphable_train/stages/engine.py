@@ -7,17 +7,16 @@ from typing import Protocol, cast, runtime_checkable
 import torch
 from lightning.fabric import Fabric
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from morphable_train.atomic import atomic_path
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.batch import Batch
 from morphable_train.data.streams import Loaded, Stream, finish_batch
-from morphable_train.objective.cells import CellTargets, encode_cells
-from morphable_train.objective.total import Counts, count_cells
+from morphable_train.objective.cells import CellTargets, Counts, count_cells, encode_cells
 from morphable_train.runs.logs import RunLog
 from morphable_train.runs.loop import DivergedError, TrainingLoop, not_finite
-from morphable_train.runs.optimizer import AveragedWeights
+from morphable_train.runs.optimizer import AveragedWeights, clip_gradients
 from morphable_train.stages.network import CellPredictor, freeze_all_but_colors, freeze_start
 from morphable_train.stages.parts import Parts, architecture
 from morphable_train.stages.warm_start import start_from_mean
@@ -66,7 +65,7 @@ class Trainer(TrainingLoop):
         self.config, self.network, self.objective, self.model = config, network, parts.objective, parts.model
         self.stream, self.observer = stream, observer
         self._wrapped = fabric.setup_module(
-            CellPredictor(module, with_center=config.run.stage == 2 and config.loss.center > 0)
+            CellPredictor(module, with_center=config.run.stage == 2 and config.loss.trains_center)
         )
 
     def start_from_mean(self) -> None:
@@ -88,7 +87,7 @@ class Trainer(TrainingLoop):
             complete=batch.complete,
             size_hw=batch.size_hw,
             neighbourhood=self.config.loss.neighbourhood,
-            kind="gaussian" if self.config.loss.center_kind == "gaussian" else "binary",
+            kind=self.config.loss.heatmap,
         )
 
     def architecture(self) -> dict[str, object]:
@@ -109,7 +108,7 @@ class Trainer(TrainingLoop):
         with torch.no_grad():
             batch, spread = finish_batch(loaded, self.config, self.model, self.objective.surface)
         losses = self.backward(batch, spread, self.progress.step)
-        norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.optimizer.clip_norm)
+        norm = clip_gradients(self.module, self.config.optimizer)
         losses |= {"gradient_norm": norm.detach()}
         self._stop_if_diverged(losses, batch)
         self.update()
@@ -130,7 +129,7 @@ class Trainer(TrainingLoop):
             first += len(part.faces)
             cells = self._encode(part, rows)
             parts.append((part, cells))
-        local = torch.stack([count_cells(cells).stacked() for _, cells in parts]).sum(0)
+        local = torch.stack([count_cells(cells, part.skin).stacked() for part, cells in parts]).sum(0)
         total = cast("Tensor", self.fabric.all_reduce(local, reduce_op="sum")) / world
         photometric = step % config.loss.photometric_every == 0
         sums: dict[str, Tensor] = {}
@@ -138,7 +137,7 @@ class Trainer(TrainingLoop):
             image = part.image.contiguous(memory_format=torch.channels_last)
             with self.fabric.no_backward_sync(self._wrapped, enabled=index + 1 < len(parts)):
                 channels, logits = self._wrapped(image, cells.cell)
-                terms = self.objective(channels, logits, part, cells, Counts(total[0], total[1]), photometric)
+                terms = self.objective(channels, logits, part, cells, Counts(*total), photometric)
                 self.fabric.backward(torch.stack(list(terms.values())).sum())
             for name, value in terms.items():
                 sums[name] = sums.get(name, torch.zeros_like(value)) + value.detach()

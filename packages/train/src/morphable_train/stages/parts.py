@@ -14,6 +14,7 @@ from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
 from morphable_losses import facenet_embedder
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.surface import SurfaceSample
+from morphable_train.objective.paper import PaperObjective
 from morphable_train.objective.total import Objective
 from morphable_train.runs.checkpoint import ADDED_PARTS, FORMAT, differences, latest_checkpoint, read_checkpoint
 from morphable_train.runs.logs import plain
@@ -26,7 +27,7 @@ class Parts:
     model: MorphableModel
     surface: SurfaceSample
     network: FaceDetector
-    objective: Objective
+    objective: Objective | PaperObjective
 
 
 def architecture(config: DetectorConfig) -> dict[str, Any]:
@@ -54,8 +55,10 @@ def build_parts(config: TrainConfig) -> Parts:
     if config.initial is not None:
         _start_from(network, config.initial)
     surface = SurfaceSample(model)
-    embedder = facenet_embedder(config.loss.perception_weights) if config.loss.perception > 0 else None
-    return Parts(model, surface, network, Objective(model, surface, layout, config.loss, embedder))
+    loss = config.loss
+    embedder = facenet_embedder(loss.perception_weights) if loss.compares_perception else None
+    kind = PaperObjective if loss.objective == "paper" else Objective
+    return Parts(model, surface, network, kind(model, surface, layout, loss, embedder))
 
 
 def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from lightning.fabric import Fabric
 
 from morphable_train.configs.stages import TrainConfig, ValidationConfig
+from morphable_train.data.backgrounds import Backgrounds
 from morphable_train.data.crop_cache import CropSet, open_crops
 from morphable_train.data.mirroring import mirrored_if_possible
 from morphable_train.data.rendered_scenes import RenderedScenes
@@ -97,7 +98,8 @@ def open_stream(config: TrainConfig, run: Path, parts: Parts, shard: Shard, fabr
         readers = rendered or [ShardReader(folder) for folder in data.exact]
         photographs = [ShardReader(folder) for folder in data.weak] if data.weak_fraction > 0 else []
         pasted = crops(data.weak or data.exact) if data.paste_fraction > 0 or not readers else None
-        return SceneStream(readers, photographs, pasted, config, model, shard)
+        backgrounds = Backgrounds(data.backgrounds, config.run.input_px) if data.backgrounds else None
+        return SceneStream(readers, photographs, pasted, config, model, shard, backgrounds)
 
 
 def evaluate(run: Path, validation: ValidationConfig) -> dict[str, dict[str, float]]:

@@ -16,10 +16,10 @@ from morphable_train.data.batch import FaceTargets
 from morphable_train.data.crops import cut_faces
 from morphable_train.data.faces import SourceFaces, input_targets
 from morphable_train.data.labels import NUM_LANDMARKS, weak_labels
+from morphable_train.data.pictures import read_picture
 from morphable_train.data.shards import Record, ShardReader
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.objective.supervised import distance
-from morphable_train.readers.item import read_picture
 from morphable_train.readers.points import JSON_FILE, read_json_folder, read_pts_folder
 
 FACE_PX_OF_INPUT = 0.5

@@ -1,0 +1,133 @@
+"""WM3DR's objective as it is printed (equations 7 to 16): weak labels and photographs alone, at the center cells."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from morphable import MorphableModel
+from morphable_detector_head import FaceParameters, ParameterLayout
+from morphable_losses import (
+    Wm3drTerms,
+    albedo_variance,
+    center_focal_loss,
+    coefficient_norm,
+    landmark_loss,
+    landmark_weights,
+    photometric_mask,
+    pixel_loss,
+    wm3dr_loss,
+)
+from morphable_render import GLOBAL_FOCAL_PX, RenderedPixels, camera_from_model, project
+from morphable_train.configs.stages import LossConfig
+from morphable_train.data.batch import Batch, FaceTargets
+from morphable_train.data.labels import NUM_LANDMARKS
+from morphable_train.data.surface import SurfaceSample
+from morphable_train.objective.cells import CellTargets, Counts
+from morphable_train.objective.perception import perception_error
+from morphable_train.objective.rendered import SKIN_REGION, region_or_all, render_batch
+
+MIN_SKIN = 0.5
+"""Pixels with at least this much of the skin mask are skin."""
+
+
+class PaperObjective(nn.Module):
+    """Computes `wm3dr_loss` of a batch; exactly labelled faces count by their landmarks, as any other."""
+
+    weights: Tensor
+
+    def __init__(
+        self,
+        model: MorphableModel,
+        surface: SurfaceSample,
+        layout: ParameterLayout,
+        config: LossConfig,
+        embedder: nn.Module | None = None,
+    ) -> None:
+        """Make the objective.
+
+        Args:
+            model: The face model.
+            surface: Points of it.
+            layout: Meaning of the parameter head's channels.
+            config: Its `paper` holds the weights of the terms.
+            embedder: Frozen network of the perception term; without it there is none.
+        """
+        super().__init__()
+        self.embedder = embedder
+        self.model, self.surface, self.layout, self.config = model, surface, layout, config
+        self.register_buffer("weights", landmark_weights(), persistent=False)
+
+    def forward(
+        self,
+        channels: tuple[Float[Tensor, "batch top channels"], ...],
+        center_logits: Float[Tensor, "batch rows cols"] | None,
+        batch: Batch,
+        cells: CellTargets,
+        counts: Counts,
+        photometric: bool,
+    ) -> dict[str, Float[Tensor, ""]]:
+        """Return the weighted terms by name; their sum is minimized.
+
+        Args:
+            channels: Raw parameters at the cells, estimate after estimate; the last is the network's answer.
+            center_logits: The center head's output; None without a center loss.
+            batch: Pictures and faces.
+            cells: Which cell describes which face.
+            counts: Totals of the step that sums are divided by.
+            photometric: Compare colors in this step.
+        """
+        where = cells.is_center & cells.valid
+        truth = batch.faces.select(cells.face[where])
+        predicted = FaceParameters.from_cells(
+            channels[-1].float()[where], cells.cell_px()[where], batch.size_hw, self.layout
+        )
+        owner = torch.arange(len(where), device=where.device)[:, None].expand_as(where)[where]
+        of_step = len(truth) / counts.centers.clamp(min=1.0)
+        rendered = self._rendered_terms(predicted, truth, batch, owner, counts) if photometric else {}
+        every = self.config.photometric_every
+        terms = Wm3drTerms(
+            center=None if center_logits is None else self._center(center_logits, cells) * of_step,
+            landmark=self._landmarks(predicted, truth, batch.size_hw) * of_step,
+            norm=coefficient_norm(predicted.identity, predicted.expression, predicted.albedo) * of_step,
+            **{name: value * every for name, value in rendered.items()},
+        )
+        return wm3dr_loss(terms, self.config.paper).weighted
+
+    def _center(self, logits: Tensor, cells: CellTargets) -> Tensor:
+        """Equations 7 and 8."""
+        return center_focal_loss(logits.float(), cells.heatmap, weight=cells.center_weight)
+
+    def _landmarks(self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]) -> Tensor:
+        """Equation 12; jaw points slide along the silhouette for labels of the visible contour."""
+        points = self.surface.decode(predicted.identity, predicted.expression)
+        points_cam = camera_from_model(points, predicted.rotation, predicted.translation)
+        static = points_cam[:, :NUM_LANDMARKS]
+        chosen = torch.where(truth.contour[:, None, None], self.surface.contour_landmarks(points_cam), static)
+        found = project(chosen, GLOBAL_FOCAL_PX, size_hw)
+        return landmark_loss(found, truth.landmarks68_px, self.weights, known=truth.landmark_weight > 0)
+
+    def _rendered_terms(
+        self, predicted: FaceParameters, truth: FaceTargets, batch: Batch, owner: Tensor, counts: Counts
+    ) -> dict[str, Tensor]:
+        """Equations 9, 11 and 14: means over the pictures or faces of the whole step."""
+        image, model = batch.image, self.model
+        pixels = render_batch(
+            predicted, predicted, model, size_hw=batch.size_hw, image_index=owner, num_images=len(image)
+        )
+        pictures, faces = counts.pictures.clamp(min=1.0), counts.centers.clamp(min=1.0)
+        colors = model.decode_albedo(predicted.albedo)
+        terms = {
+            "pixel": self._pixels(pixels, batch) / pictures,
+            "variance": albedo_variance(colors, region_or_all(model, SKIN_REGION)) * len(truth) / faces,
+        }
+        if self.embedder is not None:
+            error = perception_error(pixels, truth, model, self.embedder, image=image, image_index=owner)
+            terms["perception"] = error / faces
+        return terms
+
+    def _pixels(self, pixels: RenderedPixels, batch: Batch) -> Tensor:
+        """Sum of equation 9 over the pictures."""
+        mask = photometric_mask(batch.skin[:, 0] >= MIN_SKIN, pixels.mask)
+        rendered = pixels.over(batch.image.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        covered = (mask.flatten(1).amax(1) > 0).sum()
+        return pixel_loss(rendered, batch.image, mask) * covered
