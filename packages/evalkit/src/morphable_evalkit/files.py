@@ -1,9 +1,10 @@
-"""The one place that reads JSON, NumPy and MATLAB files and writes results.
+"""The one place that reads JSON and NumPy files and writes results.
 
 Readers turn whatever a decoder raises on a damaged file into one `ValueError` that names file and part; `OSError`
 passes as it is. Writers leave a whole file or none.
 """
 
+import errno
 import json
 import math
 import os
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_DECODER_ERRORS = (None, errno.EINVAL)
+"""Numbers of an OSError that comes of a file's content, such as a seek before its start, not of the disk."""
 _HEAD_BYTES = 256
 _MAX_SHOWN_PROBLEMS = 3
 
@@ -65,9 +68,9 @@ def refusing(path: Path, expected: str, part: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except OSError:
-        raise
     except Exception as error:  # decoders of damaged files raise anything: struct.error, KeyError, MemoryError, ...
+        if isinstance(error, OSError) and error.errno not in _DECODER_ERRORS:
+            raise
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise  # a reader inside has named the file and its part
         met = foreign_content(path) or _short(error)
@@ -136,34 +139,18 @@ def read_npz(path: Path, *, skip: tuple[str, ...] = ()) -> dict[str, Shaped[np.n
         ValueError: The file is no .npz archive, or an array in it is damaged or holds pickled objects.
     """
     arrays = {}
-    with refusing(path, "an .npz file"):
-        if not zipfile.is_zipfile(path):
-            raise ValueError("another kind of file, or a part of one")
-        stored = np.load(path, allow_pickle=False)
-    with stored:
-        for name in stored.files:
-            if name not in skip:
-                with refusing(path, "a plain array", name):
-                    arrays[name] = stored[name]
-                    if not isinstance(arrays[name], np.ndarray):
-                        raise ValueError("no array")
-    return arrays
-
-
-def read_mat(path: Path) -> dict[str, Any]:
-    """Read the variables of a MATLAB file (up to version 7.2, the one that `save -v7` writes).
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: The file is of version 7.3, damaged, or no MATLAB file.
-    """
-    from scipy.io import loadmat
-
     with path.open("rb") as file:
-        if file.read(_HEAD_BYTES).startswith(b"MATLAB 7.3"):
-            raise ValueError(f"{path} must be a MATLAB file of version 7 or older, got 7.3; save it with `save -v7`")
-    with refusing(path, "a MATLAB file"):
-        return dict(loadmat(path))
+        with refusing(path, "an .npz file"):
+            if not zipfile.is_zipfile(file):
+                raise ValueError("another kind of file, or a part of one")
+            file.seek(0)
+            stored = np.load(file, allow_pickle=False)
+        for name in (name for name in stored.files if name not in skip):
+            with refusing(path, "a plain array", name):
+                arrays[name] = stored[name]
+                if not isinstance(arrays[name], np.ndarray):
+                    raise ValueError("no array")
+    return arrays
 
 
 def read_text(path: Path) -> str:

@@ -57,6 +57,7 @@ class _Row:
     value: float
     distance_mm: Float[np.ndarray, " scored"]
     failure: str
+    warnings: tuple[str, ...] = ()
 
 
 def run_rmse(config: RmseConfig) -> None:
@@ -67,8 +68,9 @@ def run_rmse(config: RmseConfig) -> None:
         for paths in find_scans(config.layout, config.scans, config.preds, image_list=config.image_list)
     ]
     for row in rows:
-        if row.failure:
-            sys.stderr.write(f"evalkit: {row.paths.name}: {row.failure}\n")
+        for line in (row.failure, *row.warnings):
+            if line:
+                sys.stderr.write(f"evalkit: {row.paths.name}: {line}\n")
     system, unit = config.system or config.preds.name, unit_of(protocol)
     items = tuple(
         ItemResult(image=f"{row.paths.name} | {row.paths.scan.name}", face=0, error=row.value, group=row.paths.group)
@@ -111,7 +113,7 @@ def _measure(paths: ScanPaths, protocol: ScanProtocol, config: RmseConfig) -> _R
         return _Row(paths, float("nan"), nothing, str(failure))
     if config.error_maps is not None:
         _write_map(config, case, paths, error)
-    return _Row(paths, error.value, error.distance_mm, "")
+    return _Row(paths, error.value, error.distance_mm, "", error.warnings)
 
 
 def _write_map(config: RmseConfig, case: ScanCase, paths: ScanPaths, error: ScanError) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float
 
-from morphable_evalkit.datasets.aflw2000 import PIXEL_SHIFT
+from morphable_evalkit.datasets.basel import PIXEL_SHIFT
 from morphable_evalkit.datasets.ground_truth import GroundTruth
 from morphable_evalkit.files import read_npy, read_npz, read_text
 from morphable_evalkit.measures.points import tight_box

@@ -1,22 +1,21 @@
-"""AFLW2000-3D as 3DDFA ships it: arrays for 2000 images in the order of their sorted file names."""
+"""AFLW2000-3D: its own folder of pictures and .mat files, or 3DDFA's arrays in the order of sorted file names."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from morphable_evalkit.datasets.basel import PIXEL_SHIFT, DenseTruth, read_face_basis, read_fit
 from morphable_evalkit.datasets.ground_truth import GroundTruth, picture_sizes
-from morphable_evalkit.files import read_json, read_mat, read_npy
+from morphable_evalkit.files import read_json, read_npy
+from morphable_evalkit.matlab import read_mat
 
 Labels = Literal["original", "reannotated"]
 YawFile = Literal["default", "new"]
 
 NUM_IMAGES = 2000
-PIXEL_SHIFT = 0.5
-"""3DDFA's arrays count pixels from 1 at their centres; ours have the origin at the first pixel's corner."""
-
 PICTURE_SIZE_HW = (450, 450)
 """Every picture of AFLW2000-3D."""
 
@@ -42,20 +41,32 @@ def read_aflw2000(
     arrays: Path | None = None,
     labels: Labels = "original",
     yaw: YawFile = "default",
+    basis: Path | None = None,
 ) -> GroundTruth:
     """Read the 68 static points and yaws.
 
     Args:
-        root: Folder of the pictures, with `rows.json` (name to row) for a subset, or of the arrays alone.
-        arrays: Folder of the arrays where it is not `root`.
-        labels: `original` (300W-LP's fitting) or `reannotated`.
-        yaw: `default` gives bins of 1312/383/305 images, `new` (AFLW's labels) 1306/462/232.
+        root: The data set's own folder (pictures with a .mat file beside each), any part of it; or pictures alone, with
+            `rows.json` (name to row) for a subset; or 3DDFA's arrays alone.
+        arrays: Folder of the arrays where it is not `root`; without arrays the .mat files are read.
+        labels: `original` (300W-LP's fitting) or `reannotated` (in the arrays only).
+        yaw: `default` gives bins of 1312/383/305 images, `new` (AFLW's labels, in the arrays only) 1306/462/232.
+        basis: Folder with files of the Basel model (`read_face_basis`): gives the vertices too, from the .mat files.
 
     Raises:
-        FileNotFoundError: An array or folder is missing.
-        ValueError: The pictures do not fit the arrays.
+        FileNotFoundError: An array, a .mat file or a folder is missing.
+        ValueError: The pictures do not fit the arrays, or the basis does not fit the points.
     """
-    arrays = arrays or root
+    folder = arrays or root
+    if not (folder / _POINT_FILES["original"]).is_file() and arrays is None and _own_pictures(root):
+        truth = _read_own_folder(root, labels, yaw)
+    else:
+        truth = _read_arrays(root, folder, labels, yaw)
+    return truth if basis is None else _with_vertices(truth, root, basis)
+
+
+def _read_arrays(root: Path, arrays: Path, labels: Labels, yaw: YawFile) -> GroundTruth:
+    """Read 3DDFA's arrays."""
     points = _load(arrays / _POINT_FILES[labels])
     names, rows = _names_and_rows(root)
     chosen = points[rows]
@@ -71,6 +82,57 @@ def read_aflw2000(
         size_hw=sizes,
         pictures=root if (root / names[0]).is_file() else None,
     )
+
+
+def _own_pictures(root: Path) -> tuple[str, ...]:
+    """Name the pictures that have a .mat file beside them."""
+    return tuple(path.name for path in sorted(root.glob("*.jpg")) if path.with_suffix(".mat").is_file())
+
+
+def _read_own_folder(root: Path, labels: Labels, yaw: YawFile) -> GroundTruth:
+    """Read `pt3d_68` and `Pose_Para` of the pictures' own .mat files."""
+    if labels != "original" or yaw != "default":
+        raise ValueError(
+            f"labels must be original and yaw default where {root} holds the data set's .mat files alone, got "
+            f"{labels} and {yaw}; pass the folder of 3DDFA's arrays as --arrays"
+        )
+    names = _own_pictures(root)
+    alone = sorted(path.name for path in root.glob("*.jpg") if path.name not in set(names))
+    if alone:
+        raise FileNotFoundError(f"root must hold a .mat file beside every picture, got none for {alone[0]} in {root}")
+    points = []
+    for name in names:
+        path = (root / name).with_suffix(".mat")
+        labelled = read_mat(path).get("pt3d_68")
+        if labelled is None or labelled.shape != (3, 68):
+            raise ValueError(f"{path} must hold pt3d_68 of 3 x 68 numbers, got {getattr(labelled, 'shape', 'none')}")
+        points.append(labelled.astype(np.float64))
+    chosen = np.array(points)
+    angles = _read_angles(root, names)
+    assert angles is not None
+    return GroundTruth(
+        name=f"{_set_name(names)}, original labels, yaws of Pose_Para",
+        images=names,
+        image=names,
+        points_px=chosen[:, :2].transpose(0, 2, 1) - PIXEL_SHIFT,
+        depth_px=-chosen[:, 2],
+        yaw_deg=angles[:, 1],
+        angles_deg=angles,
+        size_hw=picture_sizes(root, names),
+        pictures=root,
+    )
+
+
+def _with_vertices(truth: GroundTruth, root: Path, basis: Path) -> GroundTruth:
+    """Add the vertices that the pictures' parameters give."""
+    files = [(root / name).with_suffix(".mat") for name in truth.images]
+    missing = next((file for file in files if not file.is_file()), None)
+    if missing is not None:
+        raise FileNotFoundError(f"root must hold a .mat file beside every picture for dense truth, got no {missing}")
+    model = read_face_basis(basis)
+    vertices = DenseTruth(model, [read_fit(f, truth.size_hw[n][0]) for f, n in zip(files, truth.images, strict=True)])
+    vertices.check(truth.points_px)
+    return replace(truth, name=f"{truth.name}, {vertices.describe()}", vertices_px=vertices)
 
 
 def read_aflw2000_points21(root: Path, *, arrays: Path | None = None, yaw: YawFile = "default") -> GroundTruth:
@@ -146,7 +208,13 @@ def _read_angles(root: Path, names: tuple[str, ...]) -> Float[np.ndarray, "faces
     files = [(root / name).with_suffix(".mat") for name in names]
     if not all(file.is_file() for file in files):
         return None
-    return np.rad2deg(np.array([read_mat(file)["Pose_Para"][0, :3] for file in files], dtype=np.float64))
+    poses = []
+    for file in files:
+        pose = read_mat(file).get("Pose_Para")
+        if pose is None or pose.size < 3:
+            raise ValueError(f"{file} must hold Pose_Para of 7 numbers, got {'none' if pose is None else pose.size}")
+        poses.append(pose.ravel()[:3].astype(np.float64))
+    return np.rad2deg(np.array(poses))
 
 
 def _load(path: Path) -> Float[np.ndarray, "..."]:

@@ -34,6 +34,8 @@ class DatasetConfig:
     """AFLW2000-3D: label set; `both` gives `evalkit nme` a line for each."""
     yaw: YawFile = "default"
     """AFLW2000-3D: yaw file; `new` is AFLW's own."""
+    basis: Path | None = None
+    """AFLW2000-3D: folder with files of the Basel face model, for dense truth from the pictures' .mat files."""
 
 
 def open_dataset(config: DatasetConfig) -> GroundTruth:
@@ -45,13 +47,17 @@ def open_dataset(config: DatasetConfig) -> GroundTruth:
     """
     if config.labels == "both":
         raise ValueError("labels must be original or reannotated here, got both")
+    if config.basis is not None and config.dataset != "aflw2000":
+        raise ValueError(f"basis must be given for aflw2000 alone, got it for {config.dataset}")
     labels = config.labels
     if not config.root.exists():
         raise FileNotFoundError(f"root must exist, got {config.root}")
-    name, root = config.dataset, config.root
+    name, root, arrays = config.dataset, config.root, config.arrays
     readers: dict[str, Callable[[], GroundTruth]] = {
-        "aflw2000": lambda: read_aflw2000(root, arrays=config.arrays, labels=labels, yaw=config.yaw),
-        "aflw2000-21": lambda: read_aflw2000_points21(root, arrays=config.arrays, yaw=config.yaw),
+        "aflw2000": lambda: read_aflw2000(
+            root, arrays=config.arrays, labels=labels, yaw=config.yaw, basis=config.basis
+        ),
+        "aflw2000-21": lambda: read_aflw2000_points21(root, arrays=arrays, yaw=config.yaw),
         "aflw": lambda: read_aflw(root),
         "aflw-lfpa": lambda: read_aflw_lfpa(root),
         "landmarks68": lambda: read_landmark_folder(root),

@@ -74,7 +74,7 @@ def from_json(path: Path, *, origin: PixelOrigin = "corner") -> Predictions:
     content = read_json(path, _Content, "the JSON form", extra_keys=True)
     try:
         return _build(content, _SHIFTS[origin])
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} must follow the JSON form, got {type(error).__name__}: {error}") from error
 
 

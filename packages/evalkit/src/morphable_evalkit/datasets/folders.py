@@ -46,7 +46,7 @@ def read_landmark_folder(
             faces = np.array(entry.landmarks68_px, dtype=np.float64)
         faces = faces[None] if faces.ndim == 2 else faces
         if faces.size and faces.shape[1:] != (68, 2):
-            raise ValueError(f"landmarks68_px of {file} must be (faces, 68, 2), got {faces.shape}")
+            raise ValueError(f"landmarks68_px of {file} must be (faces, 68, 2), got {faces.shape} in {listing}")
         images.append(file)
         image += [file] * len(faces)
         points += list(faces)

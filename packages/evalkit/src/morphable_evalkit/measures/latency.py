@@ -46,7 +46,9 @@ def read_timings(path: Path) -> tuple[Timings, ...]:
     for timing in timings:
         for faces, samples in timing.samples_ms.items():
             if faces < 0 or len(samples) == 0 or not (np.isfinite(samples) & (samples > 0)).all():
-                raise ValueError(f"times of {timing.system} for {faces} faces must be positive, got {samples[:3]}")
+                raise ValueError(
+                    f"times of {timing.system} for {faces} faces must be positive, got {samples[:3]} in {path}"
+                )
     return timings
 
 

@@ -64,7 +64,9 @@ def read_groups(path: Path) -> Mapping[tuple[str, int], str]:
     with refusing(path, "a CSV file"), path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     if rows and not {"image", "face", "group"} <= rows[0].keys():
-        raise ValueError(f"groups must have the columns image, face, group, got {', '.join(rows[0])} in {path}")
+        raise ValueError(
+            f"groups must have the columns image, face, group, got {', '.join(map(str, rows[0]))} in {path}"
+        )
     with refusing(path, "a CSV file with numbers of faces in the column face"):
         return {(row["image"], int(row["face"])): row["group"] for row in rows}
 

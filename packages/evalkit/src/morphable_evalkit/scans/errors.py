@@ -6,6 +6,17 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from morphable_evalkit.scans.landmarks import (
+    INNER_LEFT,
+    INNER_RIGHT,
+    LEFT_MOUTH,
+    NOSE,
+    OUTER_LEFT,
+    OUTER_RIGHT,
+    RIGHT_MOUTH,
+    check_fit,
+    check_on_mesh,
+)
 from morphable_evalkit.scans.mesh import Mesh
 from morphable_evalkit.scans.protocols import Distance, ScanProtocol
 from morphable_evalkit.scans.registration import Similarity, align_points, refine_on_surface
@@ -14,9 +25,6 @@ from morphable_evalkit.scans.surface import TriangleSurface
 Unit = Literal["m", "cm", "mm"]
 
 MILLIMETRES = {"m": 1000.0, "cm": 10.0, "mm": 1.0}
-
-OUTER_RIGHT, INNER_RIGHT, INNER_LEFT, OUTER_LEFT, NOSE, RIGHT_MOUTH, LEFT_MOUTH = range(7)
-"""The seven landmarks in NoW's order: eye corners, nose bottom, mouth corners; sides are the person's own."""
 
 _NOSE_BRIDGE_PART = 0.3
 """NoW's centre lies this far from the nose bottom toward the bridge."""
@@ -57,6 +65,8 @@ class ScanError:
     """The prediction in the scan's frame."""
     scale: float
     """By how much the prediction was enlarged, after conversion to millimetres."""
+    warnings: tuple[str, ...] = ()
+    """Landmarks that may be wrong, by name."""
 
 
 def measure_scan(
@@ -71,7 +81,8 @@ def measure_scan(
         forehead_mm: Leave out scan vertices higher than this above the nose tip, along the line from mouth to eyes.
 
     Raises:
-        ValueError: The region is empty, or landmarks or vertices are not usable.
+        ValueError: The region is empty, vertices are not finite, or the landmarks cannot be right: they lie off
+            their mesh, or those of scan and prediction do not correspond.
     """
     if len(case.prediction.triangles) == 0:
         raise ValueError(f"prediction of {case.name} must hold triangles, got a point cloud")
@@ -87,6 +98,11 @@ def measure_scan(
     with_scale = protocol.scale == "free"
     surface = TriangleSurface(mesh.vertices, mesh.triangles)
     start = align_points(landmarks, case.scan_landmarks, with_scale=with_scale)
+    warnings = (
+        *check_fit(start.apply(landmarks), case.scan_landmarks, with_scale=with_scale),
+        *check_on_mesh(landmarks, mesh, "prediction"),
+        *check_on_mesh(case.scan_landmarks, case.scan, "scan"),
+    )
     pose = refine_on_surface(surface, _some(points), start, with_scale=with_scale)
     distance = _distances(surface, points, pose, protocol.distance)
     aligned = Mesh(pose.apply(mesh.vertices), mesh.triangles)
@@ -96,6 +112,7 @@ def measure_scan(
         region=region,
         aligned=aligned,
         scale=pose.scale,
+        warnings=warnings,
     )
 
 

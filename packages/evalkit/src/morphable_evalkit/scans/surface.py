@@ -132,6 +132,13 @@ class TriangleSurface:
         best.triangle[row[chosen]] = triangle[chosen]
 
 
+def nearest_vertices(
+    vertices: Float[np.ndarray, "verts 3"], points: Float[np.ndarray, "points 3"]
+) -> Float[np.ndarray, " points"]:
+    """Return the distance of every point to the nearest vertex of a point cloud."""
+    return np.asarray(_kd_tree(vertices).query(points)[0])
+
+
 def closest_on_triangles(
     points: Float[np.ndarray, "pairs 3"],
     corners: Float[np.ndarray, "pairs 3 3"],
