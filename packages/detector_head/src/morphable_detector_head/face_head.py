@@ -3,7 +3,7 @@
 The feature map of a whole picture gives a face a handful of samples, too few for lids, gaze and lips. Here the coarse
 estimate (place, size, roll) cuts an upright crop of 224 x 224 samples out of the picture. A convolutional network
 reads the crop at half that resolution, and a second, smaller one reads the band that holds the eyes at full
-resolution. What they give replaces rotation, place, identity and expression of the estimate; albedo and light stay.
+resolution. Both see the crop with its own mean and contrast taken out, so that exposure does not matter. What they give replaces rotation, place, identity and expression of the estimate; albedo and light stay.
 
 The crop has a camera of its own, which looks at the crop's center with the crop's roll. The head's rotation in that
 camera does not depend on where in the picture the face is.
@@ -33,6 +33,8 @@ NUM_POINTS = 85
 OUTSIDE = 0.5
 """Gray level of samples beyond the picture's border."""
 _NEAREST_M = 0.05
+_SPREAD, _LEAST_SPREAD = 0.5, 0.05
+"""Standard deviation of a crop's colors as the networks see them, and the smallest that is stretched to it."""
 _NUM_ROTATION, _NUM_PLACE = 6, 3
 _EYE_WIDTHS = (16, 32, 64, 96)
 _EYE_FEATURES = 128
@@ -206,8 +208,6 @@ def _convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, gro
 class FaceHead(nn.Module):
     """Reads faces from upright crops."""
 
-    mean: Tensor
-    std: Tensor
     mean_points: Tensor
 
     def __init__(self, config: FaceHeadConfig, *, num_identity: int, num_expression: int, backbone: Backbone) -> None:
@@ -228,15 +228,16 @@ class FaceHead(nn.Module):
         nn.init.normal_(self.output.weight, std=1e-3)
         nn.init.zeros_(self.output.bias)
         self.register_buffer("mean_points", torch.zeros(NUM_POINTS, 2))
-        self.register_buffer("mean", torch.tensor(spec.mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(spec.std)[:, None, None], persistent=False)
 
     def forward(self, crops: Float[Tensor, "*batch 3 crop crop"]) -> Float[Tensor, "*batch channels"]:
         """Read faces from crops of RGB in [0, 1]; `reading` gives the channels their meaning."""
         leading = crops.shape[:-3]
-        normalised = (crops.reshape(-1, *crops.shape[-3:]) - self.mean) / self.std
-        whole = self.neck(self.backbone(F.avg_pool2d(normalised, 2))[3])
-        eyes = self.eyes(normalised[:, :, EYE_ROWS, EYE_COLS])
+        flat = crops.reshape(-1, *crops.shape[-3:])
+        half = F.avg_pool2d(flat, 2)
+        level, spread = half.mean((1, 2, 3), keepdim=True), half.std((1, 2, 3), keepdim=True)
+        gain = _SPREAD / spread.clamp(min=_LEAST_SPREAD)
+        whole = self.neck(self.backbone((half - level) * gain)[3])
+        eyes = self.eyes((flat[:, :, EYE_ROWS, EYE_COLS] - level) * gain)
         return self.output(torch.cat([whole, eyes], -1)).reshape(*leading, -1)
 
     def reading(self, channels: Float[Tensor, "*batch channels"]) -> FaceReading:

@@ -11,13 +11,13 @@ from morphable_train.configs.stages import OptimizerConfig, RunConfig
 class EstimateErrors:
     """How the estimate that cuts the crop errs; drawn anew for each face."""
 
-    shift: float = 0.03
+    shift: float = 0.02
     """Standard deviation of the anchor's place in each direction, in sides of the crop."""
-    log_depth: float = 0.06
+    log_depth: float = 0.04
     """Standard deviation of the logarithm of the depth."""
-    angle_deg: float = 6.0
+    angle_deg: float = 4.5
     """Standard deviation of the rotation's angle about each axis."""
-    gross_share: float = 0.1
+    gross_share: float = 0.05
     """Share of faces whose errors are three times as large."""
 
 
@@ -25,21 +25,21 @@ class EstimateErrors:
 class CropChanges:
     """Random changes of the crops' pixels."""
 
-    contrast: float = 0.2
+    contrast: float = 0.12
     """Largest change of contrast and of brightness."""
     tint: float = 0.1
     """Largest relative change of a color channel."""
     gray: float = 0.07
     """Share of gray crops."""
-    noise: float = 0.04
+    noise: float = 0.02
     """Largest standard deviation of the noise."""
-    coarse: float = 0.45
+    coarse: float = 0.2
     """Share of crops whose picture is first shrunk, as small faces are."""
-    coarsest: float = 9.0
+    coarsest: float = 4.0
     """Largest factor by which it is shrunk."""
-    cut: float = 0.12
+    cut: float = 0.06
     """Share of crops that a border of the picture cuts."""
-    hidden: float = 0.2
+    hidden: float = 0.1
     """Share of crops of which a patch is hidden."""
 
 
@@ -47,13 +47,13 @@ class CropChanges:
 class FaceHeadLoss:
     """Weights of the terms."""
 
-    shape: float = 300.0
+    shape: float = 600.0
     """Mean distance of the neutral surface, per meter."""
-    motion: float = 300.0
+    motion: float = 400.0
     """Mean distance of the surface's motion by the expression, per meter."""
     identity: float = 0.1
     """Mean squared error of the identity coefficients."""
-    expression: float = 5.0
+    expression: float = 8.0
     """Mean squared error of the expression coefficients."""
     gaze: float = 4.0
     """Factor on the expression term of the eyes' directions."""
@@ -65,11 +65,11 @@ class FaceHeadLoss:
     """Distance of the anchor in the crop, sides of the crop."""
     depth: float = 3.0
     """Absolute error of the logarithm of the depth."""
-    surface: float = 30.0
+    surface: float = 15.0
     """Mean distance of the projected surface, sides of the crop."""
     points: float = 10.0
     """Mean distance of the landmarks, sides of the crop."""
-    likelihood: float = 0.05
+    likelihood: float = 0.03
     """Negative logarithm of the landmarks' Gaussian likelihood."""
 
 

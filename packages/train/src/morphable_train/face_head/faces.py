@@ -10,12 +10,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from morphable_synth.labels import FACE_LABELS
 from morphable_train.data.shards import ShardReader
 from morphable_train.runs.progress import track
 
 _LABELS = ("identity", "expression", "rotation_head", "translation_m")
-assert set(_LABELS) <= set(FACE_LABELS)
 
 
 @dataclass(frozen=True)
