@@ -3,7 +3,8 @@
 The feature map of a whole picture gives a face a handful of samples, too few for lids, gaze and lips. Here the coarse
 estimate (place, size, roll) cuts an upright crop of 224 x 224 samples out of the picture. A convolutional network
 reads the crop at half that resolution, and a second, smaller one reads the band that holds the eyes at full
-resolution. Both see the crop with its own mean and contrast taken out, so that exposure does not matter. What they give replaces rotation, place, identity and expression of the estimate; albedo and light stay.
+resolution. Both see the crop with its own mean and contrast taken out, so that exposure does not matter. What they
+give replaces rotation, place, identity and expression of the estimate; albedo and light stay.
 
 The crop has a camera of its own, which looks at the crop's center with the crop's roll. The head's rotation in that
 camera does not depend on where in the picture the face is.
