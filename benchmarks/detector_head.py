@@ -137,7 +137,7 @@ def landmarks_px(found: Detections, model: morphable.MorphableModel) -> torch.Te
     """Project the 68 points of all entries of one picture."""
     face = found.parameters.map(lambda tensor: tensor[0])
     shape = model.landmarks(model.decode_shape(face.identity, face.expression))
-    cam = shape @ face.rotation.mT * torch.tensor([1.0, -1.0, -1.0]) + face.translation[:, None]
+    cam = shape @ face.rotation_head.mT * torch.tensor([1.0, -1.0, -1.0]) + face.translation_m[:, None]
     return FOCAL_PX * cam[..., :2] / cam[..., 2:] + torch.tensor([SIZE_HW[1] / 2, SIZE_HW[0] / 2])
 
 
@@ -145,7 +145,7 @@ def print_int8(options: Options) -> None:
     """Compare quantised networks with the float one on photographs that did not calibrate them."""
     if options.weights is None or options.photographs is None:
         raise ValueError("weights and photographs must be given for int8, got none; pass both")
-    detector, model = load_detector(options.weights), morphable.load("open")
+    detector, model = load_detector(options.weights), morphable.load_model("open")
     pictures = list(calibration_images(options.photographs, size_hw=SIZE_HW, limit=options.limit))
     held_out = [torch.from_numpy(picture) for picture in pictures[len(pictures) // 2 :]]
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():

@@ -10,6 +10,7 @@ import torch
 
 import morphable
 import morphable_render as mr
+from morphable import geometry
 
 
 def later_start(command: Sequence[str], repeats: int) -> tuple[str, str, str]:
@@ -31,15 +32,15 @@ def later_start(command: Sequence[str], repeats: int) -> tuple[str, str, str]:
 def first_picture() -> None:
     """Print as JSON: seconds and seconds of processor for a program's first picture, the model's loading included."""
     begin = time.perf_counter(), time.process_time()
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     with torch.no_grad():
         shape = model.decode_shape(torch.zeros(1, model.num_identity), torch.zeros(1, model.num_expression))
         mr.render_faces(
-            mr.camera_from_model(shape, torch.eye(3)[None], torch.tensor([[0.0, 0.0, 0.7]])),
+            geometry.camera_from_model(shape, torch.eye(3)[None], torch.tensor([[0.0, 0.0, 0.7]])),
             model.triangles,
             model.decode_albedo(torch.zeros(1, model.num_albedo)),
             illumination=torch.zeros(1, 9, 3),
-            focal_px=mr.GLOBAL_FOCAL_PX,
+            focal_px=geometry.GLOBAL_FOCAL_PX,
             background=torch.ones(512, 512, 3),
         )
     print(json.dumps([time.perf_counter() - begin[0], time.process_time() - begin[1]]))

@@ -165,7 +165,7 @@ def load_targets(data: Path, name: str) -> tuple[list[str], NDArray[np.float64]]
 
 def run(config: FitConfig) -> None:
     """Fit both sets and print the table."""
-    model = make_point_model(morphable.load(config.model))
+    model = make_point_model(morphable.load_model(config.model))
     kept: dict[str, NDArray[np.float64]] = {}
     for name, contour, goal in (("helen", True, 1.7), ("aflw2000", False, 1.9)):
         _, targets = load_targets(config.data, name)

@@ -172,7 +172,7 @@ def print_spread(sets: dict[str, Points]) -> None:
 def main() -> None:
     """Print the tables."""
     config = tyro.cli(PlacementConfig)
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     mean = model.decode_shape(torch.zeros(model.num_identity), torch.zeros(model.num_expression))
     mean_mm = 1000 * model.landmarks(mean).double().numpy()
     print_distances(mean_mm, config.root)

@@ -22,7 +22,7 @@ REPEATS = 15
 LOADS = 5
 LOAD_CODE = (
     "import time, torch, morphable; torch.set_num_threads({threads}); start = time.perf_counter(); "
-    "morphable.load('open'); print(time.perf_counter() - start)"
+    "morphable.load_model('open'); print(time.perf_counter() - start)"
 )
 
 
@@ -38,7 +38,7 @@ def median_ms(call: Callable[[], object]) -> float:
 
 
 def load_ms(threads: int) -> float:
-    """Median time of `morphable.load("open")` in fresh processes, in milliseconds."""
+    """Median time of `morphable.load_model("open")` in fresh processes, in milliseconds."""
     command = [sys.executable, "-c", LOAD_CODE.format(threads=threads)]
     runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(LOADS)]
     return 1e3 * statistics.median(float(run) for run in runs)
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     threads = parser.parse_args().threads
     torch.set_num_threads(threads)
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     generator = torch.Generator().manual_seed(0)
     identity = torch.randn(FACES, model.num_identity, generator=generator)
     expression = torch.rand(FACES, model.num_expression, generator=generator)

@@ -19,7 +19,7 @@ import tyro
 from jaxtyping import Float
 from PIL import Image
 
-from morphable import check_model, load, read_weights
+from morphable import check_model, load_model, read_weights
 from morphable_evalkit import DatasetConfig, GroundTruth, nme, open_dataset, summarize
 from morphable_evalkit.reports.tables import Table, percent, to_markdown
 from morphable_regressors import (
@@ -65,7 +65,7 @@ def read_network(path: Path, kind: str) -> tuple[SystemSpec, Any]:
     if spec.network != kind:
         raise ValueError(f"{kind} must be weights of that network, got {spec.network} in {path}")
     if kind != "parsing":
-        check_model(info, load("open"))
+        check_model(info, load_model("open"))
     return spec, load_system(spec, state)
 
 
@@ -73,7 +73,7 @@ def read_network(path: Path, kind: str) -> tuple[SystemSpec, Any]:
 def points_on_true_crops(path: Path, truth: GroundTruth) -> Float[np.ndarray, "faces 68 2"]:
     """Return the 68 points that Mobile-FRNet finds in the crops around the true faces, in the photographs' pixels."""
     spec, system = read_network(path, "mobile_frnet")
-    model = load("open")
+    model = load_model("open")
     assert truth.pictures is not None
     matrices = crop_matrices(boxes_of_landmarks(torch.from_numpy(truth.points_px).float()), spec.crop)
     found = []
@@ -109,7 +109,7 @@ def score_mobile_frnet(paths: tuple[Path, ...], root: Path) -> Table:
 @torch.inference_mode()
 def score_parsing(paths: tuple[Path, ...], folders: tuple[Path, ...]) -> Table:
     """Measure intersection over union of each class over all pixels of crops cut by their true boxes."""
-    model = load("open").requires_grad_(False)
+    model = load_model("open").requires_grad_(False)
     rows = []
     for path in paths:
         spec, system = read_network(path, "parsing")

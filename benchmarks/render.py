@@ -26,6 +26,7 @@ from torch import Tensor
 
 import morphable
 import morphable_render as mr
+from morphable import geometry
 
 ROWS: list[tuple[str, str, str]] = []
 
@@ -35,7 +36,7 @@ def bulged_grid(side: int = 189) -> tuple[Tensor, Tensor]:
     x = torch.linspace(-1, 1, side)
     y, x = torch.meshgrid(x, x, indexing="ij")
     depth = 1 - 0.1 * torch.exp(-2 * (x * x + y * y))
-    half = 0.77**0.5 * 112 / mr.GLOBAL_FOCAL_PX
+    half = 0.77**0.5 * 112 / geometry.GLOBAL_FOCAL_PX
     vertices = torch.stack([x * half * depth, y * half * depth, depth], dim=-1).reshape(-1, 3)
     i = torch.arange(side * side).reshape(side, side)
     a, b, c, d = i[:-1, :-1], i[:-1, 1:], i[1:, :-1], i[1:, 1:]
@@ -45,12 +46,12 @@ def bulged_grid(side: int = 189) -> tuple[Tensor, Tensor]:
 
 def open_head(size: int) -> tuple[Tensor, Tensor]:
     """Return the mean head of `open`, a little turned, 0.3 m of it as large as the image."""
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     with torch.no_grad():
         shape = model.decode_shape(torch.zeros(1, model.num_identity), torch.zeros(1, model.num_expression))
-    place = torch.tensor([[0.0, 0.02, mr.GLOBAL_FOCAL_PX * 0.3 / size]])
-    turn = mr.rotation_from_angles(torch.tensor([[0.0, 0.3, 0.0]]))
-    return mr.camera_from_model(shape, turn, place)[0], model.triangles
+    place = torch.tensor([[0.0, 0.02, geometry.GLOBAL_FOCAL_PX * 0.3 / size]])
+    turn = geometry.rotation_from_angles(torch.tensor([[0.0, 0.3, 0.0]]))
+    return geometry.camera_from_model(shape, turn, place)[0], model.triangles
 
 
 def with_threads(count: int, task: Callable[[], object]) -> Callable[[], object]:
@@ -67,10 +68,10 @@ def rasterizer(repeats: int) -> None:
     """Time the rasteriser alone, and how much two cores of this machine can give at all."""
     grid, (head, mesh) = bulged_grid(), open_head(224)
     cases = [
-        ("grid", *grid, mr.GLOBAL_FOCAL_PX, 224, repeats, "<= 2.0 ms", ">= 1.6 x"),
-        ("grid", *grid, mr.GLOBAL_FOCAL_PX * 4, 896, max(repeats // 4, 3), "", ""),
-        ("open head", head, mesh, mr.GLOBAL_FOCAL_PX, 224, repeats, "", ""),
-        ("open head", open_head(512)[0], mesh, mr.GLOBAL_FOCAL_PX, 512, max(repeats // 2, 3), "", ""),
+        ("grid", *grid, geometry.GLOBAL_FOCAL_PX, 224, repeats, "<= 2.0 ms", ">= 1.6 x"),
+        ("grid", *grid, geometry.GLOBAL_FOCAL_PX * 4, 896, max(repeats // 4, 3), "", ""),
+        ("open head", head, mesh, geometry.GLOBAL_FOCAL_PX, 224, repeats, "", ""),
+        ("open head", open_head(512)[0], mesh, geometry.GLOBAL_FOCAL_PX, 512, max(repeats // 2, 3), "", ""),
     ]
     for name, vertices, triangles, focal_px, size, times, aim, gain in cases:
         draw = partial(mr.rasterize, vertices, triangles, focal_px=focal_px, size_hw=(size, size))
@@ -103,7 +104,7 @@ class Training:
     """Open faces in a batch of images, and a step forward and backward to coefficients and pose."""
 
     def __init__(self, faces: int, size: int, device: str, *, per_image: int = 1, fill: float = 1.0) -> None:
-        self.model = morphable.load("open").to(device)
+        self.model = morphable.load_model("open").to(device)
         self.size, self.num_images = size, -(-faces // per_image)
         generator = torch.Generator().manual_seed(0)
         counts = (self.model.num_identity, self.model.num_expression, self.model.num_albedo)
@@ -111,10 +112,10 @@ class Training:
         turn = torch.randn(faces, 3, generator=generator) * 0.2
         # The faces of an image stand on a grid; a head of 0.3 m fills that part of its cell: f / z = px / 0.3
         side = math.ceil(math.sqrt(per_image))
-        depth_m = mr.GLOBAL_FOCAL_PX * 0.3 / (size * fill / side)
+        depth_m = geometry.GLOBAL_FOCAL_PX * 0.3 / (size * fill / side)
         slot = torch.arange(faces) % per_image
         offset_px = (torch.stack([slot % side, slot // side], dim=1) + 0.5) * size / side - size / 2
-        place = torch.cat([offset_px * depth_m / mr.GLOBAL_FOCAL_PX, torch.full((faces, 1), depth_m)], dim=1)
+        place = torch.cat([offset_px * depth_m / geometry.GLOBAL_FOCAL_PX, torch.full((faces, 1), depth_m)], dim=1)
         light = torch.zeros(faces, 9, 3)
         self.leaves = [x.to(device).requires_grad_() for x in (identity, expression, albedo, turn, place, light)]
         self.images = torch.rand(self.num_images, size, size, 3, generator=generator).to(device)
@@ -124,7 +125,7 @@ class Training:
         """Decode and render."""
         identity, expression, albedo, turn, place, light = self.leaves
         shape = self.model.decode_shape(identity, expression)
-        cam = mr.camera_from_model(shape, mr.rotation_from_vector(turn), place)
+        cam = geometry.camera_from_model(shape, geometry.rotation_from_vector(turn), place)
         return mr.render_pixels(
             cam,
             self.model.triangles,
@@ -132,7 +133,7 @@ class Training:
             illumination=light,
             image_index=self.index,
             num_images=self.num_images,
-            focal_px=mr.GLOBAL_FOCAL_PX,
+            focal_px=geometry.GLOBAL_FOCAL_PX,
             size_hw=(self.size, self.size),
         )
 
@@ -155,8 +156,8 @@ def training(repeats: int) -> None:
     state = Training(16, 224, "cpu")
     with torch.no_grad():
         shape = state.model.decode_shape(*state.leaves[:2])
-        cam = mr.camera_from_model(shape, mr.rotation_from_vector(state.leaves[3]), state.leaves[4])
-    mesh, place = state.model.triangles, {"focal_px": mr.GLOBAL_FOCAL_PX, "size_hw": (224, 224), "num_images": 16}
+        cam = geometry.camera_from_model(shape, geometry.rotation_from_vector(state.leaves[3]), state.leaves[4])
+    mesh, place = state.model.triangles, {"focal_px": geometry.GLOBAL_FOCAL_PX, "size_hw": (224, 224), "num_images": 16}
     covered = float(state.forward().mask.float().mean())
     names = (
         "step",

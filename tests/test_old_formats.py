@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from morphable import load, model_sha256, read_weights
+from morphable import load_model, model_sha256, read_weights
 from morphable_detector_head import load_detector
 from morphable_evalkit import read_predictions
 from morphable_regressors import SystemSpec, load_system
@@ -40,14 +40,14 @@ def picture():
 
 
 def test_model_file():
-    model = load(FILES / "model.safetensors")
+    model = load_model(FILES / "model.safetensors")
     assert (model.name, model.num_identity, model.num_expression, model.num_albedo) == ("stand-in", 6, 4, 3)
     assert model.landmarks(model.mean).shape == (68, 3)
 
 
 @torch.no_grad()
 def test_detector_weights(unpacked, expected):
-    detector = load_detector(unpacked("detector.safetensors"), load(FILES / "model.safetensors"))
+    detector = load_detector(unpacked("detector.safetensors"), load_model(FILES / "model.safetensors"))
     found = detector.detect(picture(), top_k=3, min_score=0.0)
     face = found.parameters
     torch.testing.assert_close(found.score, expected["score"])
@@ -60,7 +60,7 @@ def test_detector_weights(unpacked, expected):
 @torch.no_grad()
 def test_per_face_weights(unpacked, expected):
     info, state = read_weights(unpacked("per_face.safetensors"))
-    assert info.model.sha256 == model_sha256(load(FILES / "model.safetensors"))
+    assert info.model.sha256 == model_sha256(load_model(FILES / "model.safetensors"))
     spec = SystemSpec.from_json(info.architecture)
     assert (spec.network, spec.crop.side_px, spec.crop.face_share) == ("mobile_frnet", 120, 0.7)
     crop = torch.nn.functional.interpolate(picture(), (120, 120), mode="bilinear")

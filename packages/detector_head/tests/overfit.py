@@ -6,17 +6,19 @@ import torch
 from torch import Tensor
 
 import morphable
+from morphable import FaceParameters
+from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole, camera_from_model
 from morphable_detector_head import (
     DetectorConfig,
     FaceDetector,
-    FaceParameters,
     build_detector,
     cell_centers,
     encode_centers,
+    parameters_from_cells,
 )
 from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
 from morphable_losses import center_focal_loss, coefficient_norm, landmark_loss, landmark_weights
-from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project, render_faces
+from morphable_render import render_faces
 
 CONFIG = DetectorConfig(backbone="mobilenet_v3_small", width=64, center_width=32, parameter_width=256)
 """Small, so that the test takes minutes; the shape of the other parts is `MOBILE`'s."""
@@ -42,7 +44,7 @@ class Scenes:
 def landmarks_px(model: morphable.MorphableModel, face: FaceParameters) -> Tensor:
     """Project the 68 static points of faces."""
     shape = model.landmarks(model.decode_shape(face.identity, face.expression))
-    return project(camera_from_model(shape, face.rotation, face.translation), GLOBAL_FOCAL_PX, (SIZE_PX, SIZE_PX))
+    return Pinhole((SIZE_PX, SIZE_PX)).project(camera_from_model(shape, face.rotation_head, face.translation_m))
 
 
 def make_scenes(model: morphable.MorphableModel, config: DetectorConfig, seed: int = 0) -> Scenes:
@@ -67,12 +69,12 @@ def make_scenes(model: morphable.MorphableModel, config: DetectorConfig, seed: i
         translation[:, 2] = 0.13 + 0.15 * torch.rand(count, generator=generator)
         light.copy_(0.1 * random(*light.shape))
         cell_px = slots[:count] + 12 * random(count, 2)
-        face = FaceParameters.from_cells(channels, cell_px, (SIZE_PX, SIZE_PX), layout)
+        face = parameters_from_cells(channels, cell_px, (SIZE_PX, SIZE_PX), layout)
         vertices = model.decode_shape(face.identity, face.expression)
         noise = torch.rand(1, 3, 16, 16, generator=generator)
         background = torch.nn.functional.interpolate(noise, SIZE_PX, mode="bilinear")[0].movedim(0, -1)
         picture = render_faces(
-            camera_from_model(vertices, face.rotation, face.translation),
+            camera_from_model(vertices, face.rotation_head, face.translation_m),
             model.triangles,
             model.decode_albedo(face.albedo),
             illumination=face.illumination,

@@ -19,7 +19,7 @@ CONFIG = DetectorConfig(
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
-    path, model = tmp_path / "w.safetensors", morphable.load("open")
+    path, model = tmp_path / "w.safetensors", morphable.load_model("open")
     save_detector(build_detector(CONFIG), path, model, name="tiny", license="CC0", training_data="none")
     return path
 

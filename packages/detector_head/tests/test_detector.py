@@ -10,6 +10,7 @@ from morphable_detector_head import (
     FaceDetector,
     ParameterLayout,
     build_detector,
+    cells_from_parameters,
     check_image,
     gather_patches,
 )
@@ -88,7 +89,7 @@ def test_batch_equals_single():
         for index in range(3):
             alone = detector.detect(image[index : index + 1], top_k=4)
             torch.testing.assert_close(together.score[index], alone.score[0])
-            torch.testing.assert_close(together.parameters.translation[index], alone.parameters.translation[0])
+            torch.testing.assert_close(together.parameters.translation_m[index], alone.parameters.translation_m[0])
 
 
 def test_training_path_reads_the_given_cells():
@@ -98,8 +99,11 @@ def test_training_path_reads_the_given_cells():
     logits, channels = detector.dense(image)
     torch.testing.assert_close(predictions.center_logits, logits)
     torch.testing.assert_close(predictions.channels[1, 0], channels[1, :, 11, 7])
-    encoded = predictions.parameters.to_cells(
-        torch.tensor([[[4.0, 4.0], [44.0, 4.0]], [[60.0, 92.0], [60.0, 4.0]]]), (96, 64), TINY.layout
+    encoded = cells_from_parameters(
+        predictions.parameters,
+        torch.tensor([[[4.0, 4.0], [44.0, 4.0]], [[60.0, 92.0], [60.0, 4.0]]]),
+        (96, 64),
+        TINY.layout,
     )
     torch.testing.assert_close(encoded, predictions.channels, atol=1e-5, rtol=1e-4)  # float32 round trip
 
@@ -115,7 +119,7 @@ def test_gradients_reach_every_parameter():
 def test_no_faces_train():
     detector = tiny_detector().train()
     predictions = detector(pictures(2), torch.zeros(2, 0, dtype=torch.long))
-    assert predictions.parameters.rotation.shape == (2, 0, 3, 3)
+    assert predictions.parameters.rotation_head.shape == (2, 0, 3, 3)
     (predictions.center_logits.sum() + predictions.channels.sum()).backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in detector.parameters())
 

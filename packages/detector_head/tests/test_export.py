@@ -74,7 +74,7 @@ def landmarks_px(found: Detections, height: int, width: int) -> torch.Tensor:
     face = found.parameters
     coefficients = torch.cat([face.identity, face.expression], -1)
     shape = mean + torch.einsum("btk,kvc->btvc", coefficients, basis)
-    cam = shape @ face.rotation.mT * torch.tensor([1.0, -1.0, -1.0]) + face.translation[:, :, None]
+    cam = shape @ face.rotation_head.mT * torch.tensor([1.0, -1.0, -1.0]) + face.translation_m[:, :, None]
     return 1015.0 * cam[..., :2] / cam[..., 2:] + torch.tensor([width / 2, height / 2])
 
 

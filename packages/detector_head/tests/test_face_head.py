@@ -4,7 +4,7 @@ import pytest
 import roma
 import torch
 
-from morphable_detector_head import FaceParameters
+from morphable import FaceParameters
 from morphable_detector_head.face_head import (
     ANCHOR_M,
     CROP_PX,
@@ -30,22 +30,22 @@ def some_faces(count: int = 5, seed: int = 0) -> FaceParameters:
         identity=torch.zeros(count, 4),
         expression=torch.zeros(count, 3),
         albedo=torch.zeros(count, 2),
-        rotation=roma.rotvec_to_rotmat(turn),
-        translation=place + torch.tensor([0.0, 0.0, 1.5]),
+        rotation_head=roma.rotvec_to_rotmat(turn),
+        translation_m=place + torch.tensor([0.0, 0.0, 1.5]),
         illumination=torch.zeros(count, 9, 3),
     )
 
 
 def anchor_in_camera(faces: FaceParameters) -> torch.Tensor:
     axes = torch.tensor([1.0, -1.0, -1.0])
-    return faces.rotation @ torch.tensor(ANCHOR_M) * axes + faces.translation
+    return faces.rotation_head @ torch.tensor(ANCHOR_M) * axes + faces.translation_m
 
 
 def test_crop_of_a_face_straight_ahead():
     # The anchor lies 25 mm before the origin and 10 mm below it: depth 1.025 - 0.025 = 1 m, 10.15 px down.
     faces = some_faces(1)
     faces = FaceParameters(
-        **{**vars(faces), "rotation": torch.eye(3)[None], "translation": torch.tensor([[0, 0, 1.025]])}
+        **{**vars(faces), "rotation_head": torch.eye(3)[None], "translation_m": torch.tensor([[0, 0, 1.025]])}
     )
     frames = crop_frames(faces)
     torch.testing.assert_close(frames.center_px, torch.tensor([[0.0, 10.15]]))
@@ -65,15 +65,15 @@ def test_frames_turn_with_the_head():
     turned = FaceParameters(
         **{
             **vars(faces),
-            "rotation": flip @ in_camera @ flip @ faces.rotation,
-            "translation": faces.translation @ in_camera.T,
+            "rotation_head": flip @ in_camera @ flip @ faces.rotation_head,
+            "translation_m": faces.translation_m @ in_camera.T,
         }
     )
     before, after = crop_frames(faces), crop_frames(turned)
     torch.testing.assert_close(after.center_px, before.center_px @ in_camera[:2, :2].T)
     torch.testing.assert_close(after.down, before.down @ in_camera[:2, :2].T)
     torch.testing.assert_close(
-        rotation_in_crop(turned.rotation, after), rotation_in_crop(faces.rotation, before), atol=1e-5, rtol=0
+        rotation_in_crop(turned.rotation_head, after), rotation_in_crop(faces.rotation_head, before), atol=1e-5, rtol=0
     )
 
 
@@ -88,8 +88,8 @@ def test_reading_the_truth_corrects_a_wrong_estimate():
     estimate = FaceParameters(
         **{
             **vars(estimate),
-            "rotation": roma.rotvec_to_rotmat(torch.full((5, 3), 0.1)) @ truth.rotation,
-            "translation": truth.translation * torch.tensor([1.02, 0.98, 1.05]),
+            "rotation_head": roma.rotvec_to_rotmat(torch.full((5, 3), 0.1)) @ truth.rotation_head,
+            "translation_m": truth.translation_m * torch.tensor([1.02, 0.98, 1.05]),
         }
     )
     frames = crop_frames(estimate)
@@ -97,15 +97,15 @@ def test_reading_the_truth_corrects_a_wrong_estimate():
     reading = FaceReading(
         identity=torch.ones(5, 4),
         expression=torch.ones(5, 3),
-        rotation_crop=rotation_in_crop(truth.rotation, frames),
+        rotation_crop=rotation_in_crop(truth.rotation_head, frames),
         shift=frames.to_crop((anchor[:, :2] / anchor[:, 2:] * FOCAL)[:, None])[:, 0],
         log_depth=(anchor[:, 2] / frames.depth_m).log(),
         points=torch.zeros(5, NUM_POINTS, 2),
         log_std=torch.zeros(5, NUM_POINTS),
     )
     found = corrected(estimate, frames, reading)
-    torch.testing.assert_close(found.rotation, truth.rotation, atol=1e-5, rtol=0)
-    torch.testing.assert_close(found.translation, truth.translation, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.rotation_head, truth.rotation_head, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.translation_m, truth.translation_m, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.identity, torch.ones(5, 4))
     torch.testing.assert_close(found.illumination, estimate.illumination)
 
@@ -116,7 +116,7 @@ def test_a_crop_shows_what_lies_there():
     along = (torch.arange(side) + 0.5) / 1024
     image = torch.stack([along.expand(side, side), along[:, None].expand(side, side), torch.zeros(side, side)])[None]
     faces = some_faces(1)
-    faces = FaceParameters(**{**vars(faces), "translation": torch.tensor([[0.02, -0.03, 1.2]])})
+    faces = FaceParameters(**{**vars(faces), "translation_m": torch.tensor([[0.02, -0.03, 1.2]])})
     frames = crop_frames(faces)
     crop = cut_crops(image, crop_frames(FaceParameters(**{k: v[None] for k, v in vars(faces).items()})))[0, 0]
     row, col = 150, 30
@@ -128,7 +128,7 @@ def test_a_crop_shows_what_lies_there():
 def test_samples_beyond_the_picture_are_gray():
     faces = some_faces(1)
     faces = FaceParameters(
-        **{k: v[None] for k, v in vars(faces).items()} | {"translation": torch.tensor([[[5.0, 0, 1.0]]])}
+        **{k: v[None] for k, v in vars(faces).items()} | {"translation_m": torch.tensor([[[5.0, 0, 1.0]]])}
     )
     crop = cut_crops(torch.zeros(1, 3, 64, 64), crop_frames(faces))
     torch.testing.assert_close(crop, torch.full_like(crop, 0.5))
@@ -177,7 +177,7 @@ def test_corrected_has_the_right_gradient():
             points=torch.zeros(1, NUM_POINTS, 2),
             log_std=torch.zeros(1, NUM_POINTS),
         )
-        return corrected(estimate, frames, reading).translation
+        return corrected(estimate, frames, reading).translation_m
 
     start = (torch.tensor([[0.1, -0.2]]), torch.tensor([0.05]), torch.tensor([[0.1, 0.2, -0.1]]))
     assert torch.autograd.gradcheck(place, tuple(value.double().requires_grad_() for value in start))

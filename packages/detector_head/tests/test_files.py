@@ -29,7 +29,7 @@ CONFIG = DetectorConfig(
 
 @pytest.fixture(scope="module")
 def model() -> morphable.MorphableModel:
-    return morphable.load("open")
+    return morphable.load_model("open")
 
 
 def save(detector: FaceDetector, path: Path, model: morphable.MorphableModel, **options: torch.dtype) -> Path:

@@ -112,8 +112,8 @@ def test_vertices_equal_the_official_formulas(state: dict[str, torch.Tensor], tm
         ours = detections.parameters[0, entry]
         coefficients = torch.cat([ours.identity, ours.expression])
         shape_m = 0.1 * (mean_dm + torch.einsum("k,kvc->vc", coefficients, basis_dm))
-        turned = shape_m @ ours.rotation.T * torch.tensor([1.0, -1.0, -1.0])
-        torch.testing.assert_close(turned + ours.translation, expected_m, atol=1e-5, rtol=0)
+        turned = shape_m @ ours.rotation_head.T * torch.tensor([1.0, -1.0, -1.0])
+        torch.testing.assert_close(turned + ours.translation_m, expected_m, atol=1e-5, rtol=0)
         torch.testing.assert_close(ours.albedo, channels[144:224], atol=1e-5, rtol=1e-5)
         light = channels[227:254].view(3, 9).T
         torch.testing.assert_close(ours.illumination, light, atol=1e-5, rtol=1e-5)

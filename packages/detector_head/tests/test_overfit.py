@@ -31,7 +31,7 @@ def overfit():
 def trained(overfit):
     import morphable
 
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     scenes = overfit.make_scenes(model, overfit.CONFIG)
     return overfit.overfit(overfit.CONFIG, scenes, model, steps=STEPS), scenes, model
 

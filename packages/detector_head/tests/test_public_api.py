@@ -4,10 +4,10 @@ import sys
 import morphable_detector_head
 
 PUBLIC = """
-GLOBAL_FOCAL_PX MOBILE MOBILE_V3 PRESETS RESNET50 RESNET50_128 STRIDE_PX WM3DR_OFFICIAL BackboneName BackboneSpec
-CellPredictions CenterTargets Centers Detections DetectorConfig FaceDetector FaceParameters ParameterLayout
-build_backbone build_detector cell_centers check_image decode_centers describe_backbone encode_centers gather_patches
-gaussian_radius load_detector load_official local_maxima save_detector
+MOBILE MOBILE_V3 PRESETS RESNET50 RESNET50_128 STRIDE_PX WM3DR_OFFICIAL BackboneName BackboneSpec CellPredictions
+CenterTargets Centers Detections DetectorConfig FaceDetector ParameterLayout build_backbone build_detector
+cell_centers cells_from_parameters check_image decode_centers describe_backbone encode_centers gather_patches
+gaussian_radius load_detector load_official local_maxima parameters_from_cells save_detector
 """
 
 

@@ -4,7 +4,8 @@ import pytest
 import roma
 import torch
 
-from morphable_detector_head import DetectorConfig, FaceParameters, ParameterLayout, build_detector
+from morphable import FaceParameters
+from morphable_detector_head import DetectorConfig, ParameterLayout, build_detector
 from morphable_detector_head.refinement import face_grid, place_on_face, sample_features
 
 LAYOUT = ParameterLayout(num_identity=3, num_expression=2, num_albedo=2)
@@ -30,8 +31,8 @@ def estimate(batch: int = 2, top: int = 3) -> FaceParameters:
         identity=normal(3),
         expression=normal(2),
         albedo=normal(2),
-        rotation=roma.rotvec_to_rotmat(normal(3) * 0.5),
-        translation=normal(3) * 0.2 + torch.tensor([0.0, 0.0, 2.0]),
+        rotation_head=roma.rotvec_to_rotmat(normal(3) * 0.5),
+        translation_m=normal(3) * 0.2 + torch.tensor([0.0, 0.0, 2.0]),
         illumination=normal(9, 3),
     )
 
@@ -52,7 +53,7 @@ def test_points_are_placed_by_the_shared_camera():
     flip = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
     for row in range(2):
         for entry in range(3):
-            cam = face_grid().double() @ faces.rotation[row, entry].mT @ flip + faces.translation[row, entry]
+            cam = face_grid().double() @ faces.rotation_head[row, entry].mT @ flip + faces.translation_m[row, entry]
             torch.testing.assert_close(placed[row, entry], 1015.0 * cam[:, :2] / cam[:, 2:])
 
 
@@ -137,7 +138,7 @@ def test_the_colour_head_changes_colours_alone():
 
 def test_a_face_behind_the_camera_is_placed_without_numbers_that_are_not_finite():
     faces = estimate()
-    faces.translation[..., 2] = -1.0
+    faces.translation_m[..., 2] = -1.0
     assert bool(place_on_face(face_grid().double(), faces).isfinite().all())
 
 

@@ -9,7 +9,6 @@ from torch.autograd import gradcheck
 from morphable_losses import (
     DfmvrWeights,
     LinearFace,
-    fit_similarity,
     landmark_3d_loss,
     parsing_loss,
     photo_weights,
@@ -155,31 +154,6 @@ class TestPositionMap:
         torch.testing.assert_close(position_map_loss(*twice, weights, squared=squared), loss)
         torch.testing.assert_close(position_map_loss(predicted, target, 7 * weights, squared=squared), loss)
         assert gradcheck(lambda x: position_map_loss(x, target, weights, squared=squared), predicted.requires_grad_())
-
-
-class TestSimilarity:
-    def test_recovers_a_similarity(self):
-        source = random(2, 7, 3)
-        rotation = torch.linalg.qr(random(2, 3, 3, seed=1))[0]
-        rotation = rotation * torch.linalg.det(rotation).sign()[:, None, None]
-        scale, translation = torch.tensor([0.5, 3.0]), random(2, 3, seed=2)
-        target = scale[:, None, None] * source @ rotation.mT + translation[:, None]
-        found = fit_similarity(source, target)
-        for ours, expected in zip(found, (scale.double(), rotation, translation), strict=True):
-            torch.testing.assert_close(ours, expected)
-
-    def test_mirrored_points_still_give_a_rotation(self):
-        source = random(1, 7, 3)
-        _, rotation, _ = fit_similarity(source, source * torch.tensor([-1.0, 1.0, 1.0]))
-        torch.testing.assert_close(torch.linalg.det(rotation), torch.ones(1, dtype=torch.float64))
-
-    def test_coinciding_points(self):
-        scale, _, translation = fit_similarity(torch.ones(1, 4, 3), random(1, 4, 3).float())
-        assert scale.item() == 0
-        assert translation.isfinite().all()
-
-    def test_gradient(self):
-        assert gradcheck(fit_similarity, (random(1, 5, 3).requires_grad_(), random(1, 5, 3, seed=1).requires_grad_()))
 
 
 class TestLandmarks3d:

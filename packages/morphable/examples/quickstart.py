@@ -4,7 +4,7 @@ import torch
 
 import morphable
 
-model = morphable.load("open")
+model = morphable.load_model("open")
 
 identity = torch.randn(8, model.num_identity)  # eight people
 expression = torch.zeros(8, model.num_expression)

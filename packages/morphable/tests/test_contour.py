@@ -8,10 +8,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from morphable import ModelData, MorphableModel, SurfacePoints, load
+from morphable import ModelData, MorphableModel, SurfacePoints, load_model
 from morphable.contour import space_evenly
 from morphable.contour_lines import trace_contour_lines
-from morphable.sampling import sample_coefficients
 
 HALF_AXES = torch.tensor([0.07, 0.11, 0.09])
 CAMERA = torch.tensor([1.0, -1.0, -1.0])
@@ -218,9 +217,9 @@ def face_outline_px(model: MorphableModel, cam: torch.Tensor, px_per_m: float, s
 
 @pytest.mark.parametrize("yaw", [20, -45])
 def test_contour_of_the_open_model_is_its_drawn_outline(yaw):
-    model = load("open")
+    model = load_model("open")
     size, px_per_m = 600, 2000.0
-    drawn = sample_coefficients(model, 2, torch.Generator().manual_seed(0))
+    drawn = model.sample(2, torch.Generator().manual_seed(0))
     for vertices in model.decode_shape(drawn.identity, 0 * drawn.expression):
         cam = posed(vertices, yaw_rotation(yaw))
         jaw, static = model.jaw_outline(cam), model.landmarks(cam)[:17]

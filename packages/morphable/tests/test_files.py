@@ -49,7 +49,7 @@ def assert_same(one: ModelData, other: ModelData) -> None:
 
 
 def test_round_trip_keeps_everything(model, file):
-    assert_same(morphable.load(file).data(), model.data())
+    assert_same(morphable.load_model(file).data(), model.data())
 
 
 def test_round_trip_of_a_subdivided_model(subdivided, tmp_path):
@@ -61,7 +61,7 @@ def test_half_file_is_smaller_and_close(model, file, tmp_path):
     model.save(tmp_path / "half.safetensors", half=True)
     assert load_file(tmp_path / "half.safetensors")["identity_basis"].dtype == torch.float16
     assert (tmp_path / "half.safetensors").stat().st_size < file.stat().st_size
-    half = morphable.load(tmp_path / "half.safetensors")
+    half = morphable.load_model(tmp_path / "half.safetensors")
     assert half.identity_basis.dtype == torch.float32
     # float16 keeps 11 bits: 2^-11 relative, and 3e-8 absolute below its normal range
     torch.testing.assert_close(half.identity_basis, model.identity_basis, rtol=2**-11, atol=3e-8)
@@ -130,7 +130,7 @@ def test_any_truncated_file_is_refused_by_name(share, seed, model, tmp_path):
     raw = path.read_bytes()
     path.write_bytes(raw[: math.floor(share * len(raw))])
     with pytest.raises(ValueError, match=r"cut\.safetensors must be a complete safetensors file"):
-        morphable.load(path)
+        morphable.load_model(path)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_any_truncated_file_is_refused_by_name(share, seed, model, tmp_path):
 def test_damaged_tensor_is_named_with_its_file(file, tensors, message):
     rewrite(file, tensors)
     with pytest.raises(ValueError, match=rf"tiny\.safetensors: .*{message}"):
-        morphable.load(file)
+        morphable.load_model(file)
 
 
 @pytest.mark.parametrize(
@@ -177,20 +177,20 @@ def test_damaged_tensor_is_named_with_its_file(file, tensors, message):
 def test_damaged_metadata_is_named_with_its_file(file, fields, message):
     rewrite(file, **fields)
     with pytest.raises(ValueError, match=rf"tiny\.safetensors: .*{message}"):
-        morphable.load(file)
+        morphable.load_model(file)
 
 
 def test_other_safetensors_and_other_files_are_refused(tmp_path):
     save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match="of another kind"):
-        morphable.load(tmp_path / "other.safetensors")
+        morphable.load_model(tmp_path / "other.safetensors")
     (tmp_path / "text.safetensors").write_text("not a tensor in sight, but long enough to be read")
     with pytest.raises(ValueError, match="complete safetensors file"):
-        morphable.load(tmp_path / "text.safetensors")
+        morphable.load_model(tmp_path / "text.safetensors")
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        morphable.load(tmp_path / "nowhere.safetensors")
+        morphable.load_model(tmp_path / "nowhere.safetensors")
     with pytest.raises(FileNotFoundError, match="must be a model file"):
-        morphable.load(tmp_path)
+        morphable.load_model(tmp_path)
 
 
 def test_failed_write_leaves_the_old_file_and_no_rest(model, file, monkeypatch):

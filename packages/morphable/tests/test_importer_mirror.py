@@ -172,7 +172,7 @@ def test_model_with_matrices_round_trips(tmp_path):
     data, _ = mixed_model()
     model = MorphableModel(data)
     model.save(tmp_path / "scans.safetensors")
-    again = morphable.load(tmp_path / "scans.safetensors")
+    again = morphable.load_model(tmp_path / "scans.safetensors")
     identity = torch.tensor([1.0, 2.0, 3.0, 4.0])
     assert torch.equal(again.flip_identity(identity), model.flip_identity(identity))
     assert again.mirror_residual == pytest.approx(data.mirror_residual)
@@ -192,7 +192,7 @@ def test_expression_matrix_is_applied(tmp_path):
     flipped = model.decode_shape(torch.zeros(0), model.flip_expression(expression))
     torch.testing.assert_close(flipped, model.mirror(model.decode_shape(torch.zeros(0), expression)), atol=1e-6, rtol=0)
     model.save(tmp_path / "x.safetensors")
-    again = morphable.load(tmp_path / "x.safetensors")
+    again = morphable.load_model(tmp_path / "x.safetensors")
     assert torch.equal(again.flip_expression(expression), model.flip_expression(expression))
 
 

@@ -457,7 +457,7 @@ def test_real_ict_sample(ict_head, tmp_path):
     assert bool(((model.uv >= 0) & (model.uv <= 1)).all())
     assert model.identity_flip is not None
     model.save(tmp_path / "ict.safetensors")
-    again = morphable.load(tmp_path / "ict.safetensors")
+    again = morphable.load_model(tmp_path / "ict.safetensors")
     c = torch.ones(5)
     assert torch.equal(again.decode_shape(c, c / 2), model.decode_shape(c, c / 2))
 
@@ -474,7 +474,7 @@ def test_convert_round_trips(kind, request, tmp_path, capsys):
     assert main(["convert", kind, str(source), "-o", str(output)]) == 0
     assert capsys.readouterr().out.strip() == str(output)
     reader = {"bfm09": import_bfm09, "3ddfa": import_3ddfa, "flame": import_flame, "ict": import_ict}[kind]
-    direct, loaded = MorphableModel(reader(source)), morphable.load(output)
+    direct, loaded = MorphableModel(reader(source)), morphable.load_model(output)
     assert (loaded.name, loaded.license) == (direct.name, direct.license)
     identity = torch.randn(2, direct.num_identity, generator=torch.Generator().manual_seed(0))
     expression = torch.rand(2, direct.num_expression, generator=torch.Generator().manual_seed(1))

@@ -10,7 +10,6 @@ from torch import Tensor
 
 import morphable
 from morphable import MorphableModel
-from morphable.sampling import sample_coefficients
 
 NUM_PEOPLE = 1000
 MIRROR = torch.tensor([-1.0, 1.0, 1.0])
@@ -21,7 +20,7 @@ MM = 1e-3
 
 @pytest.fixture(scope="module")
 def model() -> MorphableModel:
-    return morphable.load("open")
+    return morphable.load_model("open")
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +142,7 @@ def test_expressions_do_not_press_lips_through_each_other(model: MorphableModel)
     faces = [act(model, **{name: 1.0}) for name in names] + [act(model, jawOpen=1.0, mouthClose=1.0)]
     crossing = lip_crossing(model, torch.stack(faces))
     assert float(crossing.max()) < 0.3 * MM, names[int(crossing.argmax())]
-    drawn = sample_coefficients(model, NUM_PEOPLE, torch.Generator().manual_seed(1))
+    drawn = model.sample(NUM_PEOPLE, torch.Generator().manual_seed(1))
     with torch.no_grad():
         parts = zip(drawn.identity.split(100), drawn.expression.split(100), strict=True)
         crossing = torch.cat([lip_crossing(model, model.decode_shape(*part)) for part in parts])

@@ -11,7 +11,7 @@ ITA_CLASSES = (-30.0, 10.0, 28.0, 41.0, 55.0)
 
 
 def test_skin_spans_all_classes() -> None:
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     generator = torch.Generator().manual_seed(2)
     cheek = model.region("skin")
     albedo = model.decode_albedo(torch.randn(NUM_PEOPLE, 80, generator=generator))[:, cheek]

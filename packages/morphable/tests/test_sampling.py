@@ -7,13 +7,13 @@ import torch
 
 from morphable import MorphableModel
 from morphable.painting import contact_sheet, paint, turn
-from morphable.sampling import MAX_SIGMA, sample_coefficients
+from morphable.sampling import MAX_SIGMA
 
 
 def test_samples_follow_the_prior(data):
     wide = replace(data, identity_basis=data.identity_basis[:1].expand(200, -1, -1), identity_flip=None)
     model = MorphableModel(wide)
-    drawn = sample_coefficients(model, 100, torch.Generator().manual_seed(0))
+    drawn = model.sample(100, torch.Generator().manual_seed(0))
     assert float(drawn.identity.abs().max()) <= MAX_SIGMA
     # 20,000 normal numbers cut at 2.5: standard deviation sqrt(1 - 5 phi(2.5) / (2 Phi(2.5) - 1)) = 0.955
     torch.testing.assert_close(drawn.identity.std(), torch.tensor(0.955), atol=0.02, rtol=0)
@@ -23,7 +23,7 @@ def test_samples_follow_the_prior(data):
 
 def test_samples_repeat_with_the_seed_and_know_normal_expressions(data):
     model = MorphableModel(replace(data, expression_prior="normal"))
-    one, same = (sample_coefficients(model, 5, torch.Generator().manual_seed(4)) for _ in range(2))
+    one, same = (model.sample(5, torch.Generator().manual_seed(4)) for _ in range(2))
     assert torch.equal(one.expression, same.expression)
     assert bool((one.expression < 0).any())
 

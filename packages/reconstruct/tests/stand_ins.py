@@ -8,16 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable import ModelData, MorphableModel, SurfacePoints
+from morphable import FaceParameters, ModelData, MorphableModel, SurfacePoints
 from morphable_detector_head import (
     Detections,
     DetectorConfig,
     FaceDetector,
-    FaceParameters,
     ParameterLayout,
     build_detector,
     cell_centers,
     decode_centers,
+    parameters_from_cells,
 )
 from morphable_reconstruct.scene import Scene
 
@@ -87,17 +87,17 @@ class DotEngine:
         height, width = images.shape[2:]
         cell_px = cell_centers(centers.cell, width // 8)
         channels = torch.zeros(*cell_px.shape[:2], LAYOUT.num_channels)
-        parameters = FaceParameters.from_cells(channels, cell_px, (height, width), LAYOUT)
-        scale = self.depth_m / parameters.translation[..., 2:]
-        parameters = FaceParameters(**(vars(parameters) | {"translation": parameters.translation * scale}))
+        parameters = parameters_from_cells(channels, cell_px, (height, width), LAYOUT)
+        scale = self.depth_m / parameters.translation_m[..., 2:]
+        parameters = FaceParameters(**(vars(parameters) | {"translation_m": parameters.translation_m * scale}))
         return Detections(parameters=parameters, score=centers.score, center_px=cell_px, valid=centers.valid)
 
 
 def stacked(rows: list[dict[str, object]]) -> FaceParameters:
     """Parameters of faces of the toy model from one dictionary each; what is missing is that of the mean face."""
     sizes = {"identity": (NUM_IDENTITY,), "expression": (NUM_EXPRESSION,), "albedo": (NUM_ALBEDO,)}
-    sizes |= {"rotation": (3, 3), "translation": (3,), "illumination": (9, 3)}
-    mean = {name: np.eye(3) if name == "rotation" else np.zeros(shape) for name, shape in sizes.items()}
+    sizes |= {"rotation_head": (3, 3), "translation_m": (3,), "illumination": (9, 3)}
+    mean = {name: np.eye(3) if name == "rotation_head" else np.zeros(shape) for name, shape in sizes.items()}
     columns = {name: [np.asarray(row.get(name, mean[name]), np.float32) for row in rows] for name in sizes}
     return FaceParameters(
         **{name: torch.from_numpy(np.array(columns[name], np.float32).reshape(-1, *sizes[name])) for name in sizes}

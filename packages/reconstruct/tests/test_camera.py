@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from morphable.geometry import rotation_from_angles
 from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, Camera, change_camera
 from morphable_reconstruct.faces.landmarks import landmark_basis
-from morphable_render import rotation_from_angles
 
 
 def posed(model, count=40, seed=0):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from morphable_detector_head import Detections, FaceParameters
+from morphable import FaceParameters
+from morphable_detector_head import Detections
 from morphable_reconstruct.exports.predictions import prediction_rows
 from morphable_reconstruct.photographs.letterbox import plan_letterbox
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
@@ -26,8 +27,8 @@ class KnowingEngine:
             identity=tensor(sample.identity),
             expression=tensor(sample.expression),
             albedo=tensor(sample.albedo),
-            rotation=tensor(sample.rotation_head),
-            translation=tensor(sample.translation_m),
+            rotation_head=tensor(sample.rotation_head),
+            translation_m=tensor(sample.translation_m),
             illumination=torch.zeros(1, count, 9, 3),
         )
         plan = plan_letterbox(sample.image.shape[:2], max(images.shape[2:]))
@@ -50,7 +51,9 @@ def sample():
 def scene(sample):
     import morphable
 
-    reconstructor = Reconstructor(KnowingEngine(sample), morphable.load("open"), config=ReconstructConfig(size_px=512))
+    reconstructor = Reconstructor(
+        KnowingEngine(sample), morphable.load_model("open"), config=ReconstructConfig(size_px=512)
+    )
     return reconstructor(sample.image)
 
 
@@ -79,7 +82,7 @@ def test_a_photograph_of_another_size_keeps_the_faces(scene, sample):
     large = np.kron(sample.image, np.ones((3, 3, 1), np.uint8))
     known = SimpleNamespace(**(vars(sample) | {"image": large, "center_px": sample.center_px * 3}))
     config = ReconstructConfig(size_px=512)
-    again = Reconstructor(KnowingEngine(known), morphable.load("open"), config=config)(large)
+    again = Reconstructor(KnowingEngine(known), morphable.load_model("open"), config=config)(large)
     assert again.camera.focal_px == pytest.approx(3 * scene.camera.focal_px)
     for one, other in zip(scene, again, strict=True):
         np.testing.assert_allclose(other.landmarks68_px, 3 * one.landmarks68_px, atol=1e-2)

@@ -49,7 +49,7 @@ def test_the_demo_leaves_overlay_views_glb_and_json(tmp_path, monkeypatch):
     info = WeightsInfo(
         name="untrained",
         architecture=dataclasses.asdict(detector.config),
-        model=reference_to(morphable.load("open")),
+        model=reference_to(morphable.load_model("open")),
         license="CC0-1.0",
         training_data="none",
     )

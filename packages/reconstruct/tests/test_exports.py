@@ -11,12 +11,12 @@ import trimesh
 from PIL import Image
 from stand_ins import stacked, with_faces
 
+from morphable.geometry import rotation_from_angles
 from morphable_reconstruct.exports.glb import expression_offsets, neutral_vertices
 from morphable_reconstruct.exports.layout import textured_layout
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.photographs.reading import Photograph
 from morphable_reconstruct.scene import Scene
-from morphable_render import rotation_from_angles
 
 
 def make_scene(model, count=2, size_hw=(240, 320)):
@@ -30,8 +30,8 @@ def make_scene(model, count=2, size_hw=(240, 320)):
                 "identity": rng.normal(size=4),
                 "expression": rng.uniform(size=3),
                 "albedo": rng.normal(size=2),
-                "rotation": rotation_from_angles(angles).numpy(),
-                "translation": [-0.12 + 0.24 * index, 0.02, 1.0 + 0.2 * index],
+                "rotation_head": rotation_from_angles(angles).numpy(),
+                "translation_m": [-0.12 + 0.24 * index, 0.02, 1.0 + 0.2 * index],
                 "illumination": rng.normal(size=(9, 3)) * 0.05,
             }
         )
@@ -211,11 +211,11 @@ def test_photo_texture_takes_the_face_and_nothing_behind_it(model):
 def test_an_occluded_face_takes_nothing_from_the_photograph(model):
     scene = make_scene(model, count=2)
     front = scene.faces
-    translation, first = front.translation[[0, 0]], torch.tensor([0, 0])
+    translation, first = front.translation_m[[0, 0]], torch.tensor([0, 0])
     scene = with_faces(
         scene,
-        translation=translation * torch.tensor([[1.0], [2.0]]),
-        rotation=front.rotation[first],
+        translation_m=translation * torch.tensor([[1.0], [2.0]]),
+        rotation_head=front.rotation_head[first],
         identity=front.identity[first],
     )
     from morphable_reconstruct.drawing.textures import photo_texture
@@ -359,7 +359,7 @@ def test_a_crop_stands_upright(model):
     from morphable_reconstruct.drawing.crops import face_crop
 
     scene = make_scene(model, count=1)
-    turned = with_faces(scene, rotation=rotation_from_angles(torch.tensor([[0.0, 0.0, 1.5]])))
+    turned = with_faces(scene, rotation_head=rotation_from_angles(torch.tensor([[0.0, 0.0, 1.5]])))
     pixels = np.full_like(scene.image, 90)
     for point, color in zip(
         turned[0].landmarks5_px, [(255, 0, 0), (255, 0, 0), (0, 255, 0), (0, 0, 0), (0, 0, 0)], strict=True

@@ -9,6 +9,7 @@ from PIL import Image
 from stand_ins import LAYOUT, DotEngine, dotted, stacked
 
 from morphable import WeightsInfo, reference_to, write_weights
+from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model, rotation_from_angles
 from morphable_reconstruct.batch.options import RunConfig, ViewsConfig
 from morphable_reconstruct.batch.views import view_sources
 from morphable_reconstruct.commands.reconstruct import run
@@ -26,7 +27,7 @@ from morphable_reconstruct.reconstructor.per_face.nearest import nearest_coeffic
 from morphable_reconstruct.reconstructor.per_face.weights import load_per_face
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
-from morphable_render import camera_from_model, rotation_from_angles, uv_layout, uv_map_from_vertices, uv_mesh
+from morphable_render import uv_layout, uv_map_from_vertices, uv_mesh
 
 regressors = pytest.importorskip("morphable_regressors")
 
@@ -46,7 +47,7 @@ def detected(model, camera=CAMERA) -> Scene:
         photo=Photograph(pixels=np.zeros((300, 400, 3), np.uint8), name="a.jpg"),
         camera=camera,
         model=model,
-        faces=stacked([{"albedo": [0.5, 0.5], "translation": [0, 0, 1.5]}]),
+        faces=stacked([{"albedo": [0.5, 0.5], "translation_m": [0, 0, 1.5]}]),
         score=np.float32([0.9]),
         center_px=np.float32([[200.0, 150.0]]),
     )
@@ -84,7 +85,7 @@ def test_parameters_are_placed_on_their_pixels(model):
 def crop_positions(model, vertices, translation):
     """What a perfect PRNet says of a face in its crop's camera: pixels, and depth from the origin in pixels."""
     cam = camera_from_model(vertices, ROTATION, translation)
-    focal = regressors.CROP_FOCAL_PX
+    focal = GLOBAL_FOCAL_PX
     xy = cam[:, :2] / cam[:, 2:] * focal + SIDE / 2
     return torch.cat([xy, (cam[:, 2:] - translation[2]) * focal / translation[2]], dim=1)
 

@@ -119,7 +119,7 @@ def test_a_webcam_that_is_not_there(tmp_path, model, capsys):
 
 def faces_at(model, offsets):
     scene = make_scene(model, count=1)
-    return [with_faces(scene, translation=torch.tensor([[float(x), 0.0, 1.0]])) for x in offsets]
+    return [with_faces(scene, translation_m=torch.tensor([[float(x), 0.0, 1.0]])) for x in offsets]
 
 
 def test_ids_survive_a_short_gap_and_change_after_a_long_one(model):
@@ -139,7 +139,7 @@ def test_two_faces_that_pass_each_other_keep_their_ids(model):
     for step, (a, b) in enumerate(zip(left, right, strict=True)):
         pair = make_scene(model, count=1).take(np.array([0, 0]))
         places = torch.tensor([[float(a), 0.0, 1.0], [float(b), -0.08, 1.0]])
-        ids.append([face.track_id for face in tracker.update(with_faces(pair, translation=places), step / 30)])
+        ids.append([face.track_id for face in tracker.update(with_faces(pair, translation_m=places), step / 30)])
     assert ids == [[0, 1]] * 31
 
 
@@ -164,7 +164,7 @@ def test_smoothing_removes_jitter_and_follows_motion(model):
     smoother, out = Smoother(VideoConfig()), []
     for index, place_m in enumerate(true + noise):
         identity = base.faces.identity + torch.from_numpy(rng.normal(size=(1, 4)).astype(np.float32))
-        noisy = with_faces(base, translation=torch.from_numpy(place_m.astype(np.float32))[None], identity=identity)
+        noisy = with_faces(base, translation_m=torch.from_numpy(place_m.astype(np.float32))[None], identity=identity)
         out.append(smoother.update(replace(noisy, track_id=np.array([0])), index / 30)[0])
     place_m = np.array([face.translation_m for face in out])
     assert np.diff(place_m[5:30, 2]).std() < 0.35 * np.diff((true + noise)[5:30, 2]).std()

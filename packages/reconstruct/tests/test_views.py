@@ -16,7 +16,7 @@ from morphable_reconstruct.drawing.views import VIEW_NAMES, join_views, render_v
 def lined_up(model, places_m):
     """The same head several times."""
     scene = make_scene(model, count=1)
-    return with_faces(scene.take(np.zeros(len(places_m), np.int64)), translation=torch.tensor(places_m))
+    return with_faces(scene.take(np.zeros(len(places_m), np.int64)), translation_m=torch.tensor(places_m))
 
 
 def spans(picture, axis):
@@ -92,7 +92,7 @@ def test_an_empty_scene_is_white_and_tiny_sizes_are_refused(model):
 def test_the_inside_of_the_mouth_is_drawn_darker(model):
     scene = make_scene(model, count=1)
     assert torch.equal(drawn_albedo(scene), scene.albedo_rgb)  # the stand-in names no mouth
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     none = {name: torch.zeros(1, getattr(model, f"num_{name}")) for name in ("identity", "expression", "albedo")}
     scene = replace(with_faces(scene, **none), model=model)
     inside, albedo = model.region("inner_mouth").numpy(), scene[0].albedo_rgb

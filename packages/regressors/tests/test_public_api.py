@@ -12,7 +12,6 @@ def test_public_names():
     assert sorted(morphable_regressors.__all__) == [
         "AttentionGate",
         "BACKBONES",
-        "CROP_FOCAL_PX",
         "Counts",
         "CropRule",
         "DFMVR",
@@ -44,7 +43,6 @@ def test_public_names():
         "cut_crops",
         "load_system",
         "map_of_points",
-        "nearest_rotation",
         "parsing_channel",
         "points_of_map",
         "repeat_views",

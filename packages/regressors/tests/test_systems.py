@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from morphable.geometry import GLOBAL_FOCAL_PX, nearest_rotation
 from morphable_regressors import (
     BACKBONES,
-    CROP_FOCAL_PX,
     CropRule,
     FaceCodec,
     MultiViewParameters,
@@ -24,7 +24,6 @@ from morphable_regressors import (
     cut_crops,
     load_system,
     map_of_points,
-    nearest_rotation,
     parsing_channel,
     points_of_map,
     similarity_pose,
@@ -75,7 +74,7 @@ def fitted_codec() -> tuple[FaceCodec, OrthographicFaces]:
     # Activations of rank three are kept whole by three directions.
     expression = normal(40, 3) @ normal(3, 5, seed=1) + 0.3
     faces = OrthographicFaces(
-        rotation=rotations(40),
+        rotation_head=rotations(40),
         scale_px_per_m=600 + 50 * normal(40, seed=2),
         offset_px=60 + 5 * normal(40, 2, seed=3),
         identity=torch.nn.functional.pad(normal(40, 4, seed=4), (0, 2)),
@@ -154,7 +153,7 @@ def raw_views(value: float = 0.0) -> MultiViewParameters:
 
 def test_points_are_projected_along_parallel_rays():
     faces = OrthographicFaces(
-        rotation=torch.eye(3)[None],
+        rotation_head=torch.eye(3)[None],
         scale_px_per_m=torch.tensor([1000.0]),
         offset_px=torch.tensor([[10.0, 20.0]]),
         identity=torch.zeros(1, 80),
@@ -170,14 +169,14 @@ def test_raw_zeros_are_a_face_of_the_rules_size_in_the_middle():
     rotation, translation = view_poses(raw_views(), rule)
     torch.testing.assert_close(rotation, torch.eye(3).expand(1, 3, 3, 3))
     # 0.145 m at this depth spans 0.6 * 112 = 67.2 px.
-    assert float(0.145 * CROP_FOCAL_PX / translation[0, 0, 2]) == pytest.approx(67.2)
+    assert float(0.145 * GLOBAL_FOCAL_PX / translation[0, 0, 2]) == pytest.approx(67.2)
     assert translation[..., :2].abs().max() == 0
 
 
 def test_offsets_are_in_crop_sides():
     rule = CropRule(side_px=112, face_share=0.6)
     _, translation = view_poses(raw_views(0.1), rule)
-    px = CROP_FOCAL_PX * translation[..., :2] / translation[..., 2:]
+    px = GLOBAL_FOCAL_PX * translation[..., :2] / translation[..., 2:]
     torch.testing.assert_close(px, torch.full((1, 3, 2), 11.2))
 
 

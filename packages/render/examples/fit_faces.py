@@ -18,6 +18,7 @@ from PIL import Image
 
 import morphable
 import morphable_render as mr
+from morphable import geometry
 
 SIZE, FOCAL_PX = 128, 500.0
 LANDMARK_SIGMA_PX = 0.1
@@ -53,7 +54,7 @@ class Face:
         return Face(
             self.identity + identity,
             self.expression + expression,
-            mr.rotation_from_vector(turn) @ self.rotation,
+            geometry.rotation_from_vector(turn) @ self.rotation,
             self.translation_m + shift,
             self.albedo + albedo,
             self.illumination + light.reshape(9, 3),
@@ -70,7 +71,7 @@ def random_face(model, generator):
         identity=normal(model.num_identity),
         expression=torch.rand(1, model.num_expression, generator=generator) ** 6,
         albedo=normal(model.num_albedo),
-        rotation=mr.rotation_from_vector(normal(3) * torch.tensor([0.15, 0.3, 0.1])),
+        rotation=geometry.rotation_from_vector(normal(3) * torch.tensor([0.15, 0.3, 0.1])),
         translation_m=torch.tensor([0.0, 0.0, 1.0]) + normal(3) * torch.tensor([0.015, 0.015, 0.08]),
         illumination=normal(9, 1) * 0.06 + normal(9, 3) * 0.015,
     )
@@ -90,7 +91,9 @@ def mean_face(model):
 
 def render(model, face):
     """Return the rendered pixels and the 68 landmarks in pixels."""
-    cam = mr.camera_from_model(model.decode_shape(face.identity, face.expression), face.rotation, face.translation_m)
+    cam = geometry.camera_from_model(
+        model.decode_shape(face.identity, face.expression), face.rotation, face.translation_m
+    )
     rendered = mr.render_pixels(
         cam,
         model.triangles,
@@ -101,7 +104,7 @@ def render(model, face):
         focal_px=FOCAL_PX,
         size_hw=(SIZE, SIZE),
     )
-    return rendered, mr.project(model.landmarks(cam), FOCAL_PX, (SIZE, SIZE))[0]
+    return rendered, geometry.Pinhole((SIZE, SIZE), FOCAL_PX).project(model.landmarks(cam))[0]
 
 
 class Derivatives:
@@ -121,7 +124,7 @@ class Derivatives:
         """Derivative (68, 2, coefficients) of the landmarks in pixels."""
         model = self.model
         head = model.landmarks(model.decode_shape(face.identity, face.expression))[0] @ face.rotation[0].T
-        rays = _rays_by_points(mr.camera_from_model(head, torch.eye(3), face.translation_m[0]))
+        rays = _rays_by_points(geometry.camera_from_model(head, torch.eye(3), face.translation_m[0]))
         motion = rays @ _to_camera(_turned(self.landmarks, head, face.rotation[0]))
         return torch.nn.functional.pad(motion * FOCAL_PX, (0, model.num_albedo + 27))
 
@@ -130,7 +133,7 @@ class Derivatives:
         model = self.model
         shape, albedo = model.decode_shape(face.identity, face.expression)[0], model.decode_albedo(face.albedo)[0]
         head = shape @ face.rotation[0].T
-        cam = mr.camera_from_model(head, torch.eye(3), face.translation_m[0])
+        cam = geometry.camera_from_model(head, torch.eye(3), face.translation_m[0])
         fragments = mr.rasterize(cam[None], model.triangles, focal_px=FOCAL_PX, size_hw=(SIZE, SIZE))
         surface = mr.surface_pixels(fragments, cam[None], model.triangles, focal_px=FOCAL_PX)
 
@@ -255,7 +258,7 @@ def compare(model, truth, fitted):
         return error[target.mask].mean()
 
     turn = fitted.rotation.mT @ truth.rotation
-    degrees = torch.rad2deg(mr.vector_from_rotation(turn).norm())
+    degrees = torch.rad2deg(geometry.vector_from_rotation(turn).norm())
     depth = (fitted.translation_m[0, 2] / truth.translation_m[0, 2] - 1).abs()
     return degrees.item(), depth.item(), (photometric(mean_face(model)) / photometric(fitted)).item()
 
@@ -273,7 +276,7 @@ def main(argv=None):
     """Fit a few faces and print what was recovered."""
     arguments = sys.argv[1:] if argv is None else argv
     count, steps = (int(arguments[1]), int(arguments[2])) if len(arguments) > 2 else (4, STEPS)
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     columns = []
     for seed in range(count):
         truth, fitted, (degrees, depth, gain) = fit_random(model, seed, steps=steps)

@@ -11,6 +11,7 @@ from PIL import Image
 
 import morphable
 import morphable_render as mr
+from morphable import geometry
 
 SIZE, SUPERSAMPLE = 320, 3
 
@@ -36,21 +37,21 @@ def scene(model):
     expression[1, model.expression_names.index("jawOpen")] = 0.4
     shape = model.decode_shape(0.8 * torch.randn(3, model.num_identity, generator=generator), expression)
     albedo = model.decode_albedo(0.8 * torch.randn(3, model.num_albedo, generator=generator))
-    rotation = mr.rotation_from_angles(torch.tensor([[0.05, -0.45, 0.0], [-0.1, 0.5, -0.08], [0.0, 0.0, 0.1]]))
+    rotation = geometry.rotation_from_angles(torch.tensor([[0.05, -0.45, 0.0], [-0.1, 0.5, -0.08], [0.0, 0.0, 0.1]]))
     place = torch.tensor([[-0.11, 0.04, 0.9], [0.15, 0.02, 1.1], [0.0, -0.16, 1.6]])
     light = torch.zeros(3, 9, 3)
     light[:, 2], light[:, 3], light[:, 1] = 0.14, -0.16, -0.05
-    return mr.camera_from_model(shape, rotation, place), albedo, light
+    return geometry.camera_from_model(shape, rotation, place), albedo, light
 
 
 def main(argv=None):
     """Write the pictures."""
     folder = Path((sys.argv[1:] if argv is None else argv)[0])
     folder.mkdir(parents=True, exist_ok=True)
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     cam, albedo, light = scene(model)
     side = SIZE * SUPERSAMPLE
-    settings = {"focal_px": mr.GLOBAL_FOCAL_PX * side / 512, "background": torch.ones(side, side, 3)}
+    settings = {"focal_px": geometry.GLOBAL_FOCAL_PX * side / 512, "background": torch.ones(side, side, 3)}
     image = mr.render_faces(cam, model.triangles, albedo, illumination=light, part_labels=model.part_labels, **settings)
     mask = image.mask[..., None]
     palette = torch.rand(len(model.part_names), 3, generator=torch.Generator().manual_seed(5)) * 0.8 + 0.1
@@ -75,7 +76,7 @@ def main(argv=None):
         image.rgb.clamp(0, 1), cam[1], layout, focal_px=settings["focal_px"], depth_m=image.depth_m,
         illumination=light[1], fallback=neutral,
     )  # fmt: skip
-    front = cam[1:2] @ mr.rotation_from_angles(torch.tensor([0.0, 0.9, 0.0])).T
+    front = cam[1:2] @ geometry.rotation_from_angles(torch.tensor([0.0, 0.9, 0.0])).T
     front = front - front.mean(1, keepdim=True) + torch.tensor([0.0, 0.0, 0.75])
     turned = mr.render_faces(front, model.triangles, albedo[1:2], **settings)
     at = mr.uv_at_surface(turned.triangle[turned.mask], turned.barycentric[turned.mask].detach(), mesh)

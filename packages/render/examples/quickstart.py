@@ -4,22 +4,23 @@ import torch
 
 import morphable
 import morphable_render as mr
+from morphable import geometry
 
-model = morphable.load("open")
+model = morphable.load_model("open")
 identity = torch.zeros(2, model.num_identity, requires_grad=True)
 shape = model.decode_shape(identity, torch.zeros(2, model.num_expression))
 albedo = model.decode_albedo(torch.zeros(2, model.num_albedo))
 
-rotation = mr.rotation_from_angles(torch.tensor([[0.0, 0.3, 0.0], [0.0, -0.3, 0.0]]))  # pitch, yaw, roll
+rotation = geometry.rotation_from_angles(torch.tensor([[0.0, 0.3, 0.0], [0.0, -0.3, 0.0]]))  # pitch, yaw, roll
 place = torch.tensor([[-0.1, 0.0, 1.0], [0.1, 0.0, 1.5]])  # metres, camera frame
-cam = mr.camera_from_model(shape, rotation, place)
+cam = geometry.camera_from_model(shape, rotation, place)
 
 image = mr.render_faces(
     cam,
     model.triangles,
     albedo,
     illumination=torch.zeros(2, 9, 3),
-    focal_px=mr.GLOBAL_FOCAL_PX,
+    focal_px=geometry.GLOBAL_FOCAL_PX,
     background=torch.ones(512, 512, 3),
     part_labels=model.part_labels,
 )

@@ -31,7 +31,7 @@ def test_quickstart_prints_what_the_readme_shows():
 
 
 def test_derivatives_of_the_fit_agree_with_the_renderers_gradients():
-    example, model = load("fit_faces"), morphable.load("open")
+    example, model = load("fit_faces"), morphable.load_model("open")
     face = example.random_face(model, torch.Generator().manual_seed(3))
     step = torch.zeros(len(example.prior(model)), requires_grad=True)
     rendered, points = example.render(model, face.moved(step))
@@ -48,7 +48,7 @@ def test_derivatives_of_the_fit_agree_with_the_renderers_gradients():
 
 def test_fitting_a_face_finds_its_pose():
     example = load("fit_faces")
-    _, _, (degrees, depth, gain) = example.fit_random(morphable.load("open"), 1, steps=4, levels=(None, 0.05))
+    _, _, (degrees, depth, gain) = example.fit_random(morphable.load_model("open"), 1, steps=4, levels=(None, 0.05))
     assert degrees < 1
     assert depth < 0.01
     assert gain > 20
@@ -56,7 +56,7 @@ def test_fitting_a_face_finds_its_pose():
 
 @pytest.mark.slow
 def test_fitting_twenty_faces_recovers_pose_and_depth_and_lowers_the_colour_error():
-    example, model = load("fit_faces"), morphable.load("open")
+    example, model = load("fit_faces"), morphable.load_model("open")
     degrees, depth, gain = zip(*(example.fit_random(model, seed)[2] for seed in range(20)), strict=True)
     assert max(degrees) < 1
     assert max(depth) < 0.01

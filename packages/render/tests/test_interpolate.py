@@ -3,18 +3,8 @@ import sys
 import pytest
 import torch
 
-from morphable_render import (
-    camera_from_model,
-    interpolate,
-    interpolate_at,
-    project,
-    rasterize,
-    rasterize_faces,
-    rotation_from_vector,
-    scatter_to_image,
-    surface_pixels,
-    unproject,
-)
+from morphable.geometry import Pinhole, camera_from_model, rotation_from_vector
+from morphable_render import interpolate, interpolate_at, rasterize, rasterize_faces, scatter_to_image, surface_pixels
 from morphable_render._normals_numba import VertexNormals
 from morphable_render.normals import _vertex_normals
 
@@ -32,7 +22,7 @@ def test_positions_interpolate_to_the_pixel_itself(ball):
     row, col = fragments.mask.nonzero(as_tuple=True)
     pixel = torch.stack([col, row], -1) + 0.5
     seen = points[fragments.mask]
-    torch.testing.assert_close(unproject(pixel.double(), seen[:, 2], focal_px=50.0, size_hw=(40, 48)), seen)
+    torch.testing.assert_close(Pinhole((40, 48), 50.0).unproject(pixel.double(), seen[:, 2]), seen)
     torch.testing.assert_close(seen[:, 2].float(), fragments.depth_m[fragments.mask])
     assert (points[~fragments.mask] == 0).all()
 
@@ -126,7 +116,7 @@ def test_wrong_attribute_count_is_refused(ball):
     fragments = rasterize(vertices, triangles, focal_px=30.0, size_hw=(24, 24))
     with pytest.raises(Exception, match="vertices_cam"):
         interpolate(torch.rand(3, 1), vertices, triangles, fragments, focal_px=30.0)
-    assert project(vertices, 30.0, (24, 24)).shape == (len(vertices), 2)
+    assert Pinhole((24, 24), 30.0).project(vertices).shape == (len(vertices), 2)
 
 
 def test_cpu_kernels_agree_with_plain_pytorch(ball):

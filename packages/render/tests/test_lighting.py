@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from morphable_render import irradiance_sh, lighting_normals, sh_basis, shade_sh
+from morphable_render import irradiance_sh, lighting_normals, mirror_illumination, sh_basis, shade_sh
 from morphable_render.lighting import AMBIENT, BASIS, LOBE
 
 
@@ -84,3 +84,11 @@ def test_gradients():
 def test_wrong_number_of_bands_is_refused():
     with pytest.raises(Exception, match="illumination"):
         shade_sh(torch.rand(4, 3), torch.rand(4, 3), torch.rand(27))
+
+
+def test_mirrored_light_shines_from_the_other_side():
+    generator = torch.Generator().manual_seed(0)
+    light = torch.randn(2, 9, 3, generator=generator)
+    normals = torch.nn.functional.normalize(torch.randn(2, 5, 3, generator=generator), dim=-1)
+    mirrored = normals * torch.tensor([-1.0, 1.0, 1.0])
+    torch.testing.assert_close(irradiance_sh(mirrored, mirror_illumination(light)), irradiance_sh(normals, light))

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from morphable_render import camera_from_model, rotation_from_vector, vertex_normals
+from morphable.geometry import camera_from_model, rotation_from_vector
+from morphable_render import vertex_normals
 
 
 def test_square_faces_along_its_right_hand_normal():

@@ -5,11 +5,12 @@ import torch
 
 import morphable
 import morphable_render as mr
+from morphable import geometry
 
 
 @pytest.fixture(scope="module")
 def model():
-    return morphable.load("open")
+    return morphable.load_model("open")
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +18,12 @@ def head(model):
     generator = torch.Generator().manual_seed(0)
     identity = torch.randn(model.num_identity, generator=generator)
     shape = model.decode_shape(identity, torch.zeros(model.num_expression))
-    rotation = mr.rotation_from_angles(torch.tensor([0.1, 0.4, -0.1]))
-    return mr.camera_from_model(shape, rotation, torch.tensor([0.03, -0.02, 0.9]))
+    rotation = geometry.rotation_from_angles(torch.tensor([0.1, 0.4, -0.1]))
+    return geometry.camera_from_model(shape, rotation, torch.tensor([0.03, -0.02, 0.9]))
 
 
 def nearest_pixel(head, size_hw):
-    col, row = mr.project(head, 800.0, size_hw).long().unbind(-1)
+    col, row = geometry.Pinhole(size_hw, 800.0).project(head).long().unbind(-1)
     return row.clamp(0, size_hw[0] - 1), col.clamp(0, size_hw[1] - 1)
 
 
@@ -50,7 +51,7 @@ def test_outline_is_that_of_the_projected_vertices(model, head):
     size = (400, 400)
     fragments = mr.rasterize(head, model.triangles, focal_px=800.0, size_hw=size)
     row, col = fragments.mask.nonzero(as_tuple=True)
-    px = mr.project(head, 800.0, size)
+    px = geometry.Pinhole(size, 800.0).project(head)
     for low, high, axis in ((col.min(), col.max(), 0), (row.min(), row.max(), 1)):
         # a pixel counts once its centre is covered: up to one pixel inside the outermost vertex
         assert px[:, axis].min() - 0.5 <= low <= px[:, axis].min() + 1.0
@@ -64,7 +65,7 @@ def test_our_vertex_normals_are_the_models(model, head):
 
 def test_parts_stand_where_a_face_has_them(model):
     shape = model.decode_shape(torch.zeros(model.num_identity), torch.zeros(model.num_expression))
-    cam = mr.camera_from_model(shape, torch.eye(3), torch.tensor([0.0, 0.0, 1.0]))
+    cam = geometry.camera_from_model(shape, torch.eye(3), torch.tensor([0.0, 0.0, 1.0]))
     image = mr.render_faces(
         cam[None],
         model.triangles,

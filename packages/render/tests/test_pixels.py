@@ -1,12 +1,8 @@
 import pytest
 import torch
 
-from morphable_render import (
-    camera_from_model,
-    render_faces,
-    render_pixels,
-    rotation_from_vector,
-)
+from morphable.geometry import camera_from_model, rotation_from_vector
+from morphable_render import render_faces, render_pixels
 
 
 @pytest.fixture

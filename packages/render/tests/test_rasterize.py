@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from morphable_render import Fragments, project, rasterize, rasterize_faces
+from morphable.geometry import Pinhole
+from morphable_render import Fragments, rasterize, rasterize_faces
 
 
 def tensor(vertices):
@@ -99,7 +100,9 @@ def test_barycentrics_reproduce_the_pixel(reference):
     row, col = result.mask.nonzero(as_tuple=True)
     torch.testing.assert_close(points[:, 2], result.depth_m[result.mask])
     # float32 barycentrics: 1e-4 px
-    torch.testing.assert_close(project(points, 80.0, (50, 70)), torch.stack([col, row], -1) + 0.5, atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        Pinhole((50, 70), 80.0).project(points), torch.stack([col, row], -1) + 0.5, atol=1e-4, rtol=0
+    )
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (1, 37), (29, 1), (7, 3), (130, 64)])

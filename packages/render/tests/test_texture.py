@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from morphable.geometry import rotation_from_vector
 from morphable_render import (
     UvMesh,
     bake_texture,
@@ -10,7 +11,6 @@ from morphable_render import (
     lighting_normals,
     rasterize,
     render_faces,
-    rotation_from_vector,
     surface_visibility,
     uv_layout,
     uv_map_from_vertices,

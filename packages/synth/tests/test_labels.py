@@ -7,12 +7,13 @@ import pytest
 import torch
 
 import morphable
-from morphable_render import Fragments, camera_from_model, rasterize
+from morphable.geometry import camera_from_model
+from morphable_render import Fragments, rasterize
 from morphable_synth import PART_NAMES, Sample, Scene, SceneConfig, render_scene, sample_scene
 
 
 def test_points_follow_from_the_coefficients(single: Sample):
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     vertices = model.decode_shape(torch.from_numpy(single.identity), torch.from_numpy(single.expression))
     points = model.landmarks(vertices)[0].numpy()
     placed = points @ (np.diag([1.0, -1.0, -1.0]) @ single.rotation_head[0]).T + single.translation_m[0]
@@ -83,7 +84,7 @@ def test_pixel_labels_are_consistent(group: Sample):
 
 def test_rerendered_model_overlaps_the_visible_skin(single: Sample):
     """Where nothing occludes, the labelled mesh covers the skin mask (intersection over union at least 0.9)."""
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     vertices = model.decode_shape(torch.from_numpy(single.identity), torch.from_numpy(single.expression))
     cam = camera_from_model(vertices, torch.from_numpy(single.rotation_head), torch.from_numpy(single.translation_m))
     fragments = rasterize(cam, model.triangles, focal_px=1015.0, size_hw=(160, 160))
@@ -100,7 +101,7 @@ def test_rerendered_model_overlaps_the_visible_skin(single: Sample):
 
 def test_the_inside_of_the_mouth_hardly_ever_pierces_the_skin():
     """Seen from the front beside the lips; before the lining was set back, every fifteenth face showed it."""
-    model, config = morphable.load("open"), SceneConfig(layout="single", size_px=64)
+    model, config = morphable.load_model("open"), SceneConfig(layout="single", size_px=64)
     people = [sample_scene(8, k, config).people[0] for k in range(120)]
     label = model.part_labels
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import morphable
-from morphable_render import camera_from_model, rasterize
+from morphable.geometry import camera_from_model
+from morphable_render import rasterize
 from morphable_synth import FACE_LABELS, PART_NAMES, PIXEL_LABELS, Sample, SceneConfig, render_scene, sample_scene
 from morphable_synth.assets.parts import FIRST_COVERING_PART
 from morphable_synth.rendering import renderer as rendering
@@ -27,7 +28,7 @@ np.savez(sys.argv[2], **{name: getattr(sample, name) for name in ("image", *FACE
 
 def _overlap(sample: Sample) -> float:
     """Intersection over union of the drawn model's skin and the labelled skin, where nothing is before the head."""
-    model = morphable.load("open")
+    model = morphable.load_model("open")
     vertices = model.decode_shape(torch.from_numpy(sample.identity), torch.from_numpy(sample.expression))
     cam = camera_from_model(vertices, torch.from_numpy(sample.rotation_head), torch.from_numpy(sample.translation_m))
     fragments = rasterize(cam, model.triangles, focal_px=1015.0, size_hw=sample.part.shape)

@@ -47,7 +47,7 @@ def test_faces_have_the_sizes_asked_for():
 def test_head_rotation_is_the_projects():
     import torch
 
-    from morphable_render import rotation_from_angles
+    from morphable.geometry import rotation_from_angles
 
     angles = torch.tensor([0.3, -0.8, 0.2], dtype=torch.float64)
     np.testing.assert_allclose(head_rotation(*angles.tolist()), rotation_from_angles(angles).numpy(), atol=1e-6)
@@ -63,7 +63,7 @@ def test_positive_gaze_yaw_looks_to_the_persons_left_and_back():
 
 
 def test_expressions_are_activations_and_vary():
-    names = morphable.load("open").expression_names
+    names = morphable.load_model("open").expression_names
     rng = np.random.default_rng(0)
     drawn = np.stack([sample_expression(rng, names) for _ in range(400)])
     assert drawn.min() >= 0
@@ -89,7 +89,7 @@ def test_skin_tones_fall_from_light_to_dark():
 def test_extension_fits_the_open_model_it_was_built_for():
     """Fails when the open model was built anew: run `tools/build_hm08.py`."""
     # 1e-3: small corrections of the open model (measured: 4e-5, hundredths of a millimetre) do not move what is worn
-    np.testing.assert_allclose(load_hm08().open_fingerprint, fingerprint(morphable.load("open")), rtol=1e-3)
+    np.testing.assert_allclose(load_hm08().open_fingerprint, fingerprint(morphable.load_model("open")), rtol=1e-3)
 
 
 def test_dataset_gives_padded_tensors():

@@ -39,7 +39,7 @@ NECK_BONES = {"head": 1.0, "neck03": 0.8, "neck02": 0.45, "neck01": 0.15}
 
 def main() -> int:
     """Build the file."""
-    model = morphable.load("open").double()
+    model = morphable.load_model("open").double()
     base = source.load_base_mesh()
     selected = topology.select_head(base)
     head = selected.base_index

@@ -26,7 +26,7 @@ def two_faces(model, surface):
     """One rendered picture of two faces: the drawn parameters by name, and the batch with their exact labels."""
     from stand_in import draw_truth, render_record
 
-    from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
+    from morphable.geometry import Pinhole, camera_from_model
     from morphable_train.data.batch import Batch, FaceTargets
 
     truth = draw_truth(model, 2, 5, size_px=128, face_px=(40, 50))
@@ -35,21 +35,19 @@ def two_faces(model, surface):
         image_index=torch.zeros(2, dtype=torch.long),
         landmarks68_px=torch.from_numpy(record.labels.landmarks68_px),
         landmark_weight=torch.ones(2, 68),
-        dense_px=project(
+        dense_px=Pinhole((128, 128)).project(
             camera_from_model(
                 surface.decode_few(truth["identity"], truth["expression"])[:, 68:],
-                truth["rotation"],
-                truth["translation"],
-            ),
-            GLOBAL_FOCAL_PX,
-            (128, 128),
+                truth["rotation_head"],
+                truth["translation_m"],
+            )
         ),
         contour=torch.zeros(2, dtype=torch.bool),
         exact=torch.ones(2, dtype=torch.bool),
         identity=truth["identity"],
         expression=truth["expression"],
-        rotation_head=truth["rotation"],
-        translation_m=truth["translation"],
+        rotation_head=truth["rotation_head"],
+        translation_m=truth["translation_m"],
     )
     image = torch.from_numpy(record.image).permute(2, 0, 1)[None].float() / 255
     skin = torch.from_numpy(record.skin)[None, None].float() / 255

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from morphable import IBUG68_FLIP, ModelData, MorphableModel, SurfacePoints
-from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project, render_faces, rotation_from_angles
+from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole, camera_from_model, rotation_from_angles
+from morphable_render import render_faces
 from morphable_train.data.labels import FaceLabels
 from morphable_train.data.shards import Record
 
@@ -158,8 +159,10 @@ def draw_truth(
         "identity": torch.randn(faces, model.num_identity, generator=g),
         "expression": torch.rand(faces, model.num_expression, generator=g) ** 2,
         "albedo": torch.randn(faces, model.num_albedo, generator=g),
-        "rotation": rotation_from_angles((torch.rand(faces, 3, generator=g) - 0.5) * torch.tensor([0.6, 1.0, 0.5])),
-        "translation": torch.cat([xy, depth[:, None]], 1),
+        "rotation_head": rotation_from_angles(
+            (torch.rand(faces, 3, generator=g) - 0.5) * torch.tensor([0.6, 1.0, 0.5])
+        ),
+        "translation_m": torch.cat([xy, depth[:, None]], 1),
         "illumination": torch.randn(faces, 9, 3, generator=g) * 0.05,
     }
 
@@ -175,7 +178,7 @@ def render_record(
 ) -> Record:
     """Render one picture with its labels."""
     shape = model.decode_shape(truth["identity"], truth["expression"])
-    cam = camera_from_model(shape, truth["rotation"], truth["translation"])
+    cam = camera_from_model(shape, truth["rotation_head"], truth["translation_m"])
     generator = torch.Generator().manual_seed(len(key) + int(truth["identity"].abs().sum() * 1000))
     background = torch.rand(3, generator=generator).expand(size_px, size_px, 3).contiguous()
     image = render_faces(
@@ -189,14 +192,14 @@ def render_record(
     points_cam = model.contour_landmarks(cam) if contour else model.landmarks(cam)
     faces = len(cam)
     labels = FaceLabels(
-        landmarks68_px=project(points_cam, GLOBAL_FOCAL_PX, (size_px, size_px)).numpy(),
+        landmarks68_px=Pinhole((size_px, size_px)).project(points_cam).numpy(),
         landmark_valid=np.ones((faces, 68), bool),
         contour=np.full(faces, contour),
         exact=np.full(faces, not weak),
         identity=truth["identity"].numpy() * (not weak),
         expression=truth["expression"].numpy() * (not weak),
-        rotation_head=truth["rotation"].numpy(),
-        translation_m=truth["translation"].numpy() * (not weak),
+        rotation_head=truth["rotation_head"].numpy(),
+        translation_m=truth["translation_m"].numpy() * (not weak),
         focal_px=GLOBAL_FOCAL_PX,
     )
     picture = (image.rgb.clamp(0, 1) * 255 + 0.5).byte().numpy()

@@ -10,7 +10,7 @@ from PIL import Image
 from stand_in import draw_truth
 from tiny_run import SIZE, tiny_config, write_shards
 
-from morphable_detector_head import FaceParameters
+from morphable import FaceParameters
 from morphable_train.cli import main
 from morphable_train.configs.stages import LossConfig, ValidationConfig
 from morphable_train.stages.training import train
@@ -63,7 +63,7 @@ def test_a_missed_face_and_a_false_one(model, surface, scenes):
     found = knowing(model, 3)
     found[0] = found[0][torch.tensor([0])]
     away = found[1][torch.tensor([0])]
-    away = FaceParameters(**{**vars(away), "translation": away.translation + torch.tensor([5.0, 0.0, 0.0])})
+    away = FaceParameters(**{**vars(away), "translation_m": away.translation_m + torch.tensor([5.0, 0.0, 0.0])})
     found[1] = FaceParameters(
         **{name: torch.cat([value, getattr(away, name)]) for name, value in vars(found[1]).items()}
     )

@@ -7,12 +7,12 @@ import pytest
 import torch
 from stand_in import draw_truth, render_record
 
-from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project, render_faces
+from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole, camera_from_model
+from morphable_render import mirror_illumination, render_faces
 from morphable_train.data.affine import flip_matrix, similarity_matrix
 from morphable_train.data.augment import warp_pictures
 from morphable_train.data.crops import picture_tensor
 from morphable_train.data.faces import input_targets, source_faces
-from morphable_train.data.pose import mirror_illumination
 
 SIZE = 128
 
@@ -56,7 +56,7 @@ def test_points_stay_where_a_longer_lens_showed_them(model, surface):
     lens = replace(labels, focal_px=4 * labels.focal_px, translation_m=labels.translation_m * np.float32([1, 1, 4]))
     shape = surface.decode_few(truth["identity"], truth["expression"])
     translation = torch.from_numpy(lens.translation_m)
-    seen = project(camera_from_model(shape, truth["rotation"], translation), lens.focal_px, (SIZE, SIZE))
+    seen = Pinhole((SIZE, SIZE), lens.focal_px).project(camera_from_model(shape, truth["rotation_head"], translation))
     targets = input_targets(
         source_faces(lens, (SIZE, SIZE), model),
         torch.zeros(1, dtype=torch.long),
@@ -67,9 +67,7 @@ def test_points_stay_where_a_longer_lens_showed_them(model, surface):
         surface=surface,
     )
     torch.testing.assert_close(torch.cat([targets.landmarks68_px, targets.dense_px], 1), seen, atol=1e-2, rtol=0)
-    posed = project(
-        camera_from_model(shape, targets.rotation_head, targets.translation_m), GLOBAL_FOCAL_PX, (SIZE, SIZE)
-    )
+    posed = Pinhole((SIZE, SIZE)).project(camera_from_model(shape, targets.rotation_head, targets.translation_m))
     left = (posed - seen).norm(dim=-1)
     assert 0.2 < float(left.max()) < 3.0
     assert float(left.mean()) < 1.0

@@ -6,9 +6,9 @@ import pytest
 import torch
 from stand_in import draw_truth
 
-from morphable import MorphableModel
-from morphable_detector_head import FaceParameters, ParameterLayout
-from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
+from morphable import FaceParameters, MorphableModel
+from morphable.geometry import Pinhole, camera_from_model
+from morphable_detector_head import ParameterLayout, cells_from_parameters
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch
 from morphable_train.objective.cells import count_cells, encode_cells
@@ -28,10 +28,10 @@ def cells_of(batch, neighbours=4):
 def perfect_channels(truth, cells):
     face = cells.face.clamp(max=1)
     parameters = FaceParameters(
-        **{name: truth[name][face] for name in ("identity", "expression", "albedo", "rotation", "translation")},
+        **{name: truth[name][face] for name in ("identity", "expression", "albedo", "rotation_head", "translation_m")},
         illumination=truth["illumination"][face],
     )
-    return parameters.to_cells(cells.cell_px(), (SIZE, SIZE), LAYOUT)
+    return cells_from_parameters(parameters, cells.cell_px(), (SIZE, SIZE), LAYOUT)
 
 
 def terms(model, surface, truth, batch, **changes):
@@ -113,16 +113,16 @@ def test_a_picture_without_faces_has_no_loss_but_the_centre(model, surface, two_
 def test_surface_points_are_the_models(model, surface):
     truth = draw_truth(model, 3, 1, size_px=SIZE, face_px=(40, 50))
     vertices = camera_from_model(
-        model.decode_shape(truth["identity"], truth["expression"]), truth["rotation"], truth["translation"]
+        model.decode_shape(truth["identity"], truth["expression"]), truth["rotation_head"], truth["translation_m"]
     )
     points = camera_from_model(
-        surface.decode(truth["identity"], truth["expression"]), truth["rotation"], truth["translation"]
+        surface.decode(truth["identity"], truth["expression"]), truth["rotation_head"], truth["translation_m"]
     )
     torch.testing.assert_close(surface.groups(points).landmarks, model.landmarks(vertices), atol=1e-6, rtol=0)
     torch.testing.assert_close(surface.contour_landmarks(points), model.contour_landmarks(vertices), atol=1e-6, rtol=0)
     few = surface.decode_few(truth["identity"], truth["expression"])
     assert few.shape == (3, 68 + 64, 3)
-    assert project(points, GLOBAL_FOCAL_PX, (SIZE, SIZE)).isfinite().all()
+    assert Pinhole((SIZE, SIZE)).project(points).isfinite().all()
 
 
 def test_cells_outside_labelled_boxes_of_incomplete_pictures_teach_nothing(two_faces):
@@ -153,8 +153,8 @@ def test_negative_expressions_count_twice_where_they_are_activations_alone():
         identity=torch.tensor([[3.0, 1.0]]),
         expression=torch.tensor([[-1.0, 2.0]]),
         albedo=torch.zeros(1, 0),
-        rotation=torch.eye(3)[None],
-        translation=torch.zeros(1, 3),
+        rotation_head=torch.eye(3)[None],
+        translation_m=torch.zeros(1, 3),
         illumination=torch.zeros(1, 9, 3),
     )
     # (1 + 4) / 2 = 2.5; the negative one again: (1 + 4 + 1) / 2 = 3

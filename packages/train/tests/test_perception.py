@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from morphable_detector_head import FaceParameters
+from morphable import FaceParameters
 from morphable_losses.perception import FACENET_SIZE_PX
 from morphable_train.objective.perception import CROP_SCALE, crop_grid, perception_error, sample_crops
 from morphable_train.objective.rendered import render_batch

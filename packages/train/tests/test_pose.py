@@ -4,9 +4,15 @@ import pytest
 import torch
 from stand_in import draw_truth
 
-from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project, rotation_from_angles
+from morphable.geometry import (
+    GLOBAL_FOCAL_PX,
+    Pinhole,
+    camera_from_model,
+    mirror_pose,
+    resolve_pose,
+    rotation_from_angles,
+)
 from morphable_train.data.affine import flip_matrix, similarity_matrix, transform_points
-from morphable_train.data.pose import mirror_illumination, mirror_pose, repose, rotation_between
 
 SIZE = 256
 
@@ -17,16 +23,13 @@ def faces(model, count=6):
 
 
 def moved_pose(points, truth, matrix, target_px):
-    count = len(points)
-    found = repose(
+    found = resolve_pose(
         points,
-        truth["rotation"],
-        truth["translation"],
-        source_focal_px=torch.full((count,), GLOBAL_FOCAL_PX),
-        source_center_px=torch.full((count, 2), SIZE / 2),
+        truth["rotation_head"],
+        truth["translation_m"],
+        source=Pinhole((SIZE, SIZE)),
+        target=Pinhole((target_px, target_px)),
         target_from_source=matrix,
-        target_focal_px=GLOBAL_FOCAL_PX,
-        target_center_px=torch.full((count, 2), target_px / 2),
     )
     return found.rotation_head, found.translation_m, found.residual_px
 
@@ -34,8 +37,8 @@ def moved_pose(points, truth, matrix, target_px):
 def test_identity_changes_nothing(model):
     points, truth = faces(model)
     rotation, translation, residual = moved_pose(points, truth, torch.eye(3).repeat(6, 1, 1), SIZE)
-    torch.testing.assert_close(rotation, truth["rotation"], atol=1e-4, rtol=0)
-    torch.testing.assert_close(translation, truth["translation"], atol=2e-4, rtol=0)
+    torch.testing.assert_close(rotation, truth["rotation_head"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(translation, truth["translation_m"], atol=2e-4, rtol=0)
     assert float(residual.max()) < 1e-2
 
 
@@ -46,7 +49,7 @@ def test_a_turn_about_the_principal_point_is_exact(model):
     matrix = similarity_matrix(torch.ones(6), torch.full((6,), 0.4), middle, middle)
     _, translation, residual = moved_pose(points, truth, matrix, SIZE)
     assert float(residual.max()) < 1e-2
-    torch.testing.assert_close(translation[:, 2], truth["translation"][:, 2], atol=1e-3, rtol=0)
+    torch.testing.assert_close(translation[:, 2], truth["translation_m"][:, 2], atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("scale", [0.6, 1.7])
@@ -54,13 +57,13 @@ def test_zoom_and_shift_keep_the_pixels(model, scale):
     points, truth = faces(model)
     generator = torch.Generator().manual_seed(2)
     target = torch.rand(6, 2, generator=generator) * 100 + 80
-    origin = project(truth["translation"][:, None], GLOBAL_FOCAL_PX, (SIZE, SIZE))[:, 0]
+    origin = Pinhole((SIZE, SIZE)).project(truth["translation_m"][:, None])[:, 0]
     matrix = similarity_matrix(torch.full((6,), scale), torch.rand(6, generator=generator) - 0.5, origin, target)
     rotation, translation, residual = moved_pose(points, truth, matrix, SIZE)
     size = 120 * scale
     # foreshortening that no rigid pose reproduces; measured at most 0.5 % of the face
     assert float(residual.max()) < 0.01 * size
-    torch.testing.assert_close(translation[:, 2], truth["translation"][:, 2] / scale, rtol=0.1, atol=0)
+    torch.testing.assert_close(translation[:, 2], truth["translation_m"][:, 2] / scale, rtol=0.1, atol=0)
     torch.testing.assert_close(rotation @ rotation.mT, torch.eye(3).repeat(6, 1, 1), atol=1e-5, rtol=0)
 
 
@@ -68,7 +71,7 @@ def test_a_shift_turns_the_head_with_the_viewing_ray(model):
     # a face that looks straight at the camera from the axis, moved right in the picture, still shows its front:
     # it must turn toward the camera, which for a place on the right is its own right (the picture's left)
     points = model.decode_shape(torch.zeros(1, 6), torch.zeros(1, 4))
-    truth = {"rotation": torch.eye(3)[None], "translation": torch.tensor([[0.0, 0.0, 1.0]])}
+    truth = {"rotation_head": torch.eye(3)[None], "translation_m": torch.tensor([[0.0, 0.0, 1.0]])}
     shift_px = 100.0
     matrix = similarity_matrix(torch.ones(1), torch.zeros(1), torch.zeros(1, 2), torch.tensor([[shift_px, 0.0]]))
     rotation, _, _ = moved_pose(points, truth, matrix, SIZE)
@@ -81,33 +84,14 @@ def test_a_shift_turns_the_head_with_the_viewing_ray(model):
 def test_mirrored_pose_and_coefficients_give_the_mirrored_pixels(model):
     _, truth = faces(model)
     original = camera_from_model(
-        model.decode_shape(truth["identity"], truth["expression"]), truth["rotation"], truth["translation"]
+        model.decode_shape(truth["identity"], truth["expression"]), truth["rotation_head"], truth["translation_m"]
     )
-    rotation, translation = mirror_pose(truth["rotation"], truth["translation"])
+    rotation, translation = mirror_pose(truth["rotation_head"], truth["translation_m"])
     shape = model.decode_shape(model.flip_identity(truth["identity"]), model.flip_expression(truth["expression"]))
     mirrored = camera_from_model(shape, rotation, translation)
-    expected = transform_points(
-        project(original, GLOBAL_FOCAL_PX, (SIZE, SIZE)), flip_matrix(torch.full((6,), float(SIZE)))
-    )
-    found = project(mirrored, GLOBAL_FOCAL_PX, (SIZE, SIZE))[:, model.mirror_vertices]
+    expected = transform_points(Pinhole((SIZE, SIZE)).project(original), flip_matrix(torch.full((6,), float(SIZE))))
+    found = Pinhole((SIZE, SIZE)).project(mirrored)[:, model.mirror_vertices]
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0)
-
-
-def test_mirrored_light_shines_from_the_other_side():
-    from morphable_render import irradiance_sh
-
-    generator = torch.Generator().manual_seed(0)
-    light = torch.randn(2, 9, 3, generator=generator)
-    normals = torch.nn.functional.normalize(torch.randn(2, 5, 3, generator=generator), dim=-1)
-    mirrored = normals * torch.tensor([-1.0, 1.0, 1.0])
-    torch.testing.assert_close(irradiance_sh(mirrored, mirror_illumination(light)), irradiance_sh(normals, light))
-
-
-def test_rotation_between_takes_one_direction_to_the_other():
-    generator = torch.Generator().manual_seed(0)
-    a, b = torch.randn(2, 7, 3, generator=generator)
-    turned = (rotation_between(a, b) @ a[..., None])[..., 0]
-    torch.testing.assert_close(turned / turned.norm(dim=-1, keepdim=True), b / b.norm(dim=-1, keepdim=True))
 
 
 def test_gradients_stay_finite_for_the_mirror():

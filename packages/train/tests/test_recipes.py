@@ -9,7 +9,8 @@ import torch
 from tiny_recipes import SIDE, tiny_recipe
 from tiny_run import write_shards
 
-from morphable import ModelData, MorphableModel, load
+from morphable import ModelData, MorphableModel, load_model
+from morphable.geometry.orthographic import project_scaled_orthographic
 from morphable_losses.position_map import FACE_WEIGHT, LANDMARK_WEIGHT
 from morphable_regressors import (
     CropRule,
@@ -17,7 +18,7 @@ from morphable_regressors import (
     crop_matrices,
     map_of_points,
 )
-from morphable_render import project_scaled_orthographic, uv_layout, uv_mesh, vertices_from_uv_map
+from morphable_render import uv_layout, uv_mesh, vertices_from_uv_map
 from morphable_synth import PART_NAMES, SceneConfig
 from morphable_train.cli import main
 from morphable_train.configs.recipe_names import ABLATIONS
@@ -136,7 +137,7 @@ def test_orthographic_truth_draws_the_face_where_it_is(crops, model, surface):
     shape = true_shape(faces, surface)
     truth = orthographic_truth(faces, surface, SIDE)
     drawn = project_scaled_orthographic(
-        shape, truth.rotation, scale_px_per_m=truth.scale_px_per_m, offset_px=truth.offset_px
+        shape, truth.rotation_head, scale_px_per_m=truth.scale_px_per_m, offset_px=truth.offset_px
     )
     error = (drawn[..., :2] - points_in_crop(shape, faces, SIDE)[..., :2]).norm(dim=-1).mean()
     assert float(error) / RULE.face_px < 0.01  # what perspective leaves
@@ -176,7 +177,7 @@ def test_position_maps_hold_the_face_and_the_mask_its_ratio(crops, model, model_
 
 
 def test_the_mask_of_the_open_model_has_all_four_weights():
-    model = load("open")
+    model = load_model("open")
     layout = uv_layout(uv_mesh(model), 64)
     mask = weight_mask(model, layout)
     assert set(mask.unique().tolist()) == {0.0, 3.0, 4.0, 16.0}

@@ -16,7 +16,7 @@ from morphable_train.packaging.provenance import describe_data
 
 @pytest.fixture(scope="module")
 def open_model():
-    return morphable.load("open")
+    return morphable.load_model("open")
 
 
 def config_of(stage, **data):

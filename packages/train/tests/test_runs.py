@@ -12,7 +12,7 @@ from test_engine import make
 from tiny_run import tiny_config, write_shards
 
 import morphable_train.runs.checkpoint
-from morphable import load, model_sha256, read_weights_info
+from morphable import load_model, model_sha256, read_weights_info
 from morphable_train.atomic import atomic_path
 from morphable_train.cli import main
 from morphable_train.configs.stage_presets import PRESETS, preset
@@ -231,7 +231,7 @@ def test_a_packaged_file_holds_half_floats_and_says_model_licence_and_data(run, 
     assert {dtypes[name] for name in counters} == {torch.int64}
     assert {dtypes[name] for name in dtypes.keys() - counters} == {torch.float16}
     info = read_weights_info(tmp_path / "w.safetensors")
-    assert info.model.sha256 == model_sha256(load(str(model_file)))
+    assert info.model.sha256 == model_sha256(load_model(str(model_file)))
     assert (info.license, info.training_data) == ("CC0-1.0", "stand-in (6 faces, CC0-1.0)")
     assert "- Started from: random weights\n" in card
 

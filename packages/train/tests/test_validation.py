@@ -3,7 +3,7 @@
 import torch
 from tiny_run import write_shards
 
-from morphable_detector_head import FaceParameters
+from morphable import FaceParameters
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.validation.faces import measure, open_exact_shards
 
@@ -16,8 +16,8 @@ def faces_of(folder, model):
         identity=truth.identity,
         expression=truth.expression,
         albedo=torch.zeros(len(truth), 3),
-        rotation=truth.rotation_head,
-        translation=truth.translation_m,
+        rotation_head=truth.rotation_head,
+        translation_m=truth.translation_m,
         illumination=torch.zeros(len(truth), 9, 3),
     )
     return data, surface, perfect

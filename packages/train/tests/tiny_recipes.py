@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from stand_in import draw_truth, render_record, stand_in_model
 
+from morphable.geometry import rotation_from_angles
 from morphable_regressors import CropRule
-from morphable_render import rotation_from_angles
 from morphable_synth import PART_NAMES
 from morphable_train.configs.recipe_presets import recipe_preset
 from morphable_train.configs.recipes import RecipeConfig, RecipeData
@@ -33,7 +33,7 @@ def write_part_shards(folder: Path, people: int, *, seed: int = 0, triples: bool
             truth = draw_truth(model, 1, seed + person, size_px=SIZE, face_px=(36, 44))
             for view in VIEWS if triples else ("front",):
                 if triples:
-                    truth = truth | {"rotation": rotation_from_angles(torch.tensor([[0.0, YAW[view], 0.0]]))}
+                    truth = truth | {"rotation_head": rotation_from_angles(torch.tensor([[0.0, YAW[view], 0.0]]))}
                 key = f"0000_{person:08d}_{view}"
                 _add(tar, render_record(model, truth, key, size_px=SIZE))
     write_info(folder, DatasetInfo(name="stand-in", license="CC0-1.0", records=people, faces=people, model="stand-in"))

@@ -1,9 +1,9 @@
 """WM3DR's network: from a picture to face centres and morphable-model parameters in one forward pass."""
 
 from .backbones import BackboneName, BackboneSpec, build_backbone, describe_backbone
+from .cells import cells_from_parameters, parameters_from_cells
 from .decode import STRIDE_PX, Centers, cell_centers, decode_centers, local_maxima
 from .detector import CellPredictions, Detections, DetectorConfig, FaceDetector, build_detector, check_image
-from .face_parameters import GLOBAL_FOCAL_PX, FaceParameters
 from .heads import gather_patches
 from .layout import ParameterLayout
 from .official import load_official
@@ -14,7 +14,6 @@ from .weights import load_detector, save_detector
 __version__ = "0.1.0"
 
 __all__ = [
-    "GLOBAL_FOCAL_PX",
     "MOBILE",
     "MOBILE_V3",
     "PRESETS",
@@ -30,11 +29,11 @@ __all__ = [
     "Detections",
     "DetectorConfig",
     "FaceDetector",
-    "FaceParameters",
     "ParameterLayout",
     "build_backbone",
     "build_detector",
     "cell_centers",
+    "cells_from_parameters",
     "check_image",
     "decode_centers",
     "describe_backbone",
@@ -44,5 +43,6 @@ __all__ = [
     "load_detector",
     "load_official",
     "local_maxima",
+    "parameters_from_cells",
     "save_detector",
 ]

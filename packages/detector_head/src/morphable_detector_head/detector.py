@@ -9,10 +9,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from morphable import FaceParameters
+
 from .aggregation import Aggregation
 from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
+from .cells import parameters_from_cells
 from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
-from .face_parameters import FaceParameters
 from .heads import CenterHead, ParameterHead
 from .layout import ParameterLayout
 from .refinement import FINE_STRIDE_PX, ColorHead, FineRefinement, Refinement
@@ -219,7 +221,7 @@ class FaceDetector(nn.Module):
         """Decode the channels of cells in float32, whatever the network's precision."""
         rows, cols = features.fused.shape[2:]
         size_hw = (rows * STRIDE_PX, cols * STRIDE_PX)
-        return FaceParameters.from_cells(channels.float(), cell_centers(cell, cols), size_hw, self.config.layout)
+        return parameters_from_cells(channels.float(), cell_centers(cell, cols), size_hw, self.config.layout)
 
 
 def build_detector(

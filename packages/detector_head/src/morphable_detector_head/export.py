@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from morphable import FaceParameters
+
 from .detector import DEFAULT_MIN_SCORE, SIZE_MULTIPLE_PX, Detections, FaceDetector
-from .face_parameters import FaceParameters
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -61,7 +62,7 @@ class TopKDetector(nn.Module):
         found = self.detector.detect_unchecked(image, self.top_k, self.min_score)
         face = found.parameters
         coefficients = (face.identity, face.expression, face.albedo)
-        pose_and_light = (face.rotation, face.translation, face.illumination)
+        pose_and_light = (face.rotation_head, face.translation_m, face.illumination)
         return (found.score, found.center_px, found.valid, *coefficients, *pose_and_light)
 
 

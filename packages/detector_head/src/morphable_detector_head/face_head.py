@@ -18,8 +18,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from morphable import FaceParameters
+from morphable.geometry import GLOBAL_FOCAL_PX
+
 from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
-from .face_parameters import GLOBAL_FOCAL_PX, FaceParameters
 
 ANCHOR_M = (0.0, -0.010, 0.025)
 """Point of the model frame at the crop's center: the middle of the face, between its front and its ears."""
@@ -116,8 +118,8 @@ class FaceReading:
 
 def crop_frames(faces: FaceParameters, focal_px: float = GLOBAL_FOCAL_PX) -> CropFrames:
     """Place upright crops by the estimated pose of faces."""
-    rotation = _camera_from_model(faces.rotation)
-    anchor = rotation @ rotation.new_tensor(ANCHOR_M) + faces.translation
+    rotation = _camera_from_model(faces.rotation_head)
+    anchor = rotation @ rotation.new_tensor(ANCHOR_M) + faces.translation_m
     depth = anchor[..., 2].clamp(min=_NEAREST_M)
     ray = anchor[..., :2] / depth[..., None]
     up = rotation[..., :, 1]
@@ -159,8 +161,8 @@ def corrected(estimate: FaceParameters, frames: CropFrames, reading: FaceReading
         estimate,
         identity=reading.identity,
         expression=reading.expression,
-        rotation=rotation,
-        translation=translation,
+        rotation_head=rotation,
+        translation_m=translation,
     )
 
 

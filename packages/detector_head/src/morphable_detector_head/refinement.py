@@ -16,8 +16,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from morphable import FaceParameters
+from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
+
 from .decode import STRIDE_PX
-from .face_parameters import GLOBAL_FOCAL_PX, FaceParameters
 from .layout import ParameterLayout
 
 GRID, FINE_GRID = 7, 14
@@ -164,11 +166,8 @@ class ColorHead(_Correction):
 
 def place_on_face(grid: Float[Tensor, "points 3"], estimate: FaceParameters) -> Float[Tensor, "batch top points 2"]:
     """Project points of the model frame with a face's pose: pixels relative to the middle of the picture."""
-    turned = grid @ estimate.rotation.mT
-    shift = estimate.translation[..., None, :]
-    depth = (shift[..., 2:] - turned[..., 2:]).clamp(min=_NEAREST_M)
-    across = torch.cat([turned[..., :1], -turned[..., 1:2]], -1) + shift[..., :2]
-    return GLOBAL_FOCAL_PX * across / depth
+    placed = camera_from_model(grid, estimate.rotation_head, estimate.translation_m)
+    return GLOBAL_FOCAL_PX * placed[..., :2] / placed[..., 2:].clamp(min=_NEAREST_M)
 
 
 def sample_features(

@@ -7,7 +7,6 @@ from .landmarks import landmark_loss, landmark_weights
 from .perception import Embedder, FacenetEmbedder, facenet_embedder, perception_loss
 from .pixels import photometric_mask, pixel_loss
 from .position_map import position_map_loss, position_map_weights
-from .similarity import fit_similarity
 from .wing import wing_loss
 from .wm3dr import TotalLoss, Wm3drTerms, Wm3drWeights, wm3dr_loss
 from .wpdc import LinearFace, vertex_displacement, wpdc_loss
@@ -26,7 +25,6 @@ __all__ = [
     "center_focal_loss",
     "coefficient_norm",
     "facenet_embedder",
-    "fit_similarity",
     "landmark_3d_loss",
     "landmark_loss",
     "landmark_weights",

@@ -7,8 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from morphable.geometry import fit_similarity
+
 from ._reduce import face_mean, safe_norm
-from .similarity import fit_similarity
 
 FEATURE_WEIGHT, FACE_WEIGHT, BACKGROUND_WEIGHT = 254.0, 128.0, 32.0
 DILATION_PX = 20

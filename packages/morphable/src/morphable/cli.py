@@ -11,7 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 from morphable.files import write_model_file
-from morphable.library import load
+from morphable.library import load_model
 from morphable.model import STATIC68, MorphableModel
 from morphable.model_data import ModelData
 from morphable.pictures import draw_sheet, export_mesh, part_counts
@@ -113,10 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(command: Command) -> None:
     """Carry out one command."""
     if isinstance(command, Info):
-        print_info(load(command.model), as_json=command.as_json)
+        print_info(load_model(command.model), as_json=command.as_json)
     elif isinstance(command, Sample):
         draw_sheet(
-            load(command.model),
+            load_model(command.model),
             command.output,
             count=command.count,
             seed=command.seed,
@@ -128,7 +128,7 @@ def run(command: Command) -> None:
     elif isinstance(command, Convert):
         convert(command)
     else:
-        export_mesh(load(command.model), command.output, seed=command.seed, expression=command.expression)
+        export_mesh(load_model(command.model), command.output, seed=command.seed, expression=command.expression)
 
 
 def print_info(model: MorphableModel, *, as_json: bool) -> None:

@@ -12,8 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from morphable._atomic import atomic_path
-from morphable.geometry import SurfacePoints
-from morphable.linear import SparseRows
+from morphable.geometry import SparseRows, SurfacePoints
 from morphable.model_data import PLAIN_TENSORS, SUBDIVISION_PARTS, ModelData
 
 FORMAT = "morphable-model"

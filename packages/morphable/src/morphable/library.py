@@ -9,8 +9,12 @@ from morphable.model import MorphableModel
 BUILT_IN = ("open",)
 
 
-def load(model: str | PathLike[str]) -> MorphableModel:
-    """Load a morphable model.
+def load_model(model: str | PathLike[str]) -> MorphableModel:
+    """Load a face model.
+
+    >>> import morphable
+    >>> morphable.load_model("open").num_identity
+    80
 
     Args:
         model: `open` for the model that comes with this package, or the path of a model file.

@@ -1,5 +1,6 @@
 """`MorphableModel`: faces from coefficients."""
 
+from collections.abc import Callable
 from os import PathLike
 
 import torch
@@ -7,20 +8,29 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from morphable import contour
+from morphable.faces import FaceParameters
 from morphable.files import write_model_file
-from morphable.geometry import (
+from morphable.geometry.camera import camera_from_model
+from morphable.geometry.mesh import (
+    SparseRows,
     SurfacePoints,
+    apply_rows,
     cylindrical_uv,
     mirror_points,
     triangles_of_vertices,
     vertex_normals,
 )
 from morphable.landmarks import DERIVED_SCHEMES, NUM_JAW, derive_landmarks
-from morphable.linear import SparseRows, apply_rows, combine_modes
 from morphable.model_data import PLAIN_TENSORS, SUBDIVISION_PARTS, ExpressionPrior, ModelData
+from morphable.point_model import PointModel, combine_modes
+from morphable.sampling import sample_activations, sample_normal
 
 STATIC68 = "ibug68_3d"
 CONTOUR68 = "ibug68_contour"
+SAMPLE_DISTANCE_M = 1.0
+"""Sampled faces stand this far from the camera."""
+_CHUNK = 16
+"""Modes decoded at a time while a model is restricted to points."""
 OPTIONAL_TENSORS = (
     *("mirror_vertices", "identity_flip", "albedo_flip", "expression_flip"),
     *("identity_flip_offset", "albedo_flip_offset"),
@@ -154,6 +164,64 @@ class MorphableModel(nn.Module):
     ) -> tuple[Float[Tensor, "*batch verts 3"], Float[Tensor, "*batch_albedo verts 3"]]:
         """Return `decode_shape` and `decode_albedo`."""
         return self.decode_shape(identity, expression), self.decode_albedo(albedo)
+
+    def vertices(self, faces: FaceParameters) -> Float[Tensor, "*batch verts 3"]:
+        """Return the vertices of posed faces in the camera frame, meters.
+
+        >>> import morphable, torch
+        >>> model = morphable.load_model("open")
+        >>> model.vertices(model.sample(2, torch.Generator().manual_seed(0))).shape
+        torch.Size([2, 17970, 3])
+        """
+        shape = self.decode_shape(faces.identity, faces.expression)
+        return camera_from_model(shape, faces.rotation_head, faces.translation_m)
+
+    def sample(self, count: int, generator: torch.Generator) -> FaceParameters:
+        """Draw faces from the model's prior, a meter straight ahead, looking at the camera in soft white light.
+
+        Normal expression coefficients are drawn as identity and albedo are, activations by `sample_activations`.
+
+        Args:
+            count: Number of faces.
+            generator: Source of the numbers, on the CPU; the same seed gives the same faces on any device.
+        """
+        identity = sample_normal(count, self.num_identity, generator)
+        albedo = sample_normal(count, self.num_albedo, generator)
+        if self.expression_prior == "normal":
+            expression = sample_normal(count, self.num_expression, generator)
+        else:
+            stored = self.expression_flip
+            flip = stored.cpu() if stored is not None and stored.ndim == 1 else None
+            expression = sample_activations(count, self.expression_names, flip, generator)
+        drawn = FaceParameters(
+            identity=identity,
+            expression=expression,
+            albedo=albedo,
+            rotation_head=torch.eye(3).repeat(count, 1, 1),
+            translation_m=torch.tensor([0.0, 0.0, SAMPLE_DISTANCE_M]).repeat(count, 1),
+            illumination=torch.zeros(count, 9, 3),
+        )
+        return drawn.map(lambda tensor: tensor.to(self.mean))
+
+    def restrict(self, points: SurfacePoints) -> PointModel:
+        """Return the linear model of some surface points, in their order (several axes are flattened)."""
+        flat = SurfacePoints(points.triangle.reshape(-1), points.barycentric.reshape(-1, 3))
+        zeros = self.mean.new_zeros
+        identity, expression, albedo = zeros(self.num_identity), zeros(self.num_expression), zeros(self.num_albedo)
+
+        def by_mode(count: int, decode: Callable[[Tensor], Tensor], mean: Tensor) -> Tensor:
+            rows = torch.eye(count, dtype=mean.dtype, device=mean.device).split(_CHUNK)
+            return torch.cat([zeros(0, *mean.shape), *(flat.on(decode(row), self.triangles) - mean for row in rows)])
+
+        mean = flat.on(self.decode_shape(identity, expression), self.triangles)
+        mean_albedo = flat.on(self.decode_albedo(albedo), self.triangles)
+        return PointModel(
+            mean,
+            by_mode(self.num_identity, lambda row: self.decode_shape(row, expression), mean),
+            by_mode(self.num_expression, lambda row: self.decode_shape(identity, row), mean),
+            mean_albedo,
+            by_mode(self.num_albedo, self.decode_albedo, mean_albedo),
+        )
 
     def _full_resolution(self, base: Float[Tensor, "*batch base 3"]) -> Float[Tensor, "*batch verts 3"]:
         """Subdivide values given at base vertices."""

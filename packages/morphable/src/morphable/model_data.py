@@ -8,9 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable.geometry import SurfacePoints
+from morphable.geometry import SparseRows, SurfacePoints
 from morphable.landmarks import NUM_JAW
-from morphable.linear import SparseRows
 
 ExpressionPrior = Literal["activation", "normal"]
 MAX_WEIGHT_ERROR = 1e-3

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from morphable.faces import FaceParameters
 from morphable.model import STATIC68, MorphableModel
 from morphable.painting import contact_sheet, paint, turn
-from morphable.sampling import Coefficients, sample_coefficients
 
 MESH_SUFFIXES = (".obj", ".ply", ".glb")
 
@@ -41,7 +42,7 @@ def draw_sheet(
     from rich.console import Console
     from rich.progress import track
 
-    drawn = sample_coefficients(model, count, torch.Generator().manual_seed(seed))
+    drawn = model.sample(count, torch.Generator().manual_seed(seed))
     expression = torch.zeros_like(drawn.expression) if neutral else drawn.expression
     with torch.no_grad():
         vertices, colours = model(drawn.identity, expression, drawn.albedo)
@@ -112,11 +113,13 @@ def _columns(count: int) -> int:
     return min(range(math.ceil(side), math.ceil(1.5 * side) + 1), key=lambda columns: -count % columns)
 
 
-def _face(model: MorphableModel, seed: int | None, expression: Mapping[str, float]) -> Coefficients:
+def _face(model: MorphableModel, seed: int | None, expression: Mapping[str, float]) -> FaceParameters:
     """Return the coefficients of the mean or a random face, with named expressions in place of random ones."""
-    drawn = sample_coefficients(model, 1, torch.Generator().manual_seed(seed or 0))
+    drawn = model.sample(1, torch.Generator().manual_seed(seed or 0))
     if seed is None:
-        drawn = Coefficients(*(torch.zeros_like(c) for c in (drawn.identity, drawn.expression, drawn.albedo)))
+        coefficients = (drawn.identity, drawn.expression, drawn.albedo)
+        identity, expressions, albedo = (torch.zeros_like(values) for values in coefficients)
+        drawn = replace(drawn, identity=identity, expression=expressions, albedo=albedo)
     if not expression:
         return drawn
     activations = torch.zeros_like(drawn.expression)
@@ -124,7 +127,7 @@ def _face(model: MorphableModel, seed: int | None, expression: Mapping[str, floa
         if name not in model.expression_names:
             raise ValueError(f"expression must be one of {', '.join(model.expression_names)}, got {name!r}")
         activations[0, model.expression_names.index(name)] = value
-    return Coefficients(drawn.identity, activations, drawn.albedo)
+    return replace(drawn, expression=activations)
 
 
 def _to_bytes(colours: Tensor) -> np.ndarray:

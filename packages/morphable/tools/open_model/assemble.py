@@ -9,8 +9,7 @@ from scipy.sparse import block_diag, csr_matrix
 from scipy.sparse import identity as sparse_identity
 
 from morphable.contour_lines import trace_contour_lines
-from morphable.geometry import SurfacePoints
-from morphable.linear import SparseRows
+from morphable.geometry import SparseRows, SurfacePoints
 from morphable.model_data import ModelData
 
 from . import people

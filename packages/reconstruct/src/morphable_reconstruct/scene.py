@@ -110,7 +110,7 @@ class Scene(SceneRows):
             FileNotFoundError: There is no such file.
             ValueError: It is no saved scene, is damaged, or belongs to another face model or photograph.
         """
-        loaded = model if isinstance(model, MorphableModel) else morphable.load(model)
+        loaded = model if isinstance(model, MorphableModel) else morphable.load_model(model)
         photo = load_photograph(image) if image is not None and not isinstance(image, Photograph) else image
         rows = read_scene(path, loaded, photo)
         return cls(**{field.name: getattr(rows, field.name) for field in fields(rows)})

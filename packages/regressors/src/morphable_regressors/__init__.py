@@ -10,7 +10,7 @@ from morphable_regressors.involution import Involution2d
 from morphable_regressors.mobile_frnet import MobileFRNet, MobileFRNetConfig
 from morphable_regressors.mulen_unet import MulEnUNet
 from morphable_regressors.parsing import PARSER_BACKBONES, PARSING_CLASSES, FaceParser, parsing_channel
-from morphable_regressors.poses import CROP_FOCAL_PX, nearest_rotation, similarity_pose, view_poses
+from morphable_regressors.poses import similarity_pose, view_poses
 from morphable_regressors.position_map import map_of_points, points_of_map
 from morphable_regressors.prnet import PRNet
 from morphable_regressors.rednet import RedNet50
@@ -26,7 +26,6 @@ from morphable_regressors.systems import (
 
 __all__ = [
     "BACKBONES",
-    "CROP_FOCAL_PX",
     "DFMVR",
     "NETWORKS",
     "PARSER_BACKBONES",
@@ -59,7 +58,6 @@ __all__ = [
     "cut_crops",
     "load_system",
     "map_of_points",
-    "nearest_rotation",
     "parsing_channel",
     "points_of_map",
     "repeat_views",

@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from morphable_regressors.poses import axes_flip, nearest_rotation
+from morphable.geometry import axes_flip, nearest_rotation
+from morphable.geometry.orthographic import project_scaled_orthographic
 
 NUM_POSE = 12
 """The 3x4 matrix by rows: scale times rotation into the camera's axes (px per metre), and the offset (px, depth 0)."""
@@ -18,7 +19,7 @@ _CONSTANT = 1e-6
 class OrthographicFaces:
     """Faces under the scaled-orthographic camera of their crops."""
 
-    rotation: Float[Tensor, "faces 3 3"]
+    rotation_head: Float[Tensor, "faces 3 3"]
     """`R_head`; the identity looks straight at the camera."""
     scale_px_per_m: Float[Tensor, " faces"]
     offset_px: Float[Tensor, "faces 2"]
@@ -35,9 +36,9 @@ class OrthographicFaces:
         Returns:
             x right and y down in pixels, and depth into the scene in pixels, 0 at the model origin.
         """
-        turn = axes_flip(self.rotation)[:, None] * self.rotation * self.scale_px_per_m[:, None, None]
-        shift = torch.nn.functional.pad(self.offset_px, (0, 1))
-        return points_m @ turn.mT + shift[:, None]
+        return project_scaled_orthographic(
+            points_m, self.rotation_head, scale_px_per_m=self.scale_px_per_m, offset_px=self.offset_px
+        )
 
 
 class FaceCodec(nn.Module):
@@ -113,7 +114,7 @@ class FaceCodec(nn.Module):
 
     def pack(self, faces: OrthographicFaces) -> Float[Tensor, "faces params"]:
         """Return raw parameters: pose, identity, expression."""
-        turn = axes_flip(faces.rotation)[:, None] * faces.rotation * faces.scale_px_per_m[:, None, None]
+        turn = axes_flip(faces.rotation_head)[:, None] * faces.rotation_head * faces.scale_px_per_m[:, None, None]
         shift = torch.nn.functional.pad(faces.offset_px, (0, 1))
         pose = torch.cat([turn, shift[..., None]], dim=-1).flatten(1)
         codes = (faces.expression - self.expression_mean) @ self.expression_encoder
@@ -125,7 +126,7 @@ class FaceCodec(nn.Module):
         matrix = pose.unflatten(1, (3, 4))
         turn, scale = nearest_rotation(matrix[:, :, :3])
         return OrthographicFaces(
-            rotation=axes_flip(turn)[:, None] * turn,
+            rotation_head=axes_flip(turn)[:, None] * turn,
             scale_px_per_m=scale,
             offset_px=matrix[:, :2, 3],
             identity=torch.nn.functional.pad(identity, (0, self.model_identity - self.num_identity)),

@@ -4,28 +4,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from morphable.geometry import GLOBAL_FOCAL_PX, axes_flip, fit_similarity, skew
 from morphable_regressors.crops import CropRule
 from morphable_regressors.dfmvr import MultiViewParameters
 
-CROP_FOCAL_PX = 1015.0
-"""Focal length of DF-MVR's crops in their own pixels, the project's choice for every input (WM3DR, eq. 4)."""
 MEAN_FACE_M = 0.145
 """Longer side of the 68-point box of a mean face: what a raw depth of zero means."""
-
-
-def axes_flip(like: Tensor) -> Float[Tensor, " 3"]:
-    """Return the diagonal that turns the model's axes (y up, z out of the face) into the camera's."""
-    return torch.tensor([1.0, -1.0, -1.0], dtype=like.dtype, device=like.device)
-
-
-def nearest_rotation(
-    matrix: Float[Tensor, "*batch 3 3"],
-) -> tuple[Float[Tensor, "*batch 3 3"], Float[Tensor, "*batch"]]:
-    """Return the rotation nearest to a scaled one, and the scale: `matrix ~ scale rotation`."""
-    left, spread, right = torch.linalg.svd(matrix)
-    sign = torch.linalg.det(left @ right).sign()
-    signs = torch.stack([torch.ones_like(sign), torch.ones_like(sign), sign], dim=-1)
-    return left @ (signs[..., None] * right), (spread * signs).mean(-1)
 
 
 def similarity_pose(
@@ -40,12 +24,8 @@ def similarity_pose(
     Returns:
         Head rotation, scale in pixels per metre, and the pixel of the model origin.
     """
-    goal_mean, source_mean = points_px.mean(-2, keepdim=True), points_model.mean(-2, keepdim=True)
-    goal, source = points_px - goal_mean, points_model - source_mean
-    turn, _ = nearest_rotation(goal.mT @ source)
-    scale = ((source @ turn.mT) * goal).sum((-2, -1)) / source.square().sum((-2, -1))
-    offset = (goal_mean - scale[..., None, None] * source_mean @ turn.mT)[..., 0, :2]
-    return axes_flip(turn)[:, None] * turn, scale, offset
+    scale, turn, offset = fit_similarity(points_model, points_px)
+    return axes_flip(turn)[:, None] * turn, scale, offset[..., :2]
 
 
 def view_poses(
@@ -57,11 +37,8 @@ def view_poses(
 
     Args:
         parameters: The network's output.
-        rule: Of the crops; their focal length is `CROP_FOCAL_PX`, their principal point their middle.
+        rule: Of the crops; their focal length is `GLOBAL_FOCAL_PX`, their principal point their middle.
     """
-    x, y, z = parameters.rotation_vector.unbind(-1)
-    zero = torch.zeros_like(x)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
-    depth = MEAN_FACE_M * CROP_FOCAL_PX / rule.face_px * parameters.depth.exp()
-    lateral = parameters.offset * (depth * rule.side_px / CROP_FOCAL_PX)[..., None]
-    return torch.linalg.matrix_exp(skew), torch.cat([lateral, depth[..., None]], dim=-1)
+    depth = MEAN_FACE_M * GLOBAL_FOCAL_PX / rule.face_px * parameters.depth.exp()
+    lateral = parameters.offset * (depth * rule.side_px / GLOBAL_FOCAL_PX)[..., None]
+    return torch.linalg.matrix_exp(skew(parameters.rotation_vector)), torch.cat([lateral, depth[..., None]], dim=-1)

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from morphable.geometry import Pinhole
 from morphable_render import _surface_numba
-from morphable_render.camera import principal_point
 from morphable_render.rasterize import Fragments
 
 MIN_RELATIVE_AREA = 1e-4
@@ -59,7 +59,7 @@ def surface_pixels(
     )[:, None]
     pixel_px = torch.stack([col, row], dim=-1).to(vertices_cam) + 0.5
     focal = focal_px.expand(len(fragments.mask))[image, None] if isinstance(focal_px, Tensor) else focal_px
-    ray = (pixel_px - principal_point((height, width), vertices_cam)) / focal
+    ray = Pinhole((height, width)).from_principal_px(pixel_px) / focal
     detached = fragments.barycentric[image, row, col].to(vertices_cam)
     points = vertices_cam.flatten(0, 1)
     ends = fragments.mask.flatten(1).sum(1).cumsum(0).tolist()

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable_render.camera import axes_flip
+from morphable.geometry import axes_flip
 
 LOBE = (math.pi, 2 * math.pi / math.sqrt(3), 2 * math.pi / math.sqrt(8))
 """Factor per band; a Lambert cosine lobe has (pi, 2 pi/3, pi/4), so bands 1 and 2 count sqrt(3) and 2 sqrt(2) fold."""
@@ -73,3 +73,9 @@ def shade_sh(
 def lighting_normals(normals_cam: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
     """Turn camera-frame normals (y down, z into the scene) into the lighting frame (y up, z to the viewer)."""
     return normals_cam * axes_flip(normals_cam)
+
+
+def mirror_illumination(illumination: Float[Tensor, "*batch 9 3"]) -> Float[Tensor, "*batch 9 3"]:
+    """Return the light of the mirrored scene: the functions that are odd in x (-x, xy, -xz) change sign."""
+    sign = torch.tensor([1, 1, 1, -1, -1, 1, 1, -1, 1], dtype=illumination.dtype, device=illumination.device)
+    return illumination * sign[:, None]

@@ -1,74 +1,28 @@
-"""The scaled-orthographic camera of 3DDFA, PRNet and Mobile-FRNet: `V = f * Pr * R * S + t`, in our pixels."""
+"""Drawing with the scaled-orthographic camera of 3DDFA, PRNet and Mobile-FRNet through the perspective rasterizer."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable_render.camera import axes_flip, principal_point, project
+from morphable.geometry import Pinhole
 
 PARALLEL_DISTANCE = 1e3
-"""For rasterising: distance of the stand-in pinhole camera, in units of the points' largest coordinate."""
-
-
-def project_scaled_orthographic(
-    points_model: Float[Tensor, "*#batch points 3"],
-    rotation_head: Float[Tensor, "*#batch 3 3"],
-    *,
-    scale_px_per_m: Float[Tensor, "*#batch"],
-    offset_px: Float[Tensor, "*#batch 2"],
-) -> Float[Tensor, "*batch points 3"]:
-    """Project model-frame points along parallel rays.
-
-    Args:
-        points_model: Points of the face in its model frame, metres.
-        rotation_head: Head rotation; the identity looks straight at the camera.
-        scale_px_per_m: The camera's f.
-        offset_px: Pixel of the model origin.
-
-    Returns:
-        x right and y down in pixels, and depth into the scene in pixels of the same scale, 0 at the model origin.
-    """
-    turned = points_model @ (axes_flip(rotation_head)[:, None] * rotation_head).transpose(-1, -2)
-    return turned * scale_px_per_m[..., None, None] + torch.nn.functional.pad(offset_px, (0, 1))[..., None, :]
-
-
-def scaled_orthographic_from_pinhole(
-    translation_m: Float[Tensor, "*batch 3"],
-    *,
-    focal_px: Float[Tensor, "*#batch"] | float | int,
-    size_hw: tuple[int, int],
-) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch 2"]]:
-    """Return the scale (px per metre) and offset (px) that agree with a pinhole camera at the face's distance."""
-    offset_px = project(translation_m[..., None, :], focal_px, size_hw)[..., 0, :]
-    return focal_px / translation_m[..., 2], offset_px
-
-
-def pinhole_from_scaled_orthographic(
-    scale_px_per_m: Float[Tensor, "*batch"],
-    offset_px: Float[Tensor, "*batch 2"],
-    *,
-    focal_px: Float[Tensor, "*#batch"] | float | int,
-    size_hw: tuple[int, int],
-) -> Float[Tensor, "*batch 3"]:
-    """Return the translation in metres at which a pinhole camera sees the model origin alike; undoes the above."""
-    depth_m = focal_px / scale_px_per_m
-    lateral = (offset_px - principal_point(size_hw, offset_px)) / scale_px_per_m[..., None]
-    return torch.cat([lateral, depth_m[..., None]], dim=-1)
+"""Distance of the stand-in pinhole camera, in units of the points' largest coordinate."""
 
 
 def stand_in_pinhole(
     points_px: Float[Tensor, "*batch points 3"], size_hw: tuple[int, int]
 ) -> tuple[Float[Tensor, "*batch points 3"], float]:
-    """Return vertices and focal length with which `rasterize` draws a scaled-orthographic picture.
+    """Return vertices and focal length with which the rasterizer draws a scaled-orthographic picture.
 
     Every point lies on its own pixel's ray, so positions are exact; rays through the inside of a triangle
-    are parallel to 1 / `PARALLEL_DISTANCE`. The rasterised depth minus the focal length is the depth in pixels.
+    are parallel to 1 / `PARALLEL_DISTANCE`. The rasterized depth minus the focal length is the depth in pixels.
 
     Args:
         points_px: From `project_scaled_orthographic`.
         size_hw: Height and width of the picture.
     """
-    center = principal_point(size_hw, points_px)
+    center = Pinhole(size_hw).principal_px(points_px)
     far = PARALLEL_DISTANCE * max(float(points_px.detach().abs().max()), 1.0)
     depth = points_px[..., 2:] + far
     return torch.cat([(points_px[..., :2] - center) * depth / far, depth], dim=-1), far

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from morphable_render.camera import project
+from morphable.geometry import Pinhole
 from morphable_render.lighting import irradiance_sh, lighting_normals
 from morphable_render.normals import vertex_normals
 from morphable_render.rasterize import rasterize
@@ -55,7 +55,7 @@ def _texels(
     """Place every texel in the camera."""
     both = torch.cat([vertices_cam, vertex_normals(vertices_cam, layout.mesh.triangles)], dim=-1)
     position, normal = uv_map_from_vertices(both, layout).split(3, dim=-1)
-    px = project(position.reshape(-1, 3), focal_px, size_hw).unflatten(0, position.shape[:2])
+    px = Pinhole(size_hw, focal_px).project(position.reshape(-1, 3)).unflatten(0, position.shape[:2])
     return _Texels(position, F.normalize(normal, dim=-1), px)
 
 

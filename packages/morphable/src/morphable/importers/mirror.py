@@ -14,8 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable.geometry import SurfacePoints, triangles_of_vertices
-from morphable.linear import apply_rows
+from morphable.geometry.mesh import SurfacePoints, apply_rows, triangles_of_vertices
 from morphable.model_data import ModelData
 
 SYMMETRY_TOLERANCE_M = 5e-4

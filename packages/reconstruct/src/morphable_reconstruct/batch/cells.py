@@ -8,10 +8,11 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
+from morphable.geometry import GLOBAL_FOCAL_PX
 from morphable_reconstruct.drawing.overlay import draw_landmarks, draw_lines, stroke
 from morphable_reconstruct.exports.atomic import write_bytes
 from morphable_reconstruct.exports.pictures import encode
-from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, NETWORK_FOCAL_PX, Camera
+from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, Camera
 from morphable_reconstruct.faces.landmarks import landmark_basis
 from morphable_reconstruct.photographs.letterbox import letterbox
 from morphable_reconstruct.photographs.reading import ImageSource
@@ -49,15 +50,15 @@ def landmarks_around_peaks(
     rows, cols = plan.input_hw[0] // _STRIDE_PX, plan.input_hw[1] // _STRIDE_PX
     top_k = min(reconstructor.config.max_faces, rows * cols)
     found = engine(batch.cpu(), top_k=top_k, min_score=reconstructor.min_score)
-    camera = Camera(focal_px=NETWORK_FOCAL_PX, size_hw=plan.input_hw)
+    camera = Camera(focal_px=GLOBAL_FOCAL_PX, size_hw=plan.input_hw)
     results = []
     for center_px in found.center_px[0][found.valid[0]].tolist():
         cells = torch.tensor([list(_around(center_px, rows, cols, radius))], device=engine.device)
         with torch.inference_mode():
             face = engine.detector(batch, cells).parameters[0].map(lambda tensor: tensor.cpu().clone())
         points = landmark_basis(reconstructor.model).decode(face.identity.numpy(), face.expression.numpy())
-        turn = MODEL_TO_CAMERA @ face.rotation.numpy()
-        moved = np.einsum("cij,cpj->cpi", turn, points) + face.translation.numpy()[:, None]
+        turn = MODEL_TO_CAMERA @ face.rotation_head.numpy()
+        moved = np.einsum("cij,cpj->cpi", turn, points) + face.translation_m.numpy()[:, None]
         results.append(plan.to_photo(camera.project(moved)))
     return results
 

@@ -25,7 +25,7 @@ def drawn_albedo(rows: SceneRows) -> Float[Tensor, "faces verts 3"]:
 def lit_vertex_colors(rows: SceneRows) -> Float[Tensor, "faces verts 3"]:
     """Return `drawn_albedo` shaded with the faces' own light, as the photograph shows it; sRGB clamped to [0, 1]."""
     with torch.no_grad():
-        normals = rows.model.normals(rows.vertices_model_m) @ rows.faces.rotation.mT
+        normals = rows.model.normals(rows.vertices_model_m) @ rows.faces.rotation_head.mT
         return shade_sh(drawn_albedo(rows), normals, rows.faces.illumination).clamp(0.0, 1.0)
 
 

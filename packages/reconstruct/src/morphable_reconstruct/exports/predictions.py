@@ -30,7 +30,7 @@ def prediction_rows(scene: SceneRows) -> PredictionRows:
     rows: PredictionRows = {"size_hw": np.array(scene.camera.size_hw, dtype=np.int64)}
     for name in ("score", "box_xyxy_px", "landmarks68_px", "landmarks68_contour_px", "landmarks68_cam_m"):
         rows[name] = getattr(scene, name).astype(np.float32)
-    rows["rotation_head"], rows["translation_m"] = scene.faces.rotation.numpy(), scene.faces.translation.numpy()
+    rows["rotation_head"], rows["translation_m"] = scene.faces.rotation_head.numpy(), scene.faces.translation_m.numpy()
     rows["focal_px"] = np.full(len(scene), scene.camera.focal_px, dtype=np.float32)
     return rows
 

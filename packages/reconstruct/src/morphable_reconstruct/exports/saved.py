@@ -9,8 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 
-from morphable import MorphableModel
-from morphable_detector_head import FaceParameters
+from morphable import FaceParameters, MorphableModel
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.faces.rows import SceneRows
 from morphable_reconstruct.photographs.reading import Photograph
@@ -96,8 +95,8 @@ def _rows(columns: dict[str, Any], model: MorphableModel, photo: Photograph | No
         model=model,
         faces=FaceParameters(
             **coefficients,
-            rotation=tensor("rotation_head", 3, 3),
-            translation=tensor("translation_m", 3),
+            rotation_head=tensor("rotation_head", 3, 3),
+            translation_m=tensor("translation_m", 3),
             illumination=tensor("illumination", 9, 3),
         ),
         score=np.asarray(columns["score"], np.float32).reshape(count),

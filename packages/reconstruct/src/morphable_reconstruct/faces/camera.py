@@ -7,13 +7,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from morphable_render import refocus
+from morphable.geometry import Pinhole, resolve_pose
 
 MODEL_TO_CAMERA = np.diag([1.0, -1.0, -1.0])
 """R_cam_from_model of a face that looks straight at the camera (y up, z out of the face to y down, z forward)."""
-NETWORK_FOCAL_PX = 1015.0
-"""Focal length in pixels of the network's input, whatever its size (WM3DR, eq. 4)."""
-_MIN_DEPTH_M = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +25,11 @@ class Camera:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.focal_px) and self.focal_px > 0.0):
             raise ValueError(f"focal_px must be a positive number of pixels, got {self.focal_px}")
+
+    @property
+    def pinhole(self) -> Pinhole:
+        """The same camera for tensors."""
+        return Pinhole(self.size_hw, self.focal_px, self.center_px)
 
     @property
     def principal_px(self) -> Float[np.ndarray, "2"]:
@@ -48,8 +50,8 @@ class Camera:
 
     def project(self, points_cam_m: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 2"]:
         """Project camera-space points in metres to pixels; points behind the camera from a depth of 1 mm."""
-        depth_m = np.maximum(points_cam_m[..., 2:], _MIN_DEPTH_M)
-        return (points_cam_m[..., :2] / depth_m * self.focal_px + self.principal_px).astype(points_cam_m.dtype)
+        flat = torch.from_numpy(points_cam_m.reshape(-1, 3))
+        return self.pinhole.project(flat).numpy().reshape(*points_cam_m.shape[:-1], 2)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,16 +74,12 @@ def change_camera(
 ) -> Pose:
     """Re-solve head poses so that the same rigid points keep their pixels in another camera.
 
-    Solved by `morphable_render.refocus`: Levenberg-Marquardt from the depth scaled by the ratio of focal lengths.
     Both cameras count the pixels of one picture.
     """
-    solved = refocus(
+    solved = resolve_pose(
         *(torch.from_numpy(np.asarray(x, np.float64)) for x in (points_model_m, rotation_head, translation_m)),
-        focal_px=source.focal_px,
-        true_focal_px=target.focal_px,
-        size_hw=target.size_hw,
-        center_px=source.principal_px.tolist(),
-        true_center_px=target.principal_px.tolist(),
+        source=source.pinhole,
+        target=target.pinhole,
     )
     return Pose(
         rotation_head=solved.rotation_head.float().numpy(),

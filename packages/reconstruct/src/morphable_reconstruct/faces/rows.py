@@ -11,13 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from morphable import MorphableModel
+from morphable import FaceParameters, MorphableModel
+from morphable.geometry import head_angles
 from morphable.landmarks import derive_landmarks
-from morphable_detector_head import FaceParameters
 from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, Camera
 from morphable_reconstruct.faces.landmarks import landmark_basis
 from morphable_reconstruct.photographs.reading import Photograph
-from morphable_render import head_angles
 
 _Rows = TypeVar("_Rows", bound="SceneRows")
 
@@ -148,7 +147,7 @@ class SceneRows:
     @property
     def head_angles_deg(self) -> Float[np.ndarray, "faces 3"]:
         """Pitch, yaw and roll of the heads in degrees."""
-        return np.rad2deg(head_angles(self.faces.rotation).numpy())
+        return np.rad2deg(head_angles(self.faces.rotation_head).numpy())
 
     @property
     def box_xyxy_px(self) -> Float[np.ndarray, "faces 4"]:
@@ -159,14 +158,14 @@ class SceneRows:
     def cam_from_model(self) -> Float[np.ndarray, "faces 4 4"]:
         """Homogeneous matrices from the model frame to camera space, metres."""
         matrices = np.tile(np.eye(4, dtype=np.float32), (len(self), 1, 1))
-        matrices[:, :3, :3] = MODEL_TO_CAMERA @ self.faces.rotation.numpy()
-        matrices[:, :3, 3] = self.faces.translation.numpy()
+        matrices[:, :3, :3] = MODEL_TO_CAMERA @ self.faces.rotation_head.numpy()
+        matrices[:, :3, 3] = self.faces.translation_m.numpy()
         return matrices
 
     def _to_camera(self, points_model_m: Float[Tensor, "faces points 3"]) -> Float[Tensor, "faces points 3"]:
         """Model frame to camera space."""
-        turn = torch.from_numpy(MODEL_TO_CAMERA) @ self.faces.rotation.double()
-        return (points_model_m.double() @ turn.mT + self.faces.translation[:, None].double()).float()
+        turn = torch.from_numpy(MODEL_TO_CAMERA) @ self.faces.rotation_head.double()
+        return (points_model_m.double() @ turn.mT + self.faces.translation_m[:, None].double()).float()
 
 
 def concatenate_rows(parts: Sequence[_Rows]) -> _Rows:
@@ -261,12 +260,12 @@ class Face:
     @property
     def rotation_head(self) -> Float[np.ndarray, "3 3"]:
         """Rotation of the head; the identity for a face that looks straight at the camera."""
-        return self.parameters.rotation.numpy()
+        return self.parameters.rotation_head.numpy()
 
     @property
     def translation_m(self) -> Float[np.ndarray, "3"]:
         """Model origin in camera space."""
-        return self.parameters.translation.numpy()
+        return self.parameters.translation_m.numpy()
 
     @property
     def cam_from_model(self) -> Float[np.ndarray, "4 4"]:
@@ -276,7 +275,7 @@ class Face:
     @property
     def angles(self) -> HeadAngles:
         """Pitch, yaw and roll of the head."""
-        pitch, yaw, roll = head_angles(self.parameters.rotation).tolist()
+        pitch, yaw, roll = head_angles(self.parameters.rotation_head).tolist()
         return HeadAngles(pitch=pitch, yaw=yaw, roll=roll)
 
     @property

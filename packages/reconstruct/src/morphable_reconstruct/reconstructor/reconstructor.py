@@ -11,8 +11,9 @@ from jaxtyping import UInt8
 
 import morphable
 from morphable import InferenceDefaults, MorphableModel
+from morphable.geometry import GLOBAL_FOCAL_PX
 from morphable_detector_head import Detections
-from morphable_reconstruct.faces.camera import NETWORK_FOCAL_PX, Camera, change_camera
+from morphable_reconstruct.faces.camera import Camera, change_camera
 from morphable_reconstruct.faces.landmarks import landmark_basis
 from morphable_reconstruct.photographs.letterbox import Letterbox, letterbox, unenlarged_side
 from morphable_reconstruct.photographs.reading import ImageSource, Photograph, load_photograph
@@ -41,7 +42,7 @@ class _View:
     def camera(self) -> Camera:
         """The network's camera for this input, in pixels of the photograph."""
         center_px = None if self.tile is None else self.tile.center_px
-        return Camera(focal_px=NETWORK_FOCAL_PX / self.plan.scale, size_hw=self.photo.size_hw, center_px=center_px)
+        return Camera(focal_px=GLOBAL_FOCAL_PX / self.plan.scale, size_hw=self.photo.size_hw, center_px=center_px)
 
 
 class Reconstructor:
@@ -80,7 +81,7 @@ class Reconstructor:
             ValueError: They are damaged, of another version, or do not belong together.
         """
         self.config = config or ReconstructConfig()
-        loaded = model if isinstance(model, MorphableModel) else morphable.load(model)
+        loaded = model if isinstance(model, MorphableModel) else morphable.load_model(model)
         self.model = loaded.float().cpu().eval()
         if isinstance(weights, str | os.PathLike):
             self.engine, said = build_engine(weights, self.model, self.config)
@@ -242,11 +243,11 @@ def _in_camera(scene: Scene, camera: Camera) -> Scene:
     faces = scene.faces
     pose = change_camera(
         landmark_basis(scene.model).decode(faces.identity.numpy(), faces.expression.numpy()),
-        faces.rotation.numpy(),
-        faces.translation.numpy(),
+        faces.rotation_head.numpy(),
+        faces.translation_m.numpy(),
         source=scene.camera,
         target=camera,
     )
     rotation, translation = torch.from_numpy(pose.rotation_head), torch.from_numpy(pose.translation_m)
-    moved = replace(faces, rotation=rotation, translation=translation)
+    moved = replace(faces, rotation_head=rotation, translation_m=translation)
     return replace(scene, camera=camera, faces=moved, residual_px=pose.residual_px)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from morphable_detector_head import FaceParameters
+from morphable import FaceParameters
 from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.video.options import VideoConfig
 
@@ -87,8 +87,8 @@ class _TrackSmoother:
             identity=_float32(identity),
             expression=_float32(self.expression(face.expression.double().numpy(), step_s)),
             albedo=_float32(albedo),
-            rotation=_float32(self.rotation(face.rotation.numpy(), step_s)),
-            translation=_float32(self._place(face.translation.double().numpy(), step_s)),
+            rotation_head=_float32(self.rotation(face.rotation_head.numpy(), step_s)),
+            translation_m=_float32(self._place(face.translation_m.double().numpy(), step_s)),
             illumination=_float32(light.reshape(face.illumination.shape)),
         )
 

@@ -46,7 +46,7 @@ class Library:
         self.catalog: AssetCatalog | None = scan_assets(assets, cc0_only=cc0_only) if assets is not None else None
         if self.catalog is not None:
             require_assets(self.catalog, cc0_only=cc0_only)
-        self.model = morphable.load("open")
+        self.model = morphable.load_model("open")
         self.hm08: Hm08 = load_hm08()
         self.pool = TexturePool()
         self._proxies: dict[tuple[Path, float], ProxyMesh] = {}

@@ -7,8 +7,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
-GLOBAL_FOCAL_PX = 1015.0
-"""Focal length of the project's camera, in pixels of the picture whatever its size (design.md, section 5)."""
 FACE_HEIGHT_M = 0.14
 """Side of the 68-point box of an average face."""
 LIGHTEST_FACE_PX, LARGEST_FACE_PX = 12.0, 420.0

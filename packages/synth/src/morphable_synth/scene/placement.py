@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from morphable_synth.scene.description import FACE_HEIGHT_M, GLOBAL_FOCAL_PX, SceneConfig
+from morphable.geometry import GLOBAL_FOCAL_PX
+from morphable_synth.scene.description import FACE_HEIGHT_M, SceneConfig
 
 _TRIES = 40
 _SHOULDER_M = 0.22

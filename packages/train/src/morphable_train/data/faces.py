@@ -8,13 +8,15 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from morphable import IBUG68_FLIP, MorphableModel
-from morphable_render import GLOBAL_FOCAL_PX
+from morphable.geometry import Pinhole, mirror_pose, resolve_pose
 from morphable_train.data.affine import flip_matrix, transform_points
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS, FaceLabels
 from morphable_train.data.mirroring import flip_coefficients
-from morphable_train.data.pose import mirror_pose, repose
 from morphable_train.data.surface import SurfaceSample
+
+POSE_STEPS = 4
+"""Refinement steps of a pose; the fourth changes it by less than float32 can hold."""
 
 
 @dataclass(frozen=True)
@@ -140,22 +142,22 @@ def _seen(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pixels of the surface points of exact faces in the network's input, and the poses that fit them best."""
     shape = surface.decode_few(faces.identity, faces.expression)
-    if not bool(faces.exact.any()):
+    known = faces.exact.nonzero()[:, 0]
+    if not len(known):
         return torch.zeros_like(shape[..., :2]), faces.rotation_head, faces.translation_m
-    seen = repose(
-        shape,
-        faces.rotation_head,
-        _in_front(faces.translation_m, faces.exact),
-        source_focal_px=faces.focal_px,
-        source_center_px=faces.width_height_px / 2,
-        target_from_source=input_from_source,
-        target_focal_px=GLOBAL_FOCAL_PX,
-        target_center_px=torch.full_like(faces.width_height_px, input_px / 2),
+    seen = resolve_pose(
+        shape[known],
+        faces.rotation_head[known],
+        faces.translation_m[known],
+        source=Pinhole((0, 0), faces.focal_px[known], faces.width_height_px[known] / 2),
+        target=Pinhole((input_px, input_px)),
+        target_from_source=input_from_source[known],
+        steps=POSE_STEPS,
     )
     return (
-        seen.points_px,
-        torch.where(faces.exact[:, None, None], seen.rotation_head, faces.rotation_head),
-        torch.where(faces.exact[:, None], seen.translation_m, faces.translation_m),
+        torch.zeros_like(shape[..., :2]).index_copy(0, known, seen.points_px),
+        faces.rotation_head.index_copy(0, known, seen.rotation_head),
+        faces.translation_m.index_copy(0, known, seen.translation_m),
     )
 
 
@@ -180,9 +182,3 @@ def mirror_source(source: SourceFaces, flipped: Bool[Tensor, " faces"], model: M
     for name, value in mirrored.items():
         result[name] = torch.where(flipped.view(-1, *[1] * (value.ndim - 1)), value, result[name])
     return SourceFaces(**result)
-
-
-def _in_front(translation_m: Tensor, exact: Tensor) -> Tensor:
-    """A harmless place for faces whose pose is not known and not used."""
-    somewhere = torch.tensor([0.0, 0.0, 1.0], device=translation_m.device)
-    return torch.where(exact[:, None], translation_m, somewhere)

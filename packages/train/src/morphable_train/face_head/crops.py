@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from morphable import MorphableModel
-from morphable_detector_head import FaceParameters
+from morphable import FaceParameters, MorphableModel
+from morphable.geometry import mirror_pose
 from morphable_detector_head.face_head import ANCHOR_M, CROP_PX, CropFrames, crop_frames, rotation_in_crop
 from morphable_train.data.order import seeded
-from morphable_train.data.pose import mirror_pose
 from morphable_train.data.surface import NUM_JAW, SurfaceSample
 from morphable_train.face_head.config import CropChanges, EstimateErrors
 from morphable_train.face_head.faces import ExactFaces, SyntheticFaces
@@ -163,7 +162,7 @@ def _in_camera(points: Tensor, rotation_head: Tensor, translation_m: Tensor) -> 
 
 def in_camera(points: Float[Tensor, "faces points 3"], faces: FaceParameters) -> Float[Tensor, "faces points 3"]:
     """Bring model-frame points into the camera."""
-    return _in_camera(points, faces.rotation, faces.translation)
+    return _in_camera(points, faces.rotation_head, faces.translation_m)
 
 
 def _mirrored(faces: ExactFaces, flipped: Bool[Tensor, " faces"], model: MorphableModel) -> ExactFaces:
@@ -202,8 +201,8 @@ def _parameters(faces: ExactFaces, rotation: Tensor, translation: Tensor) -> Fac
         identity=faces.identity,
         expression=faces.expression,
         albedo=none(len(faces), 0),
-        rotation=rotation,
-        translation=translation,
+        rotation_head=rotation,
+        translation_m=translation,
         illumination=none(len(faces), 9, 3),
     )
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable_detector_head import FaceParameters
+from morphable import FaceParameters
 from morphable_detector_head.face_head import FaceReading, corrected
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import FaceHeadLoss
@@ -71,7 +71,7 @@ def _no_estimate(reading: FaceReading) -> FaceParameters:
         identity=reading.identity,
         expression=reading.expression,
         albedo=none(count, 0),
-        rotation=reading.rotation_crop,
-        translation=none(count, 3),
+        rotation_head=reading.rotation_crop,
+        translation_m=none(count, 3),
         illumination=none(count, 9, 3),
     )

@@ -10,7 +10,7 @@ from lightning.fabric import Fabric
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from morphable import load
+from morphable import load_model
 from morphable_detector_head.face_head import FaceHead, build_face_head
 from morphable_train.atomic import write_text
 from morphable_train.data.order import ShuffledOrder
@@ -33,7 +33,7 @@ class FaceHeadTrainer(TrainingLoop):
 
     def __init__(self, config: FaceHeadTraining, run: Path, fabric: Fabric, log: RunLog) -> None:
         torch.manual_seed(config.run.seed)
-        self.model = load(config.model).requires_grad_(False)
+        self.model = load_model(config.model).requires_grad_(False)
         self.surface = SurfaceSample(self.model)
         data = SyntheticFaces(config.data, min_visible=config.min_visible)
         self.maker = CropMaker(data, self.model, self.surface, config.errors, config.changes)

@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from morphable import MorphableModel
-from morphable_detector_head import FaceParameters, ParameterLayout
+from morphable import FaceParameters, MorphableModel
+from morphable.geometry import Pinhole, camera_from_model
+from morphable_detector_head import ParameterLayout, parameters_from_cells
 from morphable_losses import (
     Wm3drTerms,
     albedo_variance,
@@ -17,7 +18,7 @@ from morphable_losses import (
     pixel_loss,
     wm3dr_loss,
 )
-from morphable_render import GLOBAL_FOCAL_PX, RenderedPixels, camera_from_model, project
+from morphable_render import RenderedPixels
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch, FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS
@@ -78,7 +79,7 @@ class PaperObjective(nn.Module):
         """
         where = cells.is_center & cells.valid
         truth = batch.faces.select(cells.face[where])
-        predicted = FaceParameters.from_cells(
+        predicted = parameters_from_cells(
             channels[-1].float()[where], cells.cell_px()[where], batch.size_hw, self.layout
         )
         owner = torch.arange(len(where), device=where.device)[:, None].expand_as(where)[where]
@@ -100,10 +101,10 @@ class PaperObjective(nn.Module):
     def _landmarks(self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]) -> Tensor:
         """Equation 12; jaw points slide along the silhouette for labels of the visible contour."""
         points = self.surface.decode(predicted.identity, predicted.expression)
-        points_cam = camera_from_model(points, predicted.rotation, predicted.translation)
+        points_cam = camera_from_model(points, predicted.rotation_head, predicted.translation_m)
         static = points_cam[:, :NUM_LANDMARKS]
         chosen = torch.where(truth.contour[:, None, None], self.surface.contour_landmarks(points_cam), static)
-        found = project(chosen, GLOBAL_FOCAL_PX, size_hw)
+        found = Pinhole(size_hw).project(chosen)
         return landmark_loss(found, truth.landmarks68_px, self.weights, known=truth.landmark_weight > 0)
 
     def _rendered_terms(

@@ -4,10 +4,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable import MorphableModel
-from morphable_detector_head import FaceParameters
+from morphable import FaceParameters, MorphableModel
+from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
 from morphable_losses import albedo_variance
-from morphable_render import GLOBAL_FOCAL_PX, RenderedPixels, camera_from_model, render_pixels
+from morphable_render import RenderedPixels, render_pixels
 from morphable_train.objective.supervised import distance
 
 SKIN_REGION = "skin"
@@ -35,7 +35,7 @@ def render_batch(
     """
     shape = model.decode_shape(geometry.identity, geometry.expression)
     return render_pixels(
-        camera_from_model(shape, geometry.rotation, geometry.translation),
+        camera_from_model(shape, geometry.rotation_head, geometry.translation_m),
         model.triangles,
         model.decode_albedo(predicted.albedo),
         illumination=predicted.illumination,

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable_detector_head import FaceParameters
-from morphable_render import camera_from_model, project
+from morphable import FaceParameters
+from morphable.geometry import Pinhole, camera_from_model
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.data.surface import SurfaceSample
@@ -95,7 +95,9 @@ def exact_errors(
     """
     shape = surface.decode_few(predicted.identity, predicted.expression)
     true_shape = surface.decode_few(truth.identity, truth.expression)
-    projected = project(camera_from_model(shape, predicted.rotation, predicted.translation), focal_px, size_hw)
+    projected = Pinhole(size_hw, focal_px).project(
+        camera_from_model(shape, predicted.rotation_head, predicted.translation_m)
+    )
     true_px = torch.cat([truth.landmarks68_px, truth.dense_px], 1)
     pixel_error = distance(projected, true_px) / truth.sizes_px()[:, None]
     known = truth.landmark_weight * landmark_weights
@@ -104,8 +106,8 @@ def exact_errors(
         opening=opening_errors(projected[:, :NUM_LANDMARKS], truth),
         points=pixel_error[:, NUM_LANDMARKS:].mean(1),
         shape=distance(shape, true_shape).mean(1) / SHAPE_UNIT_M,
-        rotation=(predicted.rotation - truth.rotation_head).square().sum((1, 2)),
-        depth=(predicted.translation[:, 2] / truth.translation_m[:, 2]).log().abs(),
+        rotation=(predicted.rotation_head - truth.rotation_head).square().sum((1, 2)),
+        depth=(predicted.translation_m[:, 2] / truth.translation_m[:, 2]).log().abs(),
         identity=(predicted.identity - truth.identity).square().mean(1),
         expression=(predicted.expression - truth.expression).square().mean(1),
     )

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from morphable import MorphableModel
-from morphable_detector_head import FaceParameters, ParameterLayout
+from morphable import FaceParameters, MorphableModel
+from morphable.geometry import GLOBAL_FOCAL_PX
+from morphable_detector_head import ParameterLayout, parameters_from_cells
 from morphable_losses import center_focal_loss, landmark_weights
-from morphable_render import GLOBAL_FOCAL_PX
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch, FaceTargets
 from morphable_train.data.surface import SurfaceSample
@@ -70,7 +70,7 @@ class Objective(nn.Module):
         where, cell_px = cells.valid, cells.cell_px()
         truth = batch.faces.select(cells.face[where])
         *earlier, predicted = (
-            FaceParameters.from_cells(estimate.float()[where], cell_px[where], batch.size_hw, self.layout)
+            parameters_from_cells(estimate.float()[where], cell_px[where], batch.size_hw, self.layout)
             for estimate in channels
         )
         terms = self._geometric_terms(predicted, truth, batch.size_hw)
@@ -191,7 +191,7 @@ def _known_geometry(predicted: FaceParameters, truth: FaceTargets) -> FaceParame
         identity=choose(truth.identity, predicted.identity),
         expression=choose(truth.expression, predicted.expression),
         albedo=predicted.albedo,
-        rotation=choose(truth.rotation_head, predicted.rotation),
-        translation=choose(truth.translation_m, predicted.translation),
+        rotation_head=choose(truth.rotation_head, predicted.rotation_head),
+        translation_m=choose(truth.translation_m, predicted.translation_m),
         illumination=predicted.illumination,
     )

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable_detector_head import FaceParameters
-from morphable_render import camera_from_model, project, shade_sh
+from morphable import FaceParameters
+from morphable.geometry import Pinhole, camera_from_model
+from morphable_render import shade_sh
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.data.surface import SurfaceSample
@@ -50,10 +51,10 @@ def landmark_errors(
 ) -> LandmarkErrors:
     """Compare the projected points with the labels."""
     points = surface.decode(predicted.identity, predicted.expression)
-    points_cam = camera_from_model(points, predicted.rotation, predicted.translation)
+    points_cam = camera_from_model(points, predicted.rotation_head, predicted.translation_m)
     static = points_cam[:, :NUM_LANDMARKS]
     landmarks = torch.where(truth.contour[:, None, None], surface.contour_landmarks(points_cam), static)
-    projected = project(landmarks, focal_px, size_hw)
+    projected = Pinhole(size_hw, focal_px).project(landmarks)
     error = distance(projected, truth.landmarks68_px) / truth.sizes_px()[:, None]
     return LandmarkErrors(
         landmarks=(error * truth.landmark_weight * landmark_weights).mean(1),
@@ -118,9 +119,9 @@ def point_colors(
     """
     points = surface.decode(geometry.identity, geometry.expression)
     size_hw = image.shape[2], image.shape[3]
-    centers_cam = camera_from_model(surface.groups(points).dense, geometry.rotation, geometry.translation)
-    normals = surface.normals(points) @ geometry.rotation.mT
-    pixels = project(centers_cam, focal_px, size_hw)
+    centers_cam = camera_from_model(surface.groups(points).dense, geometry.rotation_head, geometry.translation_m)
+    normals = surface.normals(points) @ geometry.rotation_head.mT
+    pixels = Pinhole(size_hw, focal_px).project(centers_cam)
     grid = pixels * pixels.new_tensor([2.0 / size_hw[1], 2.0 / size_hw[0]]) - 1.0
     seen = _sample(torch.cat([image, skin], 1), grid, image_index)
     to_camera = F.normalize(-centers_cam, dim=-1) * centers_cam.new_tensor([1.0, -1.0, -1.0])

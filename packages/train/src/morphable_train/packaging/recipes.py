@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from morphable import InferenceDefaults, WeightsInfo, load, read_weights, reference_to, write_weights
+from morphable import InferenceDefaults, WeightsInfo, load_model, read_weights, reference_to, write_weights
 from morphable_regressors import SystemSpec, load_system
 from morphable_train.atomic import write_text
 from morphable_train.configs.recipes import RecipeConfig
@@ -93,7 +93,7 @@ def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
     info = WeightsInfo(
         name=options.name or spec.network,
         architecture=spec.to_json(),
-        model=reference_to(load(config.model)),
+        model=reference_to(load_model(config.model)),
         license=licence,
         training_data=training_data,
         inference=InferenceDefaults(size_px=spec.crop.side_px),

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from morphable import InferenceDefaults, WeightsInfo, load, reference_to, write_weights
+from morphable import InferenceDefaults, WeightsInfo, load_model, reference_to, write_weights
 from morphable_train.atomic import write_text
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.packaging.provenance import started_from, terms
@@ -50,7 +50,7 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
         run, config, licence=options.license, training_data=options.training_data, also=options.averaged_with
     )
     groups, progress = read_checkpoint(latest_checkpoint(run), architecture(config.detector))
-    model = load(config.model)
+    model = load_model(config.model)
     info = WeightsInfo(
         name=options.name,
         architecture=architecture(config.detector),

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from lightning.fabric import Fabric
 
-from morphable import load
+from morphable import load_model
 from morphable_synth import SceneConfig
 from morphable_train.atomic import write_text
 from morphable_train.configs.recipes import RecipeConfig
@@ -85,7 +85,7 @@ def run_recipe(config: RecipeConfig, run: Path, *, resume: bool = False, devices
 def make_recipe(config: RecipeConfig, run: Path, fabric: Fabric) -> Recipe:
     """Open data and build network and losses; first weights are a function of the seed."""
     torch.manual_seed(config.run.seed)
-    model = load(config.model).requires_grad_(False).to(fabric.device)
+    model = load_model(config.model).requires_grad_(False).to(fabric.device)
     config = replace(config, augment=mirrored_if_possible(config.augment, model, exact=True))
     cache = config.data.cache or run / "cache"
     with fabric.rank_zero_first():

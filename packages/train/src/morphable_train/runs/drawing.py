@@ -5,9 +5,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from morphable import MorphableModel
-from morphable_detector_head import FaceParameters
-from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, render_faces
+from morphable import FaceParameters, MorphableModel
+from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
+from morphable_render import render_faces
 
 TRUE_COLOR = (255, 60, 60)
 PREDICTED_COLOR = (60, 255, 60)
@@ -40,7 +40,7 @@ def draw_mesh(
         lit: With the predicted albedo and light, or grey under a white one.
     """
     shape = model.decode_shape(parameters.identity, parameters.expression)
-    shape_cam = camera_from_model(shape, parameters.rotation, parameters.translation)
+    shape_cam = camera_from_model(shape, parameters.rotation_head, parameters.translation_m)
     albedo = model.decode_albedo(parameters.albedo) if lit else torch.full_like(shape, 0.6)
     light = parameters.illumination if lit else _front_light(parameters.illumination)
     background = torch.from_numpy(picture.astype(np.float32) / 255.0).to(shape.device)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from morphable_detector_head import FaceDetector, FaceParameters
+from morphable import FaceParameters
+from morphable_detector_head import FaceDetector
 from morphable_train.atomic import write_text
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.batch import Batch

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from morphable import MorphableModel, load, read_weights
+from morphable import MorphableModel, load_model, read_weights
 from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
 from morphable_losses import facenet_embedder
 from morphable_train.configs.stages import TrainConfig
@@ -41,7 +41,7 @@ def build_parts(config: TrainConfig) -> Parts:
     Raises:
         ValueError: The network's layout is not the model's, or its first weights are of another network.
     """
-    model = load(config.model).requires_grad_(False)
+    model = load_model(config.model).requires_grad_(False)
     layout = config.detector.layout
     sizes = (model.num_identity, model.num_expression, model.num_albedo)
     expected = (layout.num_identity, layout.num_expression, layout.num_albedo)

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from morphable_detector_head import FaceDetector, FaceParameters, ParameterLayout
+from morphable import FaceParameters
+from morphable_detector_head import FaceDetector, ParameterLayout, cells_from_parameters
 from morphable_train.data.batch import FaceTargets
 from morphable_train.objective.cells import CellTargets
 
@@ -30,7 +31,7 @@ def start_from_mean(
     if not bool(known.any()):
         return
     truth, cell_px = truth.select(known), cells.cell_px()[where][known]
-    encoded = _parameters(truth, layout).to_cells(cell_px, size_hw, layout)
+    encoded = cells_from_parameters(_parameters(truth, layout), cell_px, size_hw, layout)
     output = network.parameter_head.output
     assert isinstance(output, nn.Conv2d)
     assert output.bias is not None
@@ -44,7 +45,7 @@ def _parameters(truth: FaceTargets, layout: ParameterLayout) -> FaceParameters:
         identity=truth.identity,
         expression=truth.expression,
         albedo=zeros.expand(-1, layout.num_albedo),
-        rotation=truth.rotation_head,
-        translation=truth.translation_m,
+        rotation_head=truth.rotation_head,
+        translation_m=truth.translation_m,
         illumination=zeros[..., None].expand(-1, 9, 3),
     )

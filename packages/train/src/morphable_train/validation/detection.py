@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from morphable import MorphableModel
-from morphable_detector_head import FaceDetector, FaceParameters
+from morphable import FaceParameters, MorphableModel
+from morphable_detector_head import FaceDetector
 from morphable_train.data.affine import similarity_matrix, transform_points
 from morphable_train.data.batch import tight_boxes
 from morphable_train.data.crops import picture_tensor
@@ -117,7 +117,7 @@ def measure_detection(found: list[FaceParameters], data: PictureSet, surface: Su
     """Return recall and, where every face is annotated, precision and false detections per picture."""
     side, hits, total, faces = data.image.shape[2], 0, 0, 0
     for parameters, points in zip(found, data.landmarks68_px, strict=True):
-        static = torch.zeros(len(parameters.translation), dtype=torch.bool, device=surface.mean.device)
+        static = torch.zeros(len(parameters.translation_m), dtype=torch.bool, device=surface.mean.device)
         boxes = boxes_of(predicted_landmarks(parameters, static, surface, (side, side)))
         hits += int(match(boxes, boxes_of(points).to(boxes.device)).sum())
         total, faces = total + len(boxes), faces + len(points)
@@ -133,7 +133,7 @@ def detection_sheet(found: list[FaceParameters], data: PictureSet, model: Morpha
     tiles = []
     for index in range(min(SHEET_PICTURES, len(found))):
         picture = data.image[index].permute(1, 2, 0).numpy()
-        if len(found[index].translation):
+        if len(found[index].translation_m):
             picture = draw_mesh(picture, found[index], model, lit=True)
         tiles.append(draw_points(picture, data.landmarks68_px[index].flatten(0, 1).numpy(), TRUE_COLOR))
     return grid([tiles])

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from morphable import MorphableModel
-from morphable_detector_head import STRIDE_PX, FaceParameters, ParameterLayout
-from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
+from morphable import FaceParameters, MorphableModel
+from morphable.geometry import Pinhole, camera_from_model
+from morphable_detector_head import STRIDE_PX, ParameterLayout, parameters_from_cells
 from morphable_train.configs.stages import DataConfig
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.crops import cut_faces
@@ -143,7 +143,7 @@ def predict(
         index = torch.full((len(part), 1), cell, device=device)
         channels = network(part.to(device).float() / 255.0, index)[0][-1][:, 0].float()
         px = torch.full((len(part), 2), (cells // 2 + 0.5) * STRIDE_PX, device=device)
-        parts.append(FaceParameters.from_cells(channels, px, (side, side), layout))
+        parts.append(parameters_from_cells(channels, px, (side, side), layout))
     names = vars(parts[0])
     return FaceParameters(**{name: torch.cat([getattr(p, name) for p in parts]) for name in names})
 
@@ -153,9 +153,9 @@ def predicted_landmarks(
 ) -> Float[Tensor, "faces 68 2"]:
     """Project the 68 points: on the silhouette for contour labels, static for the others."""
     points = surface.decode(parameters.identity, parameters.expression)
-    points_cam = camera_from_model(points, parameters.rotation, parameters.translation)
+    points_cam = camera_from_model(points, parameters.rotation_head, parameters.translation_m)
     chosen = torch.where(contour[:, None, None], surface.contour_landmarks(points_cam), points_cam[:, :NUM_LANDMARKS])
-    return project(chosen, GLOBAL_FOCAL_PX, size_hw)
+    return Pinhole(size_hw).project(chosen)
 
 
 def measure(predicted: FaceParameters, truth: ValidationSet, surface: SurfaceSample) -> dict[str, float]:
@@ -209,12 +209,12 @@ def _exact_errors(predicted: FaceParameters, faces: FaceTargets, surface: Surfac
     """Errors in three dimensions."""
     shape = surface.decode_few(predicted.identity, predicted.expression)
     true_shape = surface.decode_few(faces.identity, faces.expression)
-    cosine = ((predicted.rotation * faces.rotation_head).sum((1, 2)) - 1) / 2
+    cosine = ((predicted.rotation_head * faces.rotation_head).sum((1, 2)) - 1) / 2
     return {
         "shape_mm": distance(shape, true_shape).mean() * 1000,
         "neutral_mm": _neutral_error_m(predicted.identity, faces.identity, surface) * 1000,
         "rotation_deg": torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).mean(),
-        "depth_relative": (predicted.translation[:, 2] / faces.translation_m[:, 2] - 1).abs().mean(),
+        "depth_relative": (predicted.translation_m[:, 2] / faces.translation_m[:, 2] - 1).abs().mean(),
         "expression": (predicted.expression - faces.expression).abs().mean(),
     }
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable_detector_head import Detections, FaceDetector, FaceParameters, check_image
+from morphable_detector_head import Detections, FaceDetector, check_image, parameters_from_cells
 from morphable_reconstruct.reconstructor.config import Precision
 
 
@@ -49,7 +49,7 @@ class TorchEngine:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
             channels = detector.channels_at(features, centers.cell)[-1]
         size_hw = (images.shape[2], images.shape[3])
-        parameters = FaceParameters.from_cells(channels.float(), centers.xy_px, size_hw, detector.config.layout)
+        parameters = parameters_from_cells(channels.float(), centers.xy_px, size_hw, detector.config.layout)
         return Detections(parameters, centers.score, centers.xy_px, centers.valid)
 
 

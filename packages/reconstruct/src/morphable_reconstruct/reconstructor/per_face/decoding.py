@@ -9,12 +9,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable.geometry import GLOBAL_FOCAL_PX
 from morphable_reconstruct.faces.camera import Camera, change_camera
 from morphable_reconstruct.faces.landmarks import landmark_basis
 from morphable_reconstruct.reconstructor.per_face.nearest import nearest_coefficients
 from morphable_reconstruct.scene import Scene
 from morphable_regressors import (
-    CROP_FOCAL_PX,
     CropRule,
     MultiViewParameters,
     OrthographicFaces,
@@ -37,7 +37,7 @@ def scene_of_parameters(found: OrthographicFaces, crop_from_photo: Float[Tensor,
     center_px = (float(camera.principal_px[0]), float(camera.principal_px[1]))
     pose = change_camera(
         landmark_basis(scene.model).decode(found.identity.numpy(), found.expression.numpy()),
-        found.rotation.numpy(),
+        found.rotation_head.numpy(),
         np.concatenate([lateral, depth[:, None]], axis=1),
         source=replace(camera, focal_px=PARALLEL_FOCAL_PX, center_px=center_px),
         target=camera,
@@ -46,8 +46,8 @@ def scene_of_parameters(found: OrthographicFaces, crop_from_photo: Float[Tensor,
         scene.faces,
         identity=found.identity,
         expression=found.expression,
-        rotation=torch.from_numpy(pose.rotation_head),
-        translation=torch.from_numpy(pose.translation_m),
+        rotation_head=torch.from_numpy(pose.rotation_head),
+        translation_m=torch.from_numpy(pose.translation_m),
     )
     return replace(scene, faces=faces, residual_px=pose.residual_px)
 
@@ -66,7 +66,9 @@ def scene_of_position_maps(
     )
     nearest = [nearest_coefficients(model, shape.numpy()) for shape in shapes]
     identity, expression = (torch.from_numpy(np.stack(parts)) for parts in zip(*nearest, strict=True))
-    faces = replace(scene.faces, identity=identity, expression=expression, rotation=rotations, translation=translations)
+    faces = replace(
+        scene.faces, identity=identity, expression=expression, rotation_head=rotations, translation_m=translations
+    )
     placed = _out_of_crops(replace(scene, faces=faces), model.landmarks(shapes), crop_from_photo, side_px)
     return replace(placed, surface_m=shapes)
 
@@ -95,8 +97,8 @@ def scene_of_views(
         expression=found.expression,
         albedo=found.albedo,
         illumination=found.illumination.contiguous(),
-        rotation=rotations[:, view],
-        translation=translations[:, view],
+        rotation_head=rotations[:, view],
+        translation_m=translations[:, view],
     )
     basis = landmark_basis(scene.model)
     points = torch.from_numpy(basis.decode(found.identity.numpy(), found.expression.numpy()))
@@ -107,7 +109,7 @@ def crop_camera(crop_from_photo: Float[Tensor, "3 3"], side_px: int, photo: Came
     """Return the camera of a crop, which has its own principal point and focal length, in the photograph's pixels."""
     scale = float(crop_from_photo[0, 0])
     center = ((side_px / 2 - crop_from_photo[:2, 2]) / scale).tolist()
-    return Camera(focal_px=CROP_FOCAL_PX / scale, size_hw=photo.size_hw, center_px=(center[0], center[1]))
+    return Camera(focal_px=GLOBAL_FOCAL_PX / scale, size_hw=photo.size_hw, center_px=(center[0], center[1]))
 
 
 def _out_of_crops(
@@ -120,8 +122,8 @@ def _out_of_crops(
     poses = [
         change_camera(
             points_model_m[row : row + 1].numpy(),
-            scene.faces.rotation[row : row + 1].numpy(),
-            scene.faces.translation[row : row + 1].numpy(),
+            scene.faces.rotation_head[row : row + 1].numpy(),
+            scene.faces.translation_m[row : row + 1].numpy(),
             source=crop_camera(crop_from_photo[row], side_px, scene.camera),
             target=scene.camera,
         )
@@ -129,8 +131,8 @@ def _out_of_crops(
     ]
     faces = replace(
         scene.faces,
-        rotation=torch.from_numpy(np.concatenate([pose.rotation_head for pose in poses])),
-        translation=torch.from_numpy(np.concatenate([pose.translation_m for pose in poses])),
+        rotation_head=torch.from_numpy(np.concatenate([pose.rotation_head for pose in poses])),
+        translation_m=torch.from_numpy(np.concatenate([pose.translation_m for pose in poses])),
     )
     return replace(scene, faces=faces, residual_px=np.concatenate([pose.residual_px for pose in poses]))
 
@@ -142,9 +144,9 @@ def _metric(
     inside = model.region("face") if "face" in model.region_names else slice(None)
     mean = model.decode_shape(torch.zeros(model.num_identity), torch.zeros(model.num_expression))[inside]
     _, scale, _ = similarity_pose(positions[inside], mean)
-    depth = CROP_FOCAL_PX / scale
-    z = depth * (1 + positions[:, 2:] / CROP_FOCAL_PX)
-    cam = torch.cat([(positions[:, :2] - side_px / 2) / CROP_FOCAL_PX * z, z], dim=1)
+    depth = GLOBAL_FOCAL_PX / scale
+    z = depth * (1 + positions[:, 2:] / GLOBAL_FOCAL_PX)
+    cam = torch.cat([(positions[:, :2] - side_px / 2) / GLOBAL_FOCAL_PX * z, z], dim=1)
     rotation, size, _ = similarity_pose(cam[inside], mean)
     turn = torch.tensor([1.0, -1.0, -1.0])[:, None] * rotation
     cam = cam / size

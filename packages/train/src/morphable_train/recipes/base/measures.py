@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable_losses import fit_similarity
+from morphable.geometry import fit_similarity
 from morphable_train.data.batch import FaceTargets
 
 MEAN_FACES = 512

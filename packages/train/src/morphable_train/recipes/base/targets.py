@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
 from morphable_regressors import OrthographicFaces, similarity_pose
-from morphable_render import GLOBAL_FOCAL_PX, camera_from_model
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.surface import SurfaceSample
 

@@ -10,9 +10,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from morphable import MorphableModel
+from morphable.geometry import Pinhole, camera_from_model
 from morphable_losses import coefficient_norm, landmark_3d_loss, landmark_loss, landmark_weights
 from morphable_regressors import MultiViewParameters, MultiViewRegressor, SystemSpec, parsing_channel, view_poses
-from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, project
 from morphable_train.configs.recipes import DfmvrConfig
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS
@@ -131,7 +131,7 @@ class DfmvrRecipe:
         rotation, translation = view_poses(found, self.config.crop)
         points = few[:, None, :NUM_LANDMARKS].expand(-1, NUM_VIEWS, -1, -1)
         side = self.config.crop.side_px
-        return project(camera_from_model(points, rotation, translation), GLOBAL_FOCAL_PX, (side, side)).flatten(0, 1)
+        return Pinhole((side, side)).project(camera_from_model(points, rotation, translation)).flatten(0, 1)
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:

@@ -4,6 +4,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from morphable import MorphableModel
+from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
 from morphable_losses import (
     DfmvrWeights,
     albedo_variance,
@@ -14,7 +15,7 @@ from morphable_losses import (
 )
 from morphable_losses.dfmvr import DILATION_PX
 from morphable_regressors import MultiViewParameters
-from morphable_render import GLOBAL_FOCAL_PX, camera_from_model, render_pixels
+from morphable_render import render_pixels
 from morphable_train.objective.rendered import SKIN_REGION, region_or_all
 from morphable_train.recipes.base.batches import CropBatch
 from morphable_train.recipes.parsing.recipe import classes_of

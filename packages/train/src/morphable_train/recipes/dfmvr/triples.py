@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from morphable_render import rotation_from_angles
+from morphable.geometry import rotation_from_angles
 from morphable_synth import Scene, SceneConfig, render_scene, sample_scene
 from morphable_synth.datasets.shards import files_of
 from morphable_train.atomic import atomic_path

@@ -94,7 +94,10 @@ class FrnetRecipe:
     def _errors(self, network: nn.Module, batch: CropBatch) -> dict[str, Tensor]:
         codec, truth, side = self._codec, batch.faces, self.config.crop.side_px
         known = true_shape(truth, self.surface)
-        goal, true_rotation = points_in_crop(known, truth, side), orthographic_truth(truth, self.surface, side).rotation
+        goal, true_rotation = (
+            points_in_crop(known, truth, side),
+            orthographic_truth(truth, self.surface, side).rotation_head,
+        )
         errors: dict[str, Tensor] = {}
         for prefix, raw in (
             ("", codec.unwhiten(network(batch.image).float())),
@@ -107,7 +110,7 @@ class FrnetRecipe:
                 f"{prefix}nme": landmark_nme(points[:, :NUM_LANDMARKS, :2], truth),
                 f"{prefix}dense_3d_nme": dense_nme(points, goal, truth),
                 f"{prefix}shape_mm": shape_error_mm(shape, known),
-                f"{prefix}rotation_deg": rotation_error_deg(found.rotation, true_rotation),
+                f"{prefix}rotation_deg": rotation_error_deg(found.rotation_head, true_rotation),
             }
         return errors
 

@@ -1,17 +1,39 @@
-"""Mesh geometry: surface points, normals, mirroring and UV unwrapping."""
+"""Meshes: points on the surface, sparse maps of vertices, normals, mirroring, UV unwrapping."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from morphable.linear import SparseRows, apply_rows
-
 MIN_NORM = 1e-12
-"""Twice the area, in square metres, of a triangle with edges of a micrometre; smaller ones have no normal."""
+"""Twice the area, in square meters, of a triangle with edges of a micrometer; smaller ones have no normal."""
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """A sparse matrix by rows (CSR), applied to vertices."""
+
+    crow: Int[Tensor, " rows_plus_one"]
+    """Where each row's entries start in `col`; the last entry is their number."""
+    col: Int[Tensor, " entries"]
+    """Column of each entry."""
+    value: Float[Tensor, " entries"]
+    """Value of each entry."""
+
+
+def apply_rows(rows: SparseRows, dense: Float[Tensor, "cols channels"]) -> Float[Tensor, "rows channels"]:
+    """Multiply a sparse matrix with a dense one; gradients flow to the dense one.
+
+    An embedding bag does this without torch's sparse layouts, whose CSR product was measured to take twice as
+    long at the open model's size and warns when used.
+    """
+    return F.embedding_bag(
+        rows.col, dense, rows.crow, mode="sum", per_sample_weights=rows.value, include_last_offset=True
+    )
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,7 @@ import math
 import pytest
 import torch
 
-from morphable_render import (
-    GLOBAL_FOCAL_PX,
-    camera_from_model,
-    decode_translation,
-    encode_translation,
-    intrinsic_matrix,
-    model_from_camera,
-    project,
-    rotation_from_vector,
-    unproject,
-)
+from morphable.geometry import Pinhole, camera_from_model, model_from_camera, rotation_from_vector
 
 
 def double(*shape, seed=0):
@@ -37,15 +27,15 @@ def test_model_from_camera_undoes_camera_from_model_over_batches():
 def test_project_matches_hand_computed_pixel_and_matrix():
     # u = 1015 * 0.2 / 2 + 320 = 421.5,  v = 1015 * -0.1 / 2 + 240 = 189.25
     points = torch.tensor([[0.2, -0.1, 2.0]], dtype=torch.float64)
-    px = project(points, GLOBAL_FOCAL_PX, (480, 640))
+    px = Pinhole((480, 640)).project(points)
     torch.testing.assert_close(px, torch.tensor([[421.5, 189.25]], dtype=torch.float64))
-    homogeneous = points @ intrinsic_matrix(GLOBAL_FOCAL_PX, (480, 640)).double().T
+    homogeneous = points @ Pinhole((480, 640)).matrix().double().T
     torch.testing.assert_close(homogeneous[:, :2] / homogeneous[:, 2:], px)
 
 
 def test_project_keeps_points_behind_the_camera_finite():
     points = torch.tensor([[0.1, 0.1, -1.0], [0.1, 0.1, 0.0]], requires_grad=True)
-    px = project(points, 1015.0, (64, 64))
+    px = Pinhole((64, 64), 1015.0).project(points)
     px.sum().backward()
     assert px.isfinite().all()
     assert points.grad.isfinite().all()
@@ -54,29 +44,29 @@ def test_project_keeps_points_behind_the_camera_finite():
 def test_unproject_undoes_project_with_focal_per_item():
     points = double(3, 4, 3).abs() + 0.5
     focal = torch.tensor([500.0, 800.0, 1015.0], dtype=torch.float64)
-    px = project(points, focal, (100, 200))
-    torch.testing.assert_close(unproject(px, points[..., 2], focal_px=focal, size_hw=(100, 200)), points)
+    px = Pinhole((100, 200), focal).project(points)
+    torch.testing.assert_close(Pinhole((100, 200), focal).unproject(px, points[..., 2]), points)
 
 
 def test_scaling_face_and_distance_leaves_the_picture():
     points = double(5, 3).abs() + 0.5
-    torch.testing.assert_close(project(points * 3, 700, (9, 9)), project(points, 700, (9, 9)))
+    torch.testing.assert_close(Pinhole((9, 9), 700).project(points * 3), Pinhole((9, 9), 700).project(points))
 
 
 def test_decode_translation_matches_eq_5_by_hand():
     # t_x = 2 (10 + 60 - 64) / 1015, t_y = 2 (-4 + 20 - 32) / 1015
     delta, center = torch.tensor([10.0, -4.0, 2.0]), torch.tensor([60.0, 20.0])
-    translation = decode_translation(delta, center, size_hw=(64, 128))
+    translation = Pinhole((64, 128)).translation(delta, center)
     torch.testing.assert_close(translation, torch.tensor([12 / 1015, -32 / 1015, 2.0]))
-    pixel = project(translation[None], GLOBAL_FOCAL_PX, (64, 128))[0]
+    pixel = Pinhole((64, 128)).project(translation[None])[0]
     torch.testing.assert_close(pixel, center + delta[:2])
 
 
 def test_encode_undoes_decode():
     delta, center = double(4, 6, 3), double(4, 6, 2) * 100
     delta[..., 2] = delta[..., 2].abs() + 0.5
-    decoded = decode_translation(delta, center, size_hw=(512, 512))
-    torch.testing.assert_close(encode_translation(decoded, center, size_hw=(512, 512)), delta)
+    decoded = Pinhole((512, 512)).translation(delta, center)
+    torch.testing.assert_close(Pinhole((512, 512)).delta(decoded, center), delta)
 
 
 def test_gradients_through_camera_and_projection():
@@ -85,7 +75,7 @@ def test_gradients_through_camera_and_projection():
 
     def chain(vertices, vector, translation, focal):
         cam = camera_from_model(vertices, rotation_from_vector(vector), translation)
-        return project(cam, focal, (64, 64))
+        return Pinhole((64, 64), focal).project(cam)
 
     inputs = [x.requires_grad_() for x in (vertices, vector, translation, focal)]
     assert torch.autograd.gradcheck(chain, inputs)
@@ -94,8 +84,8 @@ def test_gradients_through_camera_and_projection():
 def test_gradients_of_translation_code():
     delta = torch.tensor([[3.0, -2.0, math.e]], dtype=torch.float64, requires_grad=True)
     center = torch.tensor([[30.0, 40.0]], dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda d: decode_translation(d, center, size_hw=(64, 64)), [delta])
-    assert torch.autograd.gradcheck(lambda d: encode_translation(d, center, size_hw=(64, 64)), [delta])
+    assert torch.autograd.gradcheck(lambda d: Pinhole((64, 64)).translation(d, center), [delta])
+    assert torch.autograd.gradcheck(lambda d: Pinhole((64, 64)).delta(d, center), [delta])
 
 
 def test_wrong_shape_is_refused():

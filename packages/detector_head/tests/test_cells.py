@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from morphable_detector_head import GLOBAL_FOCAL_PX, FaceParameters, ParameterLayout
+from morphable.geometry import GLOBAL_FOCAL_PX
+from morphable_detector_head import ParameterLayout, cells_from_parameters, parameters_from_cells
 
 SMALL = {"num_identity": 2, "num_expression": 1, "num_albedo": 1}
 LAYOUTS = [
@@ -32,7 +33,7 @@ def test_channel_count_is_the_papers():
 def test_layout_follows_the_model():
     import morphable
 
-    assert ParameterLayout.of_model(morphable.load("open")) == ParameterLayout()
+    assert ParameterLayout.of_model(morphable.load_model("open")) == ParameterLayout()
 
 
 def test_translation_is_equation_5():
@@ -41,9 +42,9 @@ def test_translation_is_equation_5():
     layout = ParameterLayout(num_identity=0, num_expression=0, num_albedo=0, depth="offset")
     channels = torch.zeros(layout.num_channels)
     channels[3:5] = torch.tensor([2.0, -1.0])
-    parameters = FaceParameters.from_cells(channels, torch.tensor([100.0, 60.0]), SIZE_HW, layout)
+    parameters = parameters_from_cells(channels, torch.tensor([100.0, 60.0]), SIZE_HW, layout)
     expected = torch.tensor([-140 / GLOBAL_FOCAL_PX, -76 / GLOBAL_FOCAL_PX, 1.0])
-    torch.testing.assert_close(parameters.translation, expected)
+    torch.testing.assert_close(parameters.translation_m, expected)
 
 
 @pytest.mark.parametrize(("channel", "depth_m"), [(-1.0, 0.5), (1.0, 13.0), (0.0, math.sqrt(6.5))])
@@ -51,15 +52,15 @@ def test_log_depth_spans_its_range(channel: float, depth_m: float):
     layout = ParameterLayout(**SMALL)
     channels = torch.zeros(layout.num_channels)
     channels[9] = channel
-    parameters = FaceParameters.from_cells(channels, torch.zeros(2), SIZE_HW, layout)
-    torch.testing.assert_close(parameters.translation[2], torch.tensor(depth_m))
+    parameters = parameters_from_cells(channels, torch.zeros(2), SIZE_HW, layout)
+    torch.testing.assert_close(parameters.translation_m[2], torch.tensor(depth_m))
 
 
 def test_depth_stays_positive_and_finite():
     layout = ParameterLayout(**SMALL)
     channels = torch.full((2, layout.num_channels), 1e4)
     channels[1] = -1e4
-    depth = FaceParameters.from_cells(channels, torch.zeros(2, 2), SIZE_HW, layout).translation[:, 2]
+    depth = parameters_from_cells(channels, torch.zeros(2, 2), SIZE_HW, layout).translation_m[:, 2]
     assert (depth > 0).all()
     assert depth.isfinite().all()
 
@@ -68,7 +69,7 @@ def test_zero_rotation_vector_looks_along_the_ray():
     """The model's +z axis points back along the viewing ray; its x axis stays horizontal to first order."""
     layout = ParameterLayout(**SMALL)
     cell = torch.tensor([400.0, 30.0])
-    rotation = FaceParameters.from_cells(torch.zeros(layout.num_channels), cell, SIZE_HW, layout).rotation
+    rotation = parameters_from_cells(torch.zeros(layout.num_channels), cell, SIZE_HW, layout).rotation_head
     forward_cam = torch.diag(torch.tensor([1.0, -1.0, -1.0])) @ rotation @ torch.tensor([0.0, 0.0, 1.0])
     ray = torch.tensor([400.0 - 256, 30.0 - 128, GLOBAL_FOCAL_PX])
     torch.testing.assert_close(forward_cam, -ray / ray.norm())
@@ -79,8 +80,8 @@ def test_zero_rotation_vector_looks_along_the_ray():
 def test_camera_frame_zero_rotation_is_identity():
     layout = ParameterLayout(**SMALL, rotation_frame="camera")
     channels = torch.zeros(layout.num_channels)
-    parameters = FaceParameters.from_cells(channels, torch.tensor([400.0, 30.0]), SIZE_HW, layout)
-    torch.testing.assert_close(parameters.rotation, torch.eye(3))
+    parameters = parameters_from_cells(channels, torch.tensor([400.0, 30.0]), SIZE_HW, layout)
+    torch.testing.assert_close(parameters.rotation_head, torch.eye(3))
 
 
 def test_euler_order():
@@ -88,7 +89,7 @@ def test_euler_order():
     layout = ParameterLayout(**SMALL, rotation="euler_xyz", rotation_frame="camera")
     channels = torch.zeros(layout.num_channels)
     channels[4:7] = torch.tensor([math.pi / 2, 0.0, math.pi / 2])
-    rotation = FaceParameters.from_cells(channels, torch.zeros(2), SIZE_HW, layout).rotation
+    rotation = parameters_from_cells(channels, torch.zeros(2), SIZE_HW, layout).rotation_head
     expected = torch.tensor([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     torch.testing.assert_close(rotation, expected)
 
@@ -97,8 +98,8 @@ def test_euler_order():
 @pytest.mark.parametrize("batch", [(), (5,), (2, 3), (0,), (2, 0)])
 def test_round_trip(layout: ParameterLayout, batch: tuple[int, ...]):
     channels, cells = random_channels(layout, *batch), random_cells(*batch)
-    parameters = FaceParameters.from_cells(channels, cells, SIZE_HW, layout)
-    torch.testing.assert_close(parameters.to_cells(cells, SIZE_HW, layout), channels)
+    parameters = parameters_from_cells(channels, cells, SIZE_HW, layout)
+    torch.testing.assert_close(cells_from_parameters(parameters, cells, SIZE_HW, layout), channels)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -106,8 +107,8 @@ def test_gradient(layout: ParameterLayout):
     cells = random_cells(2)
 
     def decode(channels: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        parameters = FaceParameters.from_cells(channels, cells, SIZE_HW, layout)
-        return parameters.rotation, parameters.translation, parameters.illumination
+        parameters = parameters_from_cells(channels, cells, SIZE_HW, layout)
+        return parameters.rotation_head, parameters.translation_m, parameters.illumination
 
     assert gradcheck(decode, random_channels(layout, 2).requires_grad_())
     assert gradcheck(decode, torch.zeros(2, layout.num_channels, dtype=torch.float64).requires_grad_())
@@ -117,27 +118,27 @@ def test_moving_the_cell_moves_only_the_pose():
     layout = ParameterLayout(**SMALL)
     channels = random_channels(layout)
     here, there = (
-        FaceParameters.from_cells(channels, torch.tensor(cell, dtype=torch.float64), SIZE_HW, layout)
+        parameters_from_cells(channels, torch.tensor(cell, dtype=torch.float64), SIZE_HW, layout)
         for cell in ([256.0, 128.0], [400.0, 30.0])
     )
     torch.testing.assert_close(here.identity, there.identity)
-    torch.testing.assert_close(here.translation[2], there.translation[2])
-    assert not torch.allclose(here.rotation, there.rotation)
+    torch.testing.assert_close(here.translation_m[2], there.translation_m[2])
+    assert not torch.allclose(here.rotation_head, there.rotation_head)
 
 
 def test_indexing():
     layout = ParameterLayout(**SMALL)
-    parameters = FaceParameters.from_cells(random_channels(layout, 2, 3), random_cells(2, 3), SIZE_HW, layout)
+    parameters = parameters_from_cells(random_channels(layout, 2, 3), random_cells(2, 3), SIZE_HW, layout)
     mask = torch.tensor([[True, False, False], [False, True, True]])
     assert parameters[mask].identity.shape == (3, 2)
-    torch.testing.assert_close(parameters[1].rotation, parameters.rotation[1])
-    assert parameters.map(lambda tensor: tensor.float()).translation.dtype == torch.float32
+    torch.testing.assert_close(parameters[1].rotation_head, parameters.rotation_head[1])
+    assert parameters.map(lambda tensor: tensor.float()).translation_m.dtype == torch.float32
 
 
 def test_refusals():
     layout = ParameterLayout(**SMALL)
     with pytest.raises(ValueError, match="channels must be 37 for this layout, got 36"):
-        FaceParameters.from_cells(torch.zeros(36), torch.zeros(2), SIZE_HW, layout)
+        parameters_from_cells(torch.zeros(36), torch.zeros(2), SIZE_HW, layout)
     with pytest.raises(ValueError, match="num_identity must be at least 0, got -1"):
         ParameterLayout(num_identity=-1)
     with pytest.raises(ValueError, match="offset_unit_px must be positive, got 0"):

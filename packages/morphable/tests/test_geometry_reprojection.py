@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from morphable_render import camera_from_model, project, refocus, rotation_from_vector
+from morphable.geometry import Pinhole, camera_from_model, resolve_pose, rotation_from_vector
 
 
 def face(seed=0, count=68):
@@ -23,7 +23,9 @@ def angle_deg(a, b):
 
 def test_same_focal_length_changes_nothing():
     rotation, translation = pose(0.4, 0.2, -0.1, 0.8)
-    same = refocus(face(), rotation, translation, focal_px=1015, true_focal_px=1015, size_hw=(512, 512))
+    same = resolve_pose(
+        face(), rotation, translation, source=Pinhole((512, 512), 1015), target=Pinhole((512, 512), 1015)
+    )
     torch.testing.assert_close(same.rotation_head, rotation)
     torch.testing.assert_close(same.translation_m, translation)
     assert same.residual_px < 1e-6
@@ -31,7 +33,9 @@ def test_same_focal_length_changes_nothing():
 
 def test_depth_scales_and_lateral_place_stays_on_the_axis():
     rotation, translation = pose(0.3, 0.0, 0.0, 2.0)
-    doubled = refocus(face(), rotation, translation, focal_px=1015, true_focal_px=2030, size_hw=(512, 512))
+    doubled = resolve_pose(
+        face(), rotation, translation, source=Pinhole((512, 512), 1015), target=Pinhole((512, 512), 2030)
+    )
     # The face has depth, so that the best fit is a per cent off the pure rescale.
     torch.testing.assert_close(
         doubled.translation_m, torch.tensor([0.0, 0.0, 4.0], dtype=torch.float64), atol=0.08, rtol=0
@@ -43,12 +47,14 @@ def test_picture_stays_also_far_off_the_axis():
     """Where the bare rescale of the depth is wrong by tens of pixels."""
     size, points = (1080, 1920), face()
     rotation, translation = pose(-0.5, 0.9, 0.3, 1.2)
-    target = project(camera_from_model(points, rotation, translation), 1015.0, size)
+    target = Pinhole(size, 1015.0).project(camera_from_model(points, rotation, translation))
     rescaled = translation * torch.tensor([1.0, 1.0, 1.6], dtype=torch.float64)
-    naive = project(camera_from_model(points, rotation, rescaled), 1015.0 * 1.6, size)
+    naive = Pinhole(size, 1015.0 * 1.6).project(camera_from_model(points, rotation, rescaled))
     assert (naive - target).norm(dim=-1).max() > 20
-    solved = refocus(points, rotation, translation, focal_px=1015.0, true_focal_px=1015.0 * 1.6, size_hw=size)
-    again = project(camera_from_model(points, solved.rotation_head, solved.translation_m), 1015.0 * 1.6, size)
+    solved = resolve_pose(
+        points, rotation, translation, source=Pinhole(size, 1015.0), target=Pinhole(size, 1015.0 * 1.6)
+    )
+    again = Pinhole(size, 1015.0 * 1.6).project(camera_from_model(points, solved.rotation_head, solved.translation_m))
     rms = (again - target).square().sum(-1).mean().sqrt()
     torch.testing.assert_close(rms, solved.residual_px)
     assert rms < 5
@@ -61,9 +67,9 @@ def test_recovers_the_true_pose_of_a_true_camera():
     """A pose fitted under a wrong focal length leads back to the one that took the picture."""
     size, points = (720, 1280), face(1)
     rotation, translation = pose(0.6, -0.25, 0.1, 0.9)
-    wrong = refocus(points, rotation, translation, focal_px=1400.0, true_focal_px=1015.0, size_hw=size)
-    back = refocus(
-        points, wrong.rotation_head, wrong.translation_m, focal_px=1015.0, true_focal_px=1400.0, size_hw=size
+    wrong = resolve_pose(points, rotation, translation, source=Pinhole(size, 1400.0), target=Pinhole(size, 1015.0))
+    back = resolve_pose(
+        points, wrong.rotation_head, wrong.translation_m, source=Pinhole(size, 1015.0), target=Pinhole(size, 1400.0)
     )
     # The wrong camera cannot show the same perspective: what it misses (its residual) is lost on the way.
     assert 0 < wrong.residual_px < 5
@@ -74,15 +80,17 @@ def test_recovers_the_true_pose_of_a_true_camera():
 def test_another_principal_point_turns_the_camera():
     """A camera whose principal point is moved by f tan(a) sees far things as if the head turned by a."""
     points, (rotation, translation) = face(2), pose(0.2, 0.0, 0.0, 40.0)
-    settings = {"focal_px": 4000.0, "true_focal_px": 4000.0, "size_hw": (400, 600)}
+    size, focal = (400, 600), 4000.0
     offset = 4000.0 * math.tan(0.1)
-    moved = refocus(points, rotation, translation, **settings, true_center_px=(300.0 - offset, 200.0))
+    beside = Pinhole(size, focal, (300.0 - offset, 200.0))
+    moved = resolve_pose(points, rotation, translation, source=Pinhole(size, focal), target=beside)
     assert moved.residual_px < 0.05  # 40 m away, perspective within the face is 0.003 of its size
     assert (moved.translation_m[0] / moved.translation_m[2]).item() == pytest.approx(math.tan(0.1), abs=1e-4)
     # x_cam turns from +z toward +x, about the camera's +y, which is the head frame's -y
     expected = rotation_from_vector(torch.tensor([0.0, -0.1, 0.0]).double()) @ rotation
     assert angle_deg(moved.rotation_head, expected) < 0.3
-    crop = refocus(points, rotation, translation, **settings, center_px=(100.0, 50.0), true_center_px=(100.0, 50.0))
+    same = Pinhole(size, focal, (100.0, 50.0))
+    crop = resolve_pose(points, rotation, translation, source=same, target=same)
     torch.testing.assert_close(crop.rotation_head, rotation)
 
 
@@ -91,16 +99,22 @@ def test_batch_equals_single_and_mixed_focal_lengths():
     rotation, translation = (torch.stack(part) for part in zip(*poses, strict=True))
     true = torch.tensor([800.0, 1015.0, 3000.0]).double()
     points = face().expand(3, -1, 3)
-    batch = refocus(points, rotation, translation, focal_px=1015.0, true_focal_px=true, size_hw=(600, 800))
+    batch = resolve_pose(
+        points, rotation, translation, source=Pinhole((600, 800), 1015.0), target=Pinhole((600, 800), true)
+    )
     for k in range(3):
-        one = refocus(points[k], *poses[k], focal_px=1015.0, true_focal_px=true[k], size_hw=(600, 800))
+        one = resolve_pose(
+            points[k], *poses[k], source=Pinhole((600, 800), 1015.0), target=Pinhole((600, 800), true[k])
+        )
         torch.testing.assert_close(batch.rotation_head[k], one.rotation_head)
         torch.testing.assert_close(batch.residual_px[k], one.residual_px)
 
 
 def test_refusals():
     rotation, translation = pose(0.1, 0.0, 0.0, 1.0)
-    with pytest.raises(ValueError, match="true_focal_px must be positive"):
-        refocus(face(), rotation, translation, focal_px=1015.0, true_focal_px=0.0, size_hw=(64, 64))
+    with pytest.raises(ValueError, match=r"target\.focal_px must be positive"):
+        resolve_pose(face(), rotation, translation, source=Pinhole((64, 64), 1015.0), target=Pinhole((64, 64), 0.0))
     with pytest.raises(Exception, match="translation_m"):
-        refocus(face(), rotation, translation[:2], focal_px=1015.0, true_focal_px=900.0, size_hw=(64, 64))
+        resolve_pose(
+            face(), rotation, translation[:2], source=Pinhole((64, 64), 1015.0), target=Pinhole((64, 64), 900.0)
+        )
