@@ -1,6 +1,7 @@
 """Where scans, predictions and their seven landmarks lie in the folders of the public data sets."""
 
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ Layout = Literal["now", "micc", "bosphorus", "folder"]
 
 LANDMARK_FILE = "landmarks7.json"
 """Beside scans or predictions: relative path of a mesh to its seven points, in the mesh's own unit."""
+
+_LANDMARK_SUFFIXES = (".lm3", ".pp", ".npy", ".txt", ".landmarks7.txt")
+"""Files of landmarks beside a mesh; `reconstruct` writes the last one."""
 
 _NOW_LISTS = ("imagepathsvalidation.txt", "imagepathstest.txt")
 _PP_POINT = re.compile(r"<point\b[^>]*>")
@@ -72,8 +76,8 @@ def find_scans(layout: Layout, scans: Path, predictions: Path, *, image_list: Pa
     found = list(finders[layout]())
     if not found:
         raise FileNotFoundError(f"scans must hold meshes in the layout of {layout!r}, got none in {scans}")
-    used = {paths.prediction for paths in found}
-    unknown = [mesh for mesh in _meshes(predictions, MESH_SUFFIXES) if mesh not in used]
+    used = {paths.prediction.with_suffix("") for paths in found if paths.prediction is not None}
+    unknown = [mesh for mesh in _meshes(predictions, MESH_SUFFIXES) if mesh.with_suffix("") not in used]
     if unknown:
         names = ", ".join(str(mesh.relative_to(predictions)) for mesh in unknown[:3])
         raise ValueError(f"preds must belong to scans in {scans}, got {len(unknown)} that do not ({names})")
@@ -81,13 +85,13 @@ def find_scans(layout: Layout, scans: Path, predictions: Path, *, image_list: Pa
 
 
 def read_landmarks(mesh: Path, root: Path, own_file: Path | None = None) -> Float[np.ndarray, "7 3"]:
-    """Read the seven landmarks of a mesh: its own .pp, .lm3, .npy or .txt, else `landmarks7.json` of its root.
+    """Read the seven landmarks of a mesh: its own file beside it, else `landmarks7.json` of its root.
 
     Raises:
         FileNotFoundError: There are none.
         ValueError: They are not seven points.
     """
-    candidates = [own_file] if own_file else [mesh.with_suffix(end) for end in (".lm3", ".pp", ".npy", ".txt")]
+    candidates = [own_file] if own_file else [mesh.with_suffix(end) for end in _LANDMARK_SUFFIXES]
     for path in candidates:
         if path is not None and path.is_file():
             with refusing(path, "seven landmarks (x, y, z)"):
@@ -96,7 +100,9 @@ def read_landmarks(mesh: Path, root: Path, own_file: Path | None = None) -> Floa
     name = mesh.relative_to(root).as_posix()
     points = _listed_landmarks(listing).get(name) if listing.is_file() else None
     if points is None:
-        raise FileNotFoundError(f"landmarks of {name} must be beside it (.npy, .txt, .pp, .lm3) or in {listing}")
+        raise FileNotFoundError(
+            f"landmarks of {name} must be beside it ({', '.join(_LANDMARK_SUFFIXES)}) or in {listing}"
+        )
     return _seven(np.array(points, dtype=np.float64), listing)
 
 
@@ -171,15 +177,26 @@ def _mirrored(scans: Path, predictions: Path, suffixes: tuple[str, ...]) -> Iter
 
 
 def _meshes(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Mesh files below a folder, sorted; hidden files and folders are left out."""
-    found = [path for path in root.rglob("*") if path.suffix.lower() in suffixes]
+    """Mesh files below a folder, sorted; hidden files and folders, and archives of other arrays, are left out."""
+    found = [path for path in root.rglob("*") if path.suffix.lower() in suffixes and _may_be_mesh(path)]
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(root).parts))
 
 
 def _existing(stem: Path) -> Path | None:
     """The mesh file of a path without ending, if there is one."""
     paths = [stem.with_name(stem.name + end) for end in MESH_SUFFIXES]
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if path.is_file() and _may_be_mesh(path)), None)
+
+
+def _may_be_mesh(path: Path) -> bool:
+    """Tell a mesh as .npz from a prediction file or other arrays; a damaged file is left to its reader."""
+    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "vertices.npy" in archive.namelist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+        return True
 
 
 def _one(folder: Path, *suffixes: str) -> Path:

@@ -36,6 +36,8 @@ class RunConfig:
     segmentation, texture, crop. Videos give overlay, json and csv."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
+    preds_vertices: bool = False
+    """Every vertex of every face stands in the prediction file, for dense measures."""
     json: Path | None = None
     """Also write the summary for machines."""
     weights: str = "mobile"
@@ -62,6 +64,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _check_kinds(self.save_kinds, SAVE_KINDS)
+        _check_vertices(self.preds_vertices, self.preds)
         for name in ("texture_px", "workers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
@@ -86,6 +89,8 @@ class ViewsConfig:
     texture, crop."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
+    preds_vertices: bool = False
+    """Every vertex of every face stands in the prediction file, for dense measures."""
     json: Path | None = None
     """Also write the summary for machines."""
     weights: str = "mobile"
@@ -102,6 +107,7 @@ class ViewsConfig:
 
     def __post_init__(self) -> None:
         _check_kinds(self.save_kinds, PICTURE_KINDS)
+        _check_vertices(self.preds_vertices, self.preds)
         if self.texture_px < 1:
             raise ValueError(f"texture_px must be at least 1, got {self.texture_px}")
 
@@ -114,6 +120,12 @@ class ViewsConfig:
 def _split_kinds(save: str) -> tuple[str, ...]:
     """Parts of a list separated by commas."""
     return tuple(kind for kind in (part.strip() for part in save.split(",")) if kind)
+
+
+def _check_vertices(vertices: bool, preds: Path | None) -> None:
+    """Refuse vertices without a file to write them to."""
+    if vertices and preds is None:
+        raise ValueError("preds must name a file for preds_vertices, got none")
 
 
 def _check_kinds(kinds: tuple[str, ...], known: tuple[str, ...]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from morphable_reconstruct.exports.atomic import write_bytes
 from morphable_reconstruct.exports.formats import write_scene
+from morphable_reconstruct.exports.meshes import write_landmarks7
 from morphable_reconstruct.exports.pictures import (
     crop_png,
     depth_png,
@@ -54,4 +55,7 @@ def save_results(
             for index, face in enumerate(scene):
                 written.append(f"{stem}.crop_{index:02d}.png")
                 write_bytes(folder / written[-1], crop_png(face))
+    if len(scene) and not {"obj", "ply"}.isdisjoint(kinds):
+        written.append(f"{stem}.landmarks7.txt")
+        write_landmarks7(scene, folder / written[-1])
     return tuple(written)

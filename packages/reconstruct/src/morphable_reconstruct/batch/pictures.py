@@ -94,7 +94,7 @@ def _save(
             scene, config.out, source.stem, kinds=kinds, texture=config.texture, texture_px=config.texture_px
         )
         files += on_scene(source, scene) if on_scene else ()
-        rows = prediction_rows(scene)
+        rows = prediction_rows(scene, vertices=config.preds_vertices)
         records.add(source, files, rows)
     except EXPECTED_ERRORS as error:
         return Outcome(source=source, error=f"saving failed: {error}")

@@ -49,5 +49,6 @@ def save_views(sources: Sequence[Source], reconstructor: Reconstructor, config: 
     files = save_results(
         scene, config.out, named.stem, kinds=config.save_kinds, texture=config.texture, texture_px=config.texture_px
     )
+    rows = prediction_rows(scene, vertices=config.preds_vertices)
     seconds = time.perf_counter() - start
-    return Outcome(source=named, faces=len(scene), seconds=seconds, rows=prediction_rows(scene), files=files)
+    return Outcome(source=named, faces=len(scene), seconds=seconds, rows=rows, files=files)

@@ -14,6 +14,9 @@ from morphable_reconstruct.exports.atomic import atomic_path, write_bytes
 from morphable_reconstruct.exports.textures import face_texture
 from morphable_reconstruct.faces.rows import Face, SceneRows
 
+_SCAN_POINTS = (36, 39, 42, 45, 33, 48, 54)
+"""Rows of the 68 points that scans are landmarked with (NoW's order)."""
+
 CAMERA_TO_UPRIGHT = np.array([1.0, -1.0, -1.0], dtype=np.float32)
 """Camera space to the frame mesh viewers expect: y up, z toward the viewer."""
 
@@ -73,6 +76,16 @@ def write_ply(scene: SceneRows, path: Path) -> None:
         f"element face {len(triangle_rows)}\nproperty list uchar int vertex_indices\nend_header\n"
     )
     write_bytes(path, header.encode() + vertex_rows.tobytes() + triangle_rows.tobytes())
+
+
+def write_landmarks7(scene: SceneRows, path: Path) -> None:
+    """Write the seven points of the largest face that `evalkit rmse` aligns with a scan, in the frame of the mesh.
+
+    Seven lines of x, y, z: eye corners from the person's right to left, nose bottom, right and left mouth corner.
+    """
+    size = np.prod(scene.box_xyxy_px[:, 2:] - scene.box_xyxy_px[:, :2], axis=1)
+    points = scene.landmarks68_cam_m[int(size.argmax()), list(_SCAN_POINTS)] * CAMERA_TO_UPRIGHT
+    write_bytes(path, _lines("%.6f %.6f %.6f", points).encode())
 
 
 def _lines(row: str, values: Shaped[np.ndarray, "rows cols"]) -> str:

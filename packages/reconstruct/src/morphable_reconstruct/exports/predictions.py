@@ -1,11 +1,12 @@
 """The prediction file that `evalkit` reads (docs/prediction_file.md)."""
 
 import os
-from collections.abc import Iterable
+import zipfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 
 from morphable_reconstruct.exports.atomic import atomic_path
 from morphable_reconstruct.faces.rows import SceneRows
@@ -21,18 +22,35 @@ _ROWS: dict[str, tuple[int, ...]] = {
     "translation_m": (3,),
     "focal_px": (),
 }
+VERTICES = "vertices_px"
+"""Name of the array of vertices, which is written only when it is asked for."""
 PredictionRows = dict[str, Shaped[np.ndarray, "..."]]
 """Arrays with one row per face of one picture, and its `size_hw`."""
 
 
-def prediction_rows(scene: SceneRows) -> PredictionRows:
-    """Collect one picture's rows."""
+def prediction_rows(scene: SceneRows, *, vertices: bool = False) -> PredictionRows:
+    """Collect one picture's rows.
+
+    Args:
+        scene: The picture's faces.
+        vertices: Whether the vertices are among them, for dense measures.
+    """
     rows: PredictionRows = {"size_hw": np.array(scene.camera.size_hw, dtype=np.int64)}
     for name in ("score", "box_xyxy_px", "landmarks68_px", "landmarks68_contour_px", "landmarks68_cam_m"):
         rows[name] = getattr(scene, name).astype(np.float32)
     rows["rotation_head"], rows["translation_m"] = scene.faces.rotation_head.numpy(), scene.faces.translation_m.numpy()
     rows["focal_px"] = np.full(len(scene), scene.camera.focal_px, dtype=np.float32)
+    if vertices:
+        rows[VERTICES] = _vertices_px(scene)
     return rows
+
+
+def _vertices_px(scene: SceneRows) -> Float[np.ndarray, "faces verts 3"]:
+    """Return x, y of every vertex and its depth behind the face's mean depth, in pixels at that depth."""
+    depth = scene.vertices_cam_m[..., 2].numpy()
+    mean = depth.mean(axis=1, keepdims=True)
+    behind_px = (depth - mean) / mean * scene.camera.focal_px
+    return np.concatenate([scene.vertices_px, behind_px[..., None]], axis=-1).astype(np.float32)
 
 
 def write_predictions(
@@ -56,15 +74,26 @@ def write_predictions(
         name: np.concatenate([np.zeros((0, *shape), np.float32), *(found[name] for found in rows)])
         for name, shape in _ROWS.items()
     }
-    with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
-        np.savez(
-            file,
-            allow_pickle=False,
-            format_version=np.array(FORMAT_VERSION),
-            processed_image=np.array(names, dtype=np.str_),
-            processed_size_hw=size_hw,
-            image=np.repeat(np.array(names, dtype=np.str_), faces),
-            image_size_hw=np.repeat(size_hw, faces, axis=0),
-            system=np.array(system),
-            **arrays,
-        )
+    scalars = {"format_version": np.array(FORMAT_VERSION), "system": np.array(system)}
+    pictures_of = {
+        "processed_image": np.array(names, dtype=np.str_),
+        "processed_size_hw": size_hw,
+        "image": np.repeat(np.array(names, dtype=np.str_), faces),
+        "image_size_hw": np.repeat(size_hw, faces, axis=0),
+    }
+    with atomic_path(Path(path)) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name, values in {**scalars, **pictures_of, **arrays}.items():
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, np.asarray(values), allow_pickle=False)
+        if rows and all(VERTICES in found for found in rows):
+            _write_vertices(archive, [found[VERTICES] for found in rows])
+
+
+def _write_vertices(archive: zipfile.ZipFile, pictures: Sequence[Float[np.ndarray, "faces verts 3"]]) -> None:
+    """Write the vertices picture by picture, so that no second copy of them is held."""
+    shape = (sum(len(vertices) for vertices in pictures), *pictures[0].shape[1:])
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False, "shape": shape}
+    with archive.open(f"{VERTICES}.npy", "w", force_zip64=True) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for vertices in pictures:
+            file.write(np.ascontiguousarray(vertices, np.float32).tobytes())
