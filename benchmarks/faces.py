@@ -25,12 +25,20 @@ from morphable_evalkit.commands.latency import LatencyConfig, run_latency
 from morphable_evalkit.reports.output import OutputConfig
 from morphable_reconstruct import ReconstructConfig, Reconstructor, load_photograph
 from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork
-from morphable_regressors import CropRule, ParameterRegressor, SystemSpec, build_system
+from morphable_regressors import (
+    CropRule,
+    MultiViewConfig,
+    ParameterConfig,
+    ParameterRegressor,
+    PositionMapConfig,
+    SystemSpec,
+    build_system,
+)
 
 SPECS = {
-    "mobile_frnet": SystemSpec(network="mobile_frnet", crop=CropRule(side_px=120)),
-    "prnet": SystemSpec(network="prnet", crop=CropRule(side_px=256, face_share=1 / 1.6)),
-    "dfmvr": SystemSpec(network="dfmvr", crop=CropRule(side_px=224, face_share=0.6)),
+    "mobile_frnet": SystemSpec(crop=CropRule(side_px=120), config=ParameterConfig()),
+    "prnet": SystemSpec(crop=CropRule(side_px=256, face_share=1 / 1.6), config=PositionMapConfig()),
+    "dfmvr": SystemSpec(crop=CropRule(side_px=224, face_share=0.6), config=MultiViewConfig()),
 }
 SINGLE_SHOT = "single-shot"
 

@@ -25,7 +25,7 @@ from morphable import WeightsInfo, load, reference_to, write_weights  # noqa: E4
 from morphable_detector_head import build_detector, save_detector  # noqa: E402
 from morphable_reconstruct import Reconstructor  # noqa: E402
 from morphable_reconstruct.exports.predictions import prediction_rows, write_predictions  # noqa: E402
-from morphable_regressors import CropRule, SystemSpec, build_system  # noqa: E402
+from morphable_regressors import CropRule, ParameterConfig, SystemSpec, build_system  # noqa: E402
 from morphable_train.runs.checkpoint import latest_checkpoint  # noqa: E402
 from morphable_train.stages.training import train  # noqa: E402
 
@@ -79,7 +79,7 @@ def main() -> None:
     }
 
     options = {"num_identity": 4, "num_expression": 2, "model_identity": 6, "model_expression": 4}
-    spec = SystemSpec(network="mobile_frnet", crop=CropRule(side_px=120, face_share=0.7), options=options)
+    spec = SystemSpec(crop=CropRule(side_px=120, face_share=0.7), config=ParameterConfig(**options))
     system = repeat_numbers(build_system(spec), 2)
     info = WeightsInfo(
         name="tiny", architecture=spec.to_json(), model=reference_to(model), license="CC0-1.0", training_data="none"

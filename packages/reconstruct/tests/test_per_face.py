@@ -34,10 +34,12 @@ regressors = pytest.importorskip("morphable_regressors")
 SIDE = 64
 RULE = regressors.CropRule(side_px=SIDE, face_share=0.6)
 CAMERA = Camera(focal_px=1200.0, size_hw=(300, 400))
-OPTIONS = {
-    "mobile_frnet": {"num_identity": 2, "num_expression": 2, "model_identity": 4, "model_expression": 3},
-    "prnet": {"width": 4},
-    "dfmvr": {"width": 0.25, "parsing_channel": False, "num_identity": 4, "num_expression": 3, "num_albedo": 2},
+CONFIGS = {
+    "mobile_frnet": regressors.ParameterConfig(num_identity=2, num_expression=2, model_identity=4, model_expression=3),
+    "prnet": regressors.PositionMapConfig(width=4),
+    "dfmvr": regressors.MultiViewConfig(
+        width=0.25, parsing_channel=False, num_identity=4, num_expression=3, num_albedo=2
+    ),
 }
 
 
@@ -128,9 +130,9 @@ def test_views_place_the_face_in_their_photograph(model):
 def files(model, tmp_path):
     """Untrained weights of each network for the toy model."""
     written = {}
-    for kind, options in OPTIONS.items():
+    for kind in CONFIGS:
         torch.manual_seed(0)
-        spec = regressors.SystemSpec(network=kind, crop=RULE, options=options)
+        spec = regressors.SystemSpec(crop=RULE, config=CONFIGS[kind])
         info = WeightsInfo(
             name=kind, architecture=spec.to_json(), model=reference_to(model), license="MIT", training_data="none"
         )
@@ -148,7 +150,7 @@ def per_face(model, path) -> Reconstructor:
     return Reconstructor(DotEngine(), model, per_face=path, config=settings)
 
 
-@pytest.mark.parametrize("kind", list(OPTIONS))
+@pytest.mark.parametrize("kind", list(CONFIGS))
 def test_scenes_are_those_of_the_single_shot_network_with_other_faces(model, files, kind):
     picture = dotted((240, 320), [(100, 120), (250, 90)], dot_px=16)
     reconstructor = per_face(model, files[kind])

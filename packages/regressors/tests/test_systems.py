@@ -11,10 +11,13 @@ from morphable_regressors import (
     BACKBONES,
     CropRule,
     FaceCodec,
+    MultiViewConfig,
     MultiViewParameters,
     MultiViewRegressor,
     OrthographicFaces,
+    ParameterConfig,
     ParameterRegressor,
+    PositionMapConfig,
     PositionMapRegressor,
     SystemSpec,
     boxes_of_landmarks,
@@ -190,9 +193,9 @@ def test_view_poses_have_the_right_gradient():
 
 
 SPECS = [
-    SystemSpec(network="mobile_frnet", crop=CropRule(), options={"backbone": "mobile_frnet"}),
-    SystemSpec(network="prnet", crop=CropRule(side_px=64), options={"width": 4}),
-    SystemSpec(network="dfmvr", crop=CropRule(side_px=64), options={"width": 0.25, "with_parser": False}),
+    SystemSpec(crop=CropRule(), config=ParameterConfig(backbone="mobile_frnet")),
+    SystemSpec(crop=CropRule(side_px=64), config=PositionMapConfig(width=4)),
+    SystemSpec(crop=CropRule(side_px=64), config=MultiViewConfig(width=0.25, with_parser=False)),
 ]
 
 
@@ -212,13 +215,13 @@ def test_systems_answer_in_the_crops_pixels():
         faces = ParameterRegressor().eval().faces(crops)
         assert faces.identity.shape == (2, 80)
         assert faces.expression.shape == (2, 64)
-        positions = PositionMapRegressor(width=4).eval().positions(crops)
+        positions = PositionMapRegressor(PositionMapConfig(width=4)).eval().positions(crops)
         assert positions.shape == (2, 64, 64, 3)
         assert float(positions[..., :2].max()) <= 1.1 * 64
 
 
 def test_multi_view_parser_stays_frozen_and_in_evaluation():
-    system = MultiViewRegressor(width=0.25).train()
+    system = MultiViewRegressor(MultiViewConfig(width=0.25)).train()
     assert system.network.training
     assert not system.parser.training
     assert not any(p.requires_grad for p in system.parser.parameters())
@@ -229,7 +232,7 @@ def test_multi_view_parser_stays_frozen_and_in_evaluation():
 
 @pytest.mark.parametrize("options", [{"fusion": "unet"}, {"fusion": "cnn"}, {"involution": False}])
 def test_variants_of_the_ablation_run(options):
-    system = MultiViewRegressor(width=0.25, with_parser=False, **options).eval()
+    system = MultiViewRegressor(MultiViewConfig(width=0.25, with_parser=False, **options)).eval()
     with torch.no_grad():
         found = system(torch.zeros(1, 3, 3, 64, 64), parsing_channel(torch.ones(1, 3, 64, 64).long()))
     assert found.identity.shape == (1, 80)
@@ -237,7 +240,7 @@ def test_variants_of_the_ablation_run(options):
 
 
 def test_no_parsing_channel_needs_no_parser():
-    system = MultiViewRegressor(width=0.25, parsing_channel=False).eval()
+    system = MultiViewRegressor(MultiViewConfig(width=0.25, parsing_channel=False)).eval()
     assert system.parser is None
     with torch.no_grad():
         assert system(torch.zeros(1, 3, 3, 64, 64)).albedo.shape == (1, 80)
@@ -258,12 +261,15 @@ def test_backbones_answer_with_as_many_numbers_as_asked(name):
         (lambda: crop_matrices(torch.tensor([[0.0, 0.0, torch.nan, 5.0]]), CropRule()), "boxes_px must be finite"),
         (lambda: FaceCodec(num_identity=90), "num_identity and num_expression must be"),
         (lambda: build_backbone("vgg", 62), "backbone must be one of mobile_frnet"),
-        (lambda: SystemSpec(network="vgg", crop=CropRule()), "network must be one of mobile_frnet, prnet"),
+        (
+            lambda: SystemSpec.from_json({"network": "vgg", "crop": {"side_px": 64}}),
+            "network must be one of mobile_frnet, prnet",
+        ),
         (lambda: SystemSpec.from_json({"backbone": "resnet50"}), "architecture must name a per-face network"),
-        (lambda: build_system(SystemSpec(network="prnet", crop=CropRule(), options={"depth": 3})), "options must be"),
+        (lambda: SystemSpec.from_json({"network": "prnet", "crop": {}, "options": {"depth": 3}}), "options must be"),
         (lambda: load_system(SPECS[1], {}), "weights must fit the network"),
         (
-            lambda: MultiViewRegressor(width=0.25, with_parser=False)(torch.zeros(1, 3, 3, 64, 64)),
+            lambda: MultiViewRegressor(MultiViewConfig(width=0.25, with_parser=False))(torch.zeros(1, 3, 3, 64, 64)),
             "parsing must be given",
         ),
     ],

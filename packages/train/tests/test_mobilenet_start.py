@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import mobilenet_v2
 
-from morphable_regressors import FaceParser, ParameterRegressor, SqueezeExcitation
+from morphable_regressors import FaceParser, ParameterConfig, ParameterRegressor, SqueezeExcitation
 from morphable_train.recipes.base.mobilenet_start import OPEN_GATE, start_from_mobilenet
 
 
@@ -36,7 +36,7 @@ def weights(trained, tmp_path_factory):
 @pytest.mark.parametrize("backbone", ["mobile_frnet_plain", "mobilenet_v2"])
 def test_without_attention_the_features_are_those_of_the_source(backbone, trained, weights, image):
     """Kernels of 5 and 7 that hold one of 3 in their middle filter alike."""
-    regressor = ParameterRegressor(backbone=backbone).eval()
+    regressor = ParameterRegressor(ParameterConfig(backbone=backbone)).eval()
     assert start_from_mobilenet(regressor, weights) == 104  # 52 convolutions, each with its norm
     network = regressor.network
     features = network.features if backbone == "mobile_frnet_plain" else network.network.features

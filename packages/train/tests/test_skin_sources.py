@@ -8,7 +8,7 @@ from stand_in import stand_in_model
 from test_preparation import photographs
 
 from morphable import WeightsInfo, reference_to, write_weights
-from morphable_regressors import CropRule, FaceParser, SystemSpec
+from morphable_regressors import CropRule, FaceParser, ParserConfig, SystemSpec
 from morphable_train.data.shards import ShardReader
 from morphable_train.preparation.photographs import PrepareConfig, prepare
 from morphable_train.preparation.skin_sources import SkinParser
@@ -26,7 +26,7 @@ class Halves(torch.nn.Module):
 @pytest.fixture
 def weights(tmp_path):
     torch.manual_seed(0)
-    spec = SystemSpec(network="parsing", crop=CropRule(side_px=64, face_share=0.5))
+    spec = SystemSpec(crop=CropRule(side_px=64, face_share=0.5), config=ParserConfig())
     info = WeightsInfo(
         name="parser",
         architecture=spec.to_json(),

@@ -1,7 +1,7 @@
 """Whole per-face systems as weights files hold them: network, what decodes its output, and the crop it is fed."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -20,13 +20,66 @@ NETWORKS = ("mobile_frnet", "prnet", "dfmvr", "parsing")
 """Names in the `network` field of a weights file's architecture."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ParameterConfig:
+    """Shape of a network that regresses a face's parameters, and of their codec."""
+
+    backbone: str = "mobile_frnet"
+    """One of `BACKBONES`."""
+    num_identity: int = 40
+    """Number of identity modes among the parameters."""
+    num_expression: int = 10
+    """Number of expression directions among the parameters."""
+    model_identity: int = 80
+    """Number of identity modes of the face model."""
+    model_expression: int = 64
+    """Number of expression modes of the face model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionMapConfig:
+    """Shape of PRNet."""
+
+    width: int = 16
+    """Number of channels of the first layer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiViewConfig(DFMVRConfig):
+    """Shape of DF-MVR and of the parsing network that makes its fourth channel."""
+
+    with_parser: bool = True
+    """False where the parsing is given from outside, as exact labels in training."""
+    parser_backbone: str = "resnet18"
+    """One of `PARSER_BACKBONES`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParserConfig:
+    """Shape of the face-parsing network."""
+
+    backbone: str = "resnet18"
+    """One of `PARSER_BACKBONES`."""
+
+
+SystemConfig = ParameterConfig | PositionMapConfig | MultiViewConfig | ParserConfig
+_CONFIGS: dict[str, type[SystemConfig]] = {
+    "mobile_frnet": ParameterConfig,
+    "prnet": PositionMapConfig,
+    "dfmvr": MultiViewConfig,
+    "parsing": ParserConfig,
+}
+
+
 class ParameterRegressor(nn.Module):
     """Mobile-FRNet, or another backbone, with the codec of its parameters."""
 
-    def __init__(self, *, backbone: str = "mobile_frnet", **codec: int) -> None:
-        """Make the system, which starts at the mean of all parameters; `codec` are the arguments of `FaceCodec`."""
+    def __init__(self, config: ParameterConfig | None = None) -> None:
+        """Make the system, which starts at the mean of all parameters."""
         super().__init__()
-        self.codec = FaceCodec(**codec)
+        sizes = asdict(config or ParameterConfig())
+        backbone = sizes.pop("backbone")
+        self.codec = FaceCodec(**sizes)
         self.network = build_backbone(backbone, self.codec.num_parameters)
         last = [module for module in self.network.modules() if isinstance(module, nn.Linear)][-1]
         nn.init.zeros_(last.weight)
@@ -44,9 +97,9 @@ class ParameterRegressor(nn.Module):
 class PositionMapRegressor(nn.Module):
     """PRNet: a UV position map of each face, in the pixels of its crop."""
 
-    def __init__(self, *, width: int = 16) -> None:
+    def __init__(self, config: PositionMapConfig | None = None) -> None:
         super().__init__()
-        self.network = PRNet(width=width)
+        self.network = PRNet(width=(config or PositionMapConfig()).width)
 
     def forward(self, crops: Float[Tensor, "faces 3 side side"]) -> Float[Tensor, "faces 3 side side"]:
         """Return map values (`map_of_points`) by texel of the model's UV plane; RGB in [0, 1]."""
@@ -60,18 +113,12 @@ class PositionMapRegressor(nn.Module):
 class MultiViewRegressor(nn.Module):
     """DF-MVR with the frozen parsing network that makes its fourth channel."""
 
-    def __init__(self, *, with_parser: bool = True, parser_backbone: str = "resnet18", **config: Any) -> None:
-        """Make the system; `config` are the fields of `DFMVRConfig`.
-
-        Args:
-            with_parser: False where the parsing is given from outside, as exact labels in training.
-            parser_backbone: Of the parser.
-            **config: Shape of the network.
-        """
+    def __init__(self, config: MultiViewConfig | None = None) -> None:
         super().__init__()
-        self.network = DFMVR(DFMVRConfig(**config))
-        needed = with_parser and self.network.config.parsing_channel
-        self.parser = FaceParser(backbone=parser_backbone).requires_grad_(False) if needed else None
+        shape = config or MultiViewConfig()
+        self.network = DFMVR(shape)
+        needed = shape.with_parser and shape.parsing_channel
+        self.parser = FaceParser(backbone=shape.parser_backbone).requires_grad_(False) if needed else None
 
     def train(self, mode: bool = True) -> "MultiViewRegressor":
         """Switch the mode of the network; the parser stays in evaluation."""
@@ -109,59 +156,55 @@ class MultiViewRegressor(nn.Module):
         return parsing_channel(classes).to(views.dtype).unflatten(0, views.shape[:2])
 
 
-_SYSTEMS = {
-    "mobile_frnet": ParameterRegressor,
-    "prnet": PositionMapRegressor,
-    "dfmvr": MultiViewRegressor,
-    "parsing": FaceParser,
-}
-
-
 @dataclass(frozen=True, kw_only=True)
 class SystemSpec:
     """Which system, its shape, and its crops: the `architecture` of a weights file."""
 
-    network: str
-    """One of `NETWORKS`."""
     crop: CropRule
-    options: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of the system's class."""
+    config: SystemConfig
 
-    def __post_init__(self) -> None:
-        if self.network not in _SYSTEMS:
-            raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {self.network!r}")
+    @property
+    def network(self) -> str:
+        """One of `NETWORKS`."""
+        return next(name for name, kind in _CONFIGS.items() if type(self.config) is kind)
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON can hold."""
-        return asdict(self)
+        return {"network": self.network, "crop": asdict(self.crop), "options": asdict(self.config)}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "SystemSpec":
-        """Read a weights file's `architecture`.
+        """Read a weights file's `architecture`; options that it lacks have their default.
 
         Raises:
-            ValueError: It is not of a per-face network, or of one that this version does not know.
+            ValueError: It is not of a per-face network, or has options that this version does not know.
         """
         try:
-            crop = CropRule(**values["crop"])
-            return SystemSpec(network=values["network"], crop=crop, options=dict(values.get("options", {})))
+            network, crop, options = values["network"], CropRule(**values["crop"]), dict(values.get("options", {}))
         except (KeyError, TypeError) as error:
             raise ValueError(
                 f"architecture must name a per-face network with its crop and options, got {sorted(values)} ({error}); "
                 "weights of the single-shot detector go elsewhere"
             ) from error
+        if network not in _CONFIGS:
+            raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
+        try:
+            return SystemSpec(crop=crop, config=_CONFIGS[network](**options))
+        except TypeError as error:
+            raise ValueError(f"options must be those of {network}, got {options}: {error}") from error
 
 
 def build_system(spec: SystemSpec) -> nn.Module:
-    """Make a system with random weights.
-
-    Raises:
-        ValueError: Its options are not those of the system's class.
-    """
-    try:
-        return _SYSTEMS[spec.network](**spec.options)
-    except TypeError as error:
-        raise ValueError(f"options must be those of {spec.network}, got {spec.options}: {error}") from error
+    """Make a system with random weights."""
+    match spec.config:
+        case ParameterConfig():
+            return ParameterRegressor(spec.config)
+        case PositionMapConfig():
+            return PositionMapRegressor(spec.config)
+        case MultiViewConfig():
+            return MultiViewRegressor(spec.config)
+        case ParserConfig():
+            return FaceParser(backbone=spec.config.backbone)
 
 
 def load_system(spec: SystemSpec, state: Mapping[str, Tensor]) -> nn.Module:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from morphable import InferenceDefaults, WeightsInfo, load_model, read_weights, reference_to, write_weights
-from morphable_regressors import SystemSpec, load_system
+from morphable_regressors import MultiViewConfig, SystemSpec, load_system
 from morphable_train.atomic import write_text
 from morphable_train.configs.recipes import RecipeConfig
 from morphable_train.packaging.provenance import read_any_run_config, started_from, terms
@@ -83,7 +83,8 @@ def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
     spec, state = read_system(run)
     config = read_recipe_config(run)
     assert config is not None
-    if spec.options.get("parsing_channel") and not spec.options.get("with_parser"):
+    shape = spec.config
+    if isinstance(shape, MultiViewConfig) and shape.parsing_channel and not shape.with_parser:
         raise ValueError(
             f"parser must be in the weights of a dfmvr with a parsing channel, got a run on exact labels: {run}; "
             "train with --parser RUN"

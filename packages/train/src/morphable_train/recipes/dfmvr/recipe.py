@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +11,15 @@ from torch import Tensor, nn
 from morphable import MorphableModel
 from morphable.geometry import Pinhole, camera_from_model
 from morphable_losses import coefficient_norm, landmark_3d_loss, landmark_loss, landmark_weights
-from morphable_regressors import MultiViewParameters, MultiViewRegressor, SystemSpec, parsing_channel, view_poses
+from morphable_regressors import (
+    MultiViewConfig,
+    MultiViewParameters,
+    MultiViewRegressor,
+    ParserConfig,
+    SystemSpec,
+    parsing_channel,
+    view_poses,
+)
 from morphable_train.configs.recipes import DfmvrConfig
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS
@@ -54,21 +61,22 @@ class DfmvrRecipe:
         if config.crop.side_px % 32:
             raise ValueError(f"crop.side_px must be a multiple of 32 for dfmvr, got {config.crop.side_px}")
         self.config, self.model, self.surface = config, model, SurfaceSample(model).to(model.mean.device)
-        options: dict[str, Any] = {
-            "with_parser": config.parsing_channel and config.parser is not None,
-            "num_identity": model.num_identity,
-            "num_expression": model.num_expression,
-            "num_albedo": model.num_albedo,
-            "width": config.width,
-            "fusion": config.fusion,
-            "involution": config.involution,
-            "parsing_channel": config.parsing_channel,
-        }
+        shape = MultiViewConfig(
+            with_parser=config.parsing_channel and config.parser is not None,
+            num_identity=model.num_identity,
+            num_expression=model.num_expression,
+            num_albedo=model.num_albedo,
+            width=config.width,
+            fusion=config.fusion,
+            involution=config.involution,
+            parsing_channel=config.parsing_channel,
+        )
         parser_state: dict[str, Tensor] = {}
         if config.parsing_channel and config.parser is not None:
-            options["parser_backbone"], parser_state = _read_parser(config.parser)
-        self.spec = SystemSpec(network="dfmvr", crop=config.crop, options=options)
-        regressor = MultiViewRegressor(**options)
+            backbone, parser_state = _read_parser(config.parser)
+            shape = replace(shape, parser_backbone=backbone)
+        self.spec = SystemSpec(crop=config.crop, config=shape)
+        regressor = MultiViewRegressor(shape)
         self.network: nn.Module = ViewTensors(regressor)
         self.system: nn.Module = regressor
         self._parser: nn.Module | None = regressor.parser
@@ -237,9 +245,9 @@ def _read_parser(source: Path) -> tuple[str, dict[str, Tensor]]:
         ValueError: It is of another recipe.
     """
     spec, state = read_system(source)
-    if spec.network != "parsing":
+    if not isinstance(spec.config, ParserConfig):
         raise ValueError(f"parser must be a run or weights of parsing, got {spec.network} in {source}")
-    return spec.options.get("backbone", "resnet18"), state
+    return spec.config.backbone, state
 
 
 def _shown(batch: CropBatch, inputs: Tensor) -> CropBatch:

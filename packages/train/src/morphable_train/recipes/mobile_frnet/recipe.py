@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from morphable import MorphableModel
 from morphable_losses import LinearFace, wing_loss, wpdc_loss
-from morphable_regressors import FaceCodec, ParameterRegressor, SystemSpec
+from morphable_regressors import FaceCodec, ParameterConfig, ParameterRegressor, SystemSpec
 from morphable_train.configs.recipes import MobileFrnetConfig
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.data.streams import Shard
@@ -35,16 +35,17 @@ class FrnetRecipe:
         shard: Shard,
     ) -> None:
         self.config, self.model, self.surface = config, model, SurfaceSample(model).to(model.mean.device)
-        sizes = {
-            "num_identity": config.num_identity,
-            "num_expression": config.num_expression,
-            "model_identity": model.num_identity,
-            "model_expression": model.num_expression,
-        }
-        self.spec = SystemSpec(network="mobile_frnet", crop=config.crop, options={"backbone": config.backbone} | sizes)
+        shape = ParameterConfig(
+            backbone=config.backbone,
+            num_identity=config.num_identity,
+            num_expression=config.num_expression,
+            model_identity=model.num_identity,
+            model_expression=model.num_expression,
+        )
+        self.spec = SystemSpec(crop=config.crop, config=shape)
         self.stream = FaceStream(crops, config, shard)
         self.held_out = HeldOut(held_out, config, model, self.surface)
-        network = ParameterRegressor(backbone=config.backbone, **sizes).to(model.mean.device)
+        network = ParameterRegressor(shape).to(model.mean.device)
         self.network: nn.Module = channels_last(network)
         if config.start is not None:
             start_from_mobilenet(self.network, config.start)

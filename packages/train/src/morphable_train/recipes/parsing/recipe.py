@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from morphable import MorphableModel
-from morphable_regressors import PARSING_CLASSES, FaceParser, SystemSpec
+from morphable_regressors import PARSING_CLASSES, FaceParser, ParserConfig, SystemSpec
 from morphable_synth import PART_NAMES
 from morphable_train.configs.recipes import ParsingConfig
 from morphable_train.data.streams import Shard
@@ -89,7 +89,7 @@ class ParsingRecipe:
         if config.crop.side_px % 32:
             raise ValueError(f"crop.side_px must be a multiple of 32 for parsing, got {config.crop.side_px}")
         self.config, self.model, self.surface = config, model, SurfaceSample(model).to(model.mean.device)
-        self.spec = SystemSpec(network="parsing", crop=config.crop, options={"backbone": config.backbone})
+        self.spec = SystemSpec(crop=config.crop, config=ParserConfig(backbone=config.backbone))
         self.stream = FaceStream(crops, config, shard)
         self.held_out = HeldOut(held_out, config, model, self.surface)
         parser = FaceParser(backbone=config.backbone)
@@ -155,14 +155,15 @@ def _start(parser: FaceParser, spec: SystemSpec, source: Path) -> None:
     Raises:
         ValueError: The file holds neither, or the backbone is another.
     """
-    state = _parser_state(spec, source)
+    parser_config, state = spec.config, _parser_state(spec, source)
+    assert isinstance(parser_config, ParserConfig)
     if state is not None:
         parser.load_state_dict(state)
-    elif spec.options["backbone"] == "mobilenet_v2":
+    elif parser_config.backbone == "mobilenet_v2":
         start_from_mobilenet(parser, source)
     else:
         raise ValueError(
-            f"start must be a parser or go with backbone mobilenet_v2, got {source} and {spec.options['backbone']}; "
+            f"start must be a parser or go with backbone mobilenet_v2, got {source} and {parser_config.backbone}; "
             "leave it out"
         )
 
@@ -175,8 +176,8 @@ def _parser_state(spec: SystemSpec, source: Path) -> dict[str, Tensor] | None:
         return None
     if found.network != spec.network:
         return None
-    if found.options != spec.options:
-        raise ValueError(f"start must be a parser with options {spec.options}, got {found.network} {found.options}")
+    if found.config != spec.config:
+        raise ValueError(f"start must be a parser with options {spec.config}, got {found.network} {found.config}")
     return state
 
 

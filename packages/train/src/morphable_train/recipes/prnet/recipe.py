@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from morphable import MorphableModel
 from morphable_losses import position_map_loss, position_map_weights
 from morphable_losses.position_map import FACE_WEIGHT, FEATURE_WEIGHT, LANDMARK_WEIGHT
-from morphable_regressors import PositionMapRegressor, SystemSpec, map_of_points, points_of_map
+from morphable_regressors import PositionMapConfig, PositionMapRegressor, SystemSpec, map_of_points, points_of_map
 from morphable_render import UvLayout, uv_at_surface, uv_layout, uv_map_from_vertices, uv_mesh, vertices_from_uv_map
 from morphable_train.configs.recipes import PrnetConfig
 from morphable_train.data.batch import FaceTargets
@@ -38,10 +38,10 @@ class PrnetRecipe:
         if config.crop.side_px % 32:
             raise ValueError(f"crop.side_px must be a multiple of 32 for prnet, got {config.crop.side_px}")
         self.config, self.model, self.surface = config, model, SurfaceSample(model).to(model.mean.device)
-        self.spec = SystemSpec(network="prnet", crop=config.crop, options={"width": config.width})
+        self.spec = SystemSpec(crop=config.crop, config=PositionMapConfig(width=config.width))
         self.stream = FaceStream(crops, config, shard)
         self.held_out = HeldOut(held_out, config, model, self.surface)
-        self.network: nn.Module = PositionMapRegressor(width=config.width)
+        self.network: nn.Module = PositionMapRegressor(PositionMapConfig(width=config.width))
         self.system: nn.Module = self.network
         self.layout = uv_layout(uv_mesh(model), config.crop.side_px)
         self.weights = weight_mask(
