@@ -28,6 +28,8 @@ class Outcome:
     error: str | None = None
     rows: PredictionRows = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What of the source was lost or left out, a line each."""
 
 
 def run_pictures(

@@ -56,6 +56,9 @@ def print_summary(outcomes: list[Outcome], *, out: str, console: Console, errors
     for outcome in done[:MAX_ROWS]:
         if outcome.faces == 0:
             console.print(f"no face found in {outcome.source.name}", markup=False, highlight=False)
+    for outcome in done:
+        for note in outcome.notes:
+            errors.print(f"note: {outcome.source.name}: {note}", markup=False, highlight=False, soft_wrap=True)
     skipped = sum(outcome.skipped for outcome in done)
     empty = sum(outcome.faces == 0 for outcome in done)
     faces, sources = sum(outcome.faces for outcome in done), len(done)
@@ -91,6 +94,7 @@ def summary_json(outcomes: list[Outcome]) -> str:
             "skipped": outcome.skipped,
             "error": outcome.error,
             "files": list(outcome.files),
+            "notes": list(outcome.notes),
         }
         for outcome in outcomes
     ]

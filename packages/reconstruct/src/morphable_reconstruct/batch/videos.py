@@ -15,13 +15,14 @@ from morphable_reconstruct.exports.coefficients import scene_to_dict
 from morphable_reconstruct.exports.tables import csv_header, csv_rows
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
-from morphable_reconstruct.video.files import VideoWriter, video_writer
+from morphable_reconstruct.video.reading import Losses
 from morphable_reconstruct.video.tracking import Tracker
 from morphable_reconstruct.video.tracks import TrackedFrame, track
+from morphable_reconstruct.video.writing import VideoWriter, video_writer
 
 _SUFFIXES = {"overlay": ".overlay.mp4", "csv": ".csv", "json": ".jsonl"}
 """Suffix of each of `VIDEO_KINDS`."""
-_CSV_COLUMNS = ("frame", "time_s", "track_id")
+_CSV_COLUMNS = ("frame", "time_s", "source_time_s", "track_id")
 
 
 def run_video(source: Source, reconstructor: Reconstructor, config: RunConfig, records: Records) -> Outcome:
@@ -32,25 +33,27 @@ def run_video(source: Source, reconstructor: Reconstructor, config: RunConfig, r
         done = None if live or config.overwrite else find_done(records, source)
         if done is not None:
             return done
-        files, tracks = _save(source, reconstructor, config)
+        files, tracks, notes = _save(source, reconstructor, config)
         if not live:
             records.add(source, files, {"score": np.zeros(tracks, dtype=np.float32)})
     except (OSError, ValueError) as error:
         return Outcome(source=source, error=str(error))
-    return Outcome(source=source, faces=tracks, seconds=time.perf_counter() - start, files=files)
+    return Outcome(source=source, faces=tracks, seconds=time.perf_counter() - start, files=files, notes=notes)
 
 
-def _save(source: Source, reconstructor: Reconstructor, config: RunConfig) -> tuple[tuple[str, ...], int]:
-    """Stream the results to files that appear when they are whole; return them and the number of tracks."""
+def _save(
+    source: Source, reconstructor: Reconstructor, config: RunConfig
+) -> tuple[tuple[str, ...], int, tuple[str, ...]]:
+    """Stream the results to files that appear when they are whole; return them, the number of tracks, and notes."""
     tracker = Tracker(max_gap_s=config.video.max_gap_s)
+    losses, frames = Losses(), 0
     files = {kind: f"{source.stem}{suffix}" for kind, suffix in _SUFFIXES.items() if kind in config.save_kinds}
     (config.out / source.stem).parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         paths = {kind: stack.enter_context(atomic_path(config.out / name)) for kind, name in files.items()}
         sinks = _Sinks(stack, paths, source, csv_header(reconstructor.model, _CSV_COLUMNS))
-        frames = 0
         try:
-            for frame in track(source, reconstructor, config.video, tracker=tracker):
+            for frame in track(source, reconstructor, config.video, tracker=tracker, losses=losses):
                 sinks.add(frame)
                 frames += 1
         except KeyboardInterrupt:
@@ -58,7 +61,7 @@ def _save(source: Source, reconstructor: Reconstructor, config: RunConfig) -> tu
                 raise
         if frames == 0:
             raise ValueError(f"video must have at least one frame, got none in {source.path}")
-    return tuple(files.values()), tracker.count
+    return tuple(files.values()), tracker.count, (*losses.lines(), *sinks.notes)
 
 
 class _Sinks:
@@ -73,12 +76,17 @@ class _Sinks:
         if self._csv is not None:
             self._csv.write(header)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the source is not in the files."""
+        return () if self._video is None else tuple(self._video.notes)
+
     def add(self, frame: TrackedFrame) -> None:
         """Append one frame to every file."""
+        times = {"frame": frame.index, "time_s": frame.time_s, "source_time_s": frame.source_time_s}
         if self._video is not None:
-            self._video.add(frame.scene.overlay(), frame.time_s)
+            self._video.add(frame.scene.overlay(), frame.time_s, zero_s=frame.source_time_s - frame.time_s)
         if self._csv is not None:
-            self._csv.write(csv_rows(frame.scene, _CSV_COLUMNS, frame=frame.index, time_s=frame.time_s))
+            self._csv.write(csv_rows(frame.scene, _CSV_COLUMNS, **times))
         if self._json is not None:
-            line = scene_to_dict(frame.scene) | {"frame": frame.index, "time_s": frame.time_s}
-            self._json.write(json.dumps(line, allow_nan=False) + "\n")
+            self._json.write(json.dumps(scene_to_dict(frame.scene) | times, allow_nan=False) + "\n")

@@ -9,8 +9,8 @@ from morphable_reconstruct.photographs.reading import Photograph
 from morphable_reconstruct.photographs.sources import Source, find_sources
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
-from morphable_reconstruct.video.files import read_frames
 from morphable_reconstruct.video.options import VideoConfig
+from morphable_reconstruct.video.reading import Losses, read_frames
 from morphable_reconstruct.video.smoothing import Smoother
 from morphable_reconstruct.video.tracking import Tracker
 
@@ -21,6 +21,9 @@ class TrackedFrame:
 
     index: int
     time_s: float
+    """Time from the first frame."""
+    source_time_s: float
+    """Time by the file's own clock."""
     scene: Scene
 
 
@@ -30,6 +33,7 @@ def track(
     config: VideoConfig | None = None,
     *,
     tracker: Tracker | None = None,
+    losses: Losses | None = None,
 ) -> Iterator[TrackedFrame]:
     """Reconstruct a video frame by frame; faces carry track ids and are smoothed along their tracks.
 
@@ -38,21 +42,22 @@ def track(
         reconstructor: The network.
         config: Tracking and smoothing.
         tracker: Counts the tracks; a new one by default.
+        losses: Filled with what of the video could not be read.
 
     Raises:
         FileNotFoundError: There is no such file.
         ImportError: PyAV is not installed.
-        ValueError: The file holds no video that PyAV can read.
+        ValueError: The file holds no video that PyAV can read, or is a recording that was not finished.
     """
     source = video if isinstance(video, Source) else find_sources([os.fspath(video)])[0]
     settings = config or VideoConfig()
     tracker = tracker or Tracker(max_gap_s=settings.max_gap_s)
     smoother = Smoother(settings)
-    frames = read_frames(source, every=settings.every)
+    frames = read_frames(source, every=settings.every, losses=losses)
     size = 1 if source.kind == "webcam" else reconstructor.config.batch_size
     while batch := list(islice(frames, size)):
         photos = [Photograph(pixels=frame.pixels, name=f"{source.name}:{frame.index}") for frame in batch]
         for frame, scene in zip(batch, reconstructor.reconstruct(photos), strict=True):
             tracked = tracker.update(scene, frame.time_s)
             smooth = smoother.update(tracked, frame.time_s) if settings.smooth else tracked
-            yield TrackedFrame(index=frame.index, time_s=frame.time_s, scene=smooth)
+            yield TrackedFrame(index=frame.index, time_s=frame.time_s, source_time_s=frame.source_time_s, scene=smooth)
