@@ -1,9 +1,15 @@
 """The HTTP service: answers, limits with their own status, batching, graceful stop."""
 
 import io
+import signal
+import socket
+import struct
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,10 +21,12 @@ from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.service.options import ServeConfig
 
 fastapi = pytest.importorskip("fastapi")
-pytest.importorskip("httpx2")
+httpx2 = pytest.importorskip("httpx2")
 from fastapi.testclient import TestClient  # noqa: E402
 
+from morphable_reconstruct.service import _app  # noqa: E402
 from morphable_reconstruct.service._app import create_app  # noqa: E402
+from morphable_reconstruct.service.answers import SceneAnswer  # noqa: E402
 
 
 class SlowEngine(DotEngine):
@@ -68,6 +76,123 @@ def test_json_glb_and_forms(engine, model):
         assert http.post("/reconstruct", content=png(dots=())).json()["faces"] == []
 
 
+def test_every_format_and_the_types_of_the_json(engine, model):
+    with client(engine, model) as http:
+        SceneAnswer.model_validate(http.post("/reconstruct", content=png()).json())
+        SceneAnswer.model_validate(http.post("/reconstruct", content=png(dots=())).json())
+        overlay = http.post("/reconstruct?format=overlay", content=png())
+        assert overlay.headers["content-type"] == "image/jpeg"
+        assert Image.open(io.BytesIO(overlay.content)).size == (256, 200)
+        arrays = np.load(io.BytesIO(http.post("/reconstruct?format=npz", content=png()).content), allow_pickle=False)
+        assert arrays["landmarks68_px"].shape == (1, 68, 2)
+        crop = http.post("/reconstruct?format=crop", content=png())
+        assert crop.headers["content-type"] == "image/png"
+        Image.open(io.BytesIO(crop.content)).load()
+        missing = http.post("/reconstruct?format=crop&face=1", content=png())
+        assert (missing.status_code, "got 1 with 1 faces" in missing.json()["detail"]) == (404, True)
+        empty = http.post("/reconstruct?format=glb", content=png(dots=()))
+        assert empty.content[:4] == b"glTF"
+
+
+def test_forms_are_forms_in_any_case(engine, model):
+    with client(engine, model) as http:
+        boundary = "AbC"
+        body = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'.encode()
+        body += png() + f"\r\n--{boundary}--\r\n".encode()
+        for kind in ("Multipart/Form-Data", "MULTIPART/FORM-DATA", "multipart/form-data"):
+            answer = http.post("/reconstruct", content=body, headers={"Content-Type": f"{kind}; boundary={boundary}"})
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["image"] == "a.png"
+        broken = http.post("/reconstruct", content=body, headers={"Content-Type": "multipart/form-data"})
+        assert broken.status_code == 400
+
+
+def test_damaged_pictures_are_never_a_fault_of_the_service(engine, model):
+    """Pictures of any kind with bytes changed: 200, 415 or 422, whatever their decoders raise."""
+    rng, pictures = np.random.default_rng(0), []
+    image = Image.fromarray(dotted((64, 96), [(40, 30)], dot_px=16))
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "camera"
+    exif.get_ifd(0x8769)[0xA405] = 35
+    for kind in ("JPEG", "TIFF", "PNG", "WEBP", "AVIF", "GIF"):
+        stream = io.BytesIO()
+        image.save(stream, kind, **({} if kind == "GIF" else {"exif": exif}))
+        pictures.append(stream.getvalue())
+    seen = set()
+    with client(engine, model) as http:
+        for picture in pictures:
+            assert http.post("/reconstruct", content=picture).status_code == 200
+            for _ in range(12):
+                data = bytearray(picture)
+                for place in rng.integers(0, min(len(data), 400), 4):
+                    data[place] = rng.integers(256)
+                seen.add(http.post("/reconstruct", content=bytes(data[: rng.integers(20, len(data))])).status_code)
+                seen.add(http.post("/reconstruct", content=bytes(data)).status_code)
+    assert seen <= {200, 415, 422}
+    assert 415 in seen
+
+
+def test_an_unheard_of_decoder_error_is_415(engine, model, monkeypatch):
+    with client(engine, model) as http:
+
+        def fail(*_, **__):
+            raise struct.error("unpack requires a buffer of 2 bytes")
+
+        monkeypatch.setattr(Reconstructor, "load", fail)
+        answer = http.post("/reconstruct", content=png())
+        assert (answer.status_code, "is it damaged?" in answer.json()["detail"]) == (415, True)
+
+
+def test_a_focal_length_that_the_picture_lacks_is_422(engine, model):
+    settings = ReconstructConfig(min_score=0.4, size_px=256, focal="exif")
+    reconstructor = Reconstructor(engine, model, config=settings)
+    with TestClient(create_app(reconstructor, ServeConfig(reconstruct=settings))) as http:
+        answer = http.post("/reconstruct", content=png())
+        assert answer.status_code == 422
+        assert "focal length in its EXIF tags" in answer.json()["detail"]
+
+
+def test_other_origins_are_let_in_by_option_alone(engine, model):
+    asked = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
+    with client(engine, model) as http:
+        assert http.options("/reconstruct", headers=asked).status_code == 405
+        assert "access-control-allow-origin" not in http.get("/health", headers=asked).headers
+    with client(engine, model, cors=("https://example.org",)) as http:
+        answer = http.options("/reconstruct", headers=asked)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "https://example.org"
+        posted = http.post("/reconstruct", content=png(), headers={"Origin": "https://example.org"})
+        assert posted.headers["access-control-allow-origin"] == "https://example.org"
+
+
+def test_decoded_pixels_are_bounded(engine, model, monkeypatch):
+    """Never more decoded pictures than fit: 100,000 pixels are allowed, two of 51,200 are too many at once."""
+    alive, most, lock, load = 0, 0, threading.Lock(), Reconstructor.load
+
+    def counting(self, image, **options):
+        nonlocal alive, most
+        with lock:
+            alive += 1
+            most = max(most, alive)
+        return load(self, image, **options)
+
+    encode = _app.encode_scene
+
+    def encoding(*arguments, **options):
+        nonlocal alive
+        with lock:
+            alive -= 1
+        return encode(*arguments, **options)
+
+    monkeypatch.setattr(_app, "PIXELS_TOGETHER", 100_000)
+    monkeypatch.setattr(Reconstructor, "load", counting)
+    monkeypatch.setattr(_app, "encode_scene", encoding)
+    with client(engine, model) as http, ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: http.post("/reconstruct", content=png()), range(8)))
+    assert [answer.status_code for answer in answers] == [200] * 8
+    assert most == 1
+
+
 def test_every_limit_has_its_status(engine, model):
     with client(engine, model, max_body_bytes=50_000) as http:
         assert http.post("/reconstruct", content=b"x" * 50_001).status_code == 413
@@ -115,7 +240,15 @@ def test_health_and_openapi(engine, model):
         paths = http.get("/openapi.json").json()["paths"]
         assert {"/reconstruct", "/health", "/metrics"} <= set(paths)
         assert "503" in paths["/reconstruct"]["post"]["responses"]
-        assert http.get("/docs").status_code == 404  # its page would load scripts from elsewhere
+        for path in ("/", "/docs"):
+            page = http.get(path)
+            assert page.headers["content-type"].startswith("text/html")
+            assert "/reconstruct" in page.text
+            assert "<script" not in page.text  # nor anything else from elsewhere
+            assert "http://" not in page.text.replace("http://HOST:PORT", "")
+        assert "landmarks68_px" in http.get("/docs").text
+        schema = http.get("/openapi.json").json()
+        assert {"SceneAnswer", "FaceAnswer", "ErrorAnswer"} <= set(schema["components"]["schemas"])
 
 
 def test_an_error_of_one_request_stays_its_own(engine, model):
@@ -147,6 +280,50 @@ def test_stopping_finishes_what_waits(engine, model):
         time.sleep(0.3)
         threading.Timer(0.5, engine.gate.set).start()
     assert answer.result().status_code == 200
+
+
+SERVER = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from stand_ins import DotEngine, toy_model
+from morphable_reconstruct.service import server
+from morphable_reconstruct.service.options import ServeConfig
+
+class SlowDots(DotEngine):
+    def __call__(self, images, **options):
+        time.sleep(1.0)
+        return super().__call__(images, **options)
+
+made = server.Reconstructor
+server.Reconstructor = lambda *_, config, **__: made(SlowDots(), toy_model(), config=config)
+sys.exit(server.serve(ServeConfig(port=int(sys.argv[2]))))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends processes at once there")
+def test_sigterm_finishes_what_is_under_way_and_ends_with_status_0():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = str(Path(__file__).parent)
+    process = subprocess.Popen([sys.executable, "-c", SERVER, folder, str(port)], stderr=subprocess.PIPE, text=True)
+    try:
+        assert "serving on" in process.stderr.readline()
+        address = f"http://127.0.0.1:{port}"
+        for _ in range(600):
+            try:
+                httpx2.get(f"{address}/health")
+                break
+            except httpx2.TransportError:
+                time.sleep(0.1)
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(httpx2.post, f"{address}/reconstruct", content=png(), timeout=60)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            assert answer.result().status_code == 200
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
 
 
 def test_options_out_of_range():

@@ -8,11 +8,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 from stand_ins import DotEngine, dotted, with_faces
 from test_exports import make_scene
 
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.commands.reconstruct import run
+from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.photographs.sources import find_sources
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
@@ -117,19 +119,93 @@ def test_a_webcam_that_is_not_there(tmp_path, model, capsys):
     assert find_sources(["webcam:57"])[0].kind == "webcam"
 
 
+def plain(scene):
+    """The same faces on gray."""
+    return replace(scene, photo=replace(scene.photo, pixels=np.full_like(scene.image, 128)))
+
+
 def faces_at(model, offsets):
-    scene = make_scene(model, count=1)
+    scene = plain(make_scene(model, count=1))
     return [with_faces(scene, translation_m=torch.tensor([[float(x), 0.0, 1.0]])) for x in offsets]
 
 
 def test_ids_survive_a_short_gap_and_change_after_a_long_one(model):
     tracker = Tracker(max_gap_s=0.5)
     (first,) = tracker.update(faces_at(model, [0.0])[0], 0.0)
-    assert len(tracker.update(make_scene(model, count=0), 0.2)) == 0
+    assert len(tracker.update(plain(make_scene(model, count=0)), 0.2)) == 0
     (same,) = tracker.update(faces_at(model, [0.02])[0], 0.4)
+    for time_s in (0.8, 1.2):
+        tracker.update(plain(make_scene(model, count=0)), time_s)
     (other,) = tracker.update(faces_at(model, [0.02])[0], 1.4)
     assert (first.track_id, same.track_id, other.track_id) == (0, 0, 1)
     assert tracker.count == 2
+
+
+def test_time_lapses_keep_ids_from_frame_to_frame(model):
+    tracker, smoother = Tracker(max_gap_s=0.5), Smoother(VideoConfig(min_cutoff_hz=0.01, beta=0.0))
+    ids, places = [], []
+    for step in range(6):
+        tracked = tracker.update(faces_at(model, [0.02 * (step % 2)])[0], 60.0 * step)
+        ids.append(tracked[0].track_id)
+        places.append(smoother.update(tracked, 60.0 * step)[0].translation_m[0])
+    assert ids == [0] * 6
+    # 60 s at 0.01 Hz: alpha = 1 / (1 + 1 / (2 pi 0.6)) = 0.790, so the filter went on: 0, 0.0158, ...
+    assert places[1] == pytest.approx(0.790 * 0.02, abs=2e-3)
+
+
+def shot(model, *, seed, identity, background=None):
+    """A scene of one face whose pixels, and background, are drawn from a seed."""
+    scene = with_faces(make_scene(model, count=1), identity=torch.full((1, 4), float(identity)))
+    rng = np.random.default_rng(seed)
+    pixels = np.kron(rng.integers(0, 256, (15, 20, 3)), np.ones((16, 16, 1))).astype(np.uint8)
+    if background is not None:
+        left, top, right, bottom = scene[0].box_xyxy_px.round().astype(int)
+        behind = np.kron(np.random.default_rng(background).integers(0, 256, (15, 20, 3)), np.ones((16, 16, 1)))
+        behind = behind.astype(np.uint8)
+        behind[top:bottom, left:right] = pixels[top:bottom, left:right]
+        pixels = behind
+    return replace(scene, photo=replace(scene.photo, pixels=pixels))
+
+
+@pytest.mark.parametrize(
+    ("second", "same"),
+    [
+        ({"seed": 1, "identity": 0.0}, True),
+        ({"seed": 1, "identity": 1.5}, True),  # the network's doubt, not a cut
+        ({"seed": 2, "identity": 0.0}, False),  # another shot
+        ({"seed": 2, "identity": 1.5, "background": 1}, False),  # another person before the same background
+        ({"seed": 2, "identity": 0.0, "background": 1}, True),  # something passes before the face
+        ({"seed": 1, "identity": 0.0, "background": 2}, True),  # the camera follows the face
+    ],
+)
+def test_hard_cuts_give_new_ids(model, second, same):
+    tracker = Tracker(max_gap_s=0.5)
+    (first,) = tracker.update(shot(model, seed=1, identity=0.0), 0.0)
+    (after,) = tracker.update(shot(model, **second), 0.04)
+    assert (after.track_id == first.track_id) == same
+
+
+def test_a_flash_is_no_cut(model):
+    tracker = Tracker(max_gap_s=0.5)
+    scene = shot(model, seed=1, identity=0.0)
+    flash = replace(scene, photo=replace(scene.photo, pixels=(255 - (255 - scene.image) // 3).astype(np.uint8)))
+    ids = [tracker.update(frame, 0.04 * step)[0].track_id for step, frame in enumerate((scene, flash, scene))]
+    assert ids == [0, 0, 0]
+
+
+def test_ids_and_identity_survive_a_change_of_size_and_motion_starts_anew(model):
+    tracker, smoother = Tracker(max_gap_s=0.5), Smoother(VideoConfig())
+    large = shot(model, seed=1, identity=1.0)
+    half = replace(
+        large,
+        photo=replace(large.photo, pixels=np.ascontiguousarray(large.image[::2, ::2])),
+        camera=Camera(focal_px=300.0, size_hw=(120, 160)),
+    )
+    smoother.update(tracker.update(large, 0.0), 0.0)
+    moved = with_faces(half, translation_m=half.faces.translation_m + torch.tensor([0.01, 0.0, 0.2]))
+    after = smoother.update(tracker.update(moved, 0.04), 0.04)
+    assert after[0].track_id == 0
+    np.testing.assert_allclose(after[0].translation_m, moved[0].translation_m, atol=1e-6)
 
 
 def test_two_faces_that_pass_each_other_keep_their_ids(model):
@@ -173,6 +249,35 @@ def test_smoothing_removes_jitter_and_follows_motion(model):
     assert np.abs(out[-1].identity - base[0].identity).max() < 0.5  # the mean of 90 unit noises
 
 
+def test_still_faces_rest_and_blinks_keep_their_height(model):
+    # Noise as the network has it at a sensor noise of 25 of 255: 1 % of a face's width, 1.5 degrees.
+    rng = np.random.default_rng(0)
+    base = make_scene(model, count=1)
+    smoother, raw, smooth = Smoother(VideoConfig()), [], []
+    for index in range(90):
+        blink = max(0.0, 1.0 - abs(index - 60) / 3)  # 0.2 s at 30 frames a second
+        turn = torch.from_numpy(Rotation.from_rotvec(rng.normal(size=3) * 0.026).as_matrix().astype(np.float32))
+        noisy = with_faces(
+            base,
+            rotation_head=(turn @ base.faces.rotation_head[0])[None],
+            translation_m=base.faces.translation_m + torch.from_numpy(rng.normal(size=(1, 3)) * 0.0015).float(),
+            expression=torch.tensor([[0.1, blink, 0.0]]) + torch.from_numpy(rng.normal(size=(1, 3)) * 0.02).float(),
+        )
+        raw.append(noisy)
+        smooth.append(smoother.update(replace(noisy, track_id=np.array([0])), index / 30))
+
+    def steps(scenes):
+        yaw = np.array([scene[0].angles.degrees["yaw"] for scene in scenes[15:]])
+        points = np.array([scene.landmarks68_px[0] for scene in scenes[15:]])
+        return np.abs(np.diff(yaw)).mean(), np.linalg.norm(np.diff(points, axis=0), axis=-1).mean()
+
+    for before, after in zip(steps(raw), steps(smooth), strict=True):
+        assert after < before / 3
+    height = [scene.faces.expression[0, 1].item() for scene in smooth]
+    assert max(height) > 0.93
+    assert int(np.argmax(height)) == 60
+
+
 def test_rotations_are_smoothed_along_the_arc():
     smooth = RotationOneEuro(min_cutoff_hz=1.0, beta=0.0)
     turn = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]], np.float32)  # 90 degrees about y
@@ -186,7 +291,7 @@ def test_rotations_are_smoothed_along_the_arc():
 def test_refusals(model):
     with pytest.raises(ValueError, match="tracked before they are smoothed"):
         Smoother(VideoConfig()).update(make_scene(model, count=1), 0.0)
-    for options in ({"min_cutoff_hz": 0.0}, {"beta": -1.0}, {"every": 0}):
+    for options in ({"min_cutoff_hz": 0.0}, {"beta": -1.0}, {"every": 0}, {"max_gap_frames": -1}):
         with pytest.raises(ValueError, match=next(iter(options))):
             VideoConfig(**options)
 

@@ -45,7 +45,7 @@ def _save(
     source: Source, reconstructor: Reconstructor, config: RunConfig
 ) -> tuple[tuple[str, ...], int, tuple[str, ...]]:
     """Stream the results to files that appear when they are whole; return them, the number of tracks, and notes."""
-    tracker = Tracker(max_gap_s=config.video.max_gap_s)
+    tracker = Tracker(max_gap_s=config.video.max_gap_s, max_gap_frames=config.video.max_gap_frames)
     losses, frames = Losses(), 0
     files = {kind: f"{source.stem}{suffix}" for kind, suffix in _SUFFIXES.items() if kind in config.save_kinds}
     (config.out / source.stem).parent.mkdir(parents=True, exist_ok=True)

@@ -1,14 +1,22 @@
 """A scene seen by the photograph's camera, with its layers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 
 import morphable_render
-from morphable_reconstruct.drawing.colors import drawn_albedo
+from morphable_reconstruct.drawing.colors import drawn_albedo, to_bytes
 from morphable_reconstruct.faces.rows import SceneRows
+from morphable_render import (
+    interpolate_at,
+    lighting_normals,
+    rasterize_faces,
+    shade_sh,
+    surface_pixels,
+    vertex_normals,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,6 +69,36 @@ def render_layers(
         face=image.face.numpy(),
         part=image.part.numpy(),
     )
+
+
+def lay_faces(
+    rows: SceneRows, pixels: UInt8[np.ndarray, "rows cols 3"], *, opacity: float, hidden_parts: frozenset[str]
+) -> UInt8[np.ndarray, "rows cols 3"]:
+    """Lay the lit faces over a picture; only the pixels that change are computed.
+
+    Args:
+        rows: The faces.
+        pixels: The photograph, of any size; the field of view stays the photograph's.
+        opacity: Opacity of the faces, 0 to 1.
+        hidden_parts: Names of parts of the model that stay out, though they hide what is behind them.
+    """
+    height, width = pixels.shape[:2]
+    vertices, triangles = rows.vertices_cam_m, rows.model.triangles
+    focal_px = rows.camera.focal_px * width / rows.camera.size_hw[1]
+    image_index = torch.zeros(len(vertices), dtype=torch.int64)
+    with torch.no_grad():
+        drawn = rasterize_faces(vertices, triangles, image_index, focal_px=focal_px, size_hw=(height, width))
+        hidden = torch.tensor([name in hidden_parts for name in rows.model.part_names], dtype=torch.bool)
+        mask = drawn.mask & ~hidden[rows.model.part_labels][drawn.triangle]
+        shown = surface_pixels(replace(drawn, mask=mask), vertices, triangles, focal_px=focal_px)
+        normals = lighting_normals(vertex_normals(vertices, triangles))
+        colors = shade_sh(drawn_albedo(rows), normals, rows.faces.illumination)
+        rgb = interpolate_at(colors, shown).clamp(0.0, 1.0).numpy()
+    row, col = shown.row.numpy(), shown.col.numpy()
+    before = pixels[row, col].astype(np.float32) / 255.0
+    over = pixels.copy()
+    over[row, col] = to_bytes(before + opacity * (rgb - before))
+    return over
 
 
 def _empty(background: Float[np.ndarray, "rows cols 3"]) -> SceneImage:

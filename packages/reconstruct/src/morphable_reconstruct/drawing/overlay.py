@@ -4,8 +4,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from morphable_reconstruct.drawing.colors import to_bytes
-from morphable_reconstruct.drawing.layers import render_layers
+from morphable_reconstruct.drawing.layers import lay_faces
 from morphable_reconstruct.faces.rows import SceneRows
 
 BOX_COLOR = (255, 214, 10)
@@ -47,13 +46,10 @@ def draw_overlay(
     photo = Image.fromarray(rows.photo.pixels)
     if scale < 1.0:
         photo = photo.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    pixels = np.asarray(photo, dtype=np.float32) / 255.0
+    pixels = np.asarray(photo)
     if opacity > 0.0 and len(rows):
-        drawn = render_layers(rows, size_hw=size_hw, background=pixels)
-        hidden = [index for index, name in enumerate(rows.model.part_names) if name in _HIDDEN_PARTS]
-        shown = drawn.mask & ~np.isin(drawn.part, hidden)
-        pixels = np.where(shown[..., None], pixels + opacity * (drawn.rgb - pixels), pixels)
-    picture = Image.fromarray(to_bytes(pixels))
+        pixels = lay_faces(rows, pixels, opacity=opacity, hidden_parts=_HIDDEN_PARTS)
+    picture = Image.fromarray(pixels)
     ratio = np.array([size_hw[1] / width, size_hw[0] / height])
     draw = ImageDraw.Draw(picture)
     for face in rows:

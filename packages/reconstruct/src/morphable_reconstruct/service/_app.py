@@ -1,34 +1,75 @@
 """The application: routes, limits, answers. Needs FastAPI at import; `server` checks for it first."""
 
 import asyncio
-import io
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from importlib.metadata import version
+from typing import Annotated, Any, get_args
 
-from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
-from morphable_reconstruct.exports.coefficients import scene_to_dict
-from morphable_reconstruct.exports.glb import scene_to_glb
-from morphable_reconstruct.photographs.reading import Photograph, TooManyPixelsError
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
-from morphable_reconstruct.scene import Scene
-from morphable_reconstruct.service.batcher import Batcher, QueueFullError
+from morphable_reconstruct.service.admission import Admission, BusyError
+from morphable_reconstruct.service.answers import (
+    MEDIA_TYPES,
+    ErrorAnswer,
+    Format,
+    HealthAnswer,
+    NoSuchFaceError,
+    SceneAnswer,
+    Texture,
+    encode_scene,
+)
+from morphable_reconstruct.service.batcher import Batcher
+from morphable_reconstruct.service.bodies import (
+    NOT_A_PICTURE,
+    TOO_LARGE,
+    UNFIT,
+    count_pixels,
+    decode_picture,
+    discard_body,
+    read_body,
+)
 from morphable_reconstruct.service.metrics import Metrics
 from morphable_reconstruct.service.options import ServeConfig
+from morphable_reconstruct.service.pages import docs_page, home_page
 
-TOO_LARGE, NOT_A_PICTURE, TOO_MANY_PIXELS, BUSY, TOO_SLOW = 413, 415, 422, 503, 504
+BAD_FORM, NO_SUCH_FACE, BUSY, TOO_SLOW = 400, 404, 503, 504
+PIXELS_TOGETHER = 64_000_000
+"""Decoded pixels of all requests under way, unless one picture alone may have more."""
 _RETRY_AFTER_S = "1"
-_DESCRIPTION = "Every face of a photograph in 3D. Metres, radians, pixels of the photograph (corner at 0, 0)."
+_TITLE = "morphable-reconstruct"
+_DESCRIPTION = (
+    "Every face of a photograph in 3D: POST a picture to /reconstruct. Meters, radians, pixels of the photograph "
+    "(corner at 0, 0)."
+)
+_WORKERS = 2
+"""Threads that decode pictures and encode answers."""
 _RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"model/gltf-binary": {}}, "description": "The scene as JSON, or as GLB."},
-    TOO_LARGE: {"description": "The body is larger than the limit."},
-    NOT_A_PICTURE: {"description": "The body is no picture, or a damaged one."},
-    TOO_MANY_PIXELS: {"description": "The picture has more pixels than the limit."},
-    BUSY: {"description": "Too many requests wait; try again."},
-    TOO_SLOW: {"description": "The result took longer than the limit."},
+    200: {
+        "model": SceneAnswer,
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for name, kind in MEDIA_TYPES.items()
+            if name != "json"
+        },
+        "description": "The scene in the format asked for.",
+    },
+    BAD_FORM: {"model": ErrorAnswer, "description": "The form is damaged or has other fields."},
+    NO_SUCH_FACE: {"model": ErrorAnswer, "description": "There is no face to crop."},
+    TOO_LARGE: {"model": ErrorAnswer, "description": "The body is larger than the limit."},
+    NOT_A_PICTURE: {"model": ErrorAnswer, "description": "The body is no picture, or a damaged one."},
+    UNFIT: {
+        "description": "The picture has more pixels than the limit or lacks the focal length asked for, or an option "
+        "is wrong."
+    },
+    BUSY: {"model": ErrorAnswer, "description": "Too many requests are under way; try again."},
+    TOO_SLOW: {"model": ErrorAnswer, "description": "The result took longer than the limit."},
 }
 _BODY = {
     "requestBody": {
@@ -43,104 +84,123 @@ _BODY = {
 }
 
 
-def create_app(reconstructor: Reconstructor, config: ServeConfig) -> FastAPI:
-    """Build the application around a loaded network."""
-    batcher = Batcher(reconstructor, max_queue=config.max_queue, wait_s=config.batch_wait_s)
-    metrics = Metrics()
+class _Service:
+    """What the routes share."""
+
+    def __init__(self, reconstructor: Reconstructor, config: ServeConfig) -> None:
+        self.reconstructor, self.config = reconstructor, config
+        self.batcher = Batcher(reconstructor, max_queue=config.max_queue, wait_s=config.batch_wait_s)
+        pixels = max(PIXELS_TOGETHER, reconstructor.config.max_pixels)
+        self.admission = Admission(max_requests=config.max_queue, max_pixels=pixels)
+        self.metrics = Metrics()
+        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="pictures")
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        batcher.start()
+    async def running(self, _: FastAPI) -> AsyncIterator[None]:
+        """Run the worker; at the end finish what is under way."""
+        self.batcher.start()
         yield
-        await batcher.stop()
+        await self.batcher.stop()
+        self._pool.shutdown()
 
+    async def answer(self, request: Request, file_format: Format, texture: Texture, face: int) -> bytes:
+        """Read, decode, reconstruct and encode one picture, each failure with its own status."""
+        config = self.config
+        try:
+            async with asyncio.timeout(config.timeout_s):
+                with self.admission.request():
+                    body, name = await read_body(request, config.max_body_bytes)
+                    return await self._reconstructed(body, name, file_format=file_format, texture=texture, face=face)
+        except BusyError:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(config.timeout_s):
+                    await discard_body(request, config.max_body_bytes)
+            headers = {"Retry-After": _RETRY_AFTER_S}
+            raise HTTPException(BUSY, "too many requests are under way; try again", headers=headers) from None
+        except TimeoutError:
+            text = f"no result within {config.timeout_s:g} s; try a smaller picture"
+            raise HTTPException(TOO_SLOW, text) from None
+        except NoSuchFaceError as error:
+            raise HTTPException(NO_SUCH_FACE, str(error)) from None
+
+    async def _reconstructed(self, body: bytes, name: str, **options: Any) -> bytes:
+        """Reconstruct one picture; its decoded pixels are counted until its answer is encoded."""
+        async with self.admission.pixels(count_pixels(body)):
+            photo = await self._in_pool(decode_picture, self.reconstructor, body, name)
+            scene = await self.batcher.submit(photo)
+            self.metrics.faces += len(scene)
+            return await self._in_pool(lambda: encode_scene(scene, **options))
+
+    async def _in_pool(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function in one of the few threads for pictures."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+
+def create_app(reconstructor: Reconstructor, config: ServeConfig) -> FastAPI:
+    """Build the application around a loaded network."""
+    service = _Service(reconstructor, config)
     app = FastAPI(
-        title="morphable-reconstruct", description=_DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None
+        title=_TITLE,
+        version=version(_TITLE),
+        description=_DESCRIPTION,
+        lifespan=service.running,
+        docs_url=None,
+        redoc_url=None,
     )
-    _add_health(app, batcher, metrics)
+    if config.cors:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(config.cors), allow_methods=["GET", "POST"], allow_headers=["*"]
+        )
+    _add_health(app, service)
+    _add_pages(app)
 
     @app.middleware("http")
     async def count(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         start = time.perf_counter()
         response = await answer(request)
         if request.url.path == "/reconstruct":
-            metrics.observe(response.status_code, time.perf_counter() - start)
+            service.metrics.observe(response.status_code, time.perf_counter() - start)
         return response
 
     @app.post("/reconstruct", responses=_RESPONSES, openapi_extra=_BODY)
     async def reconstruct(
         request: Request,
-        format: Literal["json", "glb"] = "json",  # noqa: A002
-        texture: Literal["albedo", "photo", "none"] = "albedo",
+        format: Annotated[Format, Query(description="Format of the answer.")] = "json",  # noqa: A002
+        texture: Annotated[Texture, Query(description="Texture of GLB.")] = "albedo",
+        face: Annotated[int, Query(description="Index of the face that `crop` shows.", ge=0)] = 0,
     ) -> Response:
         """Reconstruct every face of one picture, sent as the body or as the form field `image`."""
-        body, name = await _read_body(request, config.max_body_bytes)
-        scene = await _scene(batcher, reconstructor, body, name, config.timeout_s)
-        metrics.faces += len(scene)
-        if format == "json":
-            return JSONResponse(await asyncio.to_thread(scene_to_dict, scene))
-        data = await asyncio.to_thread(scene_to_glb, scene, texture=texture)
-        return Response(data, media_type="model/gltf-binary")
+        return Response(await service.answer(request, format, texture, face), media_type=MEDIA_TYPES[format])
 
     return app
 
 
-def _add_health(app: FastAPI, batcher: Batcher, metrics: Metrics) -> None:
+def _add_health(app: FastAPI, service: _Service) -> None:
     """Routes for those who watch the service."""
 
-    @app.get("/health")
+    @app.get("/health", responses={200: {"model": HealthAnswer}, BUSY: {"model": HealthAnswer}})
     async def health() -> Response:
         """200 while the worker runs, 503 otherwise."""
-        status = 200 if batcher.alive else BUSY
-        return JSONResponse({"alive": batcher.alive, "waiting": batcher.waiting}, status)
+        batcher = service.batcher
+        return JSONResponse({"alive": batcher.alive, "waiting": batcher.waiting}, 200 if batcher.alive else BUSY)
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def show_metrics() -> Response:
         """Counters in Prometheus' text format."""
-        text = metrics.text(waiting=batcher.waiting, batch_sizes=batcher.batch_sizes)
+        batcher = service.batcher
+        text = service.metrics.text(waiting=batcher.waiting, batch_sizes=batcher.batch_sizes)
         return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
 
 
-async def _scene(batcher: Batcher, reconstructor: Reconstructor, body: bytes, name: str, timeout_s: float) -> Scene:
-    """Decode and reconstruct one picture, each failure with its own status."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            photo: Photograph = await asyncio.to_thread(reconstructor.load, io.BytesIO(body), name=name)
-            return await batcher.submit(photo)
-    except TooManyPixelsError as error:
-        raise HTTPException(TOO_MANY_PIXELS, str(error)) from None
-    except ValueError as error:
-        raise HTTPException(NOT_A_PICTURE, str(error)) from None
-    except QueueFullError:
-        raise HTTPException(
-            BUSY, "too many requests wait; try again", headers={"Retry-After": _RETRY_AFTER_S}
-        ) from None
-    except TimeoutError:
-        raise HTTPException(TOO_SLOW, f"no result within {timeout_s:g} s; try a smaller picture") from None
+def _add_pages(app: FastAPI) -> None:
+    """Routes for people with a browser."""
 
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    async def home() -> str:
+        """Say what answers here."""
+        return home_page(title=_TITLE, description=_DESCRIPTION, formats=get_args(Format))
 
-async def _read_body(request: Request, max_bytes: int) -> tuple[bytes, str]:
-    """Read a raw or multipart body, stopping as soon as it is too large."""
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
-            raise HTTPException(TOO_LARGE, f"body must have at most {max_bytes} bytes; send a smaller picture")
-        chunks.append(chunk)
-    body = b"".join(chunks)
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        return body, "image"
-    async with _replayed(request, body).form(max_files=1, max_fields=1) as form:
-        upload = form.get("image")
-        if upload is None or isinstance(upload, str):
-            raise HTTPException(NOT_A_PICTURE, "form must have the file field image; name it so")
-        return await upload.read(), upload.filename or "image"
-
-
-def _replayed(request: Request, body: bytes) -> Request:
-    """The same request with a body already read."""
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return Request(request.scope, receive)
+    @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+    async def docs() -> str:
+        """Document the routes, without scripts from elsewhere."""
+        return docs_page(app.openapi())

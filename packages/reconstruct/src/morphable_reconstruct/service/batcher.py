@@ -2,15 +2,13 @@
 
 import asyncio
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from morphable_reconstruct.photographs.reading import Photograph
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
-
-
-class QueueFullError(Exception):
-    """More requests wait than allowed."""
+from morphable_reconstruct.service.admission import BusyError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,6 +26,7 @@ class Batcher:
         self._reconstructor, self._wait_s = reconstructor, wait_s
         self._queue: asyncio.Queue[_Job] = asyncio.Queue(maxsize=max_queue)
         self._worker: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
         self.batch_sizes: list[int] = []
 
     @property
@@ -51,18 +50,19 @@ class Batcher:
             self._worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._worker
+        self._thread.shutdown()
 
     async def submit(self, photo: Photograph) -> Scene:
         """Wait for a photograph's scene; a cancelled wait takes the photograph out of the queue.
 
         Raises:
-            QueueFullError: Too many photographs wait.
+            BusyError: Too many photographs wait.
         """
         job = _Job(photo=photo, result=asyncio.get_running_loop().create_future())
         try:
             self._queue.put_nowait(job)
         except asyncio.QueueFull:
-            raise QueueFullError from None
+            raise BusyError from None
         return await job.result
 
     async def _work(self) -> None:
@@ -88,7 +88,9 @@ class Batcher:
             return
         self.batch_sizes = [*self.batch_sizes[-99:], len(jobs)]
         try:
-            scenes = await asyncio.to_thread(self._reconstructor.reconstruct, [job.photo for job in jobs])
+            photos = [job.photo for job in jobs]
+            loop = asyncio.get_running_loop()
+            scenes = await loop.run_in_executor(self._thread, self._reconstructor.reconstruct, photos)
         except Exception as error:  # whatever it is, the request it belongs to must get it
             if len(jobs) == 1:
                 if not jobs[0].result.done():

@@ -10,7 +10,7 @@ from morphable_reconstruct.reconstructor.config import ReconstructConfig
 
 @dataclass(frozen=True, kw_only=True)
 class ServeConfig:
-    """Answer HTTP requests: POST a picture, get JSON or GLB."""
+    """Answer HTTP requests: POST a picture, get JSON, GLB, NPZ, an overlay or a crop."""
 
     weights: str = "mobile"
     """Bundled weights by name (mobile), or a weights file."""
@@ -26,11 +26,14 @@ class ServeConfig:
     max_body_bytes: int = 20_000_000
     """Larger uploads are refused with status 413."""
     max_queue: int = 32
-    """Requests that may wait; more are refused with status 503."""
+    """Requests that may be under way at once, from the first byte of their body to their answer; more are refused with
+    status 503. Memory is bounded by this and the two other limits."""
     timeout_s: float = 30.0
     """A request that waits longer for its result is answered with status 504."""
     batch_wait_s: float = 0.005
     """How long a request waits for others to share its forward pass."""
+    cors: tuple[str, ...] = ()
+    """Web origins whose pages may call the service (`https://example.org`, or `*` for all); by default none."""
     reconstruct: Annotated[ReconstructConfig, tyro.conf.arg(name="")] = field(
         default_factory=lambda: ReconstructConfig(max_pixels=50_000_000)
     )

@@ -1,5 +1,7 @@
 """`reconstruct serve`."""
 
+import contextlib
+import signal
 import sys
 
 from PIL import Image
@@ -18,12 +20,22 @@ def serve(config: ServeConfig) -> int:
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
     reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
     app = create_app(reconstructor, config)
-    sys.stderr.write(f"serving on http://{config.host}:{config.port} (POST /reconstruct, /openapi.json)\n")
-    uvicorn.run(
-        app,
-        host=config.host,
-        port=config.port,
-        log_level="warning",
-        timeout_graceful_shutdown=int(config.timeout_s) + 1,
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=config.host,
+            port=config.port,
+            log_level="warning",
+            timeout_graceful_shutdown=int(config.timeout_s) + 1,
+        )
     )
+    sys.stderr.write(f"serving on http://{config.host}:{config.port} (POST /reconstruct, /docs)\n")
+    sys.stderr.flush()
+    # uvicorn sends itself the signal again once all requests are answered: it must not end the process then.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return 0

@@ -9,12 +9,14 @@ class VideoConfig:
 
     smooth: bool = True
     """Smooth poses and coefficients over time with the One-Euro filter."""
-    min_cutoff_hz: float = 1.5
+    min_cutoff_hz: float = 0.5
     """Cut-off frequency of the filter for a face at rest: lower is smoother and later."""
-    beta: float = 4.0
+    beta: float = 3.0
     """How much the cut-off rises with speed: higher follows fast motion sooner."""
     max_gap_s: float = 0.5
-    """A face that was not seen for longer gets a new track id."""
+    """A face that was not seen for longer gets a new track id,"""
+    max_gap_frames: int = 1
+    """unless it was missed in no more frames than these (time lapses and `every` have long steps)."""
     every: int = 1
     """Use every n-th frame."""
 
@@ -23,5 +25,7 @@ class VideoConfig:
             raise ValueError(f"min_cutoff_hz must be positive, got {self.min_cutoff_hz}")
         if self.beta < 0.0 or self.max_gap_s < 0.0:
             raise ValueError(f"beta and max_gap_s must be at least 0, got {self.beta} and {self.max_gap_s}")
+        if self.max_gap_frames < 0:
+            raise ValueError(f"max_gap_frames must be at least 0, got {self.max_gap_frames}")
         if self.every < 1:
             raise ValueError(f"every must be at least 1, got {self.every}")

@@ -253,7 +253,7 @@ def _note_missing_end(container: Any, stream: Any, last_s: float, losses: Losses
 
 def _is_unfinished(path: Path) -> bool:
     """Whether a file is an MP4 or MOV whose index, which is written last, is absent."""
-    names = set()
+    names: set[bytes] = set()
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

@@ -51,7 +51,7 @@ def track(
     """
     source = video if isinstance(video, Source) else find_sources([os.fspath(video)])[0]
     settings = config or VideoConfig()
-    tracker = tracker or Tracker(max_gap_s=settings.max_gap_s)
+    tracker = tracker or Tracker(max_gap_s=settings.max_gap_s, max_gap_frames=settings.max_gap_frames)
     smoother = Smoother(settings)
     frames = read_frames(source, every=settings.every, losses=losses)
     size = 1 if source.kind == "webcam" else reconstructor.config.batch_size
