@@ -29,6 +29,10 @@ from morphable_reconstruct.service._app import create_app  # noqa: E402
 from morphable_reconstruct.service.answers import SceneAnswer  # noqa: E402
 
 
+PATIENT_S = 300.0
+"""A busy machine may take long to compile the first answer."""
+
+
 class SlowEngine(DotEngine):
     """Waits for a permission before each forward pass."""
 
@@ -52,6 +56,7 @@ def engine():
 def client(engine, model, **limits):
     settings = ReconstructConfig(min_score=0.4, size_px=256, max_pixels=100_000, batch_size=4)
     reconstructor = Reconstructor(engine, model, config=settings)
+    limits = {"timeout_s": PATIENT_S} | limits
     return TestClient(create_app(reconstructor, ServeConfig(reconstruct=settings, **limits)))
 
 
@@ -296,7 +301,7 @@ class SlowDots(DotEngine):
 
 made = server.Reconstructor
 server.Reconstructor = lambda *_, config, **__: made(SlowDots(), toy_model(), config=config)
-sys.exit(server.serve(ServeConfig(port=int(sys.argv[2]))))
+sys.exit(server.serve(ServeConfig(port=int(sys.argv[2]), timeout_s=300.0)))
 """
 
 
@@ -317,11 +322,11 @@ def test_sigterm_finishes_what_is_under_way_and_ends_with_status_0():
             except httpx2.TransportError:
                 time.sleep(0.1)
         with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(httpx2.post, f"{address}/reconstruct", content=png(), timeout=60)
+            answer = pool.submit(httpx2.post, f"{address}/reconstruct", content=png(), timeout=PATIENT_S)
             time.sleep(0.5)
             process.send_signal(signal.SIGTERM)
             assert answer.result().status_code == 200
-        assert process.wait(30) == 0
+        assert process.wait(PATIENT_S) == 0
     finally:
         process.kill()
 

@@ -155,7 +155,8 @@ def test_time_lapses_keep_ids_from_frame_to_frame(model):
 
 def shot(model, *, seed, identity, background=None):
     """A scene of one face whose pixels, and background, are drawn from a seed."""
-    scene = with_faces(make_scene(model, count=1), identity=torch.full((1, 4), float(identity)))
+    person = {"identity": torch.full((1, 4), float(identity)), "albedo": torch.full((1, 2), float(identity))}
+    scene = with_faces(make_scene(model, count=1), **person)
     rng = np.random.default_rng(seed)
     pixels = np.kron(rng.integers(0, 256, (15, 20, 3)), np.ones((16, 16, 1))).astype(np.uint8)
     if background is not None:

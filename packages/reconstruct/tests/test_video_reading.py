@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from videos import CORNERS, ONE, SIZE_HW, UNIT, add_sound, corner_colors, moving, quadrants, write_video
 
-from morphable_reconstruct.photographs.sources import Source
+from morphable_reconstruct.photographs.sources import Source, find_sources
 from morphable_reconstruct.video.reading import Losses, read_frames
 from morphable_reconstruct.video.timing import Clock
 from morphable_reconstruct.video.writing import video_writer
@@ -385,3 +386,18 @@ def test_a_video_whose_size_changes_gives_frames_of_both_sizes(tmp_path):
     (tmp_path / "c.ts").write_bytes(first + second)
     sizes = [frame.pixels.shape[:2] for frame in frames_of(tmp_path / "c.ts")]
     assert set(sizes) == {SIZE_HW, (64, 128)}
+
+
+def test_files_are_videos_by_content_and_suffix(tmp_path):
+    names = ["a.mp4", "a.ts", "a.mts", "a.3gp", "a.flv", "a.avi", "a.mkv", "a.webm", "a.mov"]
+    for name in names:
+        codec = "libvpx" if name == "a.webm" else "libx264"
+        write_video(tmp_path / name, moving(3), codec=codec, format="mpegts" if "ts" in name else None)
+    write_video(tmp_path / "moves.gif", moving(3), codec="gif", pix_fmt="rgb8")
+    Image.fromarray(quadrants()).save(tmp_path / "still.gif")
+    Image.fromarray(quadrants()).save(tmp_path / "still.avif")
+    (tmp_path / "program.ts").write_text("const face: Face = read();\n" * 100)
+    kinds = {found.path.name: found.kind for found in find_sources([str(tmp_path)])}
+    assert kinds == dict.fromkeys([*names, "moves.gif"], "video") | {"still.gif": "image", "still.avif": "image"}
+    (tmp_path / "a.mkv").rename(tmp_path / "recording.bin")
+    assert find_sources([str(tmp_path / "recording.bin")])[0].kind == "video"

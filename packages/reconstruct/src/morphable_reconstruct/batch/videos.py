@@ -3,9 +3,11 @@
 import json
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.batch.pictures import Outcome, find_done
@@ -15,6 +17,7 @@ from morphable_reconstruct.exports.coefficients import scene_to_dict
 from morphable_reconstruct.exports.tables import csv_header, csv_rows
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.video.pipeline import map_ahead, read_ahead
 from morphable_reconstruct.video.reading import Losses
 from morphable_reconstruct.video.tracking import Tracker
 from morphable_reconstruct.video.tracks import TrackedFrame, track
@@ -22,6 +25,9 @@ from morphable_reconstruct.video.writing import VideoWriter, video_writer
 
 _SUFFIXES = {"overlay": ".overlay.mp4", "csv": ".csv", "json": ".jsonl"}
 """Suffix of each of `VIDEO_KINDS`."""
+_TRACKED_AHEAD = 2
+_DRAWERS = 2
+"""Threads that draw overlays."""
 _CSV_COLUMNS = ("frame", "time_s", "source_time_s", "track_id")
 
 
@@ -52,9 +58,12 @@ def _save(
     with ExitStack() as stack:
         paths = {kind: stack.enter_context(atomic_path(config.out / name)) for kind, name in files.items()}
         sinks = _Sinks(stack, paths, source, csv_header(reconstructor.model, _CSV_COLUMNS))
+        tracked = track(source, reconstructor, config.video, tracker=tracker, losses=losses)
         try:
-            for frame in track(source, reconstructor, config.video, tracker=tracker, losses=losses):
-                sinks.add(frame)
+            # Decoding, the network, drawing and encoding each have threads of their own.
+            ahead = read_ahead(tracked, ahead=_TRACKED_AHEAD)
+            for drawn in map_ahead(sinks.draw, ahead, threads=_DRAWERS, ahead=2 * _DRAWERS):
+                sinks.add(drawn)
                 frames += 1
         except KeyboardInterrupt:
             if source.kind != "webcam":
@@ -62,6 +71,16 @@ def _save(
         if frames == 0:
             raise ValueError(f"video must have at least one frame, got none in {source.path}")
     return tuple(files.values()), tracker.count, (*losses.lines(), *sinks.notes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Drawn:
+    """What of a frame goes into the files; None where no such file was asked for."""
+
+    frame: TrackedFrame
+    overlay: UInt8[np.ndarray, "rows cols 3"] | None
+    csv: str | None
+    json: str | None
 
 
 class _Sinks:
@@ -81,12 +100,22 @@ class _Sinks:
         """What of the source is not in the files."""
         return () if self._video is None else tuple(self._video.notes)
 
-    def add(self, frame: TrackedFrame) -> None:
-        """Append one frame to every file."""
+    def draw(self, frame: TrackedFrame) -> _Drawn:
+        """Make what goes into the files; may run in several threads."""
         times = {"frame": frame.index, "time_s": frame.time_s, "source_time_s": frame.source_time_s}
-        if self._video is not None:
-            self._video.add(frame.scene.overlay(), frame.time_s, zero_s=frame.source_time_s - frame.time_s)
-        if self._csv is not None:
-            self._csv.write(csv_rows(frame.scene, _CSV_COLUMNS, **times))
-        if self._json is not None:
-            self._json.write(json.dumps(scene_to_dict(frame.scene) | times, allow_nan=False) + "\n")
+        return _Drawn(
+            frame=frame,
+            overlay=None if self._video is None else frame.scene.overlay(),
+            csv=None if self._csv is None else csv_rows(frame.scene, _CSV_COLUMNS, **times),
+            json=None if self._json is None else json.dumps(scene_to_dict(frame.scene) | times, allow_nan=False) + "\n",
+        )
+
+    def add(self, drawn: _Drawn) -> None:
+        """Append one frame to every file."""
+        frame = drawn.frame
+        if self._video is not None and drawn.overlay is not None:
+            self._video.add(drawn.overlay, frame.time_s, zero_s=frame.source_time_s - frame.time_s)
+        if self._csv is not None and drawn.csv is not None:
+            self._csv.write(drawn.csv)
+        if self._json is not None and drawn.json is not None:
+            self._json.write(drawn.json)

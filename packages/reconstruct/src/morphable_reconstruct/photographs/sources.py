@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from morphable_reconstruct.photographs.video_kinds import VIDEO_SUFFIXES, is_video
+
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif", ".jp2"}
 )
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
 WEBCAM = "webcam"
 _GLOB_CHARACTERS = frozenset("*?[")
 
@@ -81,6 +82,7 @@ def _nonempty(pattern: str, paths: Iterable[Path], base: Path, without: Path | N
     """Pictures and videos among paths, in order of their names."""
     known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
     files = [path for path in paths if path.suffix.lower() in known and path.name[0] != "." and path.is_file()]
+    files = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES or is_video(path)]
     if without is not None and base.resolve() in without.resolve().parents:
         files = [path for path in files if without.resolve() not in path.resolve().parents]
     if not files:
@@ -99,5 +101,5 @@ def _fixed_parts(path: Path) -> list[str]:
 
 
 def _kind(path: Path) -> Literal["image", "video"]:
-    """Video by suffix, anything else is read as a picture."""
-    return "video" if path.suffix.lower() in VIDEO_SUFFIXES else "image"
+    """Video by content or suffix; anything else is read as a picture."""
+    return "video" if is_video(path) else "image"

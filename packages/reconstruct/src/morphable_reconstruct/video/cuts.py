@@ -7,21 +7,24 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 FACE_LIKENESS = 0.6
-"""Correlation of two faces' boxes below which they may be two people's."""
+"""Correlation of two faces' boxes below which they may be two people's: at least 0.89 between the pictures of one
+person, at most 0.57 between two people's (9 portraits)."""
 PICTURE_LIKENESS = 0.5
 """Correlation of two pictures below which they are two shots."""
-IDENTITY_JUMP = 0.6
-"""Root mean square change of the shape coefficients, in standard deviations, above which a face is another's."""
+IDENTITY_JUMP, ALBEDO_JUMP = 0.1, 0.3
+"""Root mean square changes of the coefficients, in standard deviations, above which a face is another's: between the
+pictures of one person they are up to 0.10 and 0.29, between two people's 0.16 and 0.85 at the median."""
 _FACE_PX = 16
 _PICTURE_COLS, _PICTURE_ROWS = 32, 18
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FaceLook:
-    """A face as small pixels, and its shape coefficients."""
+    """A face as small pixels, and whose it is."""
 
     pixels: Float[np.ndarray, " pixels"]
     identity: Float[np.ndarray, " id"]
+    albedo: Float[np.ndarray, " alb"]
 
 
 def picture_look(image: UInt8[np.ndarray, "rows cols 3"]) -> Float[np.ndarray, " pixels"]:
@@ -30,14 +33,19 @@ def picture_look(image: UInt8[np.ndarray, "rows cols 3"]) -> Float[np.ndarray, "
 
 
 def face_look(
-    image: UInt8[np.ndarray, "rows cols 3"], box_xyxy_px: Float[np.ndarray, "4"], identity: Float[np.ndarray, " id"]
+    image: UInt8[np.ndarray, "rows cols 3"],
+    box_xyxy_px: Float[np.ndarray, "4"],
+    identity: Float[np.ndarray, " id"],
+    albedo: Float[np.ndarray, " alb"],
 ) -> FaceLook:
     """Shrink a face's box to a few gray pixels without mean, of length 1."""
     rows, cols = image.shape[:2]
     left, top = np.clip(np.floor(box_xyxy_px[:2]), 0, (cols - 1, rows - 1)).astype(int)
     right, bottom = np.clip(np.ceil(box_xyxy_px[2:]), (left + 1, top + 1), (cols, rows)).astype(int)
     crop = Image.fromarray(image[top:bottom, left:right])
-    return FaceLook(pixels=_normalized(crop, (0, 0, *crop.size), (_FACE_PX, _FACE_PX)), identity=identity)
+    return FaceLook(
+        pixels=_normalized(crop, (0, 0, *crop.size), (_FACE_PX, _FACE_PX)), identity=identity, albedo=albedo
+    )
 
 
 def likeness(first: Float[np.ndarray, " pixels"], second: Float[np.ndarray, " pixels"]) -> float:
@@ -55,8 +63,13 @@ def is_another(before: FaceLook, now: FaceLook, *, cut: bool) -> bool:
     """
     if likeness(before.pixels, now.pixels) >= FACE_LIKENESS:
         return False
-    distance = np.linalg.norm(now.identity - before.identity) / max(1.0, len(now.identity)) ** 0.5
-    return cut or float(distance) > IDENTITY_JUMP
+    person = _distance(before.identity, now.identity) > IDENTITY_JUMP
+    return cut or (person and _distance(before.albedo, now.albedo) > ALBEDO_JUMP)
+
+
+def _distance(first: Float[np.ndarray, " modes"], second: Float[np.ndarray, " modes"]) -> float:
+    """Root mean square difference."""
+    return float(np.sqrt(np.mean((first - second) ** 2)))
 
 
 def _normalized(

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -94,12 +95,12 @@ class _Motion:
     """Filters of what moves, in one camera."""
 
     def __init__(self, config: VideoConfig) -> None:
-        settings = {"min_cutoff_hz": config.min_cutoff_hz, "beta": config.beta}
-        self.direction = OneEuro(**settings, sudden=_SUDDEN_PLACE)
-        self.log_depth = OneEuro(**settings, sudden=_SUDDEN_DEPTH)
-        self.rotation = RotationOneEuro(**settings, sudden=_SUDDEN_TURN)
-        self.expression = OneEuro(**settings, sudden=_SUDDEN_ACTIVATION, joint=False)
-        self.illumination = OneEuro(**settings, sudden=_SUDDEN_LIGHT)
+        one_euro = partial(OneEuro, min_cutoff_hz=config.min_cutoff_hz, beta=config.beta)
+        self.direction = one_euro(sudden=_SUDDEN_PLACE)
+        self.log_depth = one_euro(sudden=_SUDDEN_DEPTH)
+        self.rotation = RotationOneEuro(min_cutoff_hz=config.min_cutoff_hz, beta=config.beta, sudden=_SUDDEN_TURN)
+        self.expression = one_euro(sudden=_SUDDEN_ACTIVATION, joint=False)
+        self.illumination = one_euro(sudden=_SUDDEN_LIGHT)
 
     def place(self, translation_m: Float[np.ndarray, "3"], step_s: float) -> Float[np.ndarray, "3"]:
         """Smooth direction and depth apart: depth is far less certain than the place in the picture."""

@@ -119,10 +119,11 @@ class _Seen:
 def _seen(scene: Scene) -> list[_Seen]:
     """Center, mean side and look of each box."""
     faces = []
-    for box, identity in zip(scene.box_xyxy_px.astype(np.float64), scene.faces.identity.numpy(), strict=True):
+    identity, albedo = scene.faces.identity.numpy(), scene.faces.albedo.numpy()
+    for row, box in enumerate(scene.box_xyxy_px.astype(np.float64)):
         corners = box.reshape(2, 2)
-        side_px = float((corners[1] - corners[0]).mean())
-        faces.append(_Seen(center_px=corners.mean(0), side_px=side_px, look=face_look(scene.image, box, identity)))
+        look = face_look(scene.image, box, identity[row], albedo[row])
+        faces.append(_Seen(center_px=corners.mean(0), side_px=float((corners[1] - corners[0]).mean()), look=look))
     return faces
 
 

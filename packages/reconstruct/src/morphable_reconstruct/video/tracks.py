@@ -10,9 +10,13 @@ from morphable_reconstruct.photographs.sources import Source, find_sources
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.video.options import VideoConfig
+from morphable_reconstruct.video.pipeline import read_ahead
 from morphable_reconstruct.video.reading import Losses, read_frames
 from morphable_reconstruct.video.smoothing import Smoother
 from morphable_reconstruct.video.tracking import Tracker
+
+_DECODED_AHEAD = 4
+"""Frames that are decoded while the network is at work."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,8 +57,8 @@ def track(
     settings = config or VideoConfig()
     tracker = tracker or Tracker(max_gap_s=settings.max_gap_s, max_gap_frames=settings.max_gap_frames)
     smoother = Smoother(settings)
-    frames = read_frames(source, every=settings.every, losses=losses)
     size = 1 if source.kind == "webcam" else reconstructor.config.batch_size
+    frames = read_ahead(read_frames(source, every=settings.every, losses=losses), ahead=min(size, _DECODED_AHEAD))
     while batch := list(islice(frames, size)):
         photos = [Photograph(pixels=frame.pixels, name=f"{source.name}:{frame.index}") for frame in batch]
         for frame, scene in zip(batch, reconstructor.reconstruct(photos), strict=True):
