@@ -28,7 +28,6 @@ from morphable_reconstruct.service import _app  # noqa: E402
 from morphable_reconstruct.service._app import create_app  # noqa: E402
 from morphable_reconstruct.service.answers import SceneAnswer  # noqa: E402
 
-
 PATIENT_S = 300.0
 """A busy machine may take long to compile the first answer."""
 
