@@ -23,6 +23,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from morphable.files import atomic_path
 from morphable_detector_head.backbones import build_classifier, describe_backbone
 
 BACKBONE = "mobilenet_v2_tf"
@@ -203,9 +204,8 @@ def run(options: Options) -> None:
         "license": "Apache-2.0",
         "architecture": f"torchvision {spec.torchvision_name}, stride-2 padding bottom and right, input 2 x - 1",
     }
-    temporary = options.output.with_suffix(".tmp")
-    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, temporary, metadata)
-    temporary.replace(options.output)
+    with atomic_path(options.output) as temporary:
+        save_file({key: value.contiguous() for key, value in network.state_dict().items()}, temporary, metadata)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.1f} MB")
 
 

@@ -67,7 +67,9 @@ def test_facenet_from_a_local_file(tmp_path: Path):
 
 def test_facenet_missing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "facenet_pytorch", None)
-    with pytest.raises(ModuleNotFoundError, match=r"run `pip install 'morphable-losses\[perception\]'`"):
+    with pytest.raises(
+        ModuleNotFoundError, match=r"run `pip install 'facenet-pytorch.*morphable-losses\[perception\]'\)"
+    ):
         facenet_embedder()
 
 

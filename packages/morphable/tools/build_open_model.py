@@ -14,7 +14,7 @@ from open_model.landmarks import Surface, ibug68
 from open_model.parts import PART_NAMES
 from safetensors.torch import save_file
 
-from morphable.files import write_model_file
+from morphable.model_file import write_model_file
 
 DEFAULT_OUTPUT = Path(__file__).parents[1] / "src/morphable/data/open.safetensors"
 

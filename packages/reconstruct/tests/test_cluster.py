@@ -250,5 +250,5 @@ def test_without_ray_the_command_is_named(monkeypatch, tmp_path):
 
     monkeypatch.setitem(sys.modules, "ray", None)
     config = RunConfig(sources=("x",), out=tmp_path)
-    with pytest.raises(ImportError, match=r"run `pip install 'morphable-reconstruct\[cluster\]'`"):
+    with pytest.raises(ImportError, match=r"run `pip install 'ray.*\(extra 'morphable-reconstruct\[cluster\]'\)"):
         run_on_ray([], config, "hash")

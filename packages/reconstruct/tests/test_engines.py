@@ -124,7 +124,7 @@ def test_refusals(weights, model, monkeypatch):
     with pytest.raises(ValueError, match="precision must be float32 with the engine onnxruntime, got bfloat16"):
         Reconstructor(weights, model=model, config=config)
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(ImportError, match=r"run `pip install 'morphable-reconstruct\[openvino\]'`"):
+    with pytest.raises(ImportError, match=r"run `pip install 'openvino.*\(extra 'morphable-reconstruct\[openvino\]'\)"):
         Reconstructor(weights, model=model, config=ReconstructConfig(engine="openvino"))
 
 

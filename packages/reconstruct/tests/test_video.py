@@ -300,8 +300,10 @@ def test_refusals(model):
 def test_without_pyav_the_command_is_named(monkeypatch):
     import sys
 
-    from morphable_reconstruct.extras import require
+    from morphable.extras import import_extra
 
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(ImportError, match=r"av is not installed; run `pip install 'morphable-reconstruct\[video\]'`"):
-        require("av", extra="video")
+    with pytest.raises(
+        ImportError, match=r"av is not installed; run `pip install 'av>=14'` \(extra 'morphable-reconstruct\[video\]'\)"
+    ):
+        import_extra("av", "morphable-reconstruct", "video")

@@ -123,10 +123,10 @@ def test_pictures_without_faces_and_no_pictures(page, tmp_path):
 def test_without_viser_the_command_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "viser", None)
     assert main(["view"]) == 1
-    assert "viser is not installed; run `pip install 'morphable-reconstruct[viewer]'`" in capsys.readouterr().err
+    assert "viser is not installed; run `pip install 'viser>=1.0'`" in capsys.readouterr().err
 
 
 def test_without_fastapi_the_command_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "fastapi", None)
     assert main(["serve"]) == 1
-    assert "fastapi is not installed; run `pip install 'morphable-reconstruct[service]'`" in capsys.readouterr().err
+    assert "fastapi is not installed; run `pip install 'fastapi>=0.115' " in capsys.readouterr().err

@@ -100,7 +100,9 @@ def test_refusals(package, monkeypatch, tmp_path):
     with pytest.raises(OSError, match=r"could not be fetched \(no route\); put 2DFAN4"):
         build_face_alignment("cpu", None)
     monkeypatch.setitem(sys.modules, "face_alignment", None)
-    with pytest.raises(ModuleNotFoundError, match=r"pip install 'morphable-train\[face-alignment\]'"):
+    with pytest.raises(
+        ModuleNotFoundError, match=r"pip install 'face-alignment.*\(extra 'morphable-train\[face-alignment\]'\)"
+    ):
         build_face_alignment("cpu", None)
     network = Network()
     network.get_landmarks_from_image = lambda _: [POINTS[:5]]

@@ -13,7 +13,7 @@ from tiny_run import tiny_config, write_shards
 
 import morphable_train.runs.checkpoint
 from morphable import load_model, model_sha256, read_weights_info
-from morphable_train.atomic import atomic_path
+from morphable.files import atomic_path
 from morphable_train.cli import main
 from morphable_train.configs.stage_presets import PRESETS, preset
 from morphable_train.configs.stages import DataConfig, TrainConfig

@@ -7,8 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from morphable.extras import import_extra
+
 from .detector import Detections, check_image
-from .export import INPUT_NAME, OUTPUT_NAMES, _require, detections_from_outputs
+from .export import DISTRIBUTION, INPUT_NAME, OUTPUT_NAMES, detections_from_outputs
 
 
 class OnnxDetector:
@@ -21,9 +23,7 @@ class OnnxDetector:
             path: The `.onnx` file.
             num_threads: Threads of one run; all cores if 0.
         """
-        _require("onnxruntime", "onnx")
-        import onnxruntime
-
+        onnxruntime: Any = import_extra("onnxruntime", DISTRIBUTION, "onnx")
         _check_file(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
@@ -52,9 +52,7 @@ class OpenvinoDetector:
             precision: Arithmetic of the floating-point layers. Left to itself OpenVINO takes bf16 where the
                 processor has it.
         """
-        _require("openvino", "openvino")
-        import openvino
-
+        openvino: Any = import_extra("openvino", DISTRIBUTION, "openvino")
         _check_file(path)
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         if num_threads:

@@ -1,21 +1,25 @@
 """The network with its top-K decoding as one graph: torch.export, ONNX, OpenVINO."""
 
 import json
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from morphable import FaceParameters
+from morphable.extras import import_extra
+from morphable.files import atomic_path
 
 from .detector import DEFAULT_MIN_SCORE, SIZE_MULTIPLE_PX, Detections, FaceDetector
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
+DISTRIBUTION = "morphable-detector-head"
 INPUT_NAME = "image"
 OUTPUT_NAMES = (
     "score",
@@ -119,7 +123,7 @@ def export_onnx(
         ModuleNotFoundError: The extra `onnx` is not installed.
         ValueError: The network is in training mode.
     """
-    _require("onnxscript", "onnx")
+    import_extra("onnxscript", DISTRIBUTION, "onnx")
     if size_hw is None:
         program = export_program(detector, top_k=top_k, min_score=min_score)
     else:
@@ -137,9 +141,8 @@ def export_onnx(
     )
     assert onnx_program is not None
     onnx_program.model.metadata_props[CONFIG_KEY] = json.dumps(asdict(detector.config))
-    temporary = path.with_name(path.name + ".tmp")
-    onnx_program.save(temporary, external_data=False)
-    temporary.replace(path)
+    with atomic_path(path) as temporary:
+        onnx_program.save(temporary, external_data=False)
 
 
 def export_openvino(onnx_path: Path, path: Path) -> None:
@@ -152,10 +155,8 @@ def export_openvino(onnx_path: Path, path: Path) -> None:
     Raises:
         ModuleNotFoundError: The extra `openvino` is not installed.
     """
-    _require("openvino", "openvino")
-    import openvino
-
-    openvino.save_model(openvino.convert_model(onnx_path), path, compress_to_fp16=False)
+    openvino = import_extra("openvino", DISTRIBUTION, "openvino")
+    save_openvino(openvino.convert_model(onnx_path), path)
 
 
 def _check_mode(detector: FaceDetector) -> None:
@@ -163,14 +164,12 @@ def _check_mode(detector: FaceDetector) -> None:
         raise ValueError("detector must be in evaluation mode, got training mode; call detector.eval()")
 
 
-def _require(module: str, extra: str) -> None:
-    """Raise with the command that installs a missing module."""
-    import importlib
+def save_openvino(model: Any, path: Path) -> None:
+    """Write an OpenVINO model's `.xml` and the `.bin` beside it, in float32; an earlier pair stays until both are."""
+    import openvino
 
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        command = f"pip install 'morphable-detector-head[{extra}]'"
-        raise ModuleNotFoundError(f"{module} is not installed; run `{command}`", name=module) from error
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        written = Path(folder) / path.name
+        openvino.save_model(model, written, compress_to_fp16=False)
+        written.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        written.replace(path)

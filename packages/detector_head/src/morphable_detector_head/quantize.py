@@ -7,6 +7,7 @@ to nothing because it runs at the found cells only.
 
 import ast
 import logging
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from morphable.extras import import_extra
+from morphable.files import atomic_path
+
 from .backbones import IMAGENET_MEAN
-from .export import INPUT_NAME, _require
+from .export import DISTRIBUTION, INPUT_NAME, save_openvino
 
 ONNX_TYPES = ("Conv", "Add", "Concat", "Clip", "Relu", "GlobalAveragePool", "MaxPool")
 """ONNX Runtime has no int8 transposed convolution, and its int8 multiplications only cost."""
@@ -70,29 +74,27 @@ def quantize_onnx(onnx_path: Path, path: Path, images: Iterable[Float[np.ndarray
         ModuleNotFoundError: The extra `onnx` is not installed.
         ValueError: There are no pictures.
     """
-    _require("onnxruntime", "onnx")
+    import_extra("onnxruntime", DISTRIBUTION, "onnx")
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     pictures = _listed(images)
-    prepared = path.with_name(path.name + ".prepared.tmp")
-    temporary = path.with_name(path.name + ".tmp")
-    quant_pre_process(str(onnx_path), str(prepared), skip_symbolic_shape=True)
-    quantize_static(
-        str(prepared),
-        str(temporary),
-        _reader(pictures),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=list(ONNX_TYPES),
-        nodes_to_exclude=_float_nodes(onnx_path),
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        calibrate_method=CalibrationMethod.MinMax,
-        extra_options={"ActivationSymmetric": False, "CalibMovingAverage": True},
-    )
-    prepared.unlink()
-    temporary.replace(path)
+    with atomic_path(path) as temporary, tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(onnx_path), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(temporary),
+            _reader(pictures),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(ONNX_TYPES),
+            nodes_to_exclude=_float_nodes(onnx_path),
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={"ActivationSymmetric": False, "CalibMovingAverage": True},
+        )
 
 
 def quantize_openvino(onnx_path: Path, path: Path, images: Iterable[Float[np.ndarray, "batch 3 height width"]]) -> None:
@@ -107,10 +109,8 @@ def quantize_openvino(onnx_path: Path, path: Path, images: Iterable[Float[np.nda
         ModuleNotFoundError: The extra `openvino` is not installed.
         ValueError: There are no pictures.
     """
-    _require("nncf", "openvino")
-    import nncf
-    import openvino
-
+    nncf: Any = import_extra("nncf", DISTRIBUTION, "openvino")
+    openvino: Any = import_extra("openvino", DISTRIBUTION, "openvino")
     pictures = _listed(images)
     model = openvino.convert_model(onnx_path)
     kept = set(_float_nodes(onnx_path))
@@ -123,7 +123,7 @@ def quantize_openvino(onnx_path: Path, path: Path, images: Iterable[Float[np.nda
             subset_size=len(pictures),
             ignored_scope=nncf.IgnoredScope(names=[name for name in names if name in kept], validate=False),
         )
-    openvino.save_model(quantized, path, compress_to_fp16=False)
+    save_openvino(quantized, path)
 
 
 @contextmanager

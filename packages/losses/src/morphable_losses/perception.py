@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from morphable.extras import import_extra
 
 from ._reduce import face_mean, keep_present
 
@@ -74,21 +77,15 @@ def facenet_embedder(weights: Path | None = None) -> FacenetEmbedder:
         ValueError: The file is not of this network.
         OSError: The download failed.
     """
-    try:
-        from facenet_pytorch import InceptionResnetV1
-    except ModuleNotFoundError as error:
-        if error.name != "facenet_pytorch":
-            raise
-        command = "pip install 'morphable-losses[perception]'"
-        raise ModuleNotFoundError(f"facenet_pytorch is not installed; run `{command}`") from error
+    network_class: Any = import_extra("facenet_pytorch", "morphable-losses", "perception").InceptionResnetV1
     if weights is None:
         try:
-            return FacenetEmbedder(InceptionResnetV1(pretrained="vggface2"))
+            return FacenetEmbedder(network_class(pretrained="vggface2"))
         except OSError as error:
             raise OSError(
                 f"the weights of InceptionResnetV1 could not be fetched ({error}); pass weights=FILE"
             ) from error
-    network = InceptionResnetV1(pretrained=None)
+    network = network_class(pretrained=None)
     state = torch.load(weights, map_location="cpu", weights_only=True)
     try:
         network.load_state_dict({key: value for key, value in state.items() if not key.startswith("logits.")})

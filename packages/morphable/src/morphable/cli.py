@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
-from morphable.files import write_model_file
 from morphable.library import load_model
 from morphable.model import STATIC68, MorphableModel
 from morphable.model_data import ModelData
+from morphable.model_file import write_model_file
 from morphable.pictures import draw_sheet, export_mesh, part_counts
 
 Model = Annotated[str, tyro.conf.arg(metavar="MODEL")]

@@ -3,8 +3,8 @@
 from importlib.resources import as_file, files
 from os import PathLike
 
-from morphable.files import read_model_file
 from morphable.model import MorphableModel
+from morphable.model_file import read_model_file
 
 BUILT_IN = ("open",)
 

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from morphable import contour
 from morphable.faces import FaceParameters
-from morphable.files import write_model_file
 from morphable.geometry.camera import camera_from_model
 from morphable.geometry.mesh import (
     SparseRows,
@@ -22,6 +21,7 @@ from morphable.geometry.mesh import (
 )
 from morphable.landmarks import DERIVED_SCHEMES, NUM_JAW, derive_landmarks
 from morphable.model_data import PLAIN_TENSORS, SUBDIVISION_PARTS, ExpressionPrior, ModelData
+from morphable.model_file import write_model_file
 from morphable.point_model import PointModel, combine_modes
 from morphable.sampling import sample_activations, sample_normal
 

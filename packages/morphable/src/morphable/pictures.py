@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from morphable.faces import FaceParameters
+from morphable.files import atomic_path
 from morphable.model import STATIC68, MorphableModel
 from morphable.painting import contact_sheet, paint, turn
 
@@ -58,7 +59,8 @@ def draw_sheet(
         )
         for face in track(range(count), "drawing", console=Console(stderr=True))
     ]
-    contact_sheet(images, _columns(count)).save(path)
+    with atomic_path(path) as temporary:
+        contact_sheet(images, _columns(count)).save(temporary)
 
 
 def export_mesh(
@@ -93,12 +95,8 @@ def export_mesh(
         vertex_colors=_to_bytes(colours),
         process=False,
     )
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
+    with atomic_path(path) as temporary:
         mesh.export(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def part_counts(model: MorphableModel) -> dict[str, int]:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from morphable._atomic import atomic_path
+from morphable.files import atomic_path
 from morphable.model import MorphableModel
 
 FORMAT = "morphable-weights"

@@ -1,13 +1,14 @@
 """Render many textured, lit faces in one camera, differentiably, on CPU or GPU, without a compiler."""
 
-from morphable_render.interpolate import SurfacePixels, interpolate, interpolate_at, scatter_to_image, surface_pixels
+from morphable_render.interpolation import SurfacePixels, interpolate, interpolate_at, scatter_to_image, surface_pixels
 from morphable_render.lighting import irradiance_sh, lighting_normals, mirror_illumination, sh_basis, shade_sh
 from morphable_render.normals import vertex_normals
 from morphable_render.orthographic import stand_in_pinhole
 from morphable_render.pixels import RenderedPixels, render_pixels
 from morphable_render.pncc import pncc_colors
-from morphable_render.rasterize import BACKENDS, NEAR_M, Fragments, rasterize, rasterize_faces
+from morphable_render.rasterization import BACKENDS, NEAR_M, Fragments, rasterize, rasterize_faces
 from morphable_render.scene import FaceImage, render_faces
+from morphable_render.scene_views import SceneViews, render_view, view_rotation, views
 from morphable_render.texture import BakedTexture, bake_texture, surface_visibility
 from morphable_render.uv import (
     UvLayout,
@@ -20,7 +21,6 @@ from morphable_render.uv import (
     uv_mesh,
     vertices_from_uv_map,
 )
-from morphable_render.views import SceneViews, render_view, view_rotation, views
 
 __version__ = "0.1.0"
 

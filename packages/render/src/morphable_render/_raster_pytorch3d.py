@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from morphable.extras import missing
+
 
 def draw(
     vertices_cam: Tensor,
@@ -20,10 +22,8 @@ def draw(
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "pytorch3d":
             raise
-        raise ValueError(
-            "backend 'pytorch3d' must be installed, got no such package; "
-            "run `pip install 'morphable-render[pytorch3d]'` or use 'numba'"
-        ) from error
+        reason = missing("pytorch3d", "morphable-render", "pytorch3d")
+        raise ValueError(f"backend 'pytorch3d' must be installed: {reason}, or use 'numba'") from error
     points = _normalized(vertices_cam, focal_px[image_index], size_hw)
     verts, faces, slots = _by_image(points, triangles, image_index, num_images=len(focal_px))
     pix_to_face, z, barycentric, _ = rasterize_meshes(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-from morphable_render.interpolate import SurfacePixels, interpolate_at, scatter_to_image, surface_pixels
+from morphable_render.interpolation import SurfacePixels, interpolate_at, scatter_to_image, surface_pixels
 from morphable_render.lighting import lighting_normals, shade_sh
 from morphable_render.normals import vertex_normals
-from morphable_render.rasterize import rasterize_faces
+from morphable_render.rasterization import rasterize_faces
 
 
 @dataclass(frozen=True)

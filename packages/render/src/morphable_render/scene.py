@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable_render.interpolate import interpolate_at, scatter_to_image, surface_pixels
+from morphable_render.interpolation import interpolate_at, scatter_to_image, surface_pixels
 from morphable_render.lighting import lighting_normals, shade_sh
 from morphable_render.normals import vertex_normals
-from morphable_render.rasterize import Backend, rasterize_faces
+from morphable_render.rasterization import Backend, rasterize_faces
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from morphable.geometry import Pinhole
 from morphable_render.lighting import irradiance_sh, lighting_normals
 from morphable_render.normals import vertex_normals
-from morphable_render.rasterize import rasterize
+from morphable_render.rasterization import rasterize
 from morphable_render.uv import UvLayout, mirrored_uv, sample_image, uv_map_from_vertices
 
 DEPTH_SLACK_M = 0.001

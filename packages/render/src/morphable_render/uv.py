@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from morphable import MorphableModel
-from morphable_render.rasterize import rasterize
+from morphable_render.rasterization import rasterize
 
 MAX_CONTINUATION = 2.0
 """Margins continue a triangle by no more than this many times its own size."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from morphable.extras import import_extra
 from morphable.importers.foreign import HDF5_MAGIC, foreign_kind
 
 HEADER_BYTES = 512
@@ -23,13 +25,7 @@ def load_matlab(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         ModuleNotFoundError: If SciPy is not installed.
         ValueError: If the file is none of MATLAB's, damaged, of version 7.3, or lacks one of the variables.
     """
-    try:
-        from scipy.io import loadmat
-    except ModuleNotFoundError as error:
-        if error.name != "scipy":
-            raise
-        message = "scipy is not installed; run `pip install 'morphable[convert]'`"
-        raise ModuleNotFoundError(message, name="scipy") from error
+    loadmat: Any = import_extra("scipy.io", "morphable", "convert").loadmat
     if not path.is_file():
         raise FileNotFoundError(f"folder must hold {path.name}, got {path.parent} without")
     _refuse_others(path)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from morphable.extras import import_extra
 from morphable.importers.assemble import as_modes, neutral_albedo, outward, vertex_points, with_contour
 from morphable.importers.foreign import HDF5_MAGIC, foreign_kind
 from morphable.importers.mirror import with_mirror
@@ -75,13 +76,7 @@ def _read(
         raw = file.read(len(HDF5_MAGIC) * 64)
     if not raw.startswith(HDF5_MAGIC):
         raise ValueError(f"{path} must be an HDF5 file, got {foreign_kind(raw) or 'a file of another kind'}")
-    try:
-        import h5py
-    except ModuleNotFoundError as error:
-        if error.name != "h5py":
-            raise
-        message = "h5py is not installed; run `pip install 'morphable[convert]'`"
-        raise ModuleNotFoundError(message, name="h5py") from error
+    h5py: Any = import_extra("h5py", "morphable", "convert")
     try:
         with h5py.File(path, "r") as file:
             shape = _part(file, "shape", required=True)

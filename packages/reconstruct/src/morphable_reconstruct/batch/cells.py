@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
+from morphable.files import write_bytes
 from morphable.geometry import GLOBAL_FOCAL_PX
 from morphable_reconstruct.drawing.overlay import draw_landmarks, draw_lines, stroke
-from morphable_reconstruct.exports.atomic import write_bytes
 from morphable_reconstruct.exports.pictures import encode
 from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, Camera
 from morphable_reconstruct.faces.landmarks import landmark_basis

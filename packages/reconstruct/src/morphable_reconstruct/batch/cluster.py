@@ -12,14 +12,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from morphable.extras import import_extra
+from morphable.files import atomic_path
 from morphable_reconstruct.batch.cells import cells_writer
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.batch.pictures import Outcome, find_done, run_pictures
 from morphable_reconstruct.batch.records import Records
-from morphable_reconstruct.exports.atomic import atomic_path
-from morphable_reconstruct.extras import require
 from morphable_reconstruct.photographs.sources import Source
 
+_ARROW = ("pyarrow", "pyarrow.parquet")
 PARQUET_FOLDER = "parquet"
 _ROWS_PER_TASK = 16
 _MAX_RETRIES = 6
@@ -114,8 +115,8 @@ def run_on_ray(
 @contextmanager
 def _ray_session(workers: int) -> Iterator[None]:
     """Use the Ray that runs already, or start one, on the cluster that is named or here, and end it."""
-    ray = require("ray", extra="cluster")
-    require("ray.data", extra="cluster")
+    ray = import_extra("ray", "morphable-reconstruct", "cluster")
+    import_extra("ray.data", "morphable-reconstruct", "cluster")
     started = not ray.is_initialized()
     if started:
         _start(ray, workers)
@@ -158,7 +159,7 @@ def _map_blocks(
     sources: Sequence[Source], worker: type[Any], arguments: dict[str, Any], *, workers: int, size: int
 ) -> list[dict[str, Any]]:
     """What workers made with `arguments` returned: a row for each picture of the blocks that were not lost."""
-    data = require("ray.data", extra="cluster")
+    data = import_extra("ray.data", "morphable-reconstruct", "cluster")
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # a lost block's pictures are reported or done alone, the others go on
@@ -182,7 +183,7 @@ def write_parquet(outcomes: Sequence[Outcome], folder: Path) -> str:
     Returns:
         The file's name; empty if there was no face, and so no file.
     """
-    pyarrow, parquet = require("pyarrow", extra="cluster"), require("pyarrow.parquet", extra="cluster")
+    pyarrow, parquet = (import_extra(name, "morphable-reconstruct", "cluster") for name in _ARROW)
     done = [outcome for outcome in outcomes if outcome.error is None]
     columns: dict[str, list[Any]] = {"image": [], "height": [], "width": []}
     for outcome in done:
@@ -213,7 +214,7 @@ def drop_older_rows(folder: Path, images: set[str], written: set[str]) -> None:
         images: Names of this run's pictures.
         written: Names of the files this run has written.
     """
-    pyarrow, parquet = require("pyarrow", extra="cluster"), require("pyarrow.parquet", extra="cluster")
+    pyarrow, parquet = (import_extra(name, "morphable-reconstruct", "cluster") for name in _ARROW)
     for path in sorted(folder.glob("[!.]*.parquet")):
         if path.name in written:
             continue

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from morphable_reconstruct.exports.atomic import write_bytes
+from morphable.files import write_bytes
 from morphable_reconstruct.exports.formats import write_scene
 from morphable_reconstruct.exports.meshes import write_landmarks7
 from morphable_reconstruct.exports.pictures import (

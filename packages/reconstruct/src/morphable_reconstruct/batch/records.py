@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from morphable.files import atomic_path
 from morphable_reconstruct.batch.options import RunConfig
-from morphable_reconstruct.exports.atomic import atomic_path
 from morphable_reconstruct.exports.predictions import PredictionRows
 from morphable_reconstruct.photographs.sources import Source
 

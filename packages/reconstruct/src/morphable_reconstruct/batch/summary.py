@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from morphable.files import write_bytes
 from morphable_reconstruct.batch.options import RunConfig, ViewsConfig
 from morphable_reconstruct.batch.pictures import Outcome
 from morphable_reconstruct.batch.report import print_summary, summary_json
-from morphable_reconstruct.exports.atomic import write_bytes
 from morphable_reconstruct.exports.predictions import write_predictions
 
 _DISTRIBUTION = "morphable-reconstruct"

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from morphable.files import atomic_path
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.batch.pictures import Outcome, find_done
 from morphable_reconstruct.batch.records import Records
-from morphable_reconstruct.exports.atomic import atomic_path
 from morphable_reconstruct.exports.coefficients import scene_to_dict
 from morphable_reconstruct.exports.tables import csv_header, csv_rows
 from morphable_reconstruct.photographs.sources import Source

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from morphable_reconstruct.drawing.colors import lit_vertex_colors, to_bytes
 from morphable_reconstruct.faces.rows import SceneRows
 from morphable_render import render_faces
-from morphable_render.views import View, view_rotation
+from morphable_render.scene_views import View, view_rotation
 
 VIEW_NAMES: tuple[View, ...] = ("front", "right", "top")
 _MARGIN = 0.04

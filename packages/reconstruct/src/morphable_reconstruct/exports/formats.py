@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from morphable_reconstruct.exports.atomic import atomic_path, write_bytes
+from morphable.files import atomic_path, write_bytes
 from morphable_reconstruct.exports.coefficients import scene_to_arrays, scene_to_json
 from morphable_reconstruct.exports.glb import scene_to_glb
 from morphable_reconstruct.exports.meshes import write_obj, write_ply

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Shaped, UInt8
 from PIL import Image
 
+from morphable.files import atomic_path, write_bytes
 from morphable_reconstruct.drawing.colors import lit_vertex_colors, to_bytes
 from morphable_reconstruct.drawing.layers import render_layers
-from morphable_reconstruct.exports.atomic import atomic_path, write_bytes
 from morphable_reconstruct.exports.textures import face_texture
 from morphable_reconstruct.faces.rows import Face, SceneRows
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from morphable_reconstruct.exports.atomic import atomic_path
+from morphable.files import atomic_path
 from morphable_reconstruct.faces.rows import SceneRows
 
 FORMAT_VERSION = 1

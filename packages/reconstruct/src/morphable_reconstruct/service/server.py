@@ -6,15 +6,15 @@ import sys
 
 from PIL import Image
 
-from morphable_reconstruct.extras import require
+from morphable.extras import import_extra
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.service.options import ServeConfig
 
 
 def serve(config: ServeConfig) -> int:
     """Serve until SIGINT or SIGTERM; requests under way are finished first."""
-    uvicorn = require("uvicorn", extra="service")
-    require("fastapi", extra="service")
+    uvicorn = import_extra("uvicorn", "morphable-reconstruct", "service")
+    import_extra("fastapi", "morphable-reconstruct", "service")
     from morphable_reconstruct.service._app import create_app
 
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels

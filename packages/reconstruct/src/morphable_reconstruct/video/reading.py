@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from morphable_reconstruct.extras import require
+from morphable.extras import import_extra
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.video.pixels import FrameConverter
 from morphable_reconstruct.video.timing import MAX_JUMP_S, Clock
@@ -104,7 +104,7 @@ def open_video(source: Source) -> Iterator[tuple[Any, Any]]:
     Raises:
         ValueError: See `read_frames`.
     """
-    av = require("av", extra="video")
+    av = import_extra("av", "morphable-reconstruct", "video")
     try:
         with _open(av, source) as container:
             yield container, _best_stream(container, source)
@@ -130,7 +130,7 @@ def clock_jumps(container: Any) -> bool:
 
 def tolerant_packets(container: Any, stream: Any, losses: Losses) -> Iterator[Any]:
     """Read a stream's packets, going on after damaged parts of the file; the last one is empty."""
-    av = require("av", extra="video")
+    av = import_extra("av", "morphable-reconstruct", "video")
     failures = 0
     packets = container.demux(stream)
     while failures < _MAX_FAILURES:
@@ -152,7 +152,7 @@ def _decoded(container: Any, stream: Any, losses: Losses, *, tolerant: bool) -> 
     if not tolerant:
         yield from container.decode(stream)
         return
-    av = require("av", extra="video")
+    av = import_extra("av", "morphable-reconstruct", "video")
     frames, first_error = 0, None
     for packet in tolerant_packets(container, stream, losses):
         try:
@@ -206,7 +206,7 @@ def _open(av: Any, source: Source) -> Any:
 
 def _best_stream(container: Any, source: Source) -> Any:
     """Choose the moving pictures: neither cover art nor a preview."""
-    av = require("av", extra="video")
+    av = import_extra("av", "morphable-reconstruct", "video")
     streams = [stream for stream in container.streams.video if stream.codec_context is not None]
     if not container.streams.video:
         raise ValueError(f"video must have a picture stream, got {source.path} without")
@@ -228,7 +228,7 @@ def _frame_counts(source: Source, streams: list[Any]) -> dict[int, int]:
     """Number of frames of each stream, by the file's header, else among its first packets."""
     if all(stream.frames for stream in streams):
         return {stream.index: stream.frames for stream in streams}
-    av = require("av", extra="video")
+    av = import_extra("av", "morphable-reconstruct", "video")
     counts = {stream.index: 0 for stream in streams}
     with av.open(str(source.path), metadata_errors="replace") as container:
         chosen = [container.streams[stream.index] for stream in streams]

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from morphable_reconstruct.extras import require
+from morphable.extras import import_extra
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.video.reading import Losses, clock_jumps, tolerant_packets
 from morphable_reconstruct.video.timing import Clock
@@ -48,7 +48,7 @@ def open_sound(source: Source, zero_s: float, notes: list[str]) -> Iterator[Soun
         zero_s: Time stamp of the file that becomes 0.
         notes: Gets a line if there is sound that had to be left out.
     """
-    av = require("av", extra="video")
+    av = import_extra("av", "morphable-reconstruct", "video")
     with tempfile.TemporaryFile() as file:
         try:
             packets = 0 if source.kind == "webcam" else _extract(av, source, zero_s, file)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from morphable_reconstruct.extras import require
+from morphable.extras import import_extra
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.video.sound import Sound, open_sound
 
@@ -40,7 +40,7 @@ class VideoWriter:
             time_s: Time from the first frame.
             zero_s: Time stamp in the source that stands at 0; read with the first frame.
         """
-        av = require("av", extra="video")
+        av = import_extra("av", "morphable-reconstruct", "video")
         if self._stream is None:
             self._start(pixels.shape[0] // 2 * 2, pixels.shape[1] // 2 * 2, zero_s)
         frame = av.VideoFrame.from_ndarray(_fitted(pixels, self._size_hw), format="rgb24")
@@ -81,7 +81,7 @@ class VideoWriter:
 @contextmanager
 def video_writer(path: Path, source: Source) -> Iterator[VideoWriter]:
     """Open an MP4 file for writing, with the sound of a source that is a file."""
-    av = require("av", extra="video")
+    av = import_extra("av", "morphable-reconstruct", "video")
     with ExitStack() as stack, av.open(str(path), "w", format="mp4") as container:
         writer = VideoWriter(container, source, stack)
         yield writer

@@ -5,7 +5,7 @@ from typing import Any
 
 from PIL import Image
 
-from morphable_reconstruct.extras import require
+from morphable.extras import import_extra
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.viewer.options import ViewConfig
 from morphable_reconstruct.viewer.session import Session
@@ -15,7 +15,7 @@ _TITLE = "morphable"
 
 def view(config: ViewConfig) -> int:
     """Open the page and serve it until Ctrl-C."""
-    require("viser", extra="viewer")
+    import_extra("viser", "morphable-reconstruct", "viewer")
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
     reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
     server = start_page(config, reconstructor)
@@ -33,7 +33,7 @@ def start_page(config: ViewConfig, reconstructor: Reconstructor) -> Any:
     Raises:
         ImportError: viser is not installed.
     """
-    viser = require("viser", extra="viewer")
+    viser = import_extra("viser", "morphable-reconstruct", "viewer")
     server = viser.ViserServer(host=config.host, port=config.port, label=_TITLE, verbose=False)
     server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="large")
 

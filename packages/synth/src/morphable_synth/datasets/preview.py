@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
+from morphable.files import atomic_path
 from morphable_synth.rendering.labels import Sample
 from morphable_synth.rendering.renderer import render_scene
 from morphable_synth.scene.description import SceneConfig
@@ -82,7 +83,5 @@ def contact_sheet(
 
 def save_picture(image: UInt8[np.ndarray, "rows cols 3"], path: Path) -> None:
     """Write a picture; an existing file is replaced only when the new one is complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    Image.fromarray(image).save(temporary, "JPEG" if path.suffix in (".jpg", ".jpeg") else "PNG", quality=92)
-    temporary.replace(path)
+    with atomic_path(path, parents=True) as temporary:
+        Image.fromarray(image).save(temporary, "JPEG" if path.suffix in (".jpg", ".jpeg") else "PNG", quality=92)

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
+from morphable.files import atomic_path, write_text
 from morphable_synth.assets.checks import require_whole_assets
 from morphable_synth.datasets.provenance import Source, code_version, license_of, sources_of
 from morphable_synth.rendering.labels import FACE_LABELS, Sample
@@ -161,27 +162,20 @@ def _describe(config: GenerateConfig, settings: dict[str, Any]) -> None:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.replace(path)
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def _write_shard(config: GenerateConfig, start: int, path: Path) -> None:
     import torch
 
     torch.set_num_threads(1)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with tarfile.open(temporary, "w") as tar:
-            for index in range(start, min(start + config.shard_size, config.count)):
-                sample = render_scene(sample_scene(config.seed, index, config.scenes))
-                for ending, content in files_of(sample, depth=config.depth).items():
-                    entry = tarfile.TarInfo(f"{config.seed:04d}_{index:08d}.{ending}")
-                    entry.size = len(content)
-                    tar.addfile(entry, io.BytesIO(content))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_path(path) as temporary, tarfile.open(temporary, "w") as tar:
+        for index in range(start, min(start + config.shard_size, config.count)):
+            sample = render_scene(sample_scene(config.seed, index, config.scenes))
+            for ending, content in files_of(sample, depth=config.depth).items():
+                entry = tarfile.TarInfo(f"{config.seed:04d}_{index:08d}.{ending}")
+                entry.size = len(content)
+                tar.addfile(entry, io.BytesIO(content))
 
 
 def files_of(sample: Sample, *, depth: bool = False) -> dict[str, bytes]:

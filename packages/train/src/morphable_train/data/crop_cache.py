@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from morphable import MorphableModel
-from morphable_train.atomic import atomic_path, write_text
+from morphable.files import atomic_path, write_text
 from morphable_train.configs.stages import DataConfig
 from morphable_train.data.crops import FaceCrop, cut_faces
 from morphable_train.data.faces import SourceFaces
@@ -117,8 +117,8 @@ def _build(
     keys: list[str] = []
     skipped: list[str] = []
     with (
-        atomic_path(target / "images.u8") as images,
-        atomic_path(target / f"{plane}.u8") as planes,
+        atomic_path(target / "images.u8", parents=True) as images,
+        atomic_path(target / f"{plane}.u8", parents=True) as planes,
         images.open("wb") as image_file,
         planes.open("wb") as plane_file,
     ):
@@ -139,9 +139,10 @@ def _build(
         if not keys:
             raise ValueError(_no_face(config, skipped))
     joined = SourceFaces.concatenate(parts)
-    with atomic_path(target / "faces.safetensors") as temporary:
+    with atomic_path(target / "faces.safetensors", parents=True) as temporary:
         save_file({f.name: getattr(joined, f.name).contiguous() for f in fields(joined)}, temporary)
-    write_text(target / "info.json", json.dumps({"version": CACHE_VERSION, "keys": keys, "skipped": skipped}))
+    info = {"version": CACHE_VERSION, "keys": keys, "skipped": skipped}
+    write_text(target / "info.json", json.dumps(info), parents=True)
 
 
 def _no_face(config: DataConfig, skipped: list[str]) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from morphable_train.atomic import atomic_path, write_text
+from morphable.files import atomic_path, write_text
 from morphable_train.data.labels import FaceLabels, LabelVersionError, labels_from_bytes, labels_to_bytes
 from morphable_train.json_files import read_object
 
@@ -115,7 +115,10 @@ class ShardWriter:
         """Write what is pending as one shard, whole or not at all."""
         if not self._pending:
             return
-        with atomic_path(self.folder / f"{self.shard:06d}.tar") as temporary, tarfile.open(temporary, "w") as tar:
+        with (
+            atomic_path(self.folder / f"{self.shard:06d}.tar", parents=True) as temporary,
+            tarfile.open(temporary, "w") as tar,
+        ):
             for key, members in self._pending:
                 for suffix, data in members:
                     entry = tarfile.TarInfo(f"{key}.{suffix}")
@@ -160,7 +163,7 @@ class ShardReader:
         if not folder.is_dir():
             raise FileNotFoundError(f"shards must be an existing folder, got {folder}; run `morphable-train prepare`")
         self.folder = folder
-        self.paths = sorted(folder.glob("*.tar"))
+        self.paths = sorted(folder.glob("[!.]*.tar"))
         if not self.paths:
             raise ValueError(
                 f"shards must hold at least one .tar file, got none in {folder}; run `morphable-train prepare`"
@@ -268,7 +271,7 @@ def _decode_skin(data: bytes, entry: _Entry) -> UInt8[np.ndarray, "rows cols"]:
 
 def write_info(folder: Path, info: DatasetInfo) -> None:
     """Write `dataset.json`."""
-    write_text(folder / DESCRIPTION_FILE, json.dumps(asdict(info), indent=2) + "\n")
+    write_text(folder / DESCRIPTION_FILE, json.dumps(asdict(info), indent=2) + "\n", parents=True)
 
 
 def read_info(folder: Path) -> DatasetInfo | None:

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from morphable import load_model
+from morphable.files import write_text
 from morphable_detector_head.face_head import FaceHead, build_face_head
-from morphable_train.atomic import write_text
 from morphable_train.data.order import ShuffledOrder
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import EstimateErrors, FaceHeadTraining
@@ -132,6 +132,6 @@ def train_face_head(config: FaceHeadTraining, run: Path, *, resume: bool = False
     write_run_file(run, config, processes=fabric.world_size)
     trainer.train()
     values = trainer.validate()
-    write_text(run / RESULTS_FILE, json.dumps({"step": trainer.progress.step} | values, indent=2) + "\n")
+    write_text(run / RESULTS_FILE, json.dumps({"step": trainer.progress.step} | values, indent=2) + "\n", parents=True)
     log.close()
     return values

@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from morphable import InferenceDefaults, WeightsInfo, load_model, read_weights, reference_to, write_weights
+from morphable.files import write_text
 from morphable_regressors import MultiViewConfig, SystemSpec, load_system
-from morphable_train.atomic import write_text
 from morphable_train.configs.recipes import RecipeConfig
 from morphable_train.packaging.provenance import read_any_run_config, started_from, terms
 from morphable_train.runs.checkpoint import latest_checkpoint, read_checkpoint
@@ -102,7 +102,7 @@ def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
     )
     write_weights(output, info, state)
     card = output.with_suffix(".md")
-    write_text(card, _card(info, config, output.stat().st_size))
+    write_text(card, _card(info, config, output.stat().st_size), parents=True)
     return card
 
 

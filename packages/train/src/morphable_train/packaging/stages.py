@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from morphable import InferenceDefaults, WeightsInfo, load_model, reference_to, write_weights
-from morphable_train.atomic import write_text
+from morphable.files import write_text
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.packaging.provenance import started_from, terms
 from morphable_train.runs.checkpoint import Progress, latest_checkpoint, read_checkpoint
@@ -65,7 +65,9 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
     write_weights(output, info, state)
     card = output.with_suffix(".md")
     others = len(options.averaged_with)
-    write_text(card, model_card(info, config, progress, size_bytes=output.stat().st_size, averaged_with=others))
+    write_text(
+        card, model_card(info, config, progress, size_bytes=output.stat().st_size, averaged_with=others), parents=True
+    )
     return card
 
 

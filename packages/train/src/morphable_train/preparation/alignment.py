@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from morphable.extras import import_extra
 from morphable_train.data.labels import NUM_LANDMARKS
-from morphable_train.extras import import_extra
 
 NETWORK_FILES = "2DFAN4-11f355bf06.pth.tar (version 1.5) or 2DFAN4-cd938726ad.zip (1.4)"
 """What face-alignment looks for in `$TORCH_HOME/hub/checkpoints` before it downloads."""
@@ -47,7 +47,7 @@ def build_face_alignment(device: str, detector: Path | None) -> FaceAlignmentFin
         FileNotFoundError: The detector's file does not exist.
         OSError: A download failed.
     """
-    package = import_extra("face_alignment", "face-alignment")
+    package = import_extra("face_alignment", "morphable-train", "face-alignment")
     if detector is not None and not detector.is_file():
         raise FileNotFoundError(f"landmarks.detector must be an existing file, got {detector}; check the path")
     options = _options(package.FaceAlignment, device, detector)

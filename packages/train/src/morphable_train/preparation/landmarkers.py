@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from morphable.extras import import_extra
 from morphable_train.data.labels import NUM_LANDMARKS
-from morphable_train.extras import import_extra
 from morphable_train.preparation.alignment import build_face_alignment
 
 Picture = UInt8[np.ndarray, "rows cols 3"]
@@ -128,7 +128,7 @@ def load_network(path: Path) -> Network:
 
 
 def _load_onnx(path: Path) -> Network:
-    onnxruntime = import_extra("onnxruntime", "landmarks")
+    onnxruntime = import_extra("onnxruntime", "morphable-train", "landmarks")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -137,7 +137,9 @@ def _load_onnx(path: Path) -> Network:
 
 
 def _load_tflite(path: Path) -> Network:
-    interpreter = import_extra("ai_edge_litert.interpreter", "landmarks").Interpreter(str(path), num_threads=1)
+    interpreter = import_extra("ai_edge_litert.interpreter", "morphable-train", "landmarks").Interpreter(
+        str(path), num_threads=1
+    )
     interpreter.allocate_tensors()
     entry, outputs = interpreter.get_input_details()[0], interpreter.get_output_details()
 

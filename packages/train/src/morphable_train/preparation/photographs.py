@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from morphable_train.atomic import atomic_path, write_text
+from morphable.files import atomic_path, write_text
 from morphable_train.data.labels import FaceLabels, weak_labels
 from morphable_train.data.pictures import read_picture
 from morphable_train.data.shards import DatasetInfo, DatasetSource, Record, ShardReader, ShardWriter, write_info
@@ -110,7 +110,7 @@ def prepare(
     todo = [item for item in items if item.name not in done]
     if finder is None and any(item.landmarks68_px is None and not item.problem for item in todo):
         finder = build_landmark_finder(config.landmarks)
-    write_text(output / SETTINGS_FILE, json.dumps(settings, indent=2) + "\n")
+    write_text(output / SETTINGS_FILE, json.dumps(settings, indent=2) + "\n", parents=True)
     refused: list[tuple[str, str]] = []
     with ShardWriter(output, records_per_shard=config.records_per_shard, first_shard=first_shard) as writer:
         for item in track(todo, "preparing", len(todo)):
@@ -135,7 +135,7 @@ def _refuse_change(output: Path, settings: dict[str, Any]) -> None:
     """Raise a ValueError that names what differs from the settings the folder was begun with."""
     path = output / SETTINGS_FILE
     if not path.is_file():
-        if any(output.glob("*.tar")):
+        if any(output.glob("[!.]*.tar")):
             raise ValueError(
                 f"output must be new or have its {SETTINGS_FILE}, got shards in {output}; use another folder"
             )
@@ -216,7 +216,7 @@ def _scene(item: SourceItem, image: np.ndarray, labels: FaceLabels, config: Prep
 
 def _finished(output: Path, layout: str) -> tuple[set[str], int]:
     """Names that are in whole shards or refused, and the number of the next shard."""
-    paths = sorted(output.glob("*.tar"))
+    paths = sorted(output.glob("[!.]*.tar"))
     names = {entry["name"] for entry in _rejects(output)}
     if paths:
         keys = ShardReader(output).keys()
@@ -248,7 +248,7 @@ def _finish(source: Path, output: Path, config: PrepareConfig) -> PrepareResult:
         ValueError: Nothing was usable.
     """
     reasons = Counter(entry["reason"].partition(":")[0] for entry in _rejects(output))
-    if not any(output.glob("*.tar")):
+    if not any(output.glob("[!.]*.tar")):
         raise ValueError(
             f"source must hold at least one usable face, got none in {source} ({dict(reasons)}); "
             f"see {output / REJECTS_FILE}"
@@ -264,7 +264,7 @@ def _finish(source: Path, output: Path, config: PrepareConfig) -> PrepareResult:
     lines += ["| reason | count |", "|---|---|"]
     lines += [*(f"| {reason} | {count} |" for reason, count in reasons.most_common()), ""]
     lines += [f"- `{entry['name']}`: {entry['reason']}" for entry in _rejects(output)]
-    write_text(output / REPORT_FILE, "\n".join(lines) + "\n")
+    write_text(output / REPORT_FILE, "\n".join(lines) + "\n", parents=True)
     _write_sheet(output, reader)
     return PrepareResult(len(reader), faces, dict(reasons))
 
@@ -277,7 +277,7 @@ def _write_sheet(output: Path, reader: ShardReader) -> None:
     columns = min(SHEET_COLUMNS, count)
     tiles += [np.zeros_like(tiles[0])] * (-count % columns)
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    with atomic_path(output / SHEET_FILE) as temporary:
+    with atomic_path(output / SHEET_FILE, parents=True) as temporary:
         Image.fromarray(grid(rows)).save(temporary, "PNG")
 
 

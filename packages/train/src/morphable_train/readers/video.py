@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from morphable_train.extras import import_extra
+from morphable.extras import import_extra
 
 
 def read_frame(path: Path, frame: int) -> UInt8[np.ndarray, "rows cols 3"]:
@@ -15,7 +15,7 @@ def read_frame(path: Path, frame: int) -> UInt8[np.ndarray, "rows cols 3"]:
         ModuleNotFoundError: The extra `video` is not installed.
         ValueError: The video is damaged or shorter.
     """
-    av = import_extra("av", "video")
+    av = import_extra("av", "morphable-train", "video")
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]

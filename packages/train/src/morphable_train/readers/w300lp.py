@@ -23,9 +23,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from morphable.extras import import_extra
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.data.pictures import pictures_in
-from morphable_train.extras import import_extra
 from morphable_train.readers.item import SourceItem, layout_error, record_key
 from morphable_train.readers.points import MATLAB_TO_CORNER_PX
 
@@ -126,7 +126,7 @@ def _load(path: Path, names: Sequence[str]) -> dict[str, Float[np.ndarray, "..."
     Raises:
         ValueError: It is damaged, or lacks one of them.
     """
-    loadmat = import_extra("scipy.io", "mat").loadmat
+    loadmat = import_extra("scipy.io", "morphable-train", "mat").loadmat
     try:
         content = loadmat(str(path), variable_names=list(names))
         return {name: np.asarray(content[name], np.float64) for name in names}

@@ -9,8 +9,8 @@ import torch
 from lightning.fabric import Fabric
 
 from morphable import load_model
+from morphable.files import write_text
 from morphable_synth import SceneConfig
-from morphable_train.atomic import write_text
 from morphable_train.configs.recipes import RecipeConfig
 from morphable_train.data.mirroring import mirrored_if_possible
 from morphable_train.data.streams import Shard
@@ -77,7 +77,9 @@ def run_recipe(config: RecipeConfig, run: Path, *, resume: bool = False, devices
     trainer.train()
     after = trainer.validate()
     if fabric.is_global_zero:
-        write_text(run / RESULTS_FILE, json.dumps({"step": trainer.progress.step} | after, indent=2) + "\n")
+        write_text(
+            run / RESULTS_FILE, json.dumps({"step": trainer.progress.step} | after, indent=2) + "\n", parents=True
+        )
     log.close()
     return RecipeResults(before, after)
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from morphable_train.atomic import atomic_path
+from morphable.files import atomic_path
 from morphable_train.runs.optimizer import AveragedWeights
 
 FORMAT = "morphable-checkpoint"
@@ -85,7 +85,7 @@ def save_checkpoint(
     }
     target = run / "checkpoints" / f"step_{progress.step:08d}.safetensors"
     try:
-        with atomic_path(target) as temporary:
+        with atomic_path(target, parents=True) as temporary:
             save_file(
                 {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, temporary, metadata=metadata
             )

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from morphable_train.atomic import atomic_path, write_text
+from morphable.files import atomic_path, write_text
 from morphable_train.json_files import read_object
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class RunLog:
         """Save a picture as `pictures/NAME_STEP.png` and in TensorBoard."""
         if self._board is None:
             return
-        with atomic_path(self._run / "pictures" / f"{name}_{step:08d}.png") as temporary:
+        with atomic_path(self._run / "pictures" / f"{name}_{step:08d}.png", parents=True) as temporary:
             Image.fromarray(picture).save(temporary, "PNG")
         self._board.add_image(name, picture, step, dataformats="HWC")
 
@@ -85,7 +85,7 @@ def _append_row(path: Path, values: dict[str, float]) -> None:
 def _write_rows(path: Path, rows: list[dict[str, str]]) -> None:
     """Write a table with every column that occurs."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+    with atomic_path(path, parents=True) as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)
@@ -103,7 +103,7 @@ def write_run_file(run: Path, config: "DataclassInstance", *, processes: int) ->
         "commit": _commit(),
         "machine": {"python": platform.python_version(), "cuda": torch.cuda.is_available()},
     }
-    write_text(run / RUN_FILE, json.dumps(content, indent=2) + "\n")
+    write_text(run / RUN_FILE, json.dumps(content, indent=2) + "\n", parents=True)
 
 
 def read_run_file(run: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from lightning.fabric import Fabric
 from safetensors.torch import save_file
 from torch import Tensor
 
-from morphable_train.atomic import atomic_path
+from morphable.files import atomic_path
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.batch import Batch
 from morphable_train.data.streams import Loaded, Stream, finish_batch
@@ -149,7 +149,7 @@ class Trainer(TrainingLoop):
         if not name:
             return
         path = self.run / f"diverged_step_{self.progress.step:08d}_rank_{self.fabric.global_rank}.safetensors"
-        with atomic_path(path) as temporary:
+        with atomic_path(path, parents=True) as temporary:
             save_file({k: v.detach().cpu().contiguous() for k, v in batch.tensors().items()}, temporary)
         raise DivergedError(
             f"losses must be finite, got a bad {name} in step {self.progress.step}; the batch is in {path}: "

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from morphable import FaceParameters
+from morphable.files import write_text
 from morphable_detector_head import FaceDetector
-from morphable_train.atomic import write_text
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.batch import Batch
 from morphable_train.runs.drawing import PREDICTED_COLOR, TRUE_COLOR, draw_mesh, draw_points, grid
@@ -108,7 +108,7 @@ class Validator:
             self.log.scalars(f"validation_{name}", step, values)
             self.results[name] = {"step": float(step)} | values
             self.log.picture(name, step, detection_sheet(found, pictures, self.parts.model))
-        write_text(self.run / RESULTS_FILE, json.dumps(self.results, indent=2) + "\n")
+        write_text(self.run / RESULTS_FILE, json.dumps(self.results, indent=2) + "\n", parents=True)
         return self.results
 
     def sheet(self, data: ValidationSet, predicted: FaceParameters) -> "np.ndarray":

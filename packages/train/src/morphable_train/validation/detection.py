@@ -46,7 +46,7 @@ def open_pictures(folder: Path, *, input_px: int, max_pictures: int) -> PictureS
     Raises:
         ValueError: There is no picture.
     """
-    complete, skipped = any(folder.glob("*.tar")), 0
+    complete, skipped = any(folder.glob("[!.]*.tar")), 0
     if complete:
         reader = ShardReader(folder)
         records = [reader.read(index) for index in range(min(len(reader), max_pictures))]

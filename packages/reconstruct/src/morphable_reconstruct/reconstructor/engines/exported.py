@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable.extras import import_extra
 from morphable_detector_head import Detections, FaceDetector
 from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
 from morphable_detector_head.export import export_onnx
-from morphable_reconstruct.extras import require
 from morphable_reconstruct.reconstructor.config import Precision, ReconstructConfig
 
 _CELL_AREA_PX = 64
@@ -69,7 +69,7 @@ def load_graph(path: Path, config: ReconstructConfig, model: MorphableModel) -> 
     if config.engine == "torch":
         raise ValueError(f"engine must be onnxruntime or openvino for {path.name}, got torch; set engine")
     _check_cpu(config)
-    require(config.engine, extra=config.engine)
+    import_extra(config.engine, "morphable-reconstruct", config.engine)
     engine = ExportedEngine(config.engine, path, top_k=1)
     found = engine(torch.zeros(1, 3, *_PROBE_HW), top_k=1, min_score=0.0)
     face = found.parameters
@@ -103,18 +103,13 @@ def build_exported(
         ValueError: Another device than the CPU was asked for.
     """
     _check_cpu(config)
-    require(config.engine, extra=config.engine)
+    import_extra(config.engine, "morphable-reconstruct", config.engine)
     name = f"{weights_sha256[:32]}-{config.max_faces}-{min_score:g}-v{_GRAPH_VERSION}.onnx"
     path = cache_folder() / name
     if not path.is_file():
-        require("onnxscript", extra=config.engine)
+        import_extra("onnxscript", "morphable-reconstruct", config.engine)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f"{os.getpid()}-{threading.get_ident()}-{name}")
-        try:
-            export_onnx(detector, temporary, top_k=config.max_faces, min_score=min_score)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        export_onnx(detector, path, top_k=config.max_faces, min_score=min_score)
     return ExportedEngine(config.engine, path, top_k=config.max_faces, precision=config.precision)
 
 

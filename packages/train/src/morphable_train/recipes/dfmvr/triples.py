@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from morphable.files import atomic_path
 from morphable.geometry import rotation_from_angles
 from morphable_synth import Scene, SceneConfig, render_scene, sample_scene
 from morphable_synth.datasets.shards import files_of
-from morphable_train.atomic import atomic_path
 from morphable_train.data.shards import DatasetInfo, write_info
 
 VIEWS = ("left", "front", "right")
@@ -102,7 +102,7 @@ def write_triples(config: TriplesConfig) -> list[Path]:
 def _write_shard(config: TriplesConfig, start: int, path: Path) -> None:
     """Render the people of one shard; it appears under its name when it is whole."""
     torch.set_num_threads(1)
-    with atomic_path(path) as temporary, tarfile.open(temporary, "w") as tar:
+    with atomic_path(path, parents=True) as temporary, tarfile.open(temporary, "w") as tar:
         for index in range(start, min(start + config.people_per_shard, config.people)):
             for view, scene in zip(VIEWS, sample_triple(config, index), strict=True):
                 for ending, content in files_of(render_scene(scene)).items():

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from morphable_render.rasterize import Backend
+from morphable_render.rasterization import Backend
 from morphable_render.scene import FaceImage, render_faces
 
 View = Literal["front", "right", "top"]

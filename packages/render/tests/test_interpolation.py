@@ -121,7 +121,7 @@ def test_wrong_attribute_count_is_refused(ball):
 
 def test_cpu_kernels_agree_with_plain_pytorch(ball):
     """The path that CUDA takes, value and gradient, on the CPU."""
-    module = sys.modules["morphable_render.interpolate"]  # the package's attribute of that name is the function
+    module = sys.modules["morphable_render.interpolation"]  # the package's attribute of that name is the function
     vertices, triangles = ball
     fragments = rasterize(vertices[None], triangles, focal_px=50.0, size_hw=(40, 48))
     pixels = surface_pixels(fragments, vertices[None], triangles, focal_px=50.0)

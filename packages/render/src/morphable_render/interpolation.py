@@ -13,7 +13,7 @@ from torch import Tensor
 
 from morphable.geometry import Pinhole
 from morphable_render import _surface_numba
-from morphable_render.rasterize import Fragments
+from morphable_render.rasterization import Fragments
 
 MIN_RELATIVE_AREA = 1e-4
 """Triangles seen thinner than this (area over squared extent) keep detached weights: their gradient is noise."""
