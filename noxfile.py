@@ -6,6 +6,8 @@ Versions come from constraints.txt, which `nox -s lock` exports from poetry.lock
 
 import shutil
 import sys
+import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import nox
@@ -18,18 +20,6 @@ ROOT = Path(__file__).parent
 CONSTRAINTS = ROOT / "constraints.txt"
 WORKSPACE = ROOT / ".nox" / "workspace"
 
-# In the order of their imports: a package stands behind those it needs.
-SIBLINGS: dict[str, tuple[str, ...]] = {
-    "morphable": (),
-    "render": ("morphable",),
-    "detector_head": ("morphable",),
-    "regressors": (),
-    "losses": (),
-    "synth": ("morphable", "render"),
-    "train": ("morphable", "render", "detector_head", "regressors", "losses", "synth"),
-    "reconstruct": ("morphable", "render", "detector_head", "regressors"),
-    "evalkit": (),
-}
 # What the tests of a package use beyond its run-time dependencies: extras, and packages of their own.
 TEST_EXTRAS = {
     "morphable": "build,convert",
@@ -55,9 +45,24 @@ TEST_TOOLS = ("beartype", "hypothesis", "pytest")
 TOOLS = ("build", "deptry", "import-linter", "mypy", "packaging", "poetry-core", "ruff")
 
 
+def package_siblings() -> dict[str, tuple[str, ...]]:
+    """Read from the packages' own pyproject.toml which packages each one needs; a package stands behind those."""
+    projects = {path.parent.name: tomllib.loads(path.read_text()) for path in ROOT.glob("packages/*/pyproject.toml")}
+    by_distribution = {project["project"]["name"]: name for name, project in projects.items()}
+    needed = {
+        name: {by_distribution[other] for other in project["tool"]["poetry"].get("dependencies", {})}
+        for name, project in projects.items()
+    }
+    ordered = TopologicalSorter({name: sorted(needed[name]) for name in sorted(needed)}).static_order()
+    return {name: tuple(sorted(needed[name])) for name in ordered}
+
+
 def package_dir(package: str) -> Path:
     """Return the folder of a package."""
     return ROOT / "packages" / package
+
+
+SIBLINGS = package_siblings()
 
 
 def import_name(package: str) -> str:

@@ -38,9 +38,14 @@ def test_two_writers_do_not_share_a_name(tmp_path):
 @pytest.mark.parametrize("error", [ValueError("broken"), KeyboardInterrupt()])
 def test_failure_leaves_the_earlier_file_and_nothing_else(tmp_path, error):
     write_text(tmp_path / "a.txt", "old")
-    with pytest.raises(type(error)), atomic_path(tmp_path / "a.txt") as temporary:
-        temporary.write_text("half")
-        raise error
+
+    def fail():
+        with atomic_path(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
     assert names(tmp_path) == ["a.txt"]
     assert (tmp_path / "a.txt").read_text() == "old"
 

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from stand_ins import DotEngine, dotted
 
-from morphable_reconstruct.batch.options import SAVE_KINDS, RunConfig, UsageError
+from morphable.commands import UsageError
+from morphable_reconstruct.batch.options import SAVE_KINDS, RunConfig
 from morphable_reconstruct.commands.entry import main
 from morphable_reconstruct.commands.reconstruct import check_kinds, run
 from morphable_reconstruct.photographs.sources import Source

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import tyro
 
 from morphable import read_weights_info
+from morphable.commands import run_command
 
 from .detector import DEFAULT_MIN_SCORE, SIZE_MULTIPLE_PX
 from .export import EXPORT_TOP_K, export_onnx, export_openvino
 from .quantize import calibration_images, quantize_onnx, quantize_openvino
 from .weights import load_detector
 
+PROGRAM = "morphable-detector"
 ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
 
 
@@ -88,15 +90,10 @@ def _check_suffix(output: Path) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and run."""
+    """Run the command line; return the exit status (`morphable.commands`)."""
     commands: dict[str, Callable[..., Any]] = {"info": Info, "export": Export, "quantize": Quantize}
-    try:
-        tyro.extras.subcommand_cli_from_dict(commands, args=argv).run()
-    except (OSError, ValueError, ModuleNotFoundError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
 
+    def parse(arguments: list[str]) -> Any:
+        return tyro.extras.subcommand_cli_from_dict(commands, prog=PROGRAM, description=__doc__, args=arguments)
 
-if __name__ == "__main__":
-    sys.exit(main())
+    return run_command(PROGRAM, "morphable-detector-head", argv, parse=parse, act=lambda command: command.run())

@@ -10,12 +10,14 @@ from typing import Annotated, Literal
 import tyro
 from tyro.conf import Positional
 
+from morphable.commands import run_command
 from morphable.library import load_model
 from morphable.model import STATIC68, MorphableModel
 from morphable.model_data import ModelData
 from morphable.model_file import write_model_file
 from morphable.pictures import draw_sheet, export_mesh, part_counts
 
+PROGRAM = "morphable"
 Model = Annotated[str, tyro.conf.arg(metavar="MODEL")]
 
 
@@ -91,23 +93,17 @@ class Export:
     """Activations by name, e.g. `--expression jawOpen 0.7 mouthSmileLeft 0.5`; replaces a random expression."""
 
 
-Command = (
-    Annotated[Info, tyro.conf.subcommand("info")]
-    | Annotated[Sample, tyro.conf.subcommand("sample")]
-    | Annotated[Convert, tyro.conf.subcommand("convert")]
-    | Annotated[Export, tyro.conf.subcommand("export")]
-)
+Command = Info | Sample | Convert | Export
+_COMMANDS: dict[str, Callable[..., Command]] = {"info": Info, "sample": Sample, "convert": Convert, "export": Export}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    try:
-        command: Command = tyro.cli(Command, args=argv, prog="morphable")
-        run(command)
-    except (OSError, ValueError, ModuleNotFoundError) as error:
-        sys.stderr.write(f"morphable: {error}\n")
-        return 1
-    return 0
+    """Run the command line; return the exit status (`morphable.commands`)."""
+
+    def parse(arguments: list[str]) -> Command:
+        return tyro.extras.subcommand_cli_from_dict(_COMMANDS, prog=PROGRAM, description=__doc__, args=arguments)
+
+    return run_command(PROGRAM, "morphable", argv, parse=parse, act=run)
 
 
 def run(command: Command) -> None:

@@ -1,7 +1,7 @@
 """Command line: ``morphable-synth preview | generate | check-assets``."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +10,13 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from morphable.commands import run_command
 from morphable_synth.assets.checks import AssetReport, check_assets
 from morphable_synth.datasets.preview import contact_sheet, save_picture
 from morphable_synth.datasets.shards import GenerateConfig, generate
 from morphable_synth.scene.description import SceneConfig
+
+PROGRAM = "morphable-synth"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +49,15 @@ class CheckAssets:
     """Look only at what `--scenes.cc0-only` draws from."""
 
 
-Command = (
-    Annotated[Preview, tyro.conf.subcommand("preview")]
-    | Annotated[GenerateConfig, tyro.conf.subcommand("generate")]
-    | Annotated[CheckAssets, tyro.conf.subcommand("check-assets")]
-)
+Command = Preview | GenerateConfig | CheckAssets
+_COMMANDS: dict[str, Callable[..., Command]] = {
+    "preview": Preview,
+    "generate": GenerateConfig,
+    "check-assets": CheckAssets,
+}
 
 
-def run(command: Preview | GenerateConfig | CheckAssets) -> int:
+def run(command: Command) -> int:
     """Carry out a command."""
     if isinstance(command, Preview):
         sheet = contact_sheet(
@@ -87,14 +91,9 @@ def _report(report: AssetReport) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    command = tyro.cli(Command, args=argv)
-    try:
-        return run(command)
-    except (OSError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    """Run the command line; return the exit status (`morphable.commands`)."""
 
+    def parse(arguments: list[str]) -> Command:
+        return tyro.extras.subcommand_cli_from_dict(_COMMANDS, prog=PROGRAM, description=__doc__, args=arguments)
 
-if __name__ == "__main__":
-    raise SystemExit(main())
+    return run_command(PROGRAM, PROGRAM, argv, parse=parse, act=run)

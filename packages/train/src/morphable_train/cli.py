@@ -3,6 +3,9 @@
 import sys
 from collections.abc import Sequence
 
+from morphable.commands import DONE, WRONG_USAGE, run_command
+
+PROGRAM = "morphable-train"
 COMMANDS = ("prepare", "stage1", "stage2", "run", "triples", "resume", "evaluate", "package")
 _USAGE = """usage: morphable-train COMMAND [OPTIONS]
 
@@ -20,24 +23,27 @@ commands:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    """Run the command line; return the exit status (`morphable.commands`)."""
+    return run_command(PROGRAM, PROGRAM, argv, parse=_parse, act=_run)
+
+
+def _parse(arguments: list[str]) -> tuple[str, list[str]]:
+    """Return the command and its options.
+
+    Raises:
+        ValueError: There is no such command.
+    """
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(_USAGE + "\n")
-        return 0 if arguments else 2
-    command, rest = arguments[0], arguments[1:]
-    if command not in COMMANDS:
-        sys.stderr.write(f"morphable-train: command must be one of {', '.join(COMMANDS)}, got {command}\n")
-        return 2
-    try:
-        return _run(command, rest)
-    except (OSError, ValueError, ArithmeticError, ModuleNotFoundError) as error:
-        sys.stderr.write(f"morphable-train: {error}\n")
-        return 1
+        raise SystemExit(DONE if arguments else WRONG_USAGE)
+    if arguments[0] not in COMMANDS:
+        raise ValueError(f"command must be one of {', '.join(COMMANDS)}, got {arguments[0]}")
+    return arguments[0], arguments[1:]
 
 
-def _run(command: str, arguments: list[str]) -> int:
+def _run(parsed: tuple[str, list[str]]) -> int:
     """Import a command, and nothing of the others, and run it."""
+    command, arguments = parsed
     match command:
         case "prepare":
             from morphable_train.commands.prepare import prepare_command

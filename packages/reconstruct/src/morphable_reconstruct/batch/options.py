@@ -19,10 +19,6 @@ VIDEO_KINDS = ("overlay", "json", "csv")
 SAVE_KINDS = tuple(dict.fromkeys((*PICTURE_KINDS, *VIDEO_KINDS)))
 
 
-class UsageError(ValueError):
-    """Options or sources that do not fit together; the command ends with status 2."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Reconstruct every face of photographs and videos in 3D."""

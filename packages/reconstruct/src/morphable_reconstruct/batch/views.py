@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from morphable_reconstruct.batch.options import UsageError, ViewsConfig
+from morphable.commands import UsageError
+from morphable_reconstruct.batch.options import ViewsConfig
 from morphable_reconstruct.batch.output import save_results
 from morphable_reconstruct.batch.pictures import Outcome
 from morphable_reconstruct.exports.predictions import prediction_rows

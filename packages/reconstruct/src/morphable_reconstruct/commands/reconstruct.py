@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from PIL import Image
 from rich.console import Console
 
+from morphable.commands import UsageError
 from morphable_reconstruct.batch.cells import cells_writer
-from morphable_reconstruct.batch.options import PICTURE_KINDS, VIDEO_KINDS, RunConfig, UsageError
+from morphable_reconstruct.batch.options import PICTURE_KINDS, VIDEO_KINDS, RunConfig
 from morphable_reconstruct.batch.pictures import Outcome, run_pictures
 from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.batch.report import with_progress

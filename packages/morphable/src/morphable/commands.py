@@ -1,0 +1,66 @@
+"""How every command starts and ends: `--version`, one line per error, and the exit statuses."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import TypeVar
+
+DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit statuses: all is done, something failed, the command line is wrong, stopped by the user."""
+
+Parsed = TypeVar("Parsed")
+
+
+class UsageError(ValueError):
+    """The command line is wrong, as a command finds out after the options were parsed."""
+
+
+def run_command(
+    program: str,
+    distribution: str,
+    argv: Sequence[str] | None,
+    *,
+    parse: Callable[[list[str]], Parsed],
+    act: Callable[[Parsed], int | None],
+) -> int:
+    """Parse a command line, carry it out, and return the exit status.
+
+    Args:
+        program: Name of the command, which starts its error messages.
+        distribution: The distribution whose version `--version` prints.
+        argv: The arguments; those of the process if None.
+        parse: Turns arguments into what is to be done. A ValueError is wrong usage; so is a SystemExit of status 2.
+        act: Does it and returns an exit status; None means done. UsageError is wrong usage; OSError, ValueError,
+            ArithmeticError and ImportError are failures.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments == ["--version"]:
+        sys.stdout.write(f"{program} {version(distribution)}\n")
+        return DONE
+    try:
+        parsed = parse(arguments)
+    except ValueError as error:  # of a configuration that checks itself
+        return _complain(program, error, WRONG_USAGE)
+    try:
+        return act(parsed) or DONE
+    except UsageError as error:
+        return _complain(program, error, WRONG_USAGE)
+    except BrokenPipeError:
+        return _leave_quietly()
+    except (OSError, ValueError, ArithmeticError, ImportError) as error:
+        return _complain(program, error, FAILED)
+    except KeyboardInterrupt:
+        return _complain(program, "stopped", INTERRUPTED)
+
+
+def _complain(program: str, error: Exception | str, status: int) -> int:
+    """Write one line about what is wrong."""
+    sys.stderr.write(f"{program}: {error}\n")
+    return status
+
+
+def _leave_quietly() -> int:
+    """End without a message when nobody reads the output any more, e.g. `reconstruct photos | head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return DONE
