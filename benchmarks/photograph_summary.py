@@ -29,7 +29,7 @@ from morphable_evalkit.reports.tables import Table, percent
 
 _COLUMNS = (
     "set", "system", "faces", "missed", "recall", "NME %", "95 % interval", "<5 %", "by yaw",
-    "yaw error °", "false/picture",
+    "mean of bins", "3D, mean of bins", "yaw error °", "false/picture",
 )  # fmt: skip
 
 _GOALS = Path(__file__).with_name("photograph_goals.json")
@@ -115,6 +115,10 @@ def _single(predictions: Predictions, truth: GroundTruth, points: Points) -> Cel
     if summary.bins:
         counts = "/".join(str(b.num_faces) for b in summary.bins)
         cells["by yaw"] = " / ".join(percent(b.mean) for b in summary.bins) + f" (n={counts})"
+        cells["mean of bins"] = percent(summary.balanced_mean)
+        if points in ("dataset", "static") and truth.depth_px is not None and predictions.depths_px() is not None:
+            spatial = score_alignment(predictions, truth, points=points, dims=3)
+            cells["3D, mean of bins"] = percent(summarize(spatial.error, spatial.yaw_deg).balanced_mean)
         if predictions.rotation_head is not None:
             pose = summarize_pose(score_pose(predictions, truth, look_at=predictions.translation_m is not None))
             cells["yaw error °"] = f"{pose.yaw:.2f}"

@@ -22,7 +22,7 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def face_points() -> Callable[..., np.ndarray]:
-    """68 points spread over a box of the given centre and size."""
+    """68 points spread over a box of the given center and size."""
 
     def make(center: tuple[float, float] = (100.0, 100.0), size: float = 50.0, seed: int = 0) -> np.ndarray:
         points = np.random.default_rng(seed).uniform(-0.5, 0.5, (68, 2))

@@ -158,3 +158,34 @@ def test_one_run_draws_several_plots(folder, preds, tmp_path):
     assert main(["nme", "--preds", str(preds), "--dataset", "landmarks68", "--root", str(root), "--plot", *plots]) == 0
     assert (tmp_path / "c.png").is_file()
     assert (tmp_path / "c.svg").is_file()
+
+
+def test_the_3d_mean_stands_beside_the_plain_one(tmp_path, face_points, make_predictions, capsys):
+    points = np.stack([face_points(), face_points((200, 100), seed=1)])
+    faces = list(zip(("a.jpg", "b.jpg"), points, strict=True))
+    depth = np.random.default_rng(0).uniform(-20, 20, (2, 68))
+    yaws = np.deg2rad([10.0, 40.0])
+    turned = np.array([[[np.cos(y), 0, -np.sin(y)], [0, 1, 0], [np.sin(y), 0, np.cos(y)]] for y in yaws])
+    truth = make_predictions(faces, landmarks68_depth_px=depth, rotation_head=turned)
+    write_predictions(tmp_path / "truth.npz", truth)
+    moved = depth + np.where(np.arange(68) < 34, 4.0, -4.0)  # 4 px from the labels, 5 px with the 3 px in x
+    write_predictions(
+        tmp_path / "mine.npz", replace(truth, landmarks68_px=points + [3.0, 0], landmarks68_depth_px=moved)
+    )
+    argv = ["nme", "--preds", str(tmp_path / "mine.npz"), "--dataset", "truth", "--root", str(tmp_path / "truth.npz")]
+    assert main([*argv, "--json", str(tmp_path / "r.json")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    columns = [cell.strip() for cell in lines[1].split("  ") if cell.strip()]
+    row = next(line for line in lines if line.startswith("mine ")).split("  ")
+    cells = [cell.strip() for cell in row if cell.strip()]
+    shown = dict(zip(columns, cells, strict=True))
+    assert shown["plain mean"] == "6.000"  # 3 px of a box of 50
+    assert "3D mean" not in shown  # no face beyond 60 degrees: no mean of three bins, in 2D neither
+    assert shown["mean of bins"] == "-"
+    (result,) = read_results(tmp_path / "r.json")
+    assert result.summary["mean_3d"] is None
+    write_predictions(tmp_path / "truth.npz", replace(truth, rotation_head=None))
+    assert main([*argv, "--json", str(tmp_path / "r.json")]) == 0
+    (result,) = read_results(tmp_path / "r.json")
+    assert result.summary["mean_3d"] == pytest.approx(0.1)  # without yaws the mean over all faces: 5 px of 50
+    assert "10.000" in capsys.readouterr().out

@@ -48,7 +48,7 @@ def test_label_sets_of_the_synthetic_twin_differ_by_the_known_amount(small_aflw2
     np.testing.assert_allclose([b.mean for b in summary.bins], [0.01, 0.02, 0.03], rtol=1e-4)
     assert summary.balanced_mean == pytest.approx(0.02, rel=1e-4)
     assert original.images[7] == "row0007"
-    assert original.points_px[0, 1].tolist() == [99.5, 99.5]  # counted from 1 at pixel centres
+    assert original.points_px[0, 1].tolist() == [99.5, 99.5]  # counted from 1 at pixel centers
 
 
 @pytest.mark.parametrize(

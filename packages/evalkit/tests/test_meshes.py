@@ -10,7 +10,7 @@ from morphable_evalkit.scans.mesh_files import read_mesh, write_ply
 SQUARE = np.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
 
 
-def test_obj_reads_polygons_colours_texture_indices_and_negative_ones(tmp_path):
+def test_obj_reads_polygons_colors_texture_indices_and_negative_ones(tmp_path):
     path = tmp_path / "a.obj"
     lines = ["# x", "mtllib a.mtl", "v 0 0 0 0.1 0.2 0.3", "v 1 0 0", "v 1 1 0", "v 0 1 0", "vt 0 0"]
     lines += ["f 1/1/1 2//2 3 4", "f -4 -3 -2"]
@@ -78,7 +78,7 @@ def _bnt(rows: int, columns: int, xyz: np.ndarray) -> bytes:
     return header + struct.pack("<I", values.size) + values.astype("<f8").tobytes()
 
 
-def test_range_image_joins_neighbours_but_not_over_holes_and_depth_steps(tmp_path):
+def test_range_image_joins_neighbors_but_not_over_holes_and_depth_steps(tmp_path):
     x, y = np.meshgrid(np.arange(4.0), np.arange(3.0))
     xyz = np.stack([x, y, np.zeros((3, 4))])
     (tmp_path / "a.bnt").write_bytes(_bnt(3, 4, xyz))

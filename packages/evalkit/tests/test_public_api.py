@@ -7,11 +7,10 @@ from types import ModuleType
 import morphable_evalkit
 
 PUBLIC = """
-DENSE_DEFINITIONS FORMAT_VERSION SCAN_PROTOCOLS Comparison DatasetConfig FacesSummary GroundTruth Mesh PlacementSummary
-PoseScores PoseSummary Predictions Problem Result ScanCase ScanError ScanProtocol Scores Summary TriangleSurface
-angles_from_rotation check_coverage check_predictions compare_results dense_error look_at_rotation measure_scan nme
-open_dataset read_mesh read_predictions read_results rotation_from_angles score_alignment score_pose summarize
-summarize_faces summarize_placement summarize_pose write_predictions write_results
+SCAN_PROTOCOLS DatasetConfig GroundTruth Mesh Predictions Result ScanCase Scores Summary check_coverage
+check_predictions
+compare_results dense_error measure_scan nme open_dataset read_mesh read_predictions read_results score_alignment
+score_pose summarize summarize_faces summarize_placement summarize_pose write_predictions write_results
 """
 
 

@@ -117,7 +117,7 @@ def test_error_does_not_change_when_the_scan_moves(make_case):
 def test_region_of_now_by_hand(make_case):
     case = make_case()
     marks = np.array([[-40.0, 30, 0], [-20, 30, 0], [20, 30, 0], [40, 30, 0], [0, -10, 0], [-20, -40, 0], [20, -40, 0]])
-    # bridge (0, 30, 0), nose bottom (0, -10, 0): centre (0, 2, 0); radius 1.4 * (80 + 40) / 2 = 84
+    # bridge (0, 30, 0), nose bottom (0, -10, 0): center (0, 2, 0); radius 1.4 * (80 + 40) / 2 = 84
     points = np.array([[84.0, 2, 0], [84.001, 2, 0], [0, 86, 0], [0, -82, 0], [0, -82.001, 0]])
     probe = replace(case, scan_landmarks=marks, scan=Mesh(points, np.empty((0, 3), np.int64)))
     assert scan_region(probe, SCAN_PROTOCOLS["now"]).tolist() == [True, False, True, True, False]

@@ -36,9 +36,9 @@ def _brute_force(surface: TriangleSurface, points: np.ndarray) -> np.ndarray:
 def test_any_soup_of_triangles_gives_the_exact_distance(seed):
     # sizes over four decades, some triangles degenerate to lines and points, queries near and far
     rng = np.random.default_rng(seed)
-    centre = rng.normal(size=(150, 1, 3))
+    center = rng.normal(size=(150, 1, 3))
     size = 10.0 ** rng.uniform(-3, 1, (150, 1, 1))
-    corners = centre + size * rng.normal(size=(150, 3, 3))
+    corners = center + size * rng.normal(size=(150, 3, 3))
     corners[:10, 2] = corners[:10, 1]
     corners[10:15] = corners[10:15, :1]
     corners[15:20, 2] = 2 * corners[15:20, 1] - corners[15:20, 0]

@@ -8,7 +8,7 @@ from morphable_evalkit.datasets.aflw2000 import read_aflw2000, true_crops
 
 
 def test_crop_by_hand():
-    # box from 99.5 to 199.5 (100 to 200 counted from 1), centre 150, side 100 * sqrt(2) = 141.4 -> 141,
+    # box from 99.5 to 199.5 (100 to 200 counted from 1), center 150, side 100 * sqrt(2) = 141.4 -> 141,
     # corner 150 - 70.7 = 79.3 -> 79
     points = np.full((1, 68, 2), 149.5)
     points[0, 0], points[0, 1] = (99.5, 149.5), (199.5, 149.5)

@@ -56,7 +56,15 @@ def summarize_faces(scores: Scores, truth: GroundTruth, *, seed: int = 0) -> Fac
     Args:
         scores: From `score_alignment` with `one_to_one`; a set without any face is allowed.
         truth: The data set.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
+
+    Example:
+        >>> from morphable_evalkit import score_alignment
+        >>> points = np.random.default_rng(0).uniform(100, 200, (2, 68, 2)) + np.array([0, 150])[:, None, None]
+        >>> truth = GroundTruth(name="mine", images=("a.jpg",), image=("a.jpg", "a.jpg"), points_px=points)
+        >>> found = Predictions.from_points({"a.jpg": points[:1]}, size_hw=(480, 640))
+        >>> summarize_faces(score_alignment(found, truth, one_to_one=True), truth).recall
+        0.5
     """
     valid = scores.error[np.isfinite(scores.error)]
     found = int(scores.found.sum())
@@ -84,6 +92,20 @@ def summarize_placement(scores: Scores, predictions: Predictions, truth: GroundT
 
     Raises:
         ValueError: Positions are missing on one side, or no face was found.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> from morphable_evalkit import score_alignment
+        >>> points = np.random.default_rng(0).uniform(100, 200, (2, 68, 2)) + np.array([0, 150])[:, None, None]
+        >>> places = np.array([[0.0, 0, 1], [1.0, 0, 2]])
+        >>> truth = GroundTruth(
+        ...     name="mine", images=("a.jpg",), image=("a.jpg", "a.jpg"), points_px=points, translation_m=places
+        ... )
+        >>> found = Predictions.from_points({"a.jpg": points}, size_hw=(480, 640))
+        >>> found = replace(found, translation_m=places + [0.0, 0.0, 0.1])
+        >>> placement = summarize_placement(score_alignment(found, truth, one_to_one=True), found, truth)
+        >>> round(placement.position_error_m, 3), placement.depth_order_share
+        (0.1, 1.0)
     """
     if predictions.translation_m is None or truth.translation_m is None:
         side = "preds" if predictions.translation_m is None else truth.name

@@ -23,7 +23,7 @@ _AFLW21_FROM_68 = (
 
 
 def aflw21_from_68(points: Float[np.ndarray, "faces 68 axes"]) -> Float[np.ndarray, "faces 21 axes"]:
-    """Return AFLW's 21 points (3DDFA's index map; eye and mouth centres are means)."""
+    """Return AFLW's 21 points (3DDFA's index map; eye and mouth centers are means)."""
     return np.stack([points[:, list(rows)].mean(axis=1) for rows in _AFLW21_FROM_68], axis=1)
 
 

@@ -59,6 +59,16 @@ def score_pose(
 
     Raises:
         ValueError: The file lacks rotations or positions, or the labels have no pose.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> points = np.random.default_rng(0).uniform(100, 200, (1, 68, 2))
+        >>> angles = np.array([[10.0, 0.0, 0.0]])  # pitch, yaw, roll
+        >>> truth = GroundTruth(name="mine", images=("a.jpg",), image=("a.jpg",), points_px=points, angles_deg=angles)
+        >>> found = Predictions.from_points({"a.jpg": points}, size_hw=(480, 640))
+        >>> found = replace(found, rotation_head=np.eye(3)[None])
+        >>> score_pose(found, truth, look_at=False).errors_deg.round(3)
+        array([[10.,  0.,  0.]])
     """
     if predictions.rotation_head is None:
         raise ValueError("preds must hold rotation_head to measure head pose, got none")
@@ -93,7 +103,18 @@ def score_pose(
 
 
 def summarize_pose(scores: PoseScores) -> PoseSummary:
-    """Average over the faces that the benchmark scores and the system found."""
+    """Average over the faces that the benchmark scores and the system found.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> points = np.random.default_rng(0).uniform(100, 200, (1, 68, 2))
+        >>> angles = np.array([[10.0, 0.0, 0.0]])  # pitch, yaw, roll
+        >>> truth = GroundTruth(name="mine", images=("a.jpg",), image=("a.jpg",), points_px=points, angles_deg=angles)
+        >>> found = Predictions.from_points({"a.jpg": points}, size_hw=(480, 640))
+        >>> found = replace(found, rotation_head=np.eye(3)[None])
+        >>> round(summarize_pose(score_pose(found, truth, look_at=False)).mae, 3)
+        3.333
+    """
     errors = scores.errors_deg[scores.scored]
     column = 1 if scores.yaw_only else slice(None)
     valid: Bool[np.ndarray, " scored"] = np.isfinite(errors[:, column]).reshape(len(errors), -1).all(axis=1)

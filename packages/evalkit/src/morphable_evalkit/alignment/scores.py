@@ -1,4 +1,4 @@
-"""Sparse face alignment: normalised mean error of a prediction file on a data set."""
+"""Sparse face alignment: normalized mean error of a prediction file on a data set."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -24,7 +24,17 @@ _MIN_CROP_IOU = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """One row per annotated face."""
+    """One row per annotated face.
+
+    Example:
+        >>> from morphable_evalkit import Predictions
+        >>> points = np.random.default_rng(0).uniform(100, 200, (2, 68, 2)) + np.array([0, 150])[:, None, None]
+        >>> truth = GroundTruth(name="mine", images=("a.jpg",), image=("a.jpg", "a.jpg"), points_px=points)
+        >>> found = Predictions.from_points({"a.jpg": points[:1] + 1.0}, size_hw=(480, 640))
+        >>> scores = score_alignment(found, truth, one_to_one=True)
+        >>> scores.found, scores.error.round(3)
+        (array([ True, False]), array([0.014,   nan]))
+    """
 
     image: tuple[str, ...]
     error: Float[np.ndarray, " faces"]
@@ -42,7 +52,7 @@ class Scores:
 
 
 def check_coverage(predictions: Predictions, truth: GroundTruth, *, partial: bool = False) -> GroundTruth:
-    """Make sure that predictions and data set speak of the same pictures.
+    """Make sure that predictions and data set cover the same pictures.
 
     Args:
         predictions: What was found.
@@ -54,6 +64,14 @@ def check_coverage(predictions: Predictions, truth: GroundTruth, *, partial: boo
 
     Raises:
         ValueError: Unknown pictures, pictures that were not processed, or pictures of another size.
+
+    Example:
+        >>> from morphable_evalkit import Predictions
+        >>> points = np.random.default_rng(0).uniform(100, 200, (1, 68, 2))
+        >>> truth = GroundTruth(name="mine", images=("a.jpg", "b.jpg"), image=("a.jpg",), points_px=points)
+        >>> found = Predictions.from_points({"a.jpg": points}, size_hw=(480, 640))
+        >>> check_coverage(found, truth, partial=True).name
+        'mine (PARTIAL: 1 of 2 pictures)'
     """
     known = set(truth.images)
     unknown = [name for name in predictions.processed_image if name not in known]
@@ -174,6 +192,14 @@ def score_alignment(
 
     Raises:
         ValueError: The file lacks what is asked for, or does not fit the data set.
+
+    Example:
+        >>> from morphable_evalkit import Predictions
+        >>> points = np.random.default_rng(0).uniform(100, 200, (2, 68, 2)) + np.array([0, 150])[:, None, None]
+        >>> truth = GroundTruth(name="mine", images=("a.jpg",), image=("a.jpg", "a.jpg"), points_px=points)
+        >>> found = Predictions.from_points({"a.jpg": points[:1] + 1.0}, size_hw=(480, 640))
+        >>> score_alignment(found, truth, one_to_one=True).error.round(3)  # the second face was missed
+        array([0.014,   nan])
     """
     matched68 = predicted_points(predictions, truth, points)
     boxes = tight_box(matched68)

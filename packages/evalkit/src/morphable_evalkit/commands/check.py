@@ -1,4 +1,4 @@
-"""`evalkit check`: say what is wrong with a prediction file, and where."""
+"""`evalkit check`: list what is wrong with a prediction file, and where."""
 
 import sys
 from collections import Counter

@@ -22,9 +22,9 @@ class CompareConfig:
     second: tyro.conf.Positional[Path]
     """Result file of the other."""
     resamples: int = 10_000
-    """Of the paired bootstrap over pictures."""
+    """Number of resamples of the paired bootstrap over pictures."""
     seed: int = 0
-    """Of the bootstrap."""
+    """Seed of the bootstrap."""
     same_protocol: bool = True
     """Refuse results that were measured in different ways."""
     output: OutputConfig = field(default_factory=OutputConfig)

@@ -21,7 +21,7 @@ class CropsConfig:
 
 
 def run_crops(config: CropsConfig) -> None:
-    """Write the file and say how many crops it holds.
+    """Write the file and print how many crops it holds.
 
     Raises:
         ValueError: The data set's points are not the 68.

@@ -15,7 +15,7 @@ from morphable_evalkit.reports.tables import Table
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyConfig:
-    """Plot and tabulate time against the number of faces from timing files; say from where on which is faster."""
+    """Plot and tabulate time against the number of faces from timing files, and where systems cross."""
 
     timings: tyro.conf.Positional[tuple[Path, ...]]
     """Timing files, JSON or CSV (docs/evaluation.md)."""
@@ -66,7 +66,7 @@ def _row(name: str, timing: Timings, counts: list[int]) -> tuple[str, ...]:
 
 
 def _crossovers(systems: dict[str, Timings]) -> list[str]:
-    """Say, for every pair, from how many faces on which is at least as fast."""
+    """List, for every pair of systems, the number of faces above which each is at least as fast."""
     notes = []
     for (name, timing), (other, baseline) in permutations(systems.items(), 2):
         start = crossover(timing.medians(), baseline.medians())

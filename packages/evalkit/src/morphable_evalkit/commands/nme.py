@@ -70,14 +70,17 @@ def run_nme(config: NmeConfig) -> None:
             part = check_coverage(predictions, truth, partial=config.partial)
             scores = _score(predictions, part, config)
             summaries.append(summarize(scores.error, scores.yaw_deg, rule=rule, threshold=config.threshold))
-            results.append(make_result("nme", name, scores, asdict(summaries[-1]), rule))
+            spatial = _mean_3d(predictions, part, config)
+            numbers = asdict(summaries[-1]) | ({} if spatial is None else {"mean_3d": spatial})
+            results.append(make_result("nme", name, scores, numbers, rule))
             curves[name] = scores.error
-            rows += [_row(name, summaries[-1]), *_group_rows(name, scores, groups, rule, config.threshold)]
+            rows += [_row(name, summaries[-1], spatial), *_group_rows(name, scores, groups, rule, config.threshold)]
             if config.worst is not None:
                 points = matched_points(predictions, part, scores, config.points)
                 draw_worst_sheet(config.worst, part, scores.error, points, count=config.worst_count)
     data = results[0].protocol["data set"] if config.data.labels != "both" else "AFLW2000-3D, both label sets"
-    table = Table(_title(config, data), _columns(summaries), tuple(rows), protocol_notes(results))
+    columns, cells = _used(_columns(summaries), rows)
+    table = Table(_title(config, data), columns, cells, protocol_notes(results))
     emit(table, results, config.output)
     for path in config.output.plot:
         plot_cumulative_errors(path, curves, threshold=config.threshold, title=data)
@@ -96,7 +99,7 @@ def _group_rows(
         chosen = group == label
         yaw = None if scores.yaw_deg is None else scores.yaw_deg[chosen]
         summary = summarize(scores.error[chosen], yaw, rule=rule, threshold=threshold)
-        rows.append(_row(f"{name}: {label} (n={summary.num_faces})", summary))
+        rows.append(_row(f"{name}: {label} (n={summary.num_faces})", summary, None))
     return rows
 
 
@@ -145,6 +148,36 @@ def _score_dense(predictions: Predictions, truth: GroundTruth, scores: Scores, c
     return replace(scores, error=errors, protocol=protocol)
 
 
+def _mean_3d(predictions: Predictions, truth: GroundTruth, config: NmeConfig) -> float | None:
+    """Return the mean of the 68 points' 3D error (of the bins' means, where the faces have yaws).
+
+    Returns:
+        The fraction, or None where 3D is measured already, or one side has no depth.
+    """
+    static = config.points in ("dataset", "static") and truth.jaw == "static" and truth.points_px.shape[1] == 68
+    if config.measure != "sparse" or config.dims == 3 or not static:
+        return None
+    if truth.depth_px is None or predictions.landmarks68_px is None or predictions.depths_px() is None:
+        return None
+    scores = _score(predictions, truth, replace(config, dims=3))
+    summary = summarize(scores.error, scores.yaw_deg, threshold=config.threshold)
+    return summary.balanced_mean if summary.bins else summary.mean
+
+
+def _used(
+    columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Leave out the column of the 3D error where no line has one."""
+    at = columns.index(_SPATIAL)
+    if any(row[at] != "-" for row in rows):
+        return columns, tuple(rows)
+    return (*columns[:at], *columns[at + 1 :]), tuple((*row[:at], *row[at + 1 :]) for row in rows)
+
+
+_SPATIAL = "3D mean"
+"""Column of the 68 points' error in 3D: the mean of the bins' means, where the faces have yaws."""
+
+
 def _columns(summaries: Sequence[Summary]) -> tuple[str, ...]:
     """Header: bins where the data set has yaw, with their counts where all lines share them."""
     bins: tuple[str, ...] = ()
@@ -153,11 +186,21 @@ def _columns(summaries: Sequence[Summary]) -> tuple[str, ...]:
         bins += (f"{columns[0].name} (n={counts.pop()})" if len(counts) == 1 else columns[0].name,)
     balanced = ("mean of bins", "std") if bins else ()
     limit = f"{100 * summaries[0].threshold:g}"
-    tail = ("plain mean", "95 % interval", "median", "missed", "<5 %", "<10 %", f"AUC@{limit}", f"failed@{limit}")
+    tail = (
+        "plain mean",
+        _SPATIAL,
+        "95 % interval",
+        "median",
+        "missed",
+        "<5 %",
+        "<10 %",
+        f"AUC@{limit}",
+        f"failed@{limit}",
+    )
     return ("system", *bins, *balanced, *tail)
 
 
-def _row(name: str, summary: Summary) -> tuple[str, ...]:
+def _row(name: str, summary: Summary, spatial: float | None) -> tuple[str, ...]:
     """One system's line; errors in percent."""
     bins = tuple(percent(b.mean, 3) for b in summary.bins)
     balanced = (percent(summary.balanced_mean, 3), percent(summary.balanced_std, 3)) if summary.bins else ()
@@ -167,6 +210,7 @@ def _row(name: str, summary: Summary) -> tuple[str, ...]:
         *bins,
         *balanced,
         percent(summary.mean, 3),
+        percent(float("nan") if spatial is None else spatial, 3),
         f"{percent(low)}-{percent(high)}",
         percent(summary.median, 3),
         f"{summary.num_failed} of {summary.num_faces}",

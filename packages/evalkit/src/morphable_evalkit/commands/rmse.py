@@ -45,7 +45,7 @@ class RmseConfig:
     error_maps: Path | None = None
     """Folder for one PNG and one PLY per scan."""
     error_limit_mm: float = DEFAULT_LIMIT_MM
-    """Distance of the maps' last colour."""
+    """Distance of the maps' last color."""
     output: OutputConfig = field(default_factory=OutputConfig)
 
 
@@ -117,7 +117,7 @@ def _measure(paths: ScanPaths, protocol: ScanProtocol, config: RmseConfig) -> _R
 
 
 def _write_map(config: RmseConfig, case: ScanCase, paths: ScanPaths, error: ScanError) -> None:
-    """Write the coloured scan under a name made of both files."""
+    """Write the colored scan under a name made of both files."""
     assert config.error_maps is not None
     name = re.sub(r"[^\w.-]+", "_", f"{paths.name}_{paths.scan.stem}")
     write_error_map(

@@ -136,7 +136,7 @@ def _with_vertices(truth: GroundTruth, root: Path, basis: Path) -> GroundTruth:
 
 
 def read_aflw2000_points21(root: Path, *, arrays: Path | None = None, yaw: YawFile = "default") -> GroundTruth:
-    """Read AFLW's 21 points of AFLW2000-3D (absent points are not visible), normalised by the 68-point box."""
+    """Read AFLW's 21 points of AFLW2000-3D (absent points are not visible), normalized by the 68-point box."""
     full = read_aflw2000(root, arrays=arrays, yaw=yaw)
     _, rows = _names_and_rows(root)
     points = _load((arrays or root) / _POINTS21_FILE)[rows].transpose(0, 2, 1).astype(np.float64)
@@ -156,8 +156,8 @@ def read_aflw2000_points21(root: Path, *, arrays: Path | None = None, yaw: YawFi
 def true_crops(points_px: Float[np.ndarray, "faces 68 2"]) -> Float[np.ndarray, "faces 4"]:
     """Return the square that 3DDFA's benchmark cuts out and resizes to 120 x 120 (benchmarkCrop.m, calcRoiBox).
 
-    The side is sqrt(2) times the longer side of the points' tight box, about its centre, both rounded to pixels. Of
-    the boxes that 3DDFA ships for AFLW2000-3D, 97 % are equal to these and the others were made in another way.
+    The side is sqrt(2) times the longer side of the points' tight box, about its center, both rounded to pixels. 97 %
+    of the boxes that 3DDFA ships for AFLW2000-3D are equal to these; the others were made in another way.
 
     Args:
         points_px: Ground-truth points.

@@ -22,7 +22,13 @@ _PARTLY_ANNOTATED = {"afw_multi", "dlib_groups"}
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetConfig:
-    """Which ground truth."""
+    """Which ground truth.
+
+    Example:
+        >>> config = DatasetConfig(dataset="aflw2000", root=Path("AFLW2000"), labels="reannotated")
+        >>> config.yaw
+        'default'
+    """
 
     dataset: DatasetName
     """Name of the data set; `landmarks68` is any folder with a landmarks68.json, `truth` a prediction file."""
@@ -44,6 +50,14 @@ def open_dataset(config: DatasetConfig) -> GroundTruth:
     Raises:
         FileNotFoundError: A file of the data set is missing.
         ValueError: Its content does not fit.
+
+    Example:
+        >>> import json
+        >>> import numpy as np
+        >>> listing = {"a.jpg": {"landmarks68_px": np.zeros((68, 2)).tolist()}}
+        >>> _ = Path("landmarks68.json").write_text(json.dumps(listing))
+        >>> open_dataset(DatasetConfig(dataset="landmarks68", root=Path("."))).points_px.shape
+        (1, 68, 2)
     """
     if config.labels == "both":
         raise ValueError("labels must be original or reannotated here, got both")

@@ -14,7 +14,7 @@ from morphable_evalkit.predictions.file import Predictions
 from morphable_evalkit.predictions.format import ARRAYS, STREAMED
 
 PixelOrigin = Literal["corner", "centre-0", "centre-1"]
-"""Coordinates of the first pixel's centre: 0.5 (ours), 0 (OpenCV), 1 (MATLAB, 3DDFA's AFLW2000-3D arrays)."""
+"""Coordinates of the first pixel's center: 0.5 (ours), 0 (OpenCV), 1 (MATLAB, 3DDFA's AFLW2000-3D arrays)."""
 
 _SHIFTS = {"corner": 0.0, "centre-0": 0.5, "centre-1": -0.5}
 

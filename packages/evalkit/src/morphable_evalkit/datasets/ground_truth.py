@@ -17,7 +17,14 @@ Jaw = Literal["static", "contour"]
 
 @dataclass(frozen=True, kw_only=True)
 class GroundTruth:
-    """Annotated faces of a data set; pixels have their origin at the corner of the first pixel."""
+    """Annotated faces of a data set; pixels have their origin at the corner of the first pixel.
+
+    Example:
+        >>> points = np.random.default_rng(0).uniform(100, 200, (2, 68, 2))
+        >>> truth = GroundTruth(name="mine", images=("a.jpg", "b.jpg"), image=("a.jpg", "a.jpg"), points_px=points)
+        >>> truth.faces_by_image(), truth.one_face_per_image
+        ({'a.jpg': [0, 1], 'b.jpg': []}, False)
+    """
 
     name: str
     """Name of the data set and of the label set, for reports."""
@@ -29,10 +36,10 @@ class GroundTruth:
     """68 iBUG points, 21 of AFLW, or 34 of AFLW-LFPA."""
     jaw: Jaw = "static"
     depth_px: Float[np.ndarray, "faces points"] | None = None
-    """Depth away from the camera, in pixels, zero anywhere."""
+    """Depth away from the camera, in pixels, with an arbitrary origin."""
     visible: Bool[np.ndarray, "faces points"] | None = None
     box_xyxy_px: Float[np.ndarray, "faces 4"] | None = None
-    """Face box that the data set prescribes for normalising and matching; the points' tight box where absent."""
+    """Face box that the data set prescribes for normalizing and matching; the points' tight box where absent."""
     yaw_deg: Float[np.ndarray, " faces"] | None = None
     angles_deg: Float[np.ndarray, "faces 3"] | None = None
     """Pitch, yaw, roll."""

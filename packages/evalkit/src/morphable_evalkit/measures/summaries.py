@@ -42,7 +42,15 @@ class BinSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Errors of a data set as fractions; every share counts a missing face as a failure."""
+    """Errors of a data set as fractions; every share counts a missing face as a failure.
+
+    Example:
+        >>> import numpy as np
+        >>> from morphable_evalkit import summarize
+        >>> summary = summarize(np.array([0.02, 0.03, 0.05, np.nan]), yaw_deg=np.array([0.0, 40.0, 80.0, 10.0]))
+        >>> summary.num_failed, summary.share_below_5  # the missed face is a failure
+        (1, 0.5)
+    """
 
     num_faces: int
     num_failed: int
@@ -81,10 +89,16 @@ def summarize(
         yaw_deg: Ground-truth yaw.
         rule: Limits of the yaw bins.
         threshold: End of the cumulative curve, as a fraction.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
 
     Raises:
         ValueError: No face at all.
+
+    Example:
+        >>> import numpy as np
+        >>> summary = summarize(np.array([0.02, 0.03, 0.05]), yaw_deg=np.array([0.0, 40.0, 80.0]))
+        >>> [bin.name for bin in summary.bins], round(summary.balanced_mean, 4)
+        (['0-30', '30-60', '60-90'], 0.0333)
     """
     if len(errors) == 0:
         raise ValueError("errors must hold at least one face, got none")

@@ -1,4 +1,4 @@
-"""Say what is wrong with a prediction file, and where."""
+"""List what is wrong with a prediction file, and where."""
 
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -38,6 +38,11 @@ def check_predictions(path: Path) -> list[Problem]:
 
     Raises:
         FileNotFoundError: No such file.
+
+    Example:
+        >>> np.savez("found.npz", format_version=1, image=["a.jpg"])
+        >>> print(check_predictions(Path("found.npz"))[0].message)
+        is missing; every prediction file holds processed_image (images)
     """
     if not path.is_file():
         raise FileNotFoundError(f"preds must be a prediction file, got {path} (no such file)")
@@ -188,8 +193,8 @@ def _check_landmarks(arrays: Arrays) -> Iterator[Problem]:
         if len(finite) and np.abs(finite).max() <= 1.0 + 1e-6:
             yield Problem("warning", name, "lies in [-1, 1] throughout; points are in pixels of the whole picture")
         size_wh = arrays["image_size_hw"][:, ::-1].astype(np.float64)
-        centre = points.mean(axis=1)
-        outside = ((centre < -size_wh) | (centre > 2 * size_wh)).any(axis=1)
+        center = points.mean(axis=1)
+        outside = ((center < -size_wh) | (center > 2 * size_wh)).any(axis=1)
         if outside.any():
             yield Problem(
                 "warning",
@@ -214,11 +219,11 @@ def _check_camera(arrays: Arrays) -> Iterator[Problem]:
         cam = arrays["landmarks68_cam_m"].astype(np.float64)
         in_front: Bool[np.ndarray, " faces"] = np.all(cam[..., 2] > 0, axis=1)
         depth = np.where(in_front[:, None, None], cam[..., 2:], 1.0)
-        centre_px = arrays["image_size_hw"][:, None, ::-1] / 2
-        projected = arrays["focal_px"][:, None, None] * cam[..., :2] / depth + centre_px
+        center_px = arrays["image_size_hw"][:, None, ::-1] / 2
+        projected = arrays["focal_px"][:, None, None] * cam[..., :2] / depth + center_px
         off = in_front & (np.abs(projected - arrays["landmarks68_px"]).max(axis=(1, 2)) > _REPROJECTION_TOLERANCE_PX)
         if off.any():
-            message = "does not project to landmarks68_px within 1 px (principal point at the picture's centre)"
+            message = "does not project to landmarks68_px within 1 px (principal point at the picture's center)"
             yield Problem("warning", f"landmarks68_cam_m{_rows(off)}", message)
 
 

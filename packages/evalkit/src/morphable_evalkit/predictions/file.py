@@ -19,7 +19,15 @@ _SHOWN_PROBLEMS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """Faces found in a set of pictures; pixels have their origin at the corner of the first pixel."""
+    """Faces found in a set of pictures; pixels have their origin at the corner of the first pixel.
+
+    Example:
+        >>> import numpy as np
+        >>> points = np.random.default_rng(0).uniform(100, 200, (1, 68, 2))
+        >>> found = Predictions.from_points({"a.jpg": points, "b.jpg": points[:0]}, size_hw=(480, 640))
+        >>> found.faces_by_image()
+        {'a.jpg': [0], 'b.jpg': []}
+    """
 
     processed_image: tuple[str, ...]
     """Every picture the system was run on, also those without a face; relative to the data set's folder."""
@@ -35,16 +43,42 @@ class Predictions:
     """The same with the jaw on the visible silhouette (300-W's convention)."""
     landmarks68_cam_m: Float[np.ndarray, "faces 68 3"] | None = None
     landmarks68_depth_px: Float[np.ndarray, "faces 68"] | None = None
-    """Depth away from the camera in pixels, zero anywhere: of systems with a scaled-orthographic camera."""
+    """Depth away from the camera in pixels, with an arbitrary origin: of systems with a scaled-orthographic camera."""
     rotation_head: Float[np.ndarray, "faces 3 3"] | None = None
     translation_m: Float[np.ndarray, "faces 3"] | None = None
     focal_px: Float[np.ndarray, " faces"] | None = None
     vertices_px: Rows | None = None
-    """Rows of x, y and (for 3D measures) depth away from the camera in pixels, zero anywhere."""
+    """Rows of x, y and (for 3D measures) depth away from the camera in pixels, with an arbitrary origin."""
     vertices_model_m: Rows | None = None
     model_name: str = ""
     system: str = ""
     """Name of the system that made the file, for tables."""
+
+    @classmethod
+    def from_points(
+        cls, faces: Mapping[str, Float[np.ndarray, "_ 68 2"]], size_hw: tuple[int, int] | Mapping[str, tuple[int, int]]
+    ) -> "Predictions":
+        """Put the static points of some pictures into the form of the file.
+
+        Args:
+            faces: Points of each picture's faces, by the picture's name; no row where nothing was found.
+            size_hw: Height and width of all pictures, or of each.
+
+        Returns:
+            Predictions of score 1 with the points' own boxes; `dataclasses.replace` adds what else is known.
+        """
+        sizes = {name: size_hw[name] if isinstance(size_hw, Mapping) else size_hw for name in faces}
+        image = tuple(name for name, points in faces.items() for _ in points)
+        points = np.concatenate([np.empty((0, 68, 2)), *faces.values()])
+        return cls(
+            processed_image=tuple(faces),
+            processed_size_hw=np.array(list(sizes.values()), dtype=np.int64).reshape(-1, 2),
+            image=image,
+            image_size_hw=np.array([sizes[name] for name in image], dtype=np.int64).reshape(-1, 2),
+            score=np.ones(len(image)),
+            box_xyxy_px=np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1),
+            landmarks68_px=points,
+        )
 
     def sizes_by_image(self) -> dict[str, tuple[int, int]]:
         """Height and width of every processed picture, by name."""
@@ -83,6 +117,13 @@ def read_predictions(path: Path) -> Predictions:
     Raises:
         FileNotFoundError: No such file.
         ValueError: The file breaks the format; the message lists the first problems.
+
+    Example:
+        >>> import numpy as np
+        >>> points = np.random.default_rng(0).uniform(100, 200, (1, 68, 2))
+        >>> write_predictions(Path("found.npz"), Predictions.from_points({"a.jpg": points}, size_hw=(480, 640)))
+        >>> read_predictions(Path("found.npz")).processed_image
+        ('a.jpg',)
     """
     errors = [problem for problem in check_predictions(path) if problem.severity == "error"]
     if errors:
@@ -123,6 +164,13 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
     Raises:
         ValueError: The values break the format; nothing is written.
+
+    Example:
+        >>> import numpy as np
+        >>> points = np.random.default_rng(0).uniform(100, 200, (1, 68, 2))
+        >>> write_predictions(Path("found.npz"), Predictions.from_points({"a.jpg": points}, size_hw=(480, 640)))
+        >>> Path("found.npz").stat().st_size > 1000
+        True
     """
     arrays = _stored_arrays(predictions)
     small = {name: value for name, value in arrays.items() if isinstance(value, np.ndarray) and name not in STREAMED}

@@ -57,12 +57,21 @@ def compare_results(
     Args:
         first: One system.
         second: The other.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
+        resamples: Number of resamples of the bootstrap.
+        seed: Seed of the bootstrap.
         same_protocol: Refuse results measured in different ways.
 
     Raises:
         ValueError: Different faces, units or protocols, or no face found by both.
+
+    Example:
+        >>> from morphable_evalkit.reports.results import ItemResult
+        >>> def result(system, errors):
+        ...     items = tuple(ItemResult(image=f"{i}.jpg", face=0, error=error) for i, error in enumerate(errors))
+        ...     return Result(command="nme", system=system, protocol={}, unit="fraction", summary={}, items=items)
+        >>> mean, *_ = compare_results(result("a", [0.03, 0.04, 0.05]), result("b", [0.02, 0.03, 0.04]), resamples=100)
+        >>> mean.statistic, round(mean.difference, 3)
+        ('mean, found by both', -0.01)
     """
     pairs = _pair(first, second, same_protocol=same_protocol)
     both = np.isfinite(pairs.errors).all(axis=1)

@@ -1,4 +1,4 @@
-"""Error maps: the scan coloured by its distance to the prediction, as PNG and PLY."""
+"""Error maps: the scan colored by its distance to the prediction, as PNG and PLY."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from morphable_evalkit.scans.mesh import Mesh
 from morphable_evalkit.scans.mesh_files import write_ply
 
 OUTSIDE_COLOR = (128, 128, 128)
-"""Grey: scan vertices that do not count."""
+"""Gray: scan vertices that do not count."""
 
 DEFAULT_LIMIT_MM = 5.0
 
@@ -20,7 +20,7 @@ _AXES_POINTS = 220.0
 
 
 def error_colors(error: ScanError, limit_mm: float) -> UInt8[np.ndarray, "verts 3"]:
-    """Colour scan vertices from 0 to the limit (viridis), grey outside the region."""
+    """Color scan vertices from 0 to the limit (viridis), gray outside the region."""
     from matplotlib import colormaps
 
     colors = np.tile(np.array(OUTSIDE_COLOR, np.uint8), (len(error.region), 1))
@@ -38,14 +38,14 @@ def write_error_map(
     limit_mm: float = DEFAULT_LIMIT_MM,
     title: str = "",
 ) -> None:
-    """Write `path.ply` (the whole scan, coloured) and `path.png` (the region seen from the front).
+    """Write `path.ply` (the whole scan, colored) and `path.png` (the region seen from the front).
 
     Args:
         path: Without ending.
         scan: The scan.
         landmarks: Its seven landmarks, which say where its front is.
         error: What was measured.
-        limit_mm: Distance of the last colour.
+        limit_mm: Distance of the last color.
         title: Over the picture.
     """
     write_ply(path.with_name(path.name + ".ply"), scan, error_colors(error, limit_mm))
@@ -75,7 +75,7 @@ def write_error_map(
 
 
 def _dot_size(xyz: Float[np.ndarray, "points 3"]) -> float:
-    """Area of a dot, in square points, that lets neighbouring dots touch."""
+    """Area of a dot, in square points, that lets neighboring dots touch."""
     spread = np.ptp(xyz[:, :2], axis=0).max()
     return float(2.0 * (_AXES_POINTS / spread) ** 2 * np.ptp(xyz[:, 0]) * np.ptp(xyz[:, 1]) / len(xyz))
 

@@ -41,7 +41,7 @@ def plot_cumulative_errors(
     axes.set(
         xlim=(0, 100 * threshold),
         ylim=(0, 1.005),
-        xlabel="normalised mean error (%)",
+        xlabel="normalized mean error (%)",
         ylabel="share of all faces",
         title=title,
     )

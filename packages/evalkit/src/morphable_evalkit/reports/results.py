@@ -28,7 +28,16 @@ class ItemResult:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What one system scored on one data set under one protocol."""
+    """What one system scored on one data set under one protocol.
+
+    Example:
+        >>> from morphable_evalkit.reports.results import ItemResult
+        >>> def result(system, errors):
+        ...     items = tuple(ItemResult(image=f"{i}.jpg", face=0, error=error) for i, error in enumerate(errors))
+        ...     return Result(command="nme", system=system, protocol={}, unit="fraction", summary={}, items=items)
+        >>> result("mine", [0.03, 0.04]).items[1].error
+        0.04
+    """
 
     command: str
     system: str
@@ -59,7 +68,17 @@ class _ResultFile:
 
 
 def write_results(path: Path, results: Sequence[Result]) -> None:
-    """Write results as JSON (NaN becomes null), whole or not at all."""
+    """Write results as JSON (NaN becomes null), whole or not at all.
+
+    Example:
+        >>> from morphable_evalkit.reports.results import ItemResult
+        >>> def result(system, errors):
+        ...     items = tuple(ItemResult(image=f"{i}.jpg", face=0, error=error) for i, error in enumerate(errors))
+        ...     return Result(command="nme", system=system, protocol={}, unit="fraction", summary={}, items=items)
+        >>> write_results(Path("mine.json"), [result("mine", [0.03, 0.04])])
+        >>> read_results(Path("mine.json"))[0].system
+        'mine'
+    """
     content = asdict(_ResultFile(format=RESULT_FORMAT, version=RESULT_VERSION, results=tuple(results)))
     write_text(path, json.dumps(_without_nan(content), indent=1, allow_nan=False) + "\n")
 
@@ -70,6 +89,15 @@ def read_results(path: Path) -> tuple[Result, ...]:
     Raises:
         FileNotFoundError: No such file.
         ValueError: The file is of another format or version, or a key is missing or unknown.
+
+    Example:
+        >>> from morphable_evalkit.reports.results import ItemResult
+        >>> def result(system, errors):
+        ...     items = tuple(ItemResult(image=f"{i}.jpg", face=0, error=error) for i, error in enumerate(errors))
+        ...     return Result(command="nme", system=system, protocol={}, unit="fraction", summary={}, items=items)
+        >>> write_results(Path("mine.json"), [result("mine", [0.03, 0.04])])
+        >>> read_results(Path("mine.json"))[0].system
+        'mine'
     """
     if not path.is_file():
         raise FileNotFoundError(f"results must be a file written by --json, got {path} (no such file)")

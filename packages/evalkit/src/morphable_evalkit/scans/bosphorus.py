@@ -25,7 +25,7 @@ _NUM_COLUMNS = 5
 
 
 def read_bnt(path: Path, *, max_edge: float = 10.0) -> Mesh:
-    """Read a range image and join neighbouring pixels to triangles.
+    """Read a range image and join neighboring pixels to triangles.
 
     Args:
         path: The .bnt file: rows, columns (uint16), background depth (float64), name of the picture (uint16

@@ -27,7 +27,7 @@ Unit = Literal["m", "cm", "mm"]
 MILLIMETRES = {"m": 1000.0, "cm": 10.0, "mm": 1.0}
 
 _NOSE_BRIDGE_PART = 0.3
-"""NoW's centre lies this far from the nose bottom toward the bridge."""
+"""NoW's center lies this far from the nose bottom toward the bridge."""
 
 _FIT_POINTS = 5000
 """Scan vertices drawn for the alignment; all of them change the mean distance by less than 0.01 mm (tested)."""
@@ -37,7 +37,23 @@ _SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class ScanCase:
-    """A scan in millimetres with its prediction."""
+    """A scan in millimetres with its prediction.
+
+    Example:
+        >>> from scipy.spatial import Delaunay
+        >>> from morphable_evalkit import SCAN_PROTOCOLS, Mesh
+        >>> def raised(xy):  # a bump in millimetres
+        ...     return np.column_stack([xy, 60 * np.exp(-(xy**2).sum(axis=1) / 6000)])
+        >>> xy = np.stack(np.meshgrid(np.arange(-80.0, 81, 5), np.arange(-80.0, 81, 5)), axis=-1).reshape(-1, 2)
+        >>> scan = Mesh(raised(xy), Delaunay(xy).simplices.astype(np.int64))
+        >>> marks = raised(np.array([[-45.0, 35], [-17, 33], [17, 33], [45, 35], [0, -12], [-25, -42], [25, -42]]))
+        >>> case = ScanCase(
+        ...     name="a", subject="a", group="", scan=scan, scan_landmarks=marks,
+        ...     prediction=Mesh(scan.vertices / 1000, scan.triangles), prediction_landmarks=marks / 1000,
+        ... )
+        >>> case.scan.triangles.shape[1]
+        3
+    """
 
     name: str
     subject: str
@@ -58,7 +74,7 @@ class ScanError:
     value: float
     """The protocol's number for this scan: millimetres, or a fraction of the interocular distance."""
     distance_mm: Float[np.ndarray, " scored"]
-    """Of the scan vertices in the region."""
+    """Distance of each scan vertex in the region."""
     region: Bool[np.ndarray, " verts"]
     """Scan vertices that count."""
     aligned: Mesh
@@ -83,6 +99,21 @@ def measure_scan(
     Raises:
         ValueError: The region is empty, vertices are not finite, or the landmarks cannot be right: they lie off
             their mesh, or those of scan and prediction do not correspond.
+
+    Example:
+        >>> from scipy.spatial import Delaunay
+        >>> from morphable_evalkit import SCAN_PROTOCOLS, Mesh
+        >>> def raised(xy):  # a bump in millimetres
+        ...     return np.column_stack([xy, 60 * np.exp(-(xy**2).sum(axis=1) / 6000)])
+        >>> xy = np.stack(np.meshgrid(np.arange(-80.0, 81, 5), np.arange(-80.0, 81, 5)), axis=-1).reshape(-1, 2)
+        >>> scan = Mesh(raised(xy), Delaunay(xy).simplices.astype(np.int64))
+        >>> marks = raised(np.array([[-45.0, 35], [-17, 33], [17, 33], [45, 35], [0, -12], [-25, -42], [25, -42]]))
+        >>> case = ScanCase(
+        ...     name="a", subject="a", group="", scan=scan, scan_landmarks=marks,
+        ...     prediction=Mesh(scan.vertices / 1000, scan.triangles), prediction_landmarks=marks / 1000,
+        ... )
+        >>> measure_scan(case, SCAN_PROTOCOLS["now"], unit="m").value < 1e-6  # millimetres
+        True
     """
     if len(case.prediction.triangles) == 0:
         raise ValueError(f"prediction of {case.name} must hold triangles, got a point cloud")
@@ -121,7 +152,7 @@ def scan_region(
 ) -> Bool[np.ndarray, " verts"]:
     """Mark the scan vertices that count.
 
-    `now`: a sphere whose centre lies 0.3 of the way from nose bottom to nose bridge (midpoint of the inner eye
+    `now`: a sphere whose center lies 0.3 of the way from nose bottom to nose bridge (midpoint of the inner eye
     corners), and whose radius is the factor times the mean of the outer eye distance and the nose's length.
     `nose-sphere`: fixed radius about the nose tip. A vertex exactly on the sphere counts.
     """
@@ -129,12 +160,12 @@ def scan_region(
     nose = lmk[NOSE] if case.nose_tip is None else case.nose_tip.astype(np.float64)
     if protocol.region == "now":
         bridge = (lmk[INNER_RIGHT] + lmk[INNER_LEFT]) / 2
-        centre = lmk[NOSE] + _NOSE_BRIDGE_PART * (bridge - lmk[NOSE])
+        center = lmk[NOSE] + _NOSE_BRIDGE_PART * (bridge - lmk[NOSE])
         size = np.linalg.norm(lmk[OUTER_RIGHT] - lmk[OUTER_LEFT]) + np.linalg.norm(bridge - lmk[NOSE])
         radius = protocol.radius * size / 2
     else:
-        centre, radius = nose, np.float64((protocol.small_radius or {}).get(case.subject, protocol.radius))
-    inside: Bool[np.ndarray, " verts"] = np.linalg.norm(case.scan.vertices - centre, axis=-1) <= radius
+        center, radius = nose, np.float64((protocol.small_radius or {}).get(case.subject, protocol.radius))
+    inside: Bool[np.ndarray, " verts"] = np.linalg.norm(case.scan.vertices - center, axis=-1) <= radius
     if forehead_mm is None:
         return inside
     eyes = lmk[[OUTER_RIGHT, INNER_RIGHT, INNER_LEFT, OUTER_LEFT]].mean(axis=0)

@@ -19,7 +19,7 @@ from morphable_evalkit.scans.mesh import Mesh
 
 
 def read_mesh(path: Path) -> Mesh:
-    """Read a mesh by its suffix: .obj, .ply, .off, .stl, .npz (`vertices`, `triangles`), .bnt (Bosphorus).
+    r"""Read a mesh by its suffix: .obj, .ply, .off, .stl, .npz (`vertices`, `triangles`), .bnt (Bosphorus).
 
     Vertices keep their order; polygons become fans of triangles. An STL file repeats a vertex for every triangle:
     equal ones are joined.
@@ -27,6 +27,12 @@ def read_mesh(path: Path) -> Mesh:
     Raises:
         FileNotFoundError: No such file.
         ValueError: Another suffix, or a damaged file; the message names the file and what is wrong in it.
+
+    Example:
+        >>> _ = Path("square.obj").write_text("v 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\nf 1 2 3 4\n")
+        >>> read_mesh(Path("square.obj")).triangles
+        array([[0, 1, 2],
+               [0, 2, 3]])
     """
     if not path.is_file():
         raise FileNotFoundError(f"mesh must exist, got {path}")

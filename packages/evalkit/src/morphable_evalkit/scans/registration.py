@@ -77,7 +77,7 @@ def refine_on_surface(
         points: Scan vertices.
         start: Mesh-to-scan similarity to begin with; its scale is kept where `with_scale` is false.
         with_scale: Whether the mesh may change its size.
-        max_iterations: Of the solver; each measures all points.
+        max_iterations: Largest number of steps of the solver; each measures all points.
         tolerance: Stop when the mean squared distance falls by less than this part.
 
     Returns:
