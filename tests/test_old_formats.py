@@ -52,8 +52,8 @@ def test_detector_weights(unpacked, expected):
     face = found.parameters
     torch.testing.assert_close(found.score, expected["score"])
     torch.testing.assert_close(face.identity, expected["identity"])
-    torch.testing.assert_close(face.rotation, expected["rotation"])
-    torch.testing.assert_close(face.translation, expected["translation"])
+    torch.testing.assert_close(face.rotation_head, expected["rotation"])
+    torch.testing.assert_close(face.translation_m, expected["translation"])
     torch.testing.assert_close(face.illumination, expected["illumination"])
 
 

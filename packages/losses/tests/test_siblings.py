@@ -160,11 +160,11 @@ class TestLandmarks3d:
     anchors = torch.arange(7)
 
     def test_value(self):
-        # anchors coincide up to a similarity (scale 2); the eighth point misses by (1, 2, 2): squared 9 over 8 points
+        # anchors coincide up to a similarity (scale 2); the eighth point misses by (1, 2, 2): length 3 over 8 points
         target = random(1, 8, 3)
         predicted = target / 2
         target[0, 7] += torch.tensor([1.0, 2.0, 2.0])
-        expected = torch.tensor(9 / 8, dtype=torch.float64)
+        expected = torch.tensor(3 / 8, dtype=torch.float64)
         torch.testing.assert_close(landmark_3d_loss(predicted, target, self.anchors), expected)
 
     def test_similarity_of_the_prediction_does_not_matter(self):
@@ -198,19 +198,25 @@ class TestLandmarks3d:
 
 class TestPhoto:
     def test_weights(self):
+        # a kernel of 3 grows the feature by one pixel to each side, but not beyond the face
         parsing = torch.tensor([[[0, 0, 0, 1, 1, 4, 0]]])
-        torch.testing.assert_close(
-            photo_weights(parsing, dilation_px=1),
-            torch.tensor([[[32.0, 32.0, 128.0, 128.0, 254.0, 254.0, 254.0]]]),
-        )
+        expected = torch.tensor([[[32.0, 32.0, 32.0, 128.0, 254.0, 254.0, 32.0]]])
+        torch.testing.assert_close(photo_weights(parsing, kernel_px=3), expected)
+
+    def test_the_released_kernel_of_ten_reaches_five_up_and_four_down(self):
+        parsing = torch.ones(1, 15, 1, dtype=torch.long)
+        parsing[0, 7] = 4
+        features = photo_weights(parsing)[0, :, 0] == 254
+        assert features.nonzero()[:, 0].tolist() == list(range(3, 13))
 
     def test_value(self):
-        # distances 0.5 with weight 254 and 0.2 with 127, two pixels: (0.5 + 0.1) / 2
+        # distances 0.5 with weight 254 and 0.2 with 127: (127 + 25.4) / 381 = 0.4
         rendered = torch.tensor([[0.3, 0.2, 9.0], [0.4, 0.0, 9.0], [0.0, 0.0, 9.0]]).view(1, 3, 1, 3)
         weights = torch.tensor([[[254.0, 127.0, 254.0]]])
         covered = torch.tensor([[[True, True, False]]])
         loss = weighted_photo_loss(rendered, torch.zeros(1, 3, 1, 3), weights, covered)
-        torch.testing.assert_close(loss, torch.tensor(0.3))
+        torch.testing.assert_close(loss, torch.tensor(0.4))
+        torch.testing.assert_close(weighted_photo_loss(rendered, torch.zeros(1, 3, 1, 3), weights / 7, covered), loss)
 
     def test_empty_copies_and_gradient(self):
         rendered, photograph = random(1, 3, 2, 2), random(1, 3, 2, 2, seed=1)

@@ -208,7 +208,7 @@ def test_missing_weights_are_one_clear_line(tmp_path, capsys, monkeypatch):
     from morphable_reconstruct.reconstructor import weights
 
     monkeypatch.setattr(weights, "BUNDLED_FOLDER", tmp_path)
-    monkeypatch.setattr(morphable, "load", lambda _: __import__("stand_ins").toy_model())
+    monkeypatch.setattr(morphable, "load_model", lambda _: __import__("stand_ins").toy_model())
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     assert main([str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 1
     assert 'the bundled weights "mobile" are missing' in capsys.readouterr().err

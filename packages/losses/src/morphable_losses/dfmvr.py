@@ -12,7 +12,8 @@ from morphable.geometry import fit_similarity
 from ._reduce import face_mean, safe_norm
 
 FEATURE_WEIGHT, FACE_WEIGHT, BACKGROUND_WEIGHT = 254.0, 128.0, 32.0
-DILATION_PX = 20
+DILATION_KERNEL_PX = 10
+"""Side of the kernel that the released code dilates features by, in crops of 224 px."""
 BACKGROUND_CLASS, SKIN_CLASS = 0, 1
 
 
@@ -44,23 +45,28 @@ class DfmvrWeights:
 
 
 def photo_weights(
-    parsing: Int[Tensor, "batch height width"], *, dilation_px: int = DILATION_PX
+    parsing: Int[Tensor, "batch height width"], *, kernel_px: int = DILATION_KERNEL_PX
 ) -> Float[Tensor, "batch height width"]:
-    """Build the weight map: facial features 254, other face 128, background 32, features and face dilated.
+    """Build the weight map: facial features 254, other face 128, background 32.
+
+    Features grow by a square kernel, but not beyond the face, as in the released code; the text's "dilate with 20
+    pixel" leaves open what grows.
 
     Args:
         parsing: Classes of `morphable_regressors.PARSING_CLASSES`: 0 background, 1 skin, then the features.
-        dilation_px: How far both grow (a square neighbourhood).
+        kernel_px: Side of the kernel; an even one reaches one pixel further to the left and up.
     """
-    face = _dilate(parsing != BACKGROUND_CLASS, dilation_px)
-    features = _dilate(parsing > SKIN_CLASS, dilation_px)
+    face = parsing != BACKGROUND_CLASS
+    features = face & _dilate(parsing > SKIN_CLASS, kernel_px)
     weights = torch.full(parsing.shape, BACKGROUND_WEIGHT, device=parsing.device)
     return torch.where(features, FEATURE_WEIGHT, torch.where(face, FACE_WEIGHT, weights))
 
 
-def _dilate(mask: Tensor, reach_px: int) -> Tensor:
-    side = 2 * reach_px + 1
-    return F.max_pool2d(mask[:, None].float(), side, stride=1, padding=reach_px)[:, 0] > 0
+def _dilate(mask: Tensor, kernel_px: int) -> Tensor:
+    """Grow a mask by a square kernel."""
+    height, width = mask.shape[1:]
+    grown = F.max_pool2d(mask[:, None].float(), kernel_px, stride=1, padding=kernel_px // 2)
+    return grown[:, 0, :height, :width] > 0
 
 
 def weighted_photo_loss(
@@ -69,23 +75,23 @@ def weighted_photo_loss(
     weights: Float[Tensor, "batch height width"],
     covered: Bool[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Compare colours where the rendered face and the photograph's meet (seed equation 2).
+    """Compare colours where the rendered face and the photograph's meet (DF-MVR, equation 2).
 
     Args:
         rendered: One view per row, sRGB-encoded colours in [0, 1].
         photograph: The same of the photograph.
-        weights: See `photo_weights`; divided by 254, so that features count one.
+        weights: See `photo_weights`. The result does not change with their scale.
         covered: Pixels that the rendered face covers.
 
     Returns:
-        Per view the weighted sum of distances divided by the number of covered pixels; the mean over views
-        that cover anything; zero if none does.
+        Per view the weighted mean of the distances over the covered pixels; the mean over views that cover anything;
+        zero if none does.
     """
     difference = torch.where(covered[:, None], rendered - photograph, 0.0)
-    distance = safe_norm(difference.movedim(1, -1)) * weights / FEATURE_WEIGHT
-    area = covered.sum((-2, -1))
-    mean = distance.sum((-2, -1)) / area.clamp(min=1)
-    return face_mean(mean, area > 0)
+    counted = weights * covered
+    total = counted.sum((-2, -1))
+    mean = (safe_norm(difference.movedim(1, -1)) * counted).sum((-2, -1)) / torch.where(total > 0, total, 1.0)
+    return face_mean(mean, total > 0)
 
 
 def parsing_loss(
@@ -94,7 +100,7 @@ def parsing_loss(
     *,
     counted: Bool[Tensor, "batch height width"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Compare the parsing of the rendered face with the photograph's (seed equation 3, cross entropy).
+    """Compare the parsing of the rendered face with the photograph's (DF-MVR, equation 3, cross entropy).
 
     Run the frozen parser on the render without detaching it: the gradient goes through the parser into the
     face (the released code detaches the render, so that its term teaches nothing).
@@ -120,7 +126,7 @@ def landmark_3d_loss(
     *,
     present: Bool[Tensor, "*batch"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Compare 3D landmarks after a similarity fit on some of them (seed equations 5-6; 101 and 7 points).
+    """Compare 3D landmarks after a similarity fit on some of them (DF-MVR, equations 5-6; 101 and 7 points).
 
     Args:
         predicted: Landmarks of the predicted shape, model frame.
@@ -129,7 +135,7 @@ def landmark_3d_loss(
         present: False on padding.
 
     Returns:
-        Mean squared distance of the points, averaged over faces; zero without faces.
+        Mean distance of the points, averaged over faces; zero without faces. Gradient zero where points agree.
     """
     if present is not None:
         # a well-posed stand-in, so that the fit of padding has a finite gradient
@@ -141,5 +147,4 @@ def landmark_3d_loss(
     source, goal = predicted[..., anchors, :], target[..., anchors, :]
     scale, rotation, translation = fit_similarity(source, goal)
     moved = scale[..., None, None] * predicted @ rotation.mT + translation[..., None, :]
-    distance = (moved - target).square().sum(-1).mean(-1)
-    return face_mean(distance, present)
+    return face_mean(safe_norm(moved - target).mean(-1), present)

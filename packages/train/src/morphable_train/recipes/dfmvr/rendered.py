@@ -13,7 +13,7 @@ from morphable_losses import (
     photo_weights,
     weighted_photo_loss,
 )
-from morphable_losses.dfmvr import DILATION_PX
+from morphable_losses.dfmvr import DILATION_KERNEL_PX
 from morphable_regressors import MultiViewParameters
 from morphable_render import render_pixels
 from morphable_train.objective.rendered import SKIN_REGION, region_or_all
@@ -64,7 +64,7 @@ def rendered_terms(
     )
     composed = pixels.over(batch.image.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     classes = classes_of(batch.part)
-    importance = photo_weights(classes, dilation_px=round(DILATION_PX * side / _PAPER_SIDE_PX))
+    importance = photo_weights(classes, kernel_px=max(1, round(DILATION_KERNEL_PX * side / _PAPER_SIDE_PX)))
     terms = {
         "photo": weights.photo * weighted_photo_loss(composed, batch.image, importance, pixels.mask),
         "reflectance": weights.reflectance * albedo_variance(albedo, region_or_all(model, SKIN_REGION), scale=1.0),
