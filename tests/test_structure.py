@@ -1,6 +1,7 @@
 """The structure of the code: floors, no import circle, no module behind a function of its name, one command style."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -139,6 +140,24 @@ def test_evalkit_needs_no_torch():
     for module, path in modules("evalkit").items():
         named = imports(ast.parse(path.read_text()), module, is_package=path.name == "__init__.py")
         assert "torch" not in {name.split(".")[0] for name in named}, path
+
+
+def test_drawn_architecture_is_that_of_the_code():
+    code = "import draw_architecture; print(draw_architecture.draw(), end='')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "docs", capture_output=True, text=True, check=True)
+    stored = (ROOT / "docs" / "architecture.svg").read_text()
+    assert done.stdout == stored, "run python docs/draw_architecture.py"
+
+
+def test_architecture_names_files_that_exist():
+    named = re.findall(r"`(\w+)/([\w/]+\.py)`", (ROOT / "docs" / "architecture.md").read_text())
+    assert len(named) > 30
+    missing = [
+        f"{package}/{path}"
+        for package, path in named
+        if package in PACKAGES and not (PACKAGES[package] / "src" / import_name(package) / path).is_file()
+    ]
+    assert missing == []
 
 
 COMMANDS = {package: next(iter(project(package)["scripts"])) for package in PACKAGES if "scripts" in project(package)}
