@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from morphable_evalkit import check_predictions, read_predictions, write_predictions
+from morphable_evalkit import Predictions, check_predictions, read_predictions, write_predictions
+from morphable_evalkit.predictions.file import read_systems
 from morphable_evalkit.predictions.rows import NpzRows, open_rows
 
 
@@ -184,3 +185,29 @@ def test_the_file_on_disk_holds_plain_uncompressed_arrays(tmp_path, make_predict
     write_predictions(tmp_path / "p.npz", make_predictions([("a.jpg", face_points())]))
     with zipfile.ZipFile(tmp_path / "p.npz") as archive:
         assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_STORED}
+
+
+def test_a_folder_of_results_stands_for_the_prediction_file_in_it(tmp_path):
+    points = np.random.default_rng(0).uniform(100, 200, (1, 68, 2))
+    np.savez(tmp_path / "scene.npz", landmarks68_px=points)  # other results of the same run
+    (tmp_path / "broken.npz").write_bytes(b"x")
+    with pytest.raises(FileNotFoundError, match="a folder that holds one, got none in"):
+        read_systems([tmp_path])
+    write_predictions(tmp_path / "preds.npz", Predictions.from_points({"a.jpg": points}, (480, 640)))
+    assert list(read_systems([tmp_path])) == ["preds"]
+    write_predictions(tmp_path / "more.npz", Predictions.from_points({"a.jpg": points}, (480, 640)))
+    with pytest.raises(ValueError, match=r"must name one of more\.npz, preds\.npz"):
+        read_systems([tmp_path])
+
+
+def test_points_alone_make_a_prediction_file(tmp_path):
+    points = np.random.default_rng(0).uniform(100, 200, (3, 68, 2))
+    found = Predictions.from_points(
+        {"a.jpg": points[:2], "b.jpg": points[:0], "c.jpg": points[2:]},
+        {"a.jpg": (480, 640), "b.jpg": (100, 90), "c.jpg": (300, 200)},
+    )
+    assert found.faces_by_image() == {"a.jpg": [0, 1], "b.jpg": [], "c.jpg": [2]}
+    assert found.sizes_by_image()["b.jpg"] == (100, 90)
+    np.testing.assert_array_equal(found.box_xyxy_px[2], [*points[2].min(axis=0), *points[2].max(axis=0)])
+    write_predictions(tmp_path / "p.npz", found)
+    np.testing.assert_array_equal(read_predictions(tmp_path / "p.npz").landmarks68_px, points)

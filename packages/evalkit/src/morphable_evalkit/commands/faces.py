@@ -21,7 +21,7 @@ class FacesConfig:
     """Measure several faces per picture: recall, precision where defined, matched NME, shares, placement."""
 
     preds: tuple[Path, ...]
-    """Prediction files, one row of the table each."""
+    """Prediction files, or output folders of `reconstruct` that hold one; a row of the table each."""
     data: DatasetConfig
     points: Points = "dataset"
     """Which predicted 68 points: what the labels mean, static, contour, or the 51 without the jaw."""

@@ -27,7 +27,7 @@ class NmeConfig:
     """Measure face alignment: NME per yaw bin, their mean, misses, cumulative curve."""
 
     preds: tuple[Path, ...]
-    """Prediction files, one row of the table each."""
+    """Prediction files, or output folders of `reconstruct` that hold one; a row of the table each."""
     data: DatasetConfig
     measure: Literal["sparse", "D1", "D2", "D3", "D4"] = "sparse"
     """68 (or 21, 34) points, or all vertices by one of the four public definitions (docs/evaluation.md)."""

@@ -21,7 +21,7 @@ class PoseConfig:
     """Measure head pose: mean absolute error of pitch, yaw, roll."""
 
     preds: tuple[Path, ...]
-    """Prediction files, one row of the table each."""
+    """Prediction files, or output folders of `reconstruct` that hold one; a row of the table each."""
     data: DatasetConfig
     wrap: bool = False
     """Take differences around the circle (VGGHeads, opentrack) instead of plainly (SynergyNet, img2pose)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from morphable_evalkit.files import atomic_path, read_npz
+from morphable_evalkit.files import atomic_path, read_npz, refusing
 from morphable_evalkit.predictions.checks import check_arrays, check_predictions
 from morphable_evalkit.predictions.format import ARRAYS, FORMAT_VERSION, STREAMED
 from morphable_evalkit.predictions.rows import Rows, open_rows
@@ -142,13 +142,18 @@ def read_predictions(path: Path) -> Predictions:
 def read_systems(paths: Sequence[Path]) -> dict[str, Predictions]:
     """Read prediction files by the name of their system, or of the file where that is absent or not unique.
 
+    Args:
+        paths: Prediction files, or folders that hold one, such as an output folder of `reconstruct`.
+
     Raises:
-        ValueError: No file, or one file twice.
+        FileNotFoundError: A file is missing, or a folder holds none.
+        ValueError: No file, one file twice, or a folder with several.
     """
     if not paths:
         raise ValueError("preds must name at least one prediction file, got none")
     if len(set(paths)) < len(paths):
         raise ValueError(f"preds must name each file once, got {', '.join(map(str, paths))}")
+    paths = [_in_folder(path) if path.is_dir() else path for path in paths]
     files = [read_predictions(path) for path in paths]
     names = [file.system or path.stem for path, file in zip(paths, files, strict=True)]
     taken = Counter(names)
@@ -157,6 +162,24 @@ def read_systems(paths: Sequence[Path]) -> dict[str, Predictions]:
         for path, name in zip(paths, names, strict=True)
     ]
     return dict(zip(unique, files, strict=True))
+
+
+def _in_folder(folder: Path) -> Path:
+    """Find the one prediction file among the results of a folder."""
+    found = [path for path in sorted(folder.glob("*.npz")) if _is_prediction_file(path)]
+    if not found:
+        raise FileNotFoundError(f"preds must be a prediction file or a folder that holds one, got none in {folder}")
+    if len(found) > 1:
+        raise ValueError(f"preds must name one of {', '.join(path.name for path in found)}, got their folder {folder}")
+    return found[0]
+
+
+def _is_prediction_file(path: Path) -> bool:
+    """Tell a prediction file from a mesh or a scene; a damaged one is left to the reader."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with refusing(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        return "processed_image.npy" in archive.namelist()
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
