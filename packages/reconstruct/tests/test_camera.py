@@ -1,23 +1,36 @@
 """Moving faces between cameras keeps their pixels."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from morphable.geometry import rotation_from_angles
-from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, Camera, change_camera
-from morphable_reconstruct.faces.landmarks import landmark_basis
+from morphable.geometry import resolve_pose, rotation_from_angles
+from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, Camera
+from morphable_reconstruct.faces.landmarks import landmark_points
 
 
 def posed(model, count=40, seed=0):
     rng = np.random.default_rng(seed)
-    basis = landmark_basis(model)
-    points = basis.decode(rng.normal(size=(count, 4)), rng.uniform(size=(count, 3)))
+    coefficients = (torch.from_numpy(rng.normal(size=(count, 4))), torch.from_numpy(rng.uniform(size=(count, 3))))
+    points = landmark_points(model).decode_shape(*(c.float() for c in coefficients)).double().numpy()
     angles = rng.uniform(-0.9, 0.9, (count, 3)) * (0.6, 1.4, 0.6)
     rotation = rotation_from_angles(torch.from_numpy(angles)).numpy()
     depth = rng.uniform(0.6, 5.0, count)
     ray = rng.uniform(-0.22, 0.22, (count, 2))  # up to 14 degrees off the axis
     return points, rotation, np.concatenate([ray * depth[:, None], depth[:, None]], 1)
+
+
+def change_camera(points, rotation, translation, *, source, target):
+    pose = resolve_pose(
+        *(torch.from_numpy(np.asarray(x, np.float64)) for x in (points, rotation, translation)),
+        source=source.pinhole,
+        target=target.pinhole,
+    )
+    return SimpleNamespace(
+        **{name: getattr(pose, name).numpy() for name in ("rotation_head", "translation_m", "residual_px")}
+    )
 
 
 def pixels(points, rotation, translation, camera):

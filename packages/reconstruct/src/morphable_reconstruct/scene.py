@@ -25,7 +25,23 @@ from morphable_reconstruct.photographs.reading import ImageSource, Photograph, l
 class Scene(SceneRows):
     """The result of one photograph: its camera and its faces, best score first; no face is a valid result.
 
-    `scene[i]` is a view of one face (`Face`), `len(scene)` the number of faces.
+    `scene[i]` is a view of one face (`Face`), `len(scene)` the number of faces. A `Reconstructor` makes scenes; by hand:
+
+    >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
+    >>> model = morphable.load_model("open")
+    >>> scene = mr.Scene(
+    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
+    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
+    ...     model=model,
+    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
+    ...     score=np.float32([0.9, 0.8]),
+    ...     center_px=np.zeros((2, 2), np.float32),
+    ... )
+    >>> scene
+    Scene('a.jpg', 640x480, 2 faces)
+    >>> changed = scene.with_expressions({"jawOpen": 1.0}, face=0)
+    >>> changed[0].expressions["jawOpen"], changed[0].landmarks68_px.shape
+    (1.0, (68, 2))
     """
 
     def __repr__(self) -> str:

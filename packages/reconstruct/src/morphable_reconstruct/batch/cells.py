@@ -9,11 +9,11 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from morphable.files import write_bytes
-from morphable.geometry import GLOBAL_FOCAL_PX
+from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
 from morphable_reconstruct.drawing.overlay import draw_landmarks, draw_lines, stroke
 from morphable_reconstruct.exports.pictures import encode
-from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, Camera
-from morphable_reconstruct.faces.landmarks import landmark_basis
+from morphable_reconstruct.faces.camera import Camera
+from morphable_reconstruct.faces.landmarks import landmark_points
 from morphable_reconstruct.photographs.letterbox import letterbox
 from morphable_reconstruct.photographs.reading import ImageSource
 from morphable_reconstruct.photographs.sources import Source
@@ -56,10 +56,9 @@ def landmarks_around_peaks(
         cells = torch.tensor([list(_around(center_px, rows, cols, radius))], device=engine.device)
         with torch.inference_mode():
             face = engine.detector(batch, cells).parameters[0].map(lambda tensor: tensor.cpu().clone())
-        points = landmark_basis(reconstructor.model).decode(face.identity.numpy(), face.expression.numpy())
-        turn = MODEL_TO_CAMERA @ face.rotation_head.numpy()
-        moved = np.einsum("cij,cpj->cpi", turn, points) + face.translation_m.numpy()[:, None]
-        results.append(plan.to_photo(camera.project(moved)))
+        points = landmark_points(reconstructor.model).decode_shape(face.identity, face.expression)
+        moved = camera_from_model(points, face.rotation_head, face.translation_m)
+        results.append(plan.to_photo(camera.project(moved.numpy())))
     return results
 
 

@@ -38,7 +38,21 @@ class _TexelMap:
 
 
 def albedo_texture(face: Face, *, size_px: int = 512) -> FaceTexture:
-    """Unwrap the reconstructed reflectance, free of light."""
+    """Unwrap the reconstructed reflectance, free of light.
+
+    >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
+    >>> model = morphable.load_model("open")
+    >>> scene = mr.Scene(
+    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
+    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
+    ...     model=model,
+    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
+    ...     score=np.float32([0.9, 0.8]),
+    ...     center_px=np.zeros((2, 2), np.float32),
+    ... )
+    >>> albedo_texture(scene[0], size_px=64).rgb.shape
+    (64, 64, 3)
+    """
     texels = _texel_map(face.model, size_px)
     rgb = uv_map_from_vertices(face.scene.albedo_rgb[face.index], texels.layout)
     return _finished(rgb, torch.zeros(size_px, size_px), texels)
@@ -56,6 +70,20 @@ def photo_texture(
         face: The face, with the photograph it was found in.
         size_px: Side of the texture.
         depth_m: Depth of all faces of the photograph (`scene.depth_m`); rendered where it is not given.
+
+    >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
+    >>> model = morphable.load_model("open")
+    >>> scene = mr.Scene(
+    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
+    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
+    ...     model=model,
+    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
+    ...     score=np.float32([0.9, 0.8]),
+    ...     center_px=np.zeros((2, 2), np.float32),
+    ... )
+    >>> texture = photo_texture(scene[0], size_px=64)
+    >>> bool(texture.visible.max() > 0.9), texture.rgb.shape
+    (True, (64, 64, 3))
     """
     scene = face.scene
     texels = _texel_map(face.model, size_px)

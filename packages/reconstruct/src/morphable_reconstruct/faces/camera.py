@@ -1,4 +1,4 @@
-"""The photograph's camera, and faces moved from one camera to another without moving their pixels."""
+"""The photograph's camera."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from morphable.geometry import Pinhole, resolve_pose
+from morphable.geometry import Pinhole
 
 MODEL_TO_CAMERA = np.diag([1.0, -1.0, -1.0])
 """R_cam_from_model of a face that looks straight at the camera (y up, z out of the face to y down, z forward)."""
@@ -15,12 +15,18 @@ MODEL_TO_CAMERA = np.diag([1.0, -1.0, -1.0])
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """Pinhole camera: +x right, +y down, +z into the scene; pixel corner at (0, 0)."""
+    """Pinhole camera: +x right, +y down, +z into the scene; pixel corner at (0, 0).
+
+    >>> import numpy as np
+    >>> camera = Camera(focal_px=500.0, size_hw=(480, 640))
+    >>> camera.project(np.array([[0.2, -0.1, 2.0]])).tolist()
+    [[370.0, 215.0]]
+    """
 
     focal_px: float
     size_hw: tuple[int, int]
     center_px: tuple[float, float] | None = None
-    """Principal point (x, y); the centre of the picture by default."""
+    """Principal point (x, y); the center of the picture by default."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.focal_px) and self.focal_px > 0.0):
@@ -49,40 +55,6 @@ class Camera:
         return 2.0 * math.atan2(self.size_hw[0] / 2.0, self.focal_px)
 
     def project(self, points_cam_m: Float[np.ndarray, "*batch 3"]) -> Float[np.ndarray, "*batch 2"]:
-        """Project camera-space points in metres to pixels; points behind the camera from a depth of 1 mm."""
+        """Project camera-space points in meters to pixels; points behind the camera from a depth of 1 mm."""
         flat = torch.from_numpy(points_cam_m.reshape(-1, 3))
         return self.pinhole.project(flat).numpy().reshape(*points_cam_m.shape[:-1], 2)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Pose:
-    """Head poses in a camera, and how well they keep the pixels they were solved from."""
-
-    rotation_head: Float[np.ndarray, "faces 3 3"]
-    translation_m: Float[np.ndarray, "faces 3"]
-    residual_px: Float[np.ndarray, " faces"]
-    """Root mean square distance of the solved points from the predicted pixels."""
-
-
-def change_camera(
-    points_model_m: Float[np.ndarray, "faces points 3"],
-    rotation_head: Float[np.ndarray, "faces 3 3"],
-    translation_m: Float[np.ndarray, "faces 3"],
-    *,
-    source: Camera,
-    target: Camera,
-) -> Pose:
-    """Re-solve head poses so that the same rigid points keep their pixels in another camera.
-
-    Both cameras count the pixels of one picture.
-    """
-    solved = resolve_pose(
-        *(torch.from_numpy(np.asarray(x, np.float64)) for x in (points_model_m, rotation_head, translation_m)),
-        source=source.pinhole,
-        target=target.pinhole,
-    )
-    return Pose(
-        rotation_head=solved.rotation_head.float().numpy(),
-        translation_m=solved.translation_m.float().numpy(),
-        residual_px=solved.residual_px.float().numpy(),
-    )

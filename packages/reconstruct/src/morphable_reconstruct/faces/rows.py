@@ -12,10 +12,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
-from morphable.geometry import head_angles
+from morphable.geometry import Pinhole, head_angles, resolve_pose
 from morphable.landmarks import derive_landmarks
 from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, Camera
-from morphable_reconstruct.faces.landmarks import landmark_basis
+from morphable_reconstruct.faces.landmarks import landmark_points
 from morphable_reconstruct.photographs.reading import Photograph
 
 _Rows = TypeVar("_Rows", bound="SceneRows")
@@ -94,6 +94,24 @@ class SceneRows:
             surface_m=None if self.surface_m is None else self.surface_m[rows],
         )
 
+    def resolved_from(
+        self: _Rows, source: Pinhole, points_model_m: Float[Tensor, "faces points 3"] | None = None
+    ) -> _Rows:
+        """Return rows whose poses, which hold in another camera, are solved anew for `camera`.
+
+        Args:
+            source: Camera of the poses; like `camera` it counts pixels of the photograph.
+            points_model_m: Points that keep their pixels, model frame; by default the 68 static points.
+        """
+        faces = self.faces
+        if points_model_m is None:
+            points_model_m = landmark_points(self.model).decode_shape(faces.identity, faces.expression)
+        pose = resolve_pose(
+            points_model_m, faces.rotation_head, faces.translation_m, source=source, target=self.camera.pinhole
+        )
+        moved = replace(faces, rotation_head=pose.rotation_head.float(), translation_m=pose.translation_m.float())
+        return replace(self, faces=moved, residual_px=pose.residual_px.float().numpy())
+
     @cached_property
     def vertices_model_m(self) -> Float[Tensor, "faces verts 3"]:
         """Vertices in the model frame, expression applied."""
@@ -119,8 +137,7 @@ class SceneRows:
         if self.surface_m is not None:
             points = self.model.landmarks(self.surface_m)
         else:
-            basis = landmark_basis(self.model)
-            points = torch.from_numpy(basis.decode(self.faces.identity.numpy(), self.faces.expression.numpy()))
+            points = landmark_points(self.model).decode_shape(self.faces.identity, self.faces.expression)
         return self._to_camera(points).numpy()
 
     @cached_property
@@ -186,7 +203,24 @@ def concatenate_rows(parts: Sequence[_Rows]) -> _Rows:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Face:
-    """A view of one face of a scene. Lengths in metres, pixels of the photograph, left and right the person's own."""
+    """A view of one face of a scene. Lengths in meters, pixels of the photograph, left and right the person's own.
+
+    >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
+    >>> model = morphable.load_model("open")
+    >>> scene = mr.Scene(
+    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
+    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
+    ...     model=model,
+    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
+    ...     score=np.float32([0.9, 0.8]),
+    ...     center_px=np.zeros((2, 2), np.float32),
+    ... )
+    >>> face = scene[0]
+    >>> face.angles.degrees["yaw"], face.vertices_cam_m.shape[1], face.box_xyxy_px.shape
+    (0.0, 3, (4,))
+    >>> face.cam_from_model.round(2)[2].tolist()
+    [0.0, 0.0, -1.0, 1.0]
+    """
 
     scene: SceneRows
     index: int

@@ -24,12 +24,23 @@ _GREY_MODES = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
 
 
 class TooManyPixelsError(ValueError):
-    """A picture larger than the limit, decompression bombs included."""
+    """A picture larger than the limit, decompression bombs included.
+
+    >>> import numpy as np
+    >>> load_photograph(np.zeros((480, 640, 3), np.uint8), max_pixels=1000)
+    Traceback (most recent call last):
+    morphable_reconstruct.photographs.reading.TooManyPixelsError: image must have at most 1000 pixels, got 640x480 ...
+    """
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Photograph:
-    """Upright 8-bit RGB pixels and what the file says about its camera."""
+    """Upright 8-bit RGB pixels and what the file says about its camera.
+
+    >>> import numpy as np
+    >>> Photograph(pixels=np.zeros((480, 640, 3), np.uint8), name="a.jpg").size_hw
+    (480, 640)
+    """
 
     pixels: UInt8[np.ndarray, "rows cols 3"]
     name: str
@@ -62,6 +73,10 @@ def load_photograph(
         FileNotFoundError: No such file.
         TooManyPixelsError: More than `max_pixels`; a ValueError.
         ValueError: Not a picture, truncated, or an array of another shape, type or range.
+
+    >>> import numpy as np
+    >>> load_photograph(np.ones((2, 3)), name="white.png").pixels.shape
+    (2, 3, 3)
     """
     if isinstance(source, np.ndarray):
         return _checked(Photograph(pixels=_from_array(source), name=name or "image"), max_pixels)

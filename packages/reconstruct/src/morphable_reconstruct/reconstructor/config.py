@@ -11,7 +11,12 @@ SIZE_STEP_PX = 32
 
 @dataclass(frozen=True, kw_only=True)
 class ReconstructConfig:
-    """How faces are found and placed."""
+    """How faces are found and placed.
+
+    >>> ReconstructConfig(size_px=500)
+    Traceback (most recent call last):
+    ValueError: size_px must be a multiple of 32, got 500; try 512
+    """
 
     size_px: int | None = None
     """Long side of the network's input, a multiple of 32; by default what the weights were made with, or the picture's

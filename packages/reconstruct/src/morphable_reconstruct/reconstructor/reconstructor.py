@@ -13,8 +13,7 @@ import morphable
 from morphable import InferenceDefaults, MorphableModel
 from morphable.geometry import GLOBAL_FOCAL_PX
 from morphable_detector_head import Detections
-from morphable_reconstruct.faces.camera import Camera, change_camera
-from morphable_reconstruct.faces.landmarks import landmark_basis
+from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.photographs.letterbox import Letterbox, letterbox, unenlarged_side
 from morphable_reconstruct.photographs.reading import ImageSource, Photograph, load_photograph
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
@@ -50,9 +49,12 @@ class Reconstructor:
 
     Safe to call from several threads at once.
 
-    >>> reconstructor = Reconstructor("mobile")
-    >>> len(reconstructor(np.zeros((64, 64, 3), np.uint8)))
-    0
+    >>> import numpy as np, morphable_reconstruct as mr
+    >>> reconstructor = mr.Reconstructor("mobile", config=mr.ReconstructConfig(size_px=256))
+    >>> reconstructor(np.zeros((64, 64, 3), np.uint8))
+    Scene('image', 64x64, 0 faces)
+    >>> [len(scene) for scene in reconstructor.many([np.zeros((64, 64, 3), np.uint8)] * 2)]
+    [0, 0]
     """
 
     def __init__(
@@ -240,14 +242,4 @@ def _in_camera(scene: Scene, camera: Camera) -> Scene:
     same_center = np.array_equal(scene.camera.principal_px, camera.principal_px)
     if not len(scene) or (scene.camera.focal_px == camera.focal_px and same_center):
         return replace(scene, camera=camera)
-    faces = scene.faces
-    pose = change_camera(
-        landmark_basis(scene.model).decode(faces.identity.numpy(), faces.expression.numpy()),
-        faces.rotation_head.numpy(),
-        faces.translation_m.numpy(),
-        source=scene.camera,
-        target=camera,
-    )
-    rotation, translation = torch.from_numpy(pose.rotation_head), torch.from_numpy(pose.translation_m)
-    moved = replace(faces, rotation_head=rotation, translation_m=translation)
-    return replace(scene, camera=camera, faces=moved, residual_px=pose.residual_px)
+    return replace(scene, camera=camera).resolved_from(scene.camera.pinhole)

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class VideoConfig:
-    """How faces are followed through a video."""
+    """How faces are followed through a video.
+
+    >>> VideoConfig(smooth=False, every=2).max_gap_s
+    0.5
+    """
 
     smooth: bool = True
     """Smooth poses and coefficients over time with the One-Euro filter."""

@@ -9,9 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import MorphableModel
-from morphable.geometry import GLOBAL_FOCAL_PX
-from morphable_reconstruct.faces.camera import Camera, change_camera
-from morphable_reconstruct.faces.landmarks import landmark_basis
+from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole
+from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.reconstructor.per_face.nearest import nearest_coefficients
 from morphable_reconstruct.scene import Scene
 from morphable_regressors import (
@@ -30,26 +29,19 @@ PARALLEL_FOCAL_PX = 1e6
 def scene_of_parameters(found: OrthographicFaces, crop_from_photo: Float[Tensor, "faces 3 3"], scene: Scene) -> Scene:
     """Place what Mobile-FRNet says of every face; albedo, light and score stay the single-shot network's."""
     camera = scene.camera
+    center_px = torch.from_numpy(camera.principal_px)
     scale = crop_from_photo[:, 0, 0].double()
-    offset = ((found.offset_px.double() - crop_from_photo[:, :2, 2]) / scale[:, None]).numpy()
-    depth = PARALLEL_FOCAL_PX / (found.scale_px_per_m.double() / scale).numpy()
-    lateral = (offset - camera.principal_px) * depth[:, None] / PARALLEL_FOCAL_PX
-    center_px = (float(camera.principal_px[0]), float(camera.principal_px[1]))
-    pose = change_camera(
-        landmark_basis(scene.model).decode(found.identity.numpy(), found.expression.numpy()),
-        found.rotation_head.numpy(),
-        np.concatenate([lateral, depth[:, None]], axis=1),
-        source=replace(camera, focal_px=PARALLEL_FOCAL_PX, center_px=center_px),
-        target=camera,
-    )
+    offset = (found.offset_px.double() - crop_from_photo[:, :2, 2]) / scale[:, None]
+    depth = PARALLEL_FOCAL_PX / (found.scale_px_per_m.double() / scale)
+    lateral = (offset - center_px) * depth[:, None] / PARALLEL_FOCAL_PX
     faces = replace(
         scene.faces,
         identity=found.identity,
         expression=found.expression,
-        rotation_head=torch.from_numpy(pose.rotation_head),
-        translation_m=torch.from_numpy(pose.translation_m),
+        rotation_head=found.rotation_head,
+        translation_m=torch.cat([lateral, depth[:, None]], dim=1),
     )
-    return replace(scene, faces=faces, residual_px=pose.residual_px)
+    return replace(scene, faces=faces).resolved_from(Pinhole(camera.size_hw, PARALLEL_FOCAL_PX, center_px))
 
 
 def scene_of_position_maps(
@@ -69,8 +61,8 @@ def scene_of_position_maps(
     faces = replace(
         scene.faces, identity=identity, expression=expression, rotation_head=rotations, translation_m=translations
     )
-    placed = _out_of_crops(replace(scene, faces=faces), model.landmarks(shapes), crop_from_photo, side_px)
-    return replace(placed, surface_m=shapes)
+    source = crop_cameras(crop_from_photo, side_px, scene.camera)
+    return replace(replace(scene, faces=faces).resolved_from(source, model.landmarks(shapes)), surface_m=shapes)
 
 
 def scene_of_views(
@@ -100,41 +92,14 @@ def scene_of_views(
         rotation_head=rotations[:, view],
         translation_m=translations[:, view],
     )
-    basis = landmark_basis(scene.model)
-    points = torch.from_numpy(basis.decode(found.identity.numpy(), found.expression.numpy()))
-    return _out_of_crops(replace(scene, faces=faces), points, crop_from_photo, crop.side_px)
+    return replace(scene, faces=faces).resolved_from(crop_cameras(crop_from_photo, crop.side_px, scene.camera))
 
 
-def crop_camera(crop_from_photo: Float[Tensor, "3 3"], side_px: int, photo: Camera) -> Camera:
-    """Return the camera of a crop, which has its own principal point and focal length, in the photograph's pixels."""
-    scale = float(crop_from_photo[0, 0])
-    center = ((side_px / 2 - crop_from_photo[:2, 2]) / scale).tolist()
-    return Camera(focal_px=GLOBAL_FOCAL_PX / scale, size_hw=photo.size_hw, center_px=(center[0], center[1]))
-
-
-def _out_of_crops(
-    scene: Scene,
-    points_model_m: Float[Tensor, "faces points 3"],
-    crop_from_photo: Float[Tensor, "faces 3 3"],
-    side_px: int,
-) -> Scene:
-    """Re-solve poses that hold in the crops' cameras for the photograph's, so that points keep their pixels."""
-    poses = [
-        change_camera(
-            points_model_m[row : row + 1].numpy(),
-            scene.faces.rotation_head[row : row + 1].numpy(),
-            scene.faces.translation_m[row : row + 1].numpy(),
-            source=crop_camera(crop_from_photo[row], side_px, scene.camera),
-            target=scene.camera,
-        )
-        for row in range(len(scene))
-    ]
-    faces = replace(
-        scene.faces,
-        rotation_head=torch.from_numpy(np.concatenate([pose.rotation_head for pose in poses])),
-        translation_m=torch.from_numpy(np.concatenate([pose.translation_m for pose in poses])),
-    )
-    return replace(scene, faces=faces, residual_px=np.concatenate([pose.residual_px for pose in poses]))
+def crop_cameras(crop_from_photo: Float[Tensor, "faces 3 3"], side_px: int, photo: Camera) -> Pinhole:
+    """Return the cameras of crops, each with a principal point and focal length of its own, in photograph pixels."""
+    scale = crop_from_photo[:, 0, 0].double()
+    center_px = (side_px / 2 - crop_from_photo[:, :2, 2].double()) / scale[:, None]
+    return Pinhole(photo.size_hw, GLOBAL_FOCAL_PX / scale, center_px)
 
 
 def _metric(
