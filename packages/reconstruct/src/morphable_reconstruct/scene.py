@@ -25,7 +25,8 @@ from morphable_reconstruct.photographs.reading import ImageSource, Photograph, l
 class Scene(SceneRows):
     """The result of one photograph: its camera and its faces, best score first; no face is a valid result.
 
-    `scene[i]` is a view of one face (`Face`), `len(scene)` the number of faces. A `Reconstructor` makes scenes; by hand:
+    `scene[i]` is a view of one face (`Face`), `len(scene)` the number of faces. A `Reconstructor` makes
+    scenes; by hand:
 
     >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
     >>> model = morphable.load_model("open")

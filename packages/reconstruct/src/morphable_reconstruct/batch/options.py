@@ -67,7 +67,11 @@ class RunConfig:
 
     @property
     def save_kinds(self) -> tuple[str, ...]:
-        """The parts of `save`."""
+        """The parts of `save`.
+
+        >>> RunConfig(sources=("photos",), save="glb, json").save_kinds
+        ('glb', 'json')
+        """
         return _split_kinds(self.save)
 
 

@@ -26,6 +26,17 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
 
     Raises:
         UsageError: A kind of result cannot come from these sources.
+
+    >>> import contextlib, io, pathlib, tempfile, morphable_reconstruct as mr
+    >>> from PIL import Image
+    >>> reconstructor = mr.Reconstructor("mobile", config=mr.ReconstructConfig(size_px=256))
+    >>> with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+    ...     Image.new("RGB", (64, 64)).save(f"{folder}/a.png")
+    ...     out = pathlib.Path(folder, "out")
+    ...     status = mr.run(mr.RunConfig(sources=(f"{folder}/a.png",), out=out, save="json"), reconstructor)
+    ...     written = [path.name for path in out.glob("*.json")]
+    >>> status, written
+    (0, ['a.json'])
     """
     sources = find_sources(config.sources, without=config.out)
     check_kinds(config.save_kinds, sources)

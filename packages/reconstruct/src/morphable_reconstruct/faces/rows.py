@@ -216,8 +216,8 @@ class Face:
     ...     center_px=np.zeros((2, 2), np.float32),
     ... )
     >>> face = scene[0]
-    >>> face.angles.degrees["yaw"], face.vertices_cam_m.shape[1], face.box_xyxy_px.shape
-    (0.0, 3, (4,))
+    >>> face.landmarks68_px.shape, face.box_xyxy_px.shape, sorted(face.angles.degrees)
+    ((68, 2), (4,), ['pitch', 'roll', 'yaw'])
     >>> face.cam_from_model.round(2)[2].tolist()
     [0.0, 0.0, -1.0, 1.0]
     """

@@ -43,6 +43,12 @@ def find_sources(patterns: Sequence[str], *, without: Path | None = None) -> tup
     Raises:
         FileNotFoundError: A path does not exist, or a folder or glob holds no picture and no video.
         ValueError: Nothing was given.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "a.jpg").touch()
+    ...     [source.name for source in find_sources([folder])]
+    ['a.jpg']
     """
     if not patterns:
         raise ValueError("sources must be pictures, folders, globs, videos or webcam, got none; name at least one")

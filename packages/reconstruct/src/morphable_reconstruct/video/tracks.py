@@ -21,7 +21,17 @@ _DECODED_AHEAD = 4
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrackedFrame:
-    """One frame of a video and its scene; `scene[i].track_id` is the same for the same person throughout."""
+    """One frame of a video and its scene; `scene[i].track_id` is the same for the same person throughout.
+
+    >>> import tempfile, morphable_reconstruct as mr
+    >>> from PIL import Image
+    >>> reconstructor = mr.Reconstructor("mobile", config=mr.ReconstructConfig(size_px=256))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     frames = [Image.new("RGB", (64, 64), color) for color in ("red", "blue")]
+    ...     frames[0].save(f"{folder}/clip.gif", save_all=True, append_images=frames[1:], duration=40)
+    ...     [round(frame.time_s, 2) for frame in mr.track(f"{folder}/clip.gif", reconstructor)]
+    [0.0, 0.04]
+    """
 
     index: int
     time_s: float
@@ -52,6 +62,15 @@ def track(
         FileNotFoundError: There is no such file.
         ImportError: PyAV is not installed.
         ValueError: The file holds no video that PyAV can read, or is a recording that was not finished.
+
+    >>> import tempfile, morphable_reconstruct as mr
+    >>> from PIL import Image
+    >>> reconstructor = mr.Reconstructor("mobile", config=mr.ReconstructConfig(size_px=256))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     frames = [Image.new("RGB", (64, 64), color) for color in ("red", "blue")]
+    ...     frames[0].save(f"{folder}/clip.gif", save_all=True, append_images=frames[1:], duration=40)
+    ...     [(frame.index, len(frame.scene)) for frame in mr.track(f"{folder}/clip.gif", reconstructor)]
+    [(0, 0), (1, 0)]
     """
     source = video if isinstance(video, Source) else find_sources([os.fspath(video)])[0]
     settings = config or VideoConfig()
