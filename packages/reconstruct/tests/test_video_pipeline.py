@@ -69,3 +69,25 @@ def test_mapping_keeps_the_order_and_the_bound():
     assert most <= 3
     with pytest.raises(ZeroDivisionError):
         list(map_ahead(lambda value: 1 // (3 - value), range(10), threads=2, ahead=4))
+
+
+def test_the_preview_shows_the_latest_frame():
+    import io
+    from urllib.request import urlopen
+
+    import numpy as np
+    from PIL import Image
+
+    from morphable_reconstruct.video.preview import preview_server
+
+    with preview_server(0) as preview:
+        assert preview.address.startswith("http://127.0.0.1:")
+        assert b'src="/stream"' in urlopen(preview.address, timeout=20).read()
+        preview.show(np.full((8, 16, 3), 40, np.uint8))
+        preview.show(np.full((8, 16, 3), 200, np.uint8))
+        with urlopen(f"{preview.address}stream", timeout=20) as stream:
+            head = [stream.readline() for _ in range(4)]
+            length = int(head[2].split()[1])
+            picture = Image.open(io.BytesIO(stream.read(length)))
+        assert picture.size == (16, 8)
+        assert abs(np.asarray(picture).mean() - 200) < 3

@@ -265,6 +265,7 @@ def test_b_frames_in_avi_come_in_presentation_order_with_even_steps(tmp_path):
     frames = frames_of(path)
     assert len(frames) == 20
     np.testing.assert_allclose([frame.time_s for frame in frames], 0.04 * np.arange(20), atol=1e-6)
+    assert frames[0].source_time_s == 0.0  # or sound would come early
     for frame, pixels in zip(frames, shown, strict=True):
         differences = [np.abs(frame.pixels.astype(int) - other).mean() for other in shown]
         assert np.argmin(differences) == frame.index, np.abs(frame.pixels.astype(int) - pixels).mean()

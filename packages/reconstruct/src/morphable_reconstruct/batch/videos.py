@@ -1,8 +1,9 @@
 """One video from frames to results, in constant memory."""
 
 import json
+import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from morphable_reconstruct.exports.tables import csv_header, csv_rows
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.video.pipeline import map_ahead, read_ahead
+from morphable_reconstruct.video.preview import Preview, preview_server
 from morphable_reconstruct.video.reading import Losses
 from morphable_reconstruct.video.tracking import Tracker
 from morphable_reconstruct.video.tracks import TrackedFrame, track
@@ -57,14 +59,18 @@ def _save(
     (config.out / source.stem).parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         paths = {kind: stack.enter_context(atomic_path(config.out / name)) for kind, name in files.items()}
-        sinks = _Sinks(stack, paths, source, csv_header(reconstructor.model, _CSV_COLUMNS))
+        preview = None
+        if config.video.preview_port is not None:
+            preview = stack.enter_context(preview_server(config.video.preview_port))
+            sys.stderr.write(f"preview of {source.name} at {preview.address}\n")
+        sinks = _Sinks(stack, paths, source, csv_header(reconstructor.model, _CSV_COLUMNS), preview)
         tracked = track(source, reconstructor, config.video, tracker=tracker, losses=losses)
         try:
             # Decoding, the network, drawing and encoding each have threads of their own.
-            ahead = read_ahead(tracked, ahead=_TRACKED_AHEAD)
-            for drawn in map_ahead(sinks.draw, ahead, threads=_DRAWERS, ahead=2 * _DRAWERS):
-                sinks.add(drawn)
-                frames += 1
+            with closing(read_ahead(tracked, ahead=_TRACKED_AHEAD)) as ahead:
+                for drawn in map_ahead(sinks.draw, ahead, threads=_DRAWERS, ahead=2 * _DRAWERS):
+                    sinks.add(drawn)
+                    frames += 1
         except KeyboardInterrupt:
             if source.kind != "webcam":
                 raise
@@ -86,7 +92,10 @@ class _Drawn:
 class _Sinks:
     """The open result files of a video."""
 
-    def __init__(self, stack: ExitStack, paths: dict[str, Path], source: Source, header: str) -> None:
+    def __init__(
+        self, stack: ExitStack, paths: dict[str, Path], source: Source, header: str, preview: Preview | None
+    ) -> None:
+        self._preview = preview
         self._video: VideoWriter | None = None
         if "overlay" in paths:
             self._video = stack.enter_context(video_writer(paths["overlay"], source))
@@ -105,7 +114,7 @@ class _Sinks:
         times = {"frame": frame.index, "time_s": frame.time_s, "source_time_s": frame.source_time_s}
         return _Drawn(
             frame=frame,
-            overlay=None if self._video is None else frame.scene.overlay(),
+            overlay=None if self._video is None and self._preview is None else frame.scene.overlay(),
             csv=None if self._csv is None else csv_rows(frame.scene, _CSV_COLUMNS, **times),
             json=None if self._json is None else json.dumps(scene_to_dict(frame.scene) | times, allow_nan=False) + "\n",
         )
@@ -113,6 +122,8 @@ class _Sinks:
     def add(self, drawn: _Drawn) -> None:
         """Append one frame to every file."""
         frame = drawn.frame
+        if self._preview is not None and drawn.overlay is not None:
+            self._preview.show(drawn.overlay)
         if self._video is not None and drawn.overlay is not None:
             self._video.add(drawn.overlay, frame.time_s, zero_s=frame.source_time_s - frame.time_s)
         if self._csv is not None and drawn.csv is not None:

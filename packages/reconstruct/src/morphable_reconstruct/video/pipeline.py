@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ _Result = TypeVar("_Result")
 _END = object()
 
 
-def read_ahead(items: Iterable[_Item], *, ahead: int) -> Iterator[_Item]:
+def read_ahead(items: Iterable[_Item], *, ahead: int) -> Generator[_Item, None, None]:
     """Take items from an iterable in a thread of its own, at most `ahead` of them before they are asked for.
 
     An error of the iterable is raised at its place; closing this iterator ends the thread and closes the iterable.

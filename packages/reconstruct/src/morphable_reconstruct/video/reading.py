@@ -2,6 +2,7 @@
 
 import heapq
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -90,7 +91,7 @@ def read_frames(source: Source, *, every: int = 1, losses: Losses | None = None)
         convert = FrameConverter(stream.sample_aspect_ratio)
         time_s = 0.0
         decoded = _decoded(container, stream, losses, tolerant=source.kind != "webcam")
-        for index, (stamp_s, frame) in enumerate(_in_order(_stamped(container, stream, decoded), losses)):
+        for index, (stamp_s, frame) in enumerate(_in_order(_stamped(stream, decoded), losses)):
             time_s, source_time_s = clock(stamp_s)
             if index % every == 0:
                 yield Frame(index=index, time_s=time_s, source_time_s=source_time_s, pixels=convert(frame))
@@ -154,27 +155,33 @@ def _decoded(container: Any, stream: Any, losses: Losses, *, tolerant: bool) -> 
         return
     av = import_extra("av", "morphable-reconstruct", "video")
     frames, first_error = 0, None
+    # Where only decoding times are stored, they are the presentation times as well, in the order of the frames.
+    stamps: deque[int | None] | None = deque() if container.format.name in _WITHOUT_PRESENTATION_TIMES else None
     for packet in tolerant_packets(container, stream, losses):
+        if stamps is not None and packet.size:
+            stamps.append(packet.dts)
         try:
             decoded = packet.decode()
         except av.FFmpegError as error:
             losses.packets += 1
             first_error = first_error or error
+            if stamps:
+                stamps.pop()
             continue
         for frame in decoded:
             frames += 1
+            if stamps:
+                frame.pts = stamps.popleft()
             losses.damaged_frames += bool(frame.is_corrupt)
             yield frame
     if frames == 0 and first_error is not None:
         raise first_error
 
 
-def _stamped(container: Any, stream: Any, frames: Iterator[Any]) -> Iterator[tuple[float | None, Any]]:
+def _stamped(stream: Any, frames: Iterator[Any]) -> Iterator[tuple[float | None, Any]]:
     """Frames with their time stamps in seconds."""
-    name = "dts" if container.format.name in _WITHOUT_PRESENTATION_TIMES else "pts"
     for frame in frames:
-        stamp = getattr(frame, name)
-        yield None if stamp is None else float(stamp * (frame.time_base or stream.time_base)), frame
+        yield None if frame.pts is None else float(frame.pts * (frame.time_base or stream.time_base)), frame
 
 
 def _in_order(frames: Iterator[tuple[float | None, Any]], losses: Losses) -> Iterator[tuple[float | None, Any]]:
