@@ -1,4 +1,4 @@
-"""Faces decoded from the cells around each peak (WM3DR, Fig. 10): how much neighbouring cells agree."""
+"""Faces decoded from the cells around each peak (WM3DR, Fig. 10): how much neighboring cells agree."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +22,7 @@ from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
 
 _STRIDE_PX = 8
-_NEIGHBOUR_COLOR = (255, 90, 90)
+_NEIGHBOR_COLOR = (255, 90, 90)
 
 
 def landmarks_around_peaks(
@@ -65,14 +65,14 @@ def landmarks_around_peaks(
 def draw_cells(
     reconstructor: Reconstructor, image: ImageSource, *, radius: int = 1
 ) -> UInt8[np.ndarray, "rows cols 3"]:
-    """Draw the faces of neighbouring cells in red below the faces of the peaks."""
+    """Draw the faces of neighboring cells in red below the faces of the peaks."""
     photo = reconstructor.load(image)
     picture = Image.fromarray(photo.pixels)
     draw = ImageDraw.Draw(picture)
     width = stroke(photo.size_hw)
     for cells in landmarks_around_peaks(reconstructor, photo.pixels, radius=radius):
         for points in cells:
-            draw_lines(draw, points, color=_NEIGHBOUR_COLOR, stroke_px=width)
+            draw_lines(draw, points, color=_NEIGHBOR_COLOR, stroke_px=width)
         draw_landmarks(draw, cells[len(cells) // 2], stroke_px=width)
     return np.asarray(picture)
 
@@ -89,7 +89,7 @@ def cells_writer(reconstructor: Reconstructor, folder: Path) -> Callable[[Source
 
 
 def _around(center_px: list[float], rows: int, cols: int, radius: int) -> Iterator[int]:
-    """Row-major cells around a cell's centre, those outside left out."""
+    """Row-major cells around a cell's center, those outside left out."""
     col, row = (int(value // _STRIDE_PX) for value in center_px)
     for r in range(max(0, row - radius), min(rows, row + radius + 1)):
         for c in range(max(0, col - radius), min(cols, col + radius + 1)):

@@ -28,7 +28,7 @@ _BAR_SHARE = 0.35
 """A scale bar is at most this part of the picture's width."""
 _INK = (70, 70, 70)
 _GAP_PX = 4
-_GAP_GREY = 225
+_GAP_GRAY = 225
 _LAYOUTS = ((("front",), ("right",), ("top",)), (("front", "right"), ("top",)), (("front", "right", "top"),))
 """Columns of the sheet of all views."""
 _SCREEN_ASPECT = 2.0
@@ -81,7 +81,7 @@ def join_views(views: dict[str, UInt8[np.ndarray, "_ _ 3"]]) -> UInt8[np.ndarray
 
 
 def _frame(extent_m: Float[np.ndarray, "2"], size_px: int) -> tuple[tuple[int, int], float]:
-    """Rows and columns of a picture around something of this width and height, and its scale in pixels per metre."""
+    """Rows and columns of a picture around something of this width and height, and its scale in pixels per meter."""
     sides = [max(float(side), _SMALLEST_M) for side in extent_m]
     width_m, height_m = (side + 2 * _MARGIN * min(sides) for side in sides)
     root = float(np.sqrt(np.clip(width_m / height_m, 1 / _MAX_ASPECT, _MAX_ASPECT)))
@@ -108,10 +108,10 @@ def _caption(name: str, width_px: int, px_per_m: float, size_px: int) -> UInt8[n
 
 
 def _sheet(columns: list[list[UInt8[np.ndarray, "_ _ 3"]]]) -> UInt8[np.ndarray, "rows cols 3"]:
-    """Stack pictures in columns, with grey between them."""
+    """Stack pictures in columns, with gray between them."""
     widths = [max(picture.shape[1] for picture in column) + _GAP_PX for column in columns]
     height = max(sum(picture.shape[0] + _GAP_PX for picture in column) for column in columns)
-    sheet = np.full((height - _GAP_PX, sum(widths) - _GAP_PX, 3), _GAP_GREY, dtype=np.uint8)
+    sheet = np.full((height - _GAP_PX, sum(widths) - _GAP_PX, 3), _GAP_GRAY, dtype=np.uint8)
     for column, left in zip(columns, accumulate(widths, initial=0), strict=False):
         top = 0
         for picture in column:

@@ -95,5 +95,5 @@ def _face_to_dict(face: Face) -> dict[str, Any]:
 
 
 def _list(values: Shaped[np.ndarray, "..."]) -> list[Any]:
-    """Nested lists with six decimals: a micrometre, a micropixel."""
+    """Nested lists with six decimals: a micrometer, a micropixel."""
     return np.round(values.astype(np.float64), _DECIMALS).tolist()

@@ -1,4 +1,4 @@
-"""A scene as one GLB file: faces placed in metres, texture, named morph targets, the photograph's camera."""
+"""A scene as one GLB file: faces placed in meters, texture, named morph targets, the photograph's camera."""
 
 import io
 import math
@@ -18,7 +18,7 @@ from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.faces.rows import Face, SceneRows
 
 SMALLEST_OFFSET_M = 1e-5
-"""Morph target offsets below a hundredth of a millimetre are not stored."""
+"""Morph target offsets below a hundredth of a millimeter are not stored."""
 _NEAR_M = 0.01
 _JPEG_QUALITY = 95
 
@@ -27,7 +27,7 @@ def scene_to_glb(scene: SceneRows, *, texture: str = "albedo", texture_px: int =
     """Encode a scene as binary glTF 2.0.
 
     The glTF frame is the camera's with y up and z toward the viewer; the photograph's camera stands at its
-    origin. Every face is a node placed in metres whose mesh is the neutral shape of its identity; the
+    origin. Every face is a node placed in meters whose mesh is the neutral shape of its identity; the
     model's expressions are morph targets by name (stored once, shared by all faces), and the weights are
     the face's activations, clamped to [0, 1], so that the file shows the photograph's expression and animates in any
     viewer.
@@ -110,7 +110,7 @@ def _weights(face: Face) -> list[float]:
 
 
 def neutral_vertices(face: Face) -> Float[np.ndarray, "verts 3"]:
-    """The face's identity without expression, model frame, metres."""
+    """The face's identity without expression, model frame, meters."""
     with torch.no_grad():
         model, expression = face.model, torch.as_tensor(face.expression, dtype=torch.float32)
         zero = torch.zeros(model.num_identity)
@@ -119,7 +119,7 @@ def neutral_vertices(face: Face) -> Float[np.ndarray, "verts 3"]:
 
 
 def expression_offsets(model: MorphableModel) -> Float[np.ndarray, "expr verts 3"]:
-    """Displacement of every vertex at full activation of each expression, metres."""
+    """Displacement of every vertex at full activation of each expression, meters."""
     with torch.no_grad():
         zero = torch.zeros(1, model.num_identity)
         full = torch.eye(model.num_expression)

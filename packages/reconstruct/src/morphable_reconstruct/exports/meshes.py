@@ -1,4 +1,4 @@
-"""OBJ with material and textures, and PLY with colours: plain meshes of a scene."""
+"""OBJ with material and textures, and PLY with colors: plain meshes of a scene."""
 
 import io
 from pathlib import Path
@@ -22,7 +22,7 @@ CAMERA_TO_UPRIGHT = np.array([1.0, -1.0, -1.0], dtype=np.float32)
 
 
 def write_obj(scene: SceneRows, path: Path, *, texture: str = "albedo", texture_px: int = 1024) -> None:
-    """Write `path`, its .mtl and one texture per face beside it; y up, metres, camera at the origin."""
+    """Write `path`, its .mtl and one texture per face beside it; y up, meters, camera at the origin."""
     stem = path.stem
     materials = []
     depth_m = render_layers(scene).depth_m if texture == "photo" and len(scene) else None
@@ -36,7 +36,7 @@ def write_obj(scene: SceneRows, path: Path, *, texture: str = "albedo", texture_
         materials.append("\n".join(lines))
     write_bytes(path.with_suffix(".mtl"), ("\n\n".join(materials) + "\n").encode())
     with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", errors="replace") as file:
-        file.write(f"# morphable-reconstruct; metres, y up, camera at the origin\nmtllib {stem}.mtl\n")
+        file.write(f"# morphable-reconstruct; meters, y up, camera at the origin\nmtllib {stem}.mtl\n")
         uv = scene.model.uv.cpu().numpy() * (1.0, -1.0) + (0.0, 1.0)
         file.write(_lines("vt %.6f %.6f", uv))
         for index, face in enumerate(scene):
@@ -58,7 +58,7 @@ def _write_face(file: io.TextIOWrapper, face: Face, name: str, *, first: int) ->
 
 
 def write_ply(scene: SceneRows, path: Path) -> None:
-    """Write all faces as one binary PLY with lit vertex colors; y up, metres, camera at the origin."""
+    """Write all faces as one binary PLY with lit vertex colors; y up, meters, camera at the origin."""
     vertices = (scene.vertices_cam_m.numpy() * CAMERA_TO_UPRIGHT).reshape(-1, 3)
     first = np.arange(len(scene))[:, None, None] * scene.model.num_vertices
     triangles = (scene.model.triangles.cpu().numpy() + first).reshape(-1, 3)
@@ -70,7 +70,7 @@ def write_ply(scene: SceneRows, path: Path) -> None:
     vertex_rows["color"] = to_bytes(lit_vertex_colors(scene).numpy()).reshape(-1, 3)
     triangle_rows["count"], triangle_rows["corner"] = 3, triangles
     header = (
-        "ply\nformat binary_little_endian 1.0\ncomment morphable-reconstruct; metres, y up, camera at the origin\n"
+        "ply\nformat binary_little_endian 1.0\ncomment morphable-reconstruct; meters, y up, camera at the origin\n"
         f"element vertex {len(vertex_rows)}\nproperty float x\nproperty float y\nproperty float z\n"
         "property uchar red\nproperty uchar green\nproperty uchar blue\n"
         f"element face {len(triangle_rows)}\nproperty list uchar int vertex_indices\nend_header\n"

@@ -39,7 +39,7 @@ class HeadAngles:
 class SceneRows:
     """A photograph, its camera, and one row per face, best score first; no face is a valid result.
 
-    Parameters and meshes are tensors on the CPU, positions and scores NumPy arrays. Lengths in metres, pixels of the
+    Parameters and meshes are tensors on the CPU, positions and scores NumPy arrays. Lengths in meters, pixels of the
     photograph, left and right are the person's own. `rows[i]` is a view of one face.
     """
 
@@ -56,7 +56,7 @@ class SceneRows:
     """Root mean square distance by which the 68 points moved when poses were re-solved for `camera`; NaN, or None for
     all faces, where they were not."""
     track_id: Int[np.ndarray, " faces"] | None = None
-    """The same number for the same person throughout a video; None in photographs."""
+    """Number of the person's track, the same throughout a video; None in photographs."""
     surface_m: Float[Tensor, "faces verts 3"] | None = None
     """Vertices in the model frame, where a network gave them itself; by default the coefficients' own."""
 
@@ -173,7 +173,7 @@ class SceneRows:
 
     @property
     def cam_from_model(self) -> Float[np.ndarray, "faces 4 4"]:
-        """Homogeneous matrices from the model frame to camera space, metres."""
+        """Homogeneous matrices from the model frame to camera space, meters."""
         matrices = np.tile(np.eye(4, dtype=np.float32), (len(self), 1, 1))
         matrices[:, :3, :3] = MODEL_TO_CAMERA @ self.faces.rotation_head.numpy()
         matrices[:, :3, 3] = self.faces.translation_m.numpy()
@@ -257,13 +257,13 @@ class Face:
 
     @property
     def camera_residual_px(self) -> float | None:
-        """How far the points moved when the pose was re-solved for another camera; None where it was not."""
+        """Root mean square distance by which the 68 points moved when the pose was re-solved; None where it was not."""
         residual = None if self.scene.residual_px is None else float(self.scene.residual_px[self.index])
         return None if residual is None or math.isnan(residual) else residual
 
     @property
     def track_id(self) -> int | None:
-        """The same number for the same person throughout a video; None in photographs."""
+        """Number of the person's track, the same throughout a video; None in photographs."""
         return None if self.scene.track_id is None else int(self.scene.track_id[self.index])
 
     @property
@@ -303,7 +303,7 @@ class Face:
 
     @property
     def cam_from_model(self) -> Float[np.ndarray, "4 4"]:
-        """Homogeneous matrix from the model frame to camera space, metres."""
+        """Homogeneous matrix from the model frame to camera space, meters."""
         return self.scene.cam_from_model[self.index]
 
     @property

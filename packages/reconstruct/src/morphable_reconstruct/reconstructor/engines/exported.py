@@ -60,7 +60,7 @@ def _open(engine: str, path: Path, precision: Precision) -> Any:
 
 
 def load_graph(path: Path, config: ReconstructConfig, model: MorphableModel) -> ExportedEngine:
-    """Take a graph of `morphable_detector_head`'s export or quantisation, e.g. in int8, as it is.
+    """Take a graph of `morphable_detector_head`'s export or quantization, e.g. in int8, as it is.
 
     Raises:
         ImportError: The engine is not installed.
