@@ -1,6 +1,6 @@
 """The whole network: picture in, faces out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from .aggregation import Aggregation
 from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
 from .cells import parameters_from_cells
 from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
+from .face_head import FaceHeadConfig, build_face_head, corrected, crop_frames, cut_crops
 from .heads import CenterHead, ParameterHead
 from .layout import ParameterLayout
 from .refinement import FINE_STRIDE_PX, ColorHead, FineRefinement, Refinement
@@ -22,6 +23,7 @@ from .refinement import FINE_STRIDE_PX, ColorHead, FineRefinement, Refinement
 SIZE_MULTIPLE_PX = 32
 NUM_IMAGE_AXES = 4
 NUM_CHANNELS = 3
+NUM_LANDMARKS = 68
 DEFAULT_TOP_K = 64
 DEFAULT_MIN_SCORE = 0.5
 
@@ -45,6 +47,8 @@ class DetectorConfig:
     features at stride 4; 0 for none."""
     color_width: int = 0
     """Hidden channels of the head that reads albedo and light from the colours of found faces; 0 for none."""
+    face_head: FaceHeadConfig | None = None
+    """Network that looks at an upright crop of pixels of each found face; None for the paper's single shot."""
     peak_window: int = 3
     """Side of the neighbourhood of a local maximum of the centre map, cells."""
     bgr_input: bool = False
@@ -103,6 +107,8 @@ class Detections:
     """Centre (x, y) of the face's heatmap cell in input pixels."""
     valid: Bool[Tensor, "batch top"]
     """False on padding, where the other fields are meaningless."""
+    point_std_px: Float[Tensor, "batch top 68"] | None = None
+    """Standard deviation of each coordinate of the 68 points in input pixels; None without a face head."""
 
 
 class FaceDetector(nn.Module):
@@ -126,6 +132,9 @@ class FaceDetector(nn.Module):
         fine = config.fine_refinement_width
         self.fine_refinement = FineRefinement(config.width, spec.fine_channels, fine, num_parameters) if fine else None
         self.color_head = ColorHead(config.color_width, config.layout) if config.color_width else None
+        layout = config.layout
+        sizes = {"num_identity": layout.num_identity, "num_expression": layout.num_expression}
+        self.face_head = build_face_head(config.face_head, **sizes) if config.face_head is not None else None
         self.register_buffer("colors", torch.tensor(config.layout.are_colors), persistent=False)
         self.register_buffer("mean", torch.tensor(spec.mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(spec.std)[:, None, None], persistent=False)
@@ -210,7 +219,28 @@ class FaceDetector(nn.Module):
         centers = self.centers(self.center_head(features.fused), top_k=top_k, min_score=min_score)
         channels = self.channels_at(features, centers.cell)[-1]
         parameters = self._decode(channels, centers.cell, features)
-        return Detections(parameters, centers.score, centers.xy_px, centers.valid)
+        return self.look_closer(image, Detections(parameters, centers.score, centers.xy_px, centers.valid))
+
+    def look_closer(self, image: Float[Tensor, "batch 3 height width"], found: Detections) -> Detections:
+        """Let the face head correct the valid faces; without a face head they stay as they are.
+
+        Args:
+            image: The pictures in which the faces were found.
+            found: Faces, the valid ones of each picture first.
+        """
+        if self.face_head is None:
+            return found
+        most = _at_least_one(found.valid.sum(1).max(), found.valid.shape[1])
+        estimate = found.parameters.map(lambda tensor: tensor[:, :most])
+        frames = crop_frames(estimate)
+        reading = self.face_head.reading(self.face_head(cut_crops(image, frames)))
+        seen = corrected(estimate, frames, self.face_head.limited(reading))
+        std_px = reading.log_std[..., :NUM_LANDMARKS].exp() * frames.side_px[..., None]
+        parameters = FaceParameters(
+            **{name: _padded(value, getattr(found.parameters, name)) for name, value in vars(seen).items()}
+        )
+        unknown = std_px.new_zeros(*found.valid.shape, NUM_LANDMARKS)
+        return replace(found, parameters=parameters, point_std_px=_padded(std_px, unknown))
 
     def centers(self, center_logits: Float[Tensor, "batch rows cols"], *, top_k: int, min_score: float) -> Centers:
         """Read the centre map with this network's neighbourhood."""
@@ -222,6 +252,19 @@ class FaceDetector(nn.Module):
         rows, cols = features.fused.shape[2:]
         size_hw = (rows * STRIDE_PX, cols * STRIDE_PX)
         return parameters_from_cells(channels.float(), cell_centers(cell, cols), size_hw, self.config.layout)
+
+
+def _at_least_one(count: Tensor, most: int) -> int:
+    """Return a number of faces as an integer, also while a graph is exported."""
+    number = count.clamp(min=1).item()
+    torch._check(number >= 1)
+    torch._check(number <= most)
+    return number
+
+
+def _padded(few: Tensor, all_of_them: Tensor) -> Tensor:
+    """Replace the first entries along the second axis."""
+    return torch.cat([few, all_of_them[:, few.shape[1] :]], 1)
 
 
 def build_detector(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from morphable import FaceParameters
@@ -33,6 +33,8 @@ OUTPUT_NAMES = (
     "illumination",
 )
 """Outputs of every exported graph, in order: the fields of `Detections`."""
+FACE_HEAD_OUTPUTS = ("point_std_px",)
+"""Outputs that follow them where the network has a face head."""
 EXPORT_TOP_K = 32
 MAX_BATCH = 256
 MAX_SIDE = 128
@@ -49,35 +51,30 @@ class TopKDetector(nn.Module):
         super().__init__()
         self.detector, self.top_k, self.min_score = detector, top_k, min_score
 
-    def forward(
-        self, image: Float[Tensor, "batch 3 height width"]
-    ) -> tuple[
-        Float[Tensor, "batch top"],
-        Float[Tensor, "batch top 2"],
-        Bool[Tensor, "batch top"],
-        Float[Tensor, "batch top id"],
-        Float[Tensor, "batch top expr"],
-        Float[Tensor, "batch top alb"],
-        Float[Tensor, "batch top 3 3"],
-        Float[Tensor, "batch top 3"],
-        Float[Tensor, "batch top 9 3"],
-    ]:
-        """Detect; the results are in the order of `OUTPUT_NAMES`."""
+    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor, ...]:
+        """Detect; the results are in the order of `output_names`."""
         found = self.detector.detect_unchecked(image, self.top_k, self.min_score)
         face = found.parameters
         coefficients = (face.identity, face.expression, face.albedo)
         pose_and_light = (face.rotation_head, face.translation_m, face.illumination)
-        return (found.score, found.center_px, found.valid, *coefficients, *pose_and_light)
+        spread = () if found.point_std_px is None else (found.point_std_px,)
+        return (found.score, found.center_px, found.valid, *coefficients, *pose_and_light, *spread)
+
+
+def output_names(detector: FaceDetector) -> tuple[str, ...]:
+    """Return the names of the outputs of a detector's exported graph."""
+    return OUTPUT_NAMES if detector.face_head is None else OUTPUT_NAMES + FACE_HEAD_OUTPUTS
 
 
 def detections_from_outputs(outputs: tuple[Tensor, ...] | list[Tensor]) -> Detections:
     """Name the outputs of an exported graph.
 
     Args:
-        outputs: Tensors in the order of `OUTPUT_NAMES`.
+        outputs: Tensors in the order of `output_names`.
     """
-    score, center_px, valid, *face = outputs
-    return Detections(FaceParameters(*face), score, center_px, valid)
+    score, center_px, valid, *face = outputs[: len(OUTPUT_NAMES)]
+    spread = outputs[len(OUTPUT_NAMES)] if len(outputs) > len(OUTPUT_NAMES) else None
+    return Detections(FaceParameters(*face), score, center_px, valid, spread)
 
 
 def export_program(
@@ -110,7 +107,7 @@ def export_onnx(
     min_score: float = DEFAULT_MIN_SCORE,
     size_hw: tuple[int, int] | None = None,
 ) -> None:
-    """Write an ONNX file with the outputs `OUTPUT_NAMES`.
+    """Write an ONNX file with the outputs `output_names`.
 
     Args:
         detector: The network; must be in evaluation mode.
@@ -135,7 +132,7 @@ def export_onnx(
         dynamo=True,
         opset_version=ONNX_OPSET,
         input_names=[INPUT_NAME],
-        output_names=list(OUTPUT_NAMES),
+        output_names=list(output_names(detector)),
         external_data=False,
         verbose=False,
     )

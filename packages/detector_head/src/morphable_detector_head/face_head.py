@@ -51,6 +51,8 @@ class FaceHeadConfig:
     """Network that reads the crop at 112 x 112."""
     width: int = 512
     """Features taken from the crop; the eyes' band adds 128."""
+    activations: bool = True
+    """Expression coefficients are activations, which lie in [0, 1]."""
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -103,7 +105,7 @@ class FaceReading:
 
     identity: Float[Tensor, "*batch id"]
     expression: Float[Tensor, "*batch expr"]
-    """Not limited to [0, 1]; `corrected` limits activations."""
+    """As it was regressed; `FaceHead.limited` limits activations to [0, 1]."""
     rotation_crop: Float[Tensor, "*batch 3 3"]
     """`R_head` in the crop's camera."""
     shift: Float[Tensor, "*batch 2"]
@@ -255,6 +257,10 @@ class FaceHead(nn.Module):
             points=self.mean_points + points.unflatten(-1, (NUM_POINTS, 2)),
             log_std=log_std + _LOG_STD_START,
         )
+
+    def limited(self, reading: FaceReading) -> FaceReading:
+        """Return a reading whose activations lie in [0, 1]."""
+        return replace(reading, expression=reading.expression.clamp(0, 1)) if self.config.activations else reading
 
 
 _LOG_STD_START = -4.0

@@ -18,6 +18,7 @@ from morphable import (
 )
 
 from .detector import DetectorConfig, FaceDetector, build_detector
+from .face_head import FaceHeadConfig
 from .layout import ParameterLayout
 
 _COUNTER = "num_batches_tracked"
@@ -97,8 +98,13 @@ def _config(info: WeightsInfo, path: str | PathLike[str]) -> DetectorConfig:
     fields: dict[str, Any] = dict(info.architecture)
     if "network" in fields:
         raise ValueError(f"weights must be a detector's, got those of {fields['network']} in {path}")
+    head = fields.pop("face_head", None)
     try:
-        return DetectorConfig(layout=ParameterLayout(**fields.pop("layout", {})), **fields)
+        return DetectorConfig(
+            layout=ParameterLayout(**fields.pop("layout", {})),
+            face_head=FaceHeadConfig(**head) if head is not None else None,
+            **fields,
+        )
     except TypeError as error:
         raise ValueError(
             f"weights must describe a network this version knows, got {error} in {path}; "
