@@ -256,7 +256,7 @@ class FaceDetector(nn.Module):
 
 def _at_least_one(count: Tensor, most: int) -> int:
     """Return a number of faces as an integer, also while a graph is exported."""
-    number = count.clamp(min=1).item()
+    number: int = count.clamp(min=1).item()  # type: ignore[assignment]  # int() would need its value while exporting
     torch._check(number >= 1)
     torch._check(number <= most)
     return number

@@ -229,9 +229,8 @@ class FaceHead(nn.Module):
             nn.Flatten(),
         )
         self.eyes = _eye_network()
-        self.output = nn.Linear(config.width + _EYE_FEATURES, sum(self.sizes))
-        nn.init.normal_(self.output.weight, std=1e-3)
-        nn.init.zeros_(self.output.bias)
+        self.output = _start_small(nn.Linear(config.width, sum(self.sizes)))
+        self.eye_output = _start_small(nn.Linear(_EYE_FEATURES, num_expression + 2 * NUM_POINTS))
         self.register_buffer("mean_points", torch.zeros(NUM_POINTS, 2))
 
     def forward(self, crops: Float[Tensor, "*batch 3 crop crop"]) -> Float[Tensor, "*batch channels"]:
@@ -243,7 +242,16 @@ class FaceHead(nn.Module):
         gain = _SPREAD / spread.clamp(min=_LEAST_SPREAD)
         whole = self.neck(self.backbone((half - level) * gain)[3])
         eyes = self.eyes((flat[:, :, EYE_ROWS, EYE_COLS] - level) * gain)
-        return self.output(torch.cat([whole, eyes], -1)).reshape(*leading, -1)
+        return self._combined(self.output(whole), self.eye_output(eyes)).reshape(*leading, -1)
+
+    def _combined(self, whole: Tensor, eyes: Tensor) -> Tensor:
+        """Add what the eyes' band tells of expression and points; of the rest it tells nothing."""
+        num_identity, num_expression, *_ = self.sizes
+        identity, expression, pose, points, log_std = whole.split(
+            [num_identity, num_expression, _NUM_ROTATION + _NUM_PLACE, 2 * NUM_POINTS, NUM_POINTS], -1
+        )
+        more = eyes.split([num_expression, 2 * NUM_POINTS], -1)
+        return torch.cat([identity, expression + more[0], pose, points + more[1], log_std], -1)
 
     def reading(self, channels: Float[Tensor, "*batch channels"]) -> FaceReading:
         """Give the network's output its meaning, in float32."""
@@ -265,6 +273,12 @@ class FaceHead(nn.Module):
 
 _LOG_STD_START = -4.0
 """Where the logarithms of the standard deviations start: 1.8 % of the crop's side."""
+
+
+def _start_small(layer: nn.Linear) -> nn.Linear:
+    nn.init.normal_(layer.weight, std=1e-3)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _eye_network() -> nn.Sequential:

@@ -55,9 +55,9 @@ class FaceHeadLoss:
     """Mean squared error of the identity coefficients."""
     expression: float = 8.0
     """Mean squared error of the expression coefficients."""
-    gaze: float = 4.0
+    gaze: float = 12.0
     """Factor on the expression term of the eyes' directions."""
-    lids: float = 2.0
+    lids: float = 6.0
     """Factor on the expression term of blinks, squints and wide eyes."""
     rotation: float = 4.0
     """Squared Frobenius norm of the rotation's error."""

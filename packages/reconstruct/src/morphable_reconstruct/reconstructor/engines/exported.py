@@ -2,6 +2,7 @@
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,7 +50,7 @@ class ExportedEngine:
         else:
             with self._lock:
                 found = self._detector.detect(images)
-        return Detections(found.parameters, found.score, found.center_px, found.valid & (found.score > min_score))
+        return replace(found, valid=found.valid & (found.score > min_score))
 
 
 def _open(engine: str, path: Path, precision: Precision) -> Any:

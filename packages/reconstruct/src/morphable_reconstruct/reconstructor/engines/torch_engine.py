@@ -37,6 +37,7 @@ class TorchEngine:
             score=_to_cpu(found.score),
             center_px=_to_cpu(found.center_px),
             valid=_to_cpu(found.valid),
+            point_std_px=None if found.point_std_px is None else _to_cpu(found.point_std_px),
         )
 
     def _detect(self, images: Tensor, top_k: int, min_score: float) -> Detections:
@@ -50,7 +51,9 @@ class TorchEngine:
             channels = detector.channels_at(features, centers.cell)[-1]
         size_hw = (images.shape[2], images.shape[3])
         parameters = parameters_from_cells(channels.float(), centers.xy_px, size_hw, detector.config.layout)
-        return Detections(parameters, centers.score, centers.xy_px, centers.valid)
+        found = Detections(parameters, centers.score, centers.xy_px, centers.valid)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
+            return detector.look_closer(images, found)
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:
