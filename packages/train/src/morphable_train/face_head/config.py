@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from morphable_detector_head.face_head import FaceHeadConfig
 from morphable_train.configs.stages import OptimizerConfig, RunConfig
@@ -77,6 +78,8 @@ class FaceHeadLoss:
 class FaceHeadTraining:
     """A training of the face head on synthetic faces."""
 
+    network: Literal["face_head"] = "face_head"
+    """What the run trains."""
     head: FaceHeadConfig = field(default_factory=FaceHeadConfig)
     data: tuple[Path, ...] = ()
     """Folders of shards of `morphable-synth generate --scenes.layout single`."""

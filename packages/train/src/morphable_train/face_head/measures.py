@@ -6,10 +6,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable.geometry import fit_similarity
 from morphable_detector_head.face_head import FaceHead, FaceReading, corrected
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.crops import CropMaker, CropTruth, in_camera, project_points
-from morphable_train.face_head.objective import _no_estimate
+from morphable_train.face_head.objective import no_estimate
 
 _BATCH = 50
 _ACTIONS = (
@@ -48,12 +49,9 @@ def after_similarity(
     truth: Float[Tensor, "faces points 3"], other: Float[Tensor, "faces points 3"]
 ) -> Float[Tensor, " faces"]:
     """Return the mean distance of points after the similarity of least squares."""
-    x, y = truth - truth.mean(1, keepdim=True), other - other.mean(1, keepdim=True)
-    u, s, vt = torch.linalg.svd(y.mT @ x)
-    sign = torch.ones_like(s)
-    sign[:, 2] = torch.sign(torch.linalg.det(u @ vt))
-    scale = (s * sign).sum(-1) / y.square().sum((1, 2))
-    return (scale[:, None, None] * (y @ u * sign[:, None]) @ vt - x).norm(dim=-1).mean(-1)
+    scale, rotation, shift = fit_similarity(other, truth)
+    moved = scale[:, None, None] * other @ rotation.mT + shift[:, None]
+    return (moved - truth).norm(dim=-1).mean(-1)
 
 
 def _pose(read: list[tuple[FaceReading, CropTruth]], surface: SurfaceSample) -> dict[str, float]:
@@ -61,7 +59,7 @@ def _pose(read: list[tuple[FaceReading, CropTruth]], surface: SurfaceSample) -> 
     cosine = ((rotation.mT @ goal).diagonal(dim1=1, dim2=2).sum(1) - 1) / 2
     direct, through_mesh, sigma = [], [], []
     for reading, truth in read:
-        found = corrected(_no_estimate(reading), truth.frames, reading)
+        found = corrected(no_estimate(reading), truth.frames, reading)
         mesh = project_points(in_camera(surface.decode(found.identity, found.expression), found), truth.frames, surface)
         box = truth.points[:, :68]
         size = (box.amax(1) - box.amin(1)).prod(1).sqrt()[:, None]

@@ -44,7 +44,7 @@ def face_head_losses(
             (wrong_expression, surface.expression_basis),
         )
     )
-    found = corrected(_no_estimate(reading), truth.frames, reading)
+    found = corrected(no_estimate(reading), truth.frames, reading)
     seen = project_surface(in_camera(surface.decode(found.identity, found.expression), found), truth.frames, surface)
     error = reading.points - truth.points
     log_std = reading.log_std.clamp(min=_MIN_LOG_STD)
@@ -63,8 +63,8 @@ def face_head_losses(
     }
 
 
-def _no_estimate(reading: FaceReading) -> FaceParameters:
-    """Parameters of which `corrected` keeps nothing."""
+def no_estimate(reading: FaceReading) -> FaceParameters:
+    """Return parameters of which `corrected` keeps nothing."""
     none = reading.rotation_crop.new_zeros
     count = len(reading.shift)
     return FaceParameters(
