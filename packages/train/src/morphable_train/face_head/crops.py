@@ -102,9 +102,9 @@ class CropMaker:
         shrink = 1.0
         if changes is not None and rng.random() < changes.coarse:
             shrink = float(np.exp(rng.uniform(0.0, math.log(changes.coarsest))))
-        picture = self.data.picture(face, shrink)
+        picture, shrunk = self.data.picture(face, shrink)
         rows, cols = picture.shape[:2]
-        scale = focal_px * cols / self._width(face)
+        scale = focal_px * shrunk
         center, side, right, down = frame
         mirror = np.array([-1.0, 1.0]) if flipped else np.ones(2)
         center, right, down = center * mirror * scale, right * mirror, down * mirror
@@ -120,9 +120,6 @@ class CropMaker:
         cut_crop(picture, origin, right * step, down * step, limits, color, self._noise, start, noise_scale, out)
         if changes is not None and rng.random() < changes.hidden:
             _hide(rng, out)
-
-    def _width(self, face: int) -> float:
-        return float(self.data.width_px[face])
 
 
 def crop_truth(faces: ExactFaces, frames: CropFrames, surface: SurfaceSample) -> CropTruth:

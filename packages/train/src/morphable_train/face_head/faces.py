@@ -51,7 +51,9 @@ class SyntheticFaces:
         rows: dict[str, list[np.ndarray]] = {name: [] for name in (*_LABELS, "focal_px")}
         for place in track(everything, "reading labels", len(everything)):
             with np.load(io.BytesIO(self._readers[place[0]].member(place[1], "npz")), allow_pickle=False) as labels:
-                if len(labels["identity"]) != 1 or labels["visible_share"][0] < min_visible:
+                if len(labels["identity"]) != 1 or (
+                    "visible_share" in labels and labels["visible_share"][0] < min_visible
+                ):
                     continue
                 for name in _LABELS:
                     rows[name].append(labels[name][0].astype(np.float32))
@@ -62,16 +64,16 @@ class SyntheticFaces:
         if not self._places:
             raise ValueError(f"data must hold single faces that show {min_visible:.0%} of themselves, got none")
         self.faces = ExactFaces(**{name: torch.from_numpy(np.stack(values)) for name, values in rows.items()})
-        self.width_px = np.full(len(self._places), self.picture(0).shape[1])
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def picture(self, index: int, shrink: float = 1.0) -> UInt8[np.ndarray, "rows cols 3"]:
-        """Decode a picture, shrunk by a factor."""
+    def picture(self, index: int, shrink: float = 1.0) -> tuple[UInt8[np.ndarray, "rows cols 3"], float]:
+        """Decode a picture, shrunk by a factor; return it with the factor on lengths in pixels that this really was."""
         reader, record = self._places[index]
         picture = Image.open(io.BytesIO(self._readers[reader].member(record, "jpg"))).convert("RGB")
+        width = picture.width
         if shrink > 1.0:
-            size = (max(round(picture.width / shrink), 8), max(round(picture.height / shrink), 8))
+            size = (max(round(width / shrink), 8), max(round(picture.height / shrink), 8))
             picture = picture.resize(size, Image.Resampling.BOX)
-        return np.asarray(picture)
+        return np.asarray(picture), picture.width / width

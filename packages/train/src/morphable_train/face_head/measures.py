@@ -38,7 +38,7 @@ def _joined(read: list[tuple[FaceReading, CropTruth]], which: int, name: str) ->
 def _shape(read: list[tuple[FaceReading, CropTruth]], surface: SurfaceSample) -> dict[str, float]:
     """Neutral shape after a similarity, beside the mean face."""
     found, known = _joined(read, 0, "identity"), _joined(read, 1, "identity")
-    none = known.new_zeros(1, surface.expression_basis.shape[0])
+    none = known.new_zeros(len(known), surface.expression_basis.shape[0])
     dense = [surface.groups(surface.decode(i, none)).dense for i in (known, found, known.new_zeros(known.shape))]
     error, mean_face = (after_similarity(dense[0], other).mean() for other in dense[1:])
     spread = found.square().mean().sqrt()

@@ -2,14 +2,14 @@
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from numba import njit
 
 from morphable_detector_head.face_head import CROP_PX, OUTSIDE
+from morphable_synth.kernels.compilation import compiled
 
 _OUTSIDE = np.float32(OUTSIDE * 255.0)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@compiled
 def cut_crop(
     picture: UInt8[np.ndarray, "rows cols 3"],
     origin: Float[np.ndarray, "2"],
