@@ -28,16 +28,24 @@ class PackageCommand:
     """Detections below this probability are dropped."""
     averaged_with: tuple[Path, ...] = ()
     """Other runs of the same single-shot network whose weights are averaged with this run's."""
+    detector: Path | None = None
+    """For a run of the face head: weights file of the network that finds the faces."""
 
 
 def package_command(arguments: list[str]) -> int:
     """Parse `package ...`, write weights and card, and print their paths."""
     command = tyro.cli(PackageCommand, args=arguments, prog="morphable-train package")
+    from morphable_train.packaging.face_head import FaceHeadPackage, is_face_head_run, package_face_head
     from morphable_train.packaging.recipes import RecipePackage, package_recipe, read_recipe_config
     from morphable_train.packaging.stages import PackageOptions, package
 
     described = {"name": command.name, "license": command.license, "training_data": command.training_data}
-    if read_recipe_config(command.run) is not None:
+    if is_face_head_run(command.run):
+        if command.detector is None:
+            raise ValueError("detector must be given with a run of the face head, got none; pass --detector FILE")
+        described["name"] = "" if command.name == "custom" else command.name
+        card = package_face_head(command.run, command.detector, command.output, FaceHeadPackage(**described))
+    elif read_recipe_config(command.run) is not None:
         if command.averaged_with:
             raise ValueError(f"averaged_with must go with a run of the stages, got a recipe's: {command.run}")
         card = package_recipe(command.run, command.output, RecipePackage(**described))

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from morphable import WeightsInfo, check_model, load_model, read_weights, write_weights
-from morphable_train.atomic import write_text
+from morphable.files import write_text
 from morphable_train.data.shards import DESCRIPTION_FILE, DatasetInfo, read_info
 from morphable_train.face_head.config import FaceHeadTraining
 from morphable_train.runs.checkpoint import Progress, latest_checkpoint, read_checkpoint
@@ -14,6 +14,15 @@ from morphable_train.runs.settings import dataclass_from_json
 _PREFIX = "face_head."
 _COUNTER = "num_batches_tracked"
 """Batch normalization's training counters, which inference does not need."""
+
+
+def is_face_head_run(run: Path) -> bool:
+    """Return whether a folder is a run of the face head.
+
+    Raises:
+        FileNotFoundError: The folder is not a run.
+    """
+    return "head" in read_run_file(run)["config"]
 
 
 @dataclass(frozen=True, kw_only=True)
