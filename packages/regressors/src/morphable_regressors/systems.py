@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -42,6 +42,13 @@ class PositionMapConfig:
 
     width: int = 16
     """Number of channels of the first layer."""
+    layout: Literal["atlas", "face"] = "atlas"
+    """Kind of the maps (`morphable_render.position_map_layout`); weights files that do not name one hold maps in the
+    model's own UV plane."""
+
+    def __post_init__(self) -> None:
+        if self.layout not in ("atlas", "face"):
+            raise ValueError(f"layout must be atlas or face, got {self.layout!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +106,11 @@ class PositionMapRegressor(nn.Module):
 
     def __init__(self, config: PositionMapConfig | None = None) -> None:
         super().__init__()
-        self.network = PRNet(width=(config or PositionMapConfig()).width)
+        config = config or PositionMapConfig()
+        self.network, self.layout = PRNet(width=config.width), config.layout
 
     def forward(self, crops: Float[Tensor, "faces 3 side side"]) -> Float[Tensor, "faces 3 side side"]:
-        """Return map values (`map_of_points`) by texel of the model's UV plane; RGB in [0, 1]."""
+        """Return map values (`map_of_points`) by texel of the layout; RGB in [0, 1]."""
         return self.network(crops)
 
     def positions(self, crops: Float[Tensor, "faces 3 side side"]) -> Float[Tensor, "faces side side 3"]:

@@ -11,9 +11,12 @@ from morphable_render.scene import FaceImage, render_faces
 from morphable_render.scene_views import SceneViews, render_view, view_rotation, views
 from morphable_render.texture import BakedTexture, bake_texture, surface_visibility
 from morphable_render.uv import (
+    PositionMapKind,
+    PositionMapLayout,
     UvLayout,
     UvMesh,
     mirrored_uv,
+    position_map_layout,
     sample_image,
     uv_at_surface,
     uv_layout,
@@ -30,6 +33,8 @@ __all__ = [
     "BakedTexture",
     "FaceImage",
     "Fragments",
+    "PositionMapKind",
+    "PositionMapLayout",
     "RenderedPixels",
     "SceneViews",
     "SurfacePixels",
@@ -43,6 +48,7 @@ __all__ = [
     "mirror_illumination",
     "mirrored_uv",
     "pncc_colors",
+    "position_map_layout",
     "rasterize",
     "rasterize_faces",
     "render_faces",

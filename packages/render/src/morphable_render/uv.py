@@ -3,7 +3,8 @@
 A UV map has u to the right and v down, both 0 at the corner of the first texel and 1 at the far corner.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,18 @@ from torch import Tensor
 from morphable import MorphableModel
 from morphable_render.rasterization import rasterize
 
+PositionMapKind = Literal["atlas", "face"]
+"""Where a position map has its texels: in the model's own UV plane, or most of them on eyes, nose and mouth."""
+HIDDEN_PARTS = ("left_eye", "right_eye", "inner_mouth")
+"""Parts whose texels carry no landmark."""
+FACE_REGION = "face"
+FEATURE_M, FEATURE_WEIGHT, OUTSIDE_WEIGHT = 0.012, 10.0, 0.02
+"""Weight of the surface within this distance of the 51 inner points, and outside the face; the rest of it has one."""
+BINS, SMOOTHED_BINS, EVEN_SHARE = 512, 3, 0.3
+"""Strips of the UV plane that get texels by the weight of the surface in them, how many are averaged, and the share of
+the texels that is spread evenly."""
+MAX_REMAINDER_M = 0.01
+"""A vertex that a map of the mean face misses by more is not in the map."""
 MAX_CONTINUATION = 2.0
 """Margins continue a triangle by no more than this many times its own size."""
 
@@ -126,8 +139,7 @@ def vertices_from_uv_map(
     that belong to no triangle read zero. Differentiable in the map.
     """
     mesh = layout.mesh
-    pairs = torch.stack([mesh.triangles.reshape(-1), mesh.uv_triangles.reshape(-1)], dim=-1).unique(dim=0)
-    vertex, corner = pairs.unbind(-1)
+    vertex, corner = _texture_places(mesh)
     read = sample_image(image, mesh.uv[corner], layout.mask)
     num_vertices = int(mesh.triangles.max()) + 1
     count = torch.bincount(vertex, minlength=num_vertices).clamp(min=1).to(image.dtype)
@@ -158,3 +170,113 @@ def mirrored_uv(layout: UvLayout) -> tuple[Float[Tensor, "size size 2"], Bool[Te
     known = ((low == high)[opposite]).all(-1) & layout.mask
     corners = mesh.uv[low.clamp(max=len(mesh.uv) - 1)[opposite]]
     return (corners * layout.barycentric.to(corners)[..., None]).sum(-2), known
+
+
+@dataclass(frozen=True)
+class PositionMapLayout:
+    """How a position map holds the vertices of a face model (Feng et al., PRNet, ECCV 2018)."""
+
+    uv: UvLayout
+    at: Float[Tensor, "verts 2"]
+    """Where the map is read for each vertex: of its texture coordinates the one that holds the mean face best. A vertex
+    on a seam has several, and texels of folds belong to other parts of the surface."""
+    mean: Float[Tensor, "verts 3"]
+    """The mean face, metres."""
+    remainder: Float[Tensor, "verts 3"]
+    """What reading a map of the mean face misses, metres: detail finer than a texel."""
+    held: Bool[Tensor, " verts"]
+    """False for vertices of which the map holds nothing: their texels belong to others."""
+    fit: Float[Tensor, "4 verts"]
+    """Gives the affine map from the mean face to vertices that were read, by least squares."""
+
+    def encode(self, values: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch size size 3"]:
+        """Draw positions, in any affine image of the model frame, into a map; zero outside the layout."""
+        return uv_map_from_vertices(values, self.uv)
+
+    def decode(self, maps: Float[Tensor, "*batch size size 3"]) -> Float[Tensor, "*batch verts 3"]:
+        """Read positions off a map, and put back what a texel is too coarse to hold, moved as the whole face is.
+
+        A map of the mean face, however it is turned, moved or scaled, gives exactly its vertices back. Vertices that
+        the map does not hold are those of the mean face, moved in the same way. Differentiable in the maps.
+        """
+        read = sample_image(maps, self.at, self.uv.mask)
+        affine = self.fit.to(read.dtype) @ read
+        moved = self.mean.to(read.dtype) @ affine[..., :3, :] + affine[..., 3:, :]
+        detailed = read + self.remainder.to(read.dtype) @ affine[..., :3, :]
+        return torch.where(self.held[:, None], detailed, moved)
+
+
+def position_map_layout(model: MorphableModel, size: int, *, kind: PositionMapKind = "face") -> PositionMapLayout:
+    """Lay out position maps of a face model.
+
+    Args:
+        model: The model.
+        size: Texels along each side of the map.
+        kind: `face` stretches the model's UV plane so that eyes, nose and mouth get most of the texels.
+    """
+    mesh = uv_mesh(model)
+    none = model.mean.new_zeros(model.num_identity), model.mean.new_zeros(model.num_expression)
+    mean = model.decode_shape(*none)
+    if kind == "face":
+        weight = _texel_weight(model, mean)
+        middle = mesh.uv[mesh.uv_triangles].mean(1)
+        mesh = replace(
+            mesh, uv=torch.stack([_stretched(mesh.uv[:, k], middle[:, k], weight) for k in range(2)], dim=-1)
+        )
+    layout = uv_layout(mesh, size)
+    image = uv_map_from_vertices(mean, layout)
+    vertex, corner = _texture_places(mesh)
+    error = (sample_image(image, mesh.uv[corner], layout.mask) - mean[vertex]).norm(dim=-1)
+    best = error.new_full((len(mean),), torch.inf).scatter_reduce(0, vertex, error, "amin")
+    chosen = error <= best[vertex]
+    at = mesh.uv.new_zeros(len(mean), 2)
+    at[vertex[chosen]] = mesh.uv[corner[chosen]]
+    held = best < MAX_REMAINDER_M
+    inside = (_region_or_all(model, FACE_REGION) & held).to(mean.dtype)[:, None]
+    known = torch.cat([mean, torch.ones_like(mean[:, :1])], dim=-1) * inside
+    fit = torch.linalg.pinv(known.double()).to(mean.dtype)
+    return PositionMapLayout(layout, at, mean, mean - sample_image(image, at, layout.mask), held, fit)
+
+
+def _texture_places(mesh: UvMesh) -> tuple[Int[Tensor, " places"], Int[Tensor, " places"]]:
+    """Vertices with each of their texture coordinates."""
+    pairs = torch.stack([mesh.triangles.reshape(-1), mesh.uv_triangles.reshape(-1)], dim=-1).unique(dim=0)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _region_or_all(model: MorphableModel, name: str) -> Bool[Tensor, " verts"]:
+    """A named region; all vertices of a model without it."""
+    if name in (*model.region_names, *model.part_names):
+        return model.region(name)
+    return torch.ones(model.num_vertices, dtype=torch.bool, device=model.mean.device)
+
+
+def _texel_weight(model: MorphableModel, mean: Float[Tensor, "verts 3"]) -> Float[Tensor, " tris"]:
+    """How many texels each triangle should have: its area, more near the inner landmarks, little outside the face."""
+    first, second, third = mean[model.triangles].unbind(1)
+    area = torch.linalg.cross(second - first, third - first).norm(dim=-1) / 2
+    inner = model.landmarks(mean)[17:]
+    near = torch.cdist((first + second + third) / 3, inner).amin(1) < FEATURE_M
+    in_face = _region_or_all(model, FACE_REGION)[model.triangles].all(-1)
+    hidden = [model.part_names.index(name) for name in HIDDEN_PARTS if name in model.part_names]
+    if hidden:
+        in_face = in_face & ~torch.isin(model.part_labels, torch.tensor(hidden, device=mean.device))
+    weight = torch.where(near, FEATURE_WEIGHT, 1.0)
+    return area * torch.where(in_face, weight, OUTSIDE_WEIGHT)
+
+
+def _stretched(
+    coordinate: Float[Tensor, " uv_verts"], middle: Float[Tensor, " tris"], weight: Float[Tensor, " tris"]
+) -> Float[Tensor, " uv_verts"]:
+    """Stretch one texture coordinate so that strips of the plane are as wide as the surface in them weighs."""
+    strip = (middle * BINS).long().clamp(0, BINS - 1)
+    share = weight.new_zeros(BINS).index_add(0, strip, weight)
+    kernel = weight.new_ones(1, 1, 2 * SMOOTHED_BINS + 1) / (2 * SMOOTHED_BINS + 1)
+    for _ in range(3):
+        padded = F.pad(share[None, None], (SMOOTHED_BINS, SMOOTHED_BINS), mode="replicate")
+        share = F.conv1d(padded, kernel)[0, 0]
+    share = share / share.sum() * (1 - EVEN_SHARE) + EVEN_SHARE / BINS
+    edges = F.pad(share.cumsum(0), (1, 0))
+    place = coordinate * BINS
+    left = place.floor().long().clamp(0, BINS - 1)
+    return (edges[left] + share[left] * (place - left)).clamp(0, 1)

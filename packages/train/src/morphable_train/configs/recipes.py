@@ -82,6 +82,8 @@ class PrnetConfig(RecipeConfig):
     recipe: Literal["prnet"] = "prnet"
     width: int = 16
     """Channels of the first convolution; 16 is the paper's."""
+    layout: Literal["atlas", "face"] = "face"
+    """Texels of the maps: the model's own UV plane, or one that is stretched so that eyes, nose and mouth get most."""
     landmark_weight: float = 16.0
     """Weight of the texels of the 68 points."""
     feature_weight: float = 4.0

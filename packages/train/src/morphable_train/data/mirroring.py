@@ -14,6 +14,8 @@ from morphable_train.configs.stages import AugmentConfig
 MAX_RESIDUAL_M = 1.5e-3
 """Faces whose mirror image a model misses by more (root mean square over the surface) are not mirrored: one percent of
 a face."""
+NUM_FACES = 32
+"""Faces, with standard normal coefficients, on which mirror images are measured."""
 NUM_POINTS = 2000
 """Vertices, spread over the mesh, on which mirror images are fitted."""
 NEIGHBOURS = 12
@@ -54,7 +56,7 @@ _FITTED: "weakref.WeakKeyDictionary[MorphableModel, Mirror]" = weakref.WeakKeyDi
 def flip_coefficients(
     model: MorphableModel, identity: Float[Tensor, "faces id"], expression: Float[Tensor, "faces expr"]
 ) -> tuple[Float[Tensor, "faces id"], Float[Tensor, "faces expr"]]:
-    """Return the coefficients of mirrored faces: by the model's own signs, or else by `fit_mirror`."""
+    """Return the coefficients of mirrored faces: as the model stores them, or else by `fit_mirror`."""
     if model.identity_flip is not None and model.expression_flip is not None:
         return model.flip_identity(identity), model.flip_expression(expression)
     return fit_mirror(model).apply(identity, expression)
@@ -72,6 +74,21 @@ def fit_mirror(model: MorphableModel) -> Mirror:
     return _FITTED[model]
 
 
+@torch.no_grad()
+def mirror_error_m(model: MorphableModel) -> float:
+    """Return the root mean square distance between mirrored faces and what their coefficients give, over some faces."""
+    generator = torch.Generator().manual_seed(0)
+    identity, expression = (
+        torch.randn(NUM_FACES, count, generator=generator).to(model.mean)
+        for count in (model.num_identity, model.num_expression)
+    )
+    mean, chosen = _mean_and_points(model)
+    corner, weight = _counterparts(model, mean, chosen)
+    found = model.decode_shape(*flip_coefficients(model, identity, expression))[:, chosen]
+    there = _mirrored(model.decode_shape(identity, expression).double(), corner, weight)
+    return float((found - there).square().sum(-1).mean().sqrt())
+
+
 def mirrored_if_possible(augment: AugmentConfig, model: MorphableModel, *, exact: bool) -> AugmentConfig:
     """Turn mirroring off where the model cannot describe mirrored faces, and say so; say how well it does otherwise.
 
@@ -80,10 +97,10 @@ def mirrored_if_possible(augment: AugmentConfig, model: MorphableModel, *, exact
         model: The face model.
         exact: Whether there are faces with known coefficients; mirrored landmarks need no model.
     """
-    known = model.identity_flip is not None and model.expression_flip is not None
-    if not augment.flip or not exact or known:
+    signs = (model.identity_flip, model.expression_flip)
+    if not augment.flip or not exact or all(flip is not None and flip.ndim == 1 for flip in signs):
         return augment
-    residual = fit_mirror(model).residual_m
+    residual = mirror_error_m(model)
     if residual <= MAX_RESIDUAL_M:
         sys.stderr.write(
             f"mirrored faces of the model {model.name!r} are fitted by least squares, {residual * _MM:.2f} mm off\n"
@@ -99,25 +116,33 @@ def mirrored_if_possible(augment: AugmentConfig, model: MorphableModel, *, exact
 @torch.no_grad()
 def _fit(model: MorphableModel) -> Mirror:
     """Solve for the coefficients of mirrored faces on points spread over the mesh."""
-    device = model.mean.device
-    none = model.mean.new_zeros(model.num_identity), model.mean.new_zeros(model.num_expression)
-    mean = model.decode_shape(*none).double()
-    chosen = torch.linspace(0, len(mean) - 1, min(NUM_POINTS, len(mean)), device=device).long()
+    mean, chosen = _mean_and_points(model)
     corner, weight = _counterparts(model, mean, chosen)
-    mirror = mean.new_tensor(_MIRROR)
-
-    def there(vertices: Tensor) -> Tensor:
-        return (vertices[..., corner, :] * weight[:, :, None]).sum(-2) * mirror
-
     modes = _modes(model).double() - mean
     basis = modes[:, chosen].flatten(1).T
-    mirrored = there(modes).flatten(1).T
-    moved = (there(mean) - mean[chosen]).flatten()
-    normal = basis.T @ basis + _DAMPING_M**2 * torch.eye(basis.shape[1], dtype=basis.dtype, device=device)
+    mirrored = _mirrored(modes, corner, weight).flatten(1).T
+    moved = (_mirrored(mean, corner, weight) - mean[chosen]).flatten()
+    normal = basis.T @ basis + _DAMPING_M**2 * torch.eye(basis.shape[1]).to(basis)
     solved = torch.linalg.solve(normal, basis.T @ torch.cat([mirrored, moved[:, None]], 1))
     matrix, offset = solved[:, :-1], solved[:, -1]
     missed = (basis @ matrix - mirrored).square().sum() + (basis @ offset - moved).square().sum()
     return Mirror(matrix, offset, float((missed / len(chosen)).sqrt()))
+
+
+def _mean_and_points(model: MorphableModel) -> tuple[Float[Tensor, "verts 3"], Int[Tensor, " points"]]:
+    """The mean face, and some of its vertices."""
+    none = model.mean.new_zeros(model.num_identity), model.mean.new_zeros(model.num_expression)
+    mean = model.decode_shape(*none).double()
+    return mean, torch.linspace(0, len(mean) - 1, min(NUM_POINTS, len(mean)), device=mean.device).long()
+
+
+def _mirrored(
+    vertices: Float[Tensor, "*batch verts 3"],
+    corner: Int[Tensor, "points corners"],
+    weight: Float[Tensor, "points corners"],
+) -> Float[Tensor, "*batch points 3"]:
+    """Mirror images of the counterparts of the chosen vertices."""
+    return (vertices[..., corner, :] * weight[:, :, None]).sum(-2) * vertices.new_tensor(_MIRROR)
 
 
 def _modes(model: MorphableModel) -> Float[Tensor, "modes verts 3"]:

@@ -20,7 +20,7 @@ from morphable_regressors import (
     similarity_pose,
     view_poses,
 )
-from morphable_render import UvLayout, uv_layout, uv_mesh, vertices_from_uv_map
+from morphable_render import PositionMapKind, PositionMapLayout, position_map_layout
 
 PARALLEL_FOCAL_PX = 1e6
 """Focal length of the pinhole camera that stands for a scaled-orthographic one: rays are parallel to a millirad."""
@@ -45,14 +45,18 @@ def scene_of_parameters(found: OrthographicFaces, crop_from_photo: Float[Tensor,
 
 
 def scene_of_position_maps(
-    positions: Float[Tensor, "faces side side 3"], crop_from_photo: Float[Tensor, "faces 3 3"], scene: Scene
+    positions: Float[Tensor, "faces side side 3"],
+    crop_from_photo: Float[Tensor, "faces 3 3"],
+    scene: Scene,
+    *,
+    layout: PositionMapKind = "atlas",
 ) -> Scene:
     """Place what PRNet says of every face: its own vertices, and the coefficients of the model that come nearest.
 
     The pose is that of a similarity fit to the mean shape.
     """
     model, side_px = scene.model, positions.shape[-2]
-    points = vertices_from_uv_map(positions, _layout(model, side_px))
+    points = _layout(model, side_px, layout).decode(positions)
     shapes, rotations, translations = (
         torch.stack(parts) for parts in zip(*(_metric(model, each, side_px) for each in points), strict=True)
     )
@@ -120,6 +124,6 @@ def _metric(
 
 
 @lru_cache(maxsize=2)
-def _layout(model: MorphableModel, side_px: int) -> UvLayout:
+def _layout(model: MorphableModel, side_px: int, kind: PositionMapKind) -> PositionMapLayout:
     """Texels of a face model; kept for the last two."""
-    return uv_layout(uv_mesh(model), side_px)
+    return position_map_layout(model, side_px, kind=kind)

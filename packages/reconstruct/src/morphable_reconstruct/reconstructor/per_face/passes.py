@@ -67,7 +67,8 @@ def _reconstruct_some(network: PerFaceNetwork, scene: Scene) -> Scene:
         if isinstance(network.system, ParameterRegressor):
             placed = scene_of_parameters(network.system.faces(crops), matrices, scene)
         elif isinstance(network.system, PositionMapRegressor):
-            placed = scene_of_position_maps(network.system.positions(crops), matrices, scene)
+            positions = network.system.positions(crops)
+            placed = scene_of_position_maps(positions, matrices, scene, layout=network.system.layout)
         else:
             views = crops[:, None].expand(-1, len(VIEWS), -1, -1, -1)
             placed = scene_of_views(network.system(views), network.crop, matrices, scene, view=1)

@@ -9,7 +9,7 @@ from morphable import MorphableModel
 from morphable_losses import position_map_loss, position_map_weights
 from morphable_losses.position_map import FACE_WEIGHT, FEATURE_WEIGHT, LANDMARK_WEIGHT
 from morphable_regressors import PositionMapConfig, PositionMapRegressor, SystemSpec, map_of_points, points_of_map
-from morphable_render import UvLayout, uv_at_surface, uv_layout, uv_map_from_vertices, uv_mesh, vertices_from_uv_map
+from morphable_render import UvLayout, position_map_layout, uv_at_surface
 from morphable_train.configs.recipes import PrnetConfig
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.streams import Shard
@@ -38,20 +38,22 @@ class PrnetRecipe:
         if config.crop.side_px % 32:
             raise ValueError(f"crop.side_px must be a multiple of 32 for prnet, got {config.crop.side_px}")
         self.config, self.model, self.surface = config, model, SurfaceSample(model).to(model.mean.device)
-        self.spec = SystemSpec(crop=config.crop, config=PositionMapConfig(width=config.width))
+        shape = PositionMapConfig(width=config.width, layout=config.layout)
+        self.spec = SystemSpec(crop=config.crop, config=shape)
         self.stream = FaceStream(crops, config, shard)
         self.held_out = HeldOut(held_out, config, model, self.surface)
-        self.network: nn.Module = PositionMapRegressor(PositionMapConfig(width=config.width))
+        self.network: nn.Module = PositionMapRegressor(shape)
         self.system: nn.Module = self.network
-        self.layout = uv_layout(uv_mesh(model), config.crop.side_px)
+        self.layout = position_map_layout(model, config.crop.side_px, kind=config.layout)
         self.weights = weight_mask(
             model,
-            self.layout,
+            self.layout.uv,
             landmark=config.landmark_weight,
             feature=config.feature_weight,
             face=config.face_weight,
             elsewhere=config.elsewhere_weight,
         )
+        self._inside = model.region(FACE_REGION)
         self._mean_map: Tensor | None = None
 
     def load(self, step: int) -> LoadedCrops:
@@ -74,7 +76,7 @@ class PrnetRecipe:
         side = self.config.crop.side_px
         vertices = self.model.decode_shape(faces.identity, faces.expression)
         values = map_of_points(points_in_crop(vertices, faces, side), side)
-        return uv_map_from_vertices(values, self.layout).permute(0, 3, 1, 2)
+        return self.layout.encode(values).permute(0, 3, 1, 2)
 
     def validate(self, network: nn.Module) -> dict[str, float]:
         """Measure 68 points and the dense face; `mean_face_*` are the errors of the mean map of training faces."""
@@ -87,15 +89,14 @@ class PrnetRecipe:
 
     def _points(self, maps: Float[Tensor, "faces 3 side side"]) -> tuple[Tensor, Tensor]:
         """The 68 points and the vertices of the face that maps hold, in pixels of the crop."""
-        values = vertices_from_uv_map(maps.permute(0, 2, 3, 1), self.layout)
+        values = self.layout.decode(maps.permute(0, 2, 3, 1))
         vertices = points_of_map(values, self.config.crop.side_px)
-        return self.model.landmarks(vertices), vertices[:, self.model.region(FACE_REGION)]
+        return self.model.landmarks(vertices), vertices[:, self._inside]
 
     @torch.no_grad()
     def _errors(self, network: nn.Module, batch: CropBatch) -> dict[str, Tensor]:
         truth, side = batch.faces, self.config.crop.side_px
-        inside = self.model.region(FACE_REGION)
-        shape = self.model.decode_shape(truth.identity, truth.expression)[:, inside]
+        shape = self.model.decode_shape(truth.identity, truth.expression)[:, self._inside]
         goal = points_in_crop(shape, truth, side)
         errors: dict[str, Tensor] = {}
         mean = self._mean().expand(len(batch), -1, -1, -1)
