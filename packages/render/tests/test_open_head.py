@@ -5,6 +5,7 @@ import torch
 
 import morphable
 import morphable_render as mr
+from morphable.geometry import rotation_from_angles
 from morphable import geometry
 
 
@@ -101,7 +102,7 @@ def test_a_position_map_of_the_mean_face_gives_all_68_points_back(model, kind, s
     """The seam vertices of lids and mouth corners were 8 to 11 mm off, the 68 points 0.5 % of the face."""
     mean = model.decode_shape(torch.zeros(model.num_identity), torch.zeros(model.num_expression))
     layout = mr.position_map_layout(model, size, kind=kind)
-    turn = mr.rotation_from_angles(torch.tensor([[0.2, 0.5, -0.1]]))[0]
+    turn = rotation_from_angles(torch.tensor([[0.2, 0.5, -0.1]]))[0]
     stretch = torch.tensor([900.0, -900.0, 450.0])  # the third channel of PRNet's maps counts half
     for vertices in (mean, mean @ turn.T * stretch + torch.tensor([120.0, 130.0, 128.0])):
         points, back = model.landmarks(vertices), model.landmarks(layout.decode(layout.encode(vertices)))

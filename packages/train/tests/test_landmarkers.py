@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from morphable_train.preparation.landmarkers import LandmarkModelConfig, ModelLandmarks, Network, build_landmark_finder
-from morphable_train.preparation.photographs import PrepareConfig, prepare
+from morphable_train.preparation.photographs import prepare
+from morphable_train.preparation.records import PrepareConfig
 
 SIDE_PX = 32
 BOX = np.array([74.0, 74.0, 122.0, 122.0], np.float32)

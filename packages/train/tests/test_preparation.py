@@ -10,7 +10,8 @@ from tiny_run import SIZE
 
 from morphable_train.data.shards import ShardReader, read_info
 from morphable_train.preparation.landmarkers import LandmarkModelConfig, cut_window
-from morphable_train.preparation.photographs import PrepareConfig, prepare
+from morphable_train.preparation.photographs import prepare
+from morphable_train.preparation.records import PrepareConfig
 from morphable_train.preparation.skin import skin_mask
 from morphable_train.readers import open_source
 from morphable_train.validation.faces import annotated_photographs

@@ -10,7 +10,8 @@ from test_preparation import photographs
 from morphable import WeightsInfo, reference_to, write_weights
 from morphable_regressors import CropRule, FaceParser, ParserConfig, SystemSpec
 from morphable_train.data.shards import ShardReader
-from morphable_train.preparation.photographs import PrepareConfig, prepare
+from morphable_train.preparation.photographs import prepare
+from morphable_train.preparation.records import PrepareConfig
 from morphable_train.preparation.skin_sources import SkinParser
 
 

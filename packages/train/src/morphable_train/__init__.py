@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from morphable_train.data.synthetic import record_from_sample, with_procedural_data
     from morphable_train.packaging.recipes import RecipePackage, package_recipe
     from morphable_train.packaging.stages import PackageOptions, package
-    from morphable_train.preparation.photographs import PrepareConfig, PrepareResult, prepare
+    from morphable_train.preparation.photographs import PrepareResult, prepare
+    from morphable_train.preparation.records import PrepareConfig
     from morphable_train.readers import open_source
     from morphable_train.recipes.dfmvr.triples import TriplesConfig, write_triples
     from morphable_train.recipes.running import RecipeResults, run_recipe, with_procedural_faces
@@ -55,7 +56,8 @@ _MODULES = {
     "data.synthetic": ("record_from_sample", "with_procedural_data"),
     "packaging.recipes": ("RecipePackage", "package_recipe"),
     "packaging.stages": ("PackageOptions", "package"),
-    "preparation.photographs": ("PrepareConfig", "PrepareResult", "prepare"),
+    "preparation.photographs": ("PrepareResult", "prepare"),
+    "preparation.records": ("PrepareConfig",),
     "readers": ("open_source",),
     "recipes.dfmvr.triples": ("TriplesConfig", "write_triples"),
     "recipes.running": ("RecipeResults", "run_recipe", "with_procedural_faces"),

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from morphable_train.preparation.photographs import PrepareConfig, prepare
+from morphable_train.preparation.photographs import prepare
+from morphable_train.preparation.records import PrepareConfig
 
 
 @dataclass(frozen=True, kw_only=True)

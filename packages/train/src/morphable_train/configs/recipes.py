@@ -11,10 +11,12 @@ from morphable_train.configs.stages import AugmentConfig, OptimizerConfig, RunCo
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeData:
-    """Which synthetic faces are seen."""
+    """Which faces are seen."""
 
     exact: tuple[Path, ...] = ()
-    """Folders of shards of `morphable-synth generate`; for DF-MVR of `morphable-train triples`."""
+    """Folders of shards: of `morphable-synth generate` (for DF-MVR of `morphable-train triples`), or of photographs
+    that `prepare` made: 300W-LP with its parameters for Mobile-FRNet and PRNet, triples of views for DF-MVR,
+    CelebAMask-HQ for parsing."""
     held_out: tuple[Path, ...] = ()
     """The same for validation; other people."""
     cache: Path | None = None

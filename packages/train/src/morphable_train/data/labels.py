@@ -83,6 +83,39 @@ def weak_labels(
     )
 
 
+def moved_labels(
+    labels: FaceLabels,
+    *,
+    scale: float,
+    corner_px: tuple[float, float],
+    old_hw: tuple[int, int],
+    new_hw: tuple[int, int],
+) -> FaceLabels:
+    """Return the labels of a window that was cut out of a picture and scaled.
+
+    The middle of the window becomes the principal point. Poses keep their rotation: this is right under the long focal
+    length of labels from scaled-orthographic cameras, whose viewing rays are nearly parallel.
+
+    Args:
+        labels: Of the picture.
+        scale: Pixels of the window per pixel of the picture.
+        corner_px: The window's left and top edge in the picture.
+        old_hw: Height and width of the picture.
+        new_hw: Height and width of the window.
+    """
+    corner = np.array(corner_px, np.float32)
+    moved = (labels.landmarks68_px - corner) * np.float32(scale)
+    if not labels.exact.any():
+        return replace(labels, landmarks68_px=moved)
+    old_middle, new_middle = (np.array([cols, rows]) / 2 for rows, cols in (old_hw, new_hw))
+    depth = labels.translation_m[:, 2:]
+    origin = labels.translation_m[:, :2] / depth * labels.focal_px + old_middle
+    focal_px = labels.focal_px * scale
+    lateral = ((origin - corner) * scale - new_middle) / focal_px * depth
+    translation = np.concatenate([lateral, depth], 1).astype(np.float32)
+    return replace(labels, landmarks68_px=moved, translation_m=translation, focal_px=focal_px)
+
+
 def labels_to_bytes(labels: FaceLabels) -> bytes:
     """Write labels as an npz archive without pickles."""
     buffer = io.BytesIO()

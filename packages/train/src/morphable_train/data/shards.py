@@ -68,6 +68,8 @@ class Record:
     labels: FaceLabels
     skin: UInt8[np.ndarray, "rows cols"] | None = None
     """255 on visible skin of a face, 0 elsewhere."""
+    parts: UInt8[np.ndarray, "rows cols"] | None = None
+    """What each pixel shows: indices into `morphable_synth.PART_NAMES`; read back by `ShardReader.parts`."""
 
 
 class ShardWriter:
@@ -105,7 +107,10 @@ class ShardWriter:
             if any(key == record.key for key, _ in self._pending):
                 raise ValueError(f"record key must be unique in a shard, got {record.key} twice for {self.folder}")
             members = [("jpg", encode_image(record.image)), ("npz", labels_to_bytes(record.labels))]
-            if record.skin is not None:
+            if record.parts is not None:
+                skin = np.zeros_like(record.parts) if record.skin is None else record.skin
+                members.append(("mask.png", encode_mask(np.stack([record.parts, np.zeros_like(skin), skin], -1))))
+            elif record.skin is not None:
                 members.append(("mask.png", encode_mask(record.skin)))
             self._pending.append((record.key, members))
         if len(self._pending) >= self.records_per_shard:
@@ -135,7 +140,7 @@ def encode_image(image: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
     return buffer.getvalue()
 
 
-def encode_mask(mask: UInt8[np.ndarray, "rows cols"]) -> bytes:
+def encode_mask(mask: UInt8[np.ndarray, "rows cols *planes"]) -> bytes:
     """Return a PNG."""
     buffer = io.BytesIO()
     Image.fromarray(mask).save(buffer, "PNG", optimize=False, compress_level=1)
@@ -214,7 +219,7 @@ class ShardReader:
         if planes is None or planes.ndim != 3:
             raise ValueError(
                 f"record {entry.key} must have parts, got none in {entry.path}; "
-                "use shards of `morphable-synth generate`"
+                "use shards of `morphable-synth generate`, or of CelebAMask-HQ"
             )
         return np.ascontiguousarray(planes[..., 0])
 

@@ -7,22 +7,42 @@ from pathlib import Path
 from typing import Literal
 
 from morphable_train.readers.celeba import read_celeba
+from morphable_train.readers.celebamask import MASKS, read_celebamask_hq
 from morphable_train.readers.folder import read_folder
 from morphable_train.readers.item import SourceItem
 from morphable_train.readers.points import JSON_FILE, read_json_folder, read_pts_folder
+from morphable_train.readers.view_triples import read_multi_pie, read_pixel_face, read_triples, triples_kind
 from morphable_train.readers.w300lp import is_300w_lp, read_300w_lp, read_aflw2000
 from morphable_train.readers.w300vw import VIDEO_FILE, read_300vw
 
-SourceKind = Literal["auto", "celeba", "300w_lp", "aflw2000", "300vw", "pts", "json", "folder"]
-"""Data sets by name: `pts` is Helen, LFPW, AFW, iBUG and 300-W; `json` a folder with `landmarks68.json`."""
+SourceKind = Literal[
+    "auto",
+    "celeba",
+    "celebamask_hq",
+    "300w_lp",
+    "aflw2000",
+    "300vw",
+    "pts",
+    "json",
+    "triples",
+    "pixel_face",
+    "multi_pie",
+    "folder",
+]
+"""Data sets by name: `pts` is Helen, LFPW, AFW, iBUG and 300-W; `json` a folder with `landmarks68.json`; `triples`
+views of people from the left, the front and the right."""
 
 READERS: dict[str, Callable[[Path], Iterator[SourceItem]]] = {
     "celeba": read_celeba,
+    "celebamask_hq": read_celebamask_hq,
     "300w_lp": read_300w_lp,
     "aflw2000": read_aflw2000,
     "300vw": read_300vw,
     "pts": read_pts_folder,
     "json": read_json_folder,
+    "triples": read_triples,
+    "pixel_face": read_pixel_face,
+    "multi_pie": read_multi_pie,
     "folder": read_folder,
 }
 
@@ -58,6 +78,10 @@ def _distinct(folder: Path, items: Iterable[SourceItem]) -> Iterator[SourceItem]
 
 def detect_kind(folder: Path) -> str:
     """Guess which data set a folder holds from the files beside its pictures."""
+    if triples := triples_kind(folder):
+        return triples
+    if (folder / MASKS).is_dir():
+        return "celebamask_hq"
     if (folder / JSON_FILE).is_file():
         return "json"
     if any(folder.glob(f"*/{VIDEO_FILE}")):

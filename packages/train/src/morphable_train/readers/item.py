@@ -1,6 +1,7 @@
 """One picture of a data set, before it is read."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,10 @@ class SourceItem:
     """False where the data set says nothing of a point (`known_points`); None where it knows all of them."""
     contour: bool = True
     """Jaw points on the visible silhouette, or static 3D points."""
+    parameters: Path | None = None
+    """File of the face model's parameters that the data set's authors fitted (`read_basel_fit`)."""
+    part_masks: Mapping[str, Path] = field(default_factory=dict)
+    """Masks of the parts of the picture's one face, by the data set's names for them."""
     frame: int | None = None
     """Frame of a video; None for a picture."""
     problem: str = ""

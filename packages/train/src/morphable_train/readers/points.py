@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -61,8 +62,13 @@ def _pts_item(folder: Path, path: Path) -> SourceItem:
     key = record_key(path.relative_to(folder))
     if picture is None:
         return SourceItem(key, path, problem="missing picture: no photograph beside the .pts file")
+    return pts_item(key, picture, path)
+
+
+def pts_item(key: str, picture: Path, points: Path) -> SourceItem:
+    """Return a picture with the points of a `.pts` file, or with what is wrong with them."""
     try:
-        landmarks, known = parse_pts(path.read_text(errors="replace"))
+        landmarks, known = parse_pts(points.read_text(errors="replace"))
     except ValueError as error:
         return SourceItem(key, picture, problem=str(error))
     return SourceItem(key, picture, landmarks[None], known[None])
@@ -81,19 +87,32 @@ def read_json_folder(folder: Path) -> Iterator[SourceItem]:
     path = folder / JSON_FILE
     if not path.is_file():
         raise layout_error(folder, "a folder of photographs", JSON_FILE)
-    entries = read_object(path, JSON_FILE)
+    entries = read_entries(path)
     for name in sorted(entries):
         picture = folder / name
         key = record_key(Path(name))
         if not picture.is_file():
             yield SourceItem(key, picture, problem=f"missing picture: {name} is named in {JSON_FILE} only")
             continue
-        try:
-            landmarks = _faces(entries[name])
-        except ValueError as error:
-            yield SourceItem(key, picture, problem=str(error))
-            continue
-        yield SourceItem(key, picture, landmarks, known_points(landmarks))
+        yield json_item(key, picture, entries[name])
+
+
+def read_entries(path: Path) -> dict[str, Any]:
+    """Read a `landmarks68.json`.
+
+    Raises:
+        ValueError: It is not a mapping.
+    """
+    return read_object(path, JSON_FILE)
+
+
+def json_item(key: str, picture: Path, entry: object) -> SourceItem:
+    """Return a picture with an entry of a `landmarks68.json`, or with what is wrong with it."""
+    try:
+        landmarks = _faces(entry)
+    except ValueError as error:
+        return SourceItem(key, picture, problem=str(error))
+    return SourceItem(key, picture, landmarks, known_points(landmarks))
 
 
 def _faces(entry: object) -> Float[np.ndarray, "faces 68 2"]:

@@ -109,7 +109,7 @@ def _item(folder: Path, picture: Path, points: Path, name: str) -> SourceItem:
         landmarks = _points(_load(points, (name,))[name], name)
     except ValueError as error:
         return SourceItem(key, picture, problem=str(error))
-    return SourceItem(key, picture, landmarks[None], contour=False)
+    return SourceItem(key, picture, landmarks[None], contour=False, parameters=picture.with_suffix(".mat"))
 
 
 def _points(array: np.ndarray, name: str) -> Float[np.ndarray, "68 2"]:

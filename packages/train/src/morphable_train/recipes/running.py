@@ -11,7 +11,13 @@ from lightning.fabric import Fabric
 from morphable import load_model
 from morphable.files import write_text
 from morphable_synth import SceneConfig
-from morphable_train.configs.recipes import RecipeConfig
+from morphable_train.configs.recipes import (
+    DfmvrConfig,
+    MobileFrnetConfig,
+    ParsingConfig,
+    PrnetConfig,
+    RecipeConfig,
+)
 from morphable_train.data.mirroring import mirrored_if_possible
 from morphable_train.data.streams import Shard
 from morphable_train.data.synthetic import HELD_OUT_SEED, SINGLE_PX, held_out_count, procedural_shards
@@ -91,15 +97,36 @@ def make_recipe(config: RecipeConfig, run: Path, fabric: Fabric) -> Recipe:
     config = replace(config, augment=mirrored_if_possible(config.augment, model, exact=True))
     cache = config.data.cache or run / "cache"
     with fabric.rank_zero_first():
-        crops = open_part_crops(config.data.exact, cache, config.crop, config.data, model)
+        parts = needs_parts(config)
+        crops = open_part_crops(config.data.exact, cache, config.crop, config.data, model, parts=parts)
         held_out: PartCrops | None = None
         if config.data.held_out:
-            held_out = open_part_crops(config.data.held_out, cache, config.crop, config.data, model)
+            held_out = open_part_crops(config.data.held_out, cache, config.crop, config.data, model, parts=parts)
+    for stored in (crops, held_out):
+        if stored is not None and isinstance(config, MobileFrnetConfig | PrnetConfig):
+            _require_coefficients(stored, recipe_name(config))
     shard = Shard(fabric.global_rank, fabric.world_size)
     recipe = _MAKERS[recipe_name(config)](config, model, crops, held_out, shard)
     if fabric.device.type == "cpu":
         speed_up_depthwise(recipe.network)
     return recipe
+
+
+def needs_parts(config: RecipeConfig) -> bool:
+    """Return whether a recipe learns from the part that each pixel shows: parsing, and DF-MVR without a parser."""
+    if isinstance(config, DfmvrConfig):
+        return config.parsing_channel and config.parser is None
+    return isinstance(config, ParsingConfig)
+
+
+def _require_coefficients(crops: PartCrops, recipe: str) -> None:
+    """Raise a ValueError where faces are known by landmarks alone."""
+    weak = int((~crops.faces.exact).sum())
+    if weak:
+        raise ValueError(
+            f"faces must have coefficients for {recipe}, got {weak} of {len(crops)} with landmarks alone; "
+            "prepare 300W-LP with --basel and --basel-model, or use synthetic faces"
+        )
 
 
 def with_procedural_faces(config: RecipeConfig, folder: Path, count: int, *, workers: int = 2) -> RecipeConfig:

@@ -19,7 +19,7 @@ from morphable_train.data.crop_cache import StoredCrops, open_cache
 from morphable_train.data.crops import FaceCrop, cut_faces
 from morphable_train.data.shards import ShardReader
 
-_PARTS = "parts"
+_PARTS, _NO_PARTS = "parts", "no_parts"
 _EVEN = 2
 
 
@@ -47,9 +47,23 @@ class PartCrops(StoredCrops):
 
 
 def open_part_crops(
-    folders: tuple[Path, ...], cache: Path, rule: CropRule, data: RecipeData, model: MorphableModel
+    folders: tuple[Path, ...],
+    cache: Path,
+    rule: CropRule,
+    data: RecipeData,
+    model: MorphableModel,
+    *,
+    parts: bool = True,
 ) -> PartCrops:
     """Open the crops of some shards with their parts, as `open_cache` does.
+
+    Args:
+        folders: The shards.
+        cache: Where the crops are kept.
+        rule: The network's crops.
+        data: Which faces are used.
+        model: Whose coefficients the labels are of.
+        parts: Whether the parts are needed; photographs without them are taken too if not, and none are read.
 
     Raises:
         ValueError: No folder is given, or the shards hold no usable face or no parts.
@@ -58,7 +72,8 @@ def open_part_crops(
         raise ValueError(
             "data must name folders of synthetic shards, got none; pass --data.exact and --data.held-out, or --synth"
         )
-    stored = open_cache(folders, cache, _stored_shape(rule, data), model, plane=_PARTS, cut=_part_crops)
+    plane, cut = (_PARTS, _part_crops) if parts else (_NO_PARTS, _plain_crops)
+    stored = open_cache(folders, cache, _stored_shape(rule, data), model, plane=plane, cut=cut)
     return PartCrops(**vars(stored))
 
 
@@ -76,3 +91,9 @@ def _part_crops(reader: ShardReader, index: int, config: DataConfig) -> Iterator
         grid = sampling_grid(crop.crop_from_source[None], crop.size_hw, side_hw)
         nearest = F.grid_sample(part, grid, "nearest", "zeros", align_corners=False)[0].byte()
         yield replace(crop, pixels=torch.cat([crop.pixels[:3], nearest]))
+
+
+def _plain_crops(reader: ShardReader, index: int, config: DataConfig) -> Iterator[FaceCrop]:
+    """Cut the faces of a record whose parts nobody asks for."""
+    for crop in cut_faces(reader.read(index), config):
+        yield replace(crop, pixels=torch.cat([crop.pixels[:3], torch.zeros_like(crop.pixels[:1])]))

@@ -102,10 +102,11 @@ class DfmvrRecipe:
         known = true_shape(batch.faces, self.surface)[::NUM_VIEWS]
         unit = self.config.landmark_3d_unit_m
         side = self.config.crop.side_px
+        exact = batch.faces.exact[::NUM_VIEWS]
         terms = {
             "landmark_2d": weights.landmark_2d
             * landmark_loss(
-                self.landmarks_px(found, few),
+                self.landmarks_px(found, few, batch.faces.contour),
                 batch.faces.landmarks68_px,
                 self.emphasis,
                 known=batch.faces.landmark_weight > 0,
@@ -113,7 +114,9 @@ class DfmvrRecipe:
                 squared=False,
             ),
             "landmark_3d": weights.landmark_3d
-            * landmark_3d_loss(few[:, :NUM_POINTS] / unit, known[:, :NUM_POINTS] / unit, self.anchors),
+            * landmark_3d_loss(few[exact, :NUM_POINTS] / unit, known[exact, :NUM_POINTS] / unit, self.anchors)
+            if bool(exact.any())
+            else few.sum() * 0.0,
             "coefficients": weights.coefficients
             * coefficient_norm(found.identity, found.expression, found.albedo, albedo_weight=0.017),
         }
@@ -134,12 +137,19 @@ class DfmvrRecipe:
         found = network(views, exact)
         return MultiViewParameters(**{name: value.float() for name, value in found.items()})
 
-    def landmarks_px(self, found: MultiViewParameters, few: Tensor) -> Float[Tensor, "pictures 68 2"]:
-        """Project the 68 points into every view."""
+    def landmarks_px(self, found: MultiViewParameters, few: Tensor, contour: Tensor) -> Float[Tensor, "pictures 68 2"]:
+        """Project the 68 points into every view: on the silhouette for labels of the visible contour."""
         rotation, translation = view_poses(found, self.config.crop)
-        points = few[:, None, :NUM_LANDMARKS].expand(-1, NUM_VIEWS, -1, -1)
         side = self.config.crop.side_px
-        return Pinhole((side, side)).project(camera_from_model(points, rotation, translation)).flatten(0, 1)
+        if not bool(contour.any()):
+            points = few[:, None, :NUM_LANDMARKS].expand(-1, NUM_VIEWS, -1, -1)
+            points_cam = camera_from_model(points, rotation, translation).flatten(0, 1)
+        else:
+            every = self.surface.decode(found.identity, found.expression)[:, None].expand(-1, NUM_VIEWS, -1, -1)
+            cam = camera_from_model(every, rotation, translation).flatten(0, 1)
+            outline = self.surface.contour_landmarks(cam)
+            points_cam = torch.where(contour[:, None, None], outline, cam[:, :NUM_LANDMARKS])
+        return Pinhole((side, side)).project(points_cam)
 
     @torch.no_grad()
     def validate(self, network: nn.Module) -> dict[str, float]:
@@ -163,6 +173,9 @@ class DfmvrRecipe:
         every = self.regress(network, batch)
         alone = self.regress(network, _shown(batch, torch.full((len(people), NUM_VIEWS), FRONT)))
         few = self.surface.decode_few(every.identity, every.expression)
+        if not bool(batch.faces.exact.all()):  # photographs: nothing is known but their points
+            points_px = self.landmarks_px(every, few, batch.faces.contour)
+            return {"nme": landmark_nme(points_px, batch.faces).unflatten(0, (-1, NUM_VIEWS)).mean(1)}
         mean = self.surface.decode_few(torch.zeros_like(every.identity), torch.zeros_like(every.expression))
         rotation, translation = view_poses(every, self.config.crop)
         posed = replace(batch.faces, rotation_head=rotation.flatten(0, 1), translation_m=translation.flatten(0, 1))
@@ -213,7 +226,8 @@ class DfmvrRecipe:
             return None
         batch = self._held_batch(self._held_people[:SHEET_PEOPLE])
         found = self.regress(network, batch)
-        points = self.landmarks_px(found, self.surface.decode_few(found.identity, found.expression)).cpu().numpy()
+        few = self.surface.decode_few(found.identity, found.expression)
+        points = self.landmarks_px(found, few, batch.faces.contour).cpu().numpy()
         truth = batch.faces.drawn_px().cpu().numpy()
         drawn = [
             draw_points(draw_points(picture, truth[k], TRUE_COLOR), points[k], PREDICTED_COLOR)

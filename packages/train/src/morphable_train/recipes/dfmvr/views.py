@@ -1,5 +1,6 @@
 """Batches of people in three views."""
 
+import re
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,6 +16,8 @@ from morphable_train.recipes.base.crops import PartCrops
 from morphable_train.recipes.dfmvr.triples import VIEWS
 
 NUM_VIEWS = len(VIEWS)
+_CROP_NUMBER = re.compile(r"__\d+$")
+"""What `prepare` adds to a picture's key for each of its faces."""
 
 
 def group_views(crops: PartCrops) -> Int[Tensor, "people 3"]:
@@ -25,13 +28,13 @@ def group_views(crops: PartCrops) -> Int[Tensor, "people 3"]:
     """
     found: dict[str, dict[str, int]] = {}
     for index, key in enumerate(crops.keys):
-        person, _, view = key.rpartition("_")
-        found.setdefault(person, {})[view] = index
+        person, _, view = _CROP_NUMBER.sub("", key).rpartition("_")
+        found.setdefault(person, {}).setdefault(view, index)
     rows = [[views[name] for name in VIEWS] for views in found.values() if set(views) == set(VIEWS)]
     if not rows:
         raise ValueError(
             f"shards must hold three views of each person, got {len(crops)} single faces; make them with "
-            "`morphable-train triples`"
+            "`morphable-train triples`, or prepare photographs with --kind triples"
         )
     return torch.tensor(rows)
 
