@@ -5,8 +5,8 @@ import torch
 
 import morphable
 import morphable_render as mr
-from morphable.geometry import rotation_from_angles
 from morphable import geometry
+from morphable.geometry import rotation_from_angles
 
 
 @pytest.fixture(scope="module")

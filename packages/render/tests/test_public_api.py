@@ -4,11 +4,12 @@ import sys
 import morphable_render
 
 PUBLIC = """
-BACKENDS BakedTexture FaceImage Fragments NEAR_M PositionMapKind PositionMapLayout RenderedPixels SceneViews SurfacePixels UvLayout UvMesh
-bake_texture position_map_layout interpolate interpolate_at irradiance_sh lighting_normals mirror_illumination mirrored_uv pncc_colors rasterize
-rasterize_faces render_faces render_pixels render_view sample_image scatter_to_image sh_basis shade_sh
-stand_in_pinhole surface_pixels surface_visibility uv_at_surface uv_layout uv_map_from_vertices uv_mesh vertex_normals
-vertices_from_uv_map view_rotation views
+BACKENDS BakedTexture FaceImage Fragments NEAR_M PositionMapKind PositionMapLayout RenderedPixels SceneViews
+SurfacePixels UvLayout UvMesh bake_texture position_map_layout interpolate interpolate_at irradiance_sh
+lighting_normals mirror_illumination mirrored_uv pncc_colors rasterize rasterize_faces render_faces
+render_pixels render_view sample_image scatter_to_image sh_basis shade_sh stand_in_pinhole surface_pixels
+surface_visibility uv_at_surface uv_layout uv_map_from_vertices uv_mesh vertex_normals vertices_from_uv_map
+view_rotation views
 """
 
 
