@@ -80,9 +80,11 @@ def test_parameters_become_labels_that_project_to_the_points(model, model_file, 
     for index, item in enumerate(open_source(w300lp)):
         truth = draw_truth(model, 1, index, size_px=SIZE, face_px=(40, 50))
         labels = converter.labels(read_basel_fit(item.parameters), item.landmarks68_px[0], (SIZE, SIZE))
-        np.testing.assert_allclose(labels.identity, truth["identity"], atol=2e-3)
-        np.testing.assert_allclose(labels.expression, truth["expression"], atol=2e-3)
-        shape = model.landmarks(model.decode_shape(torch.tensor(labels.identity), torch.tensor(labels.expression)))
+        vertices = model.decode_shape(torch.tensor(labels.identity), torch.tensor(labels.expression))
+        # two of the stand-in's expressions move the face alike, so that shapes are compared
+        known = model.decode_shape(truth["identity"], truth["expression"])
+        assert float((vertices - known).norm(dim=-1).max()) < 1e-5
+        shape = model.landmarks(vertices)
         cam = camera_from_model(shape, torch.tensor(labels.rotation_head), torch.tensor(labels.translation_m))
         px = (cam[0, :, :2] / cam[0, :, 2:] * PARALLEL_FOCAL_PX + SIZE / 2).numpy()
         assert np.abs(px - item.landmarks68_px[0]).max() < 0.1  # 0.1 % perspective on 50 px
@@ -144,7 +146,7 @@ def write_views(model, path_of_view, people, listed=None):
     for person in range(people):
         truth = draw_truth(model, 1, person, size_px=SIZE, face_px=(36, 44))
         for view, yaw in YAW.items():
-            turned = truth | {"rotation": rotation_from_angles(torch.tensor([[0.0, yaw, 0.0]]))}
+            turned = truth | {"rotation_head": rotation_from_angles(torch.tensor([[0.0, yaw, 0.0]]))}
             record = render_record(model, turned, f"{person}{view}", size_px=SIZE, weak=True, contour=True)
             path = path_of_view(person, view)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ Of Multi-PIE, the cameras at 45 degrees (08_0, 19_0) and the frontal one (05_1) 
 from collections.abc import Iterator
 from pathlib import Path
 
-from morphable_train.data.pictures import PICTURE_SUFFIXES
+from morphable_train.data.pictures import PICTURE_SUFFIXES, pictures_in
 from morphable_train.readers.item import SourceItem, layout_error, record_key
 from morphable_train.readers.points import JSON_FILE, json_item, pts_item, read_entries
 
@@ -43,7 +43,10 @@ def read_pixel_face(folder: Path) -> Iterator[SourceItem]:
         FileNotFoundError: The folder has another layout.
     """
     people = []
-    for left in sorted((folder / PIXEL_FACE_FOLDERS[0]).glob("*0.*")):
+    first = folder / PIXEL_FACE_FOLDERS[0]
+    for left in pictures_in(first) if first.is_dir() else []:
+        if not left.stem.endswith(PIXEL_FACE_FOLDERS[0]):
+            continue
         name = left.stem[:-1]
         others = [_picture(folder / number, name + number) for number in PIXEL_FACE_FOLDERS[1:]]
         people.append((Path(name), [left, *others]))
