@@ -24,7 +24,7 @@ import tyro
 from PIL import Image
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_START_S = 120.0
+_START_S = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from videos import add_sound, moving, write_video
 
 av = pytest.importorskip("av")
 DRIVER = """
-import json, os, random, signal, sys, time
+import json, os, random, signal, sys, threading
 sys.path.insert(0, sys.argv[1])
 from stand_ins import DotEngine, toy_model
 from pathlib import Path
@@ -19,39 +19,36 @@ from morphable_reconstruct.commands.reconstruct import run
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
-class SlowDots(DotEngine):
+class KilledDots(DotEngine):
+    def __init__(self, last, delay_s):
+        super().__init__()
+        self.last, self.delay_s = last, delay_s
+
     def __call__(self, images, **options):
-        time.sleep(0.3)
-        return super().__call__(images, **options)
+        found = super().__call__(images, **options)
+        if self.calls == self.last:  # decoding, drawing and writing go on in their threads until the signal comes
+            threading.Timer(self.delay_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return found
 
 model = toy_model()
 
-def start(out):
+def status(out, last=-1, delay_s=0.0):
     pid = os.fork()  # every run is a process of its own, without the seconds of its imports
     if pid == 0:
         settings = ReconstructConfig(min_score=0.4, size_px=128, batch_size=4)
         config = RunConfig(sources=(sys.argv[2],), out=Path(out), save="overlay,csv,json")
-        os._exit(run(config, Reconstructor(SlowDots(), model, config=settings)))
-    return pid
-
-def finish(pid):
+        os._exit(run(config, Reconstructor(KilledDots(last, delay_s), model, config=settings)))
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 def results(out):
     return {path.name: path.read_bytes().hex() for path in Path(out).glob("clip*")}
 
 whole, out = sys.argv[3:5]
-began = time.monotonic()
-statuses = [finish(start(whole))]
-length_s = time.monotonic() - began
-moments, seen = random.Random(0), []
+statuses, moments, seen = [status(whole)], random.Random(0), []
 for _ in range(int(sys.argv[5])):
-    pid = start(out)
-    time.sleep(moments.uniform(0.1, 0.9) * length_s)
-    os.kill(pid, signal.SIGKILL)
-    statuses.append(finish(pid))
+    statuses.append(status(out, moments.randint(1, 15), moments.uniform(0.0, 0.2)))
     seen.append(results(out))
-statuses.append(finish(start(out)))
+statuses.append(status(out))
 print(json.dumps({"statuses": statuses, "whole": results(whole), "seen": seen, "again": results(out)}))
 """
 RESULTS = {"clip.overlay.mp4", "clip.csv", "clip.jsonl"}

@@ -105,16 +105,17 @@ class _Service:
 
     async def answer(self, request: Request, file_format: Format, texture: Texture, face: int) -> bytes:
         """Read, decode, reconstruct and encode one picture, each failure with its own status."""
-        config = self.config
+        config, has_body = self.config, False
         try:
             async with asyncio.timeout(config.timeout_s):
                 with self.admission.request():
                     body, name = await read_body(request, config.max_body_bytes)
+                    has_body = True
                     return await self._reconstructed(body, name, file_format=file_format, texture=texture, face=face)
         except BusyError:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(config.timeout_s):
-                    await discard_body(request, config.max_body_bytes)
+            if not has_body:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(discard_body(request, config.max_body_bytes), config.timeout_s)
             headers = {"Retry-After": _RETRY_AFTER_S}
             raise HTTPException(BUSY, "too many requests are under way; try again", headers=headers) from None
         except TimeoutError:
@@ -125,7 +126,7 @@ class _Service:
 
     async def _reconstructed(self, body: bytes, name: str, **options: Any) -> bytes:
         """Reconstruct one picture; its decoded pixels are counted until its answer is encoded."""
-        async with self.admission.pixels(count_pixels(body)):
+        async with self.admission.pixels(await self._in_pool(count_pixels, body)):
             photo = await self._in_pool(decode_picture, self.reconstructor, body, name)
             scene = await self.batcher.submit(photo)
             self.metrics.faces += len(scene)
