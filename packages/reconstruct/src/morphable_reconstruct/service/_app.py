@@ -40,8 +40,8 @@ from morphable_reconstruct.service.options import ServeConfig
 from morphable_reconstruct.service.pages import docs_page, home_page
 
 BAD_FORM, NO_SUCH_FACE, BUSY, TOO_SLOW = 400, 404, 503, 504
-PIXELS_TOGETHER = 64_000_000
-"""Decoded pixels of all requests under way, unless one picture alone may have more."""
+PIXELS_TOGETHER = 24_000_000
+"""Decoded pixels of all requests under way; a larger picture is decoded alone."""
 _RETRY_AFTER_S = "1"
 _TITLE = "morphable-reconstruct"
 _DESCRIPTION = (
@@ -90,8 +90,7 @@ class _Service:
     def __init__(self, reconstructor: Reconstructor, config: ServeConfig) -> None:
         self.reconstructor, self.config = reconstructor, config
         self.batcher = Batcher(reconstructor, max_queue=config.max_queue, wait_s=config.batch_wait_s)
-        pixels = max(PIXELS_TOGETHER, reconstructor.config.max_pixels)
-        self.admission = Admission(max_requests=config.max_queue, max_pixels=pixels)
+        self.admission = Admission(max_requests=config.max_queue, max_pixels=PIXELS_TOGETHER)
         self.metrics = Metrics()
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="pictures")
 

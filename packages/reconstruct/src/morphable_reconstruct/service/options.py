@@ -35,7 +35,7 @@ class ServeConfig:
     cors: tuple[str, ...] = ()
     """Web origins whose pages may call the service (`https://example.org`, or `*` for all); by default none."""
     reconstruct: Annotated[ReconstructConfig, tyro.conf.arg(name="")] = field(
-        default_factory=lambda: ReconstructConfig(max_pixels=50_000_000)
+        default_factory=lambda: ReconstructConfig(max_pixels=50_000_000, batch_size=2)
     )
 
     def __post_init__(self) -> None:
