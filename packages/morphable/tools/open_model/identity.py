@@ -17,8 +17,9 @@ LIP_RINGS = (1, 2)
 """Edge loops of the lips, counted from the mouth's border, that meet when the mouth is shut."""
 LIP_RIM_RINGS = (0, 1, 2, 3)
 """Edge loops of the lips that could cross."""
-LIP_GAP_M = 0.0005
-"""The model's shut lips: the upper's lowest rim loop is this far above the lower's highest, at any depth."""
+LIP_GAP_M = 0.0
+"""The model's shut lips: the upper's lowest rim loop is this far above the lower's highest, at any depth. Lips that
+keep half a millimeter show a slit, and teeth in it, in every shut mouth."""
 
 
 @dataclass(frozen=True)
