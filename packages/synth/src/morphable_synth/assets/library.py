@@ -28,6 +28,8 @@ from morphable_synth.kernels.arrays import Texels
 
 _EYE_PARTS = ("left_eye", "right_eye")
 _TEETH_VERTICES, _TONGUE_VERTICES = range(14992, 15128), range(13380, 13606)
+_EYEBALL_VERTICES = 177
+"""Of one eyeball of the open model; the left and the right one are its last vertices."""
 _BODY_TEXTURE = 512
 _HEAD_LEFT, _TORSO_BOTTOM = 0.63, 0.45
 """Where the head's island begins and the torso's ends in MakeHuman's layout."""
@@ -78,7 +80,7 @@ class Library:
     @cached_property
     def replaced(self) -> Bool[np.ndarray, " tris"]:
         """Triangles of the decoded face that MakeHuman's eyes and teeth, or the tongue's own layer, stand in for."""
-        return self.part_mask(_EYE_PARTS) | self._island(_TEETH_VERTICES) | self.tongue_triangle
+        return self.part_mask(_EYE_PARTS) | self.teeth_triangle | self.tongue_triangle
 
     @cached_property
     def in_skin_map(self) -> Bool[np.ndarray, " tris"]:
@@ -87,10 +89,23 @@ class Library:
         return ((center > 0) & (center < 1)).all(1)
 
     @cached_property
-    def eyeball(self) -> tuple[Int[np.ndarray, " left"], Int[np.ndarray, " right"]]:
-        """Vertices of the decoded face's left and right eyeball."""
-        left, right = (np.unique(self.head_triangles[self.part_mask((name,))]) for name in _EYE_PARTS)
-        return left, right
+    def eyeball_surface(self) -> tuple[Int[np.ndarray, " left"], Int[np.ndarray, " right"]]:
+        """Vertices of the two eyeballs alone, without the lining of their sockets."""
+        first = self.model.num_vertices - 2 * _EYEBALL_VERTICES
+        left = np.arange(first, first + _EYEBALL_VERTICES)
+        return left, left + _EYEBALL_VERTICES
+
+    @cached_property
+    def in_socket(self) -> Bool[np.ndarray, " verts"]:
+        """Vertices of the decoded face that line the eye sockets or belong to the eyeballs."""
+        mask = np.zeros(self.model.num_vertices, bool)
+        mask[self.head_triangles[self.part_mask(_EYE_PARTS)]] = True
+        return mask
+
+    @cached_property
+    def teeth_triangle(self) -> Bool[np.ndarray, " tris"]:
+        """Triangles of the decoded face's teeth."""
+        return self._island(_TEETH_VERTICES)
 
     @cached_property
     def tongue_triangle(self) -> Bool[np.ndarray, " tris"]:

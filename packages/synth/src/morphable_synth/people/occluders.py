@@ -1,4 +1,4 @@
-"""Hand- and object-like shapes between a face and the camera."""
+"""Things between a face and the camera."""
 
 import numpy as np
 
@@ -14,9 +14,6 @@ def blob_layers(blob: Blob, centers: list[np.ndarray], focal_px: float) -> tuple
     rng = np.random.default_rng(blob.seed)
     angle = np.linspace(0, 2 * np.pi, _AROUND, endpoint=False)
     outline = 1 + 0.12 * np.sin(2 * angle + rng.uniform(0, 6)) + 0.08 * np.sin(3 * angle + rng.uniform(0, 6))
-    if blob.fingers:
-        fan = np.clip(np.cos(angle), 0, 1)
-        outline = outline * (0.6 + 0.6 * fan**0.5 * (0.72 + 0.28 * np.cos(blob.fingers * 1.9 * angle) ** 2))
     ring = np.linspace(0, 1, _ACROSS + 1)[1:, None]
     x, y = ring * outline * np.cos(angle) * blob.radius_px[0], ring * outline * np.sin(angle) * blob.radius_px[1]
     cos, sin = np.cos(blob.angle_rad), np.sin(blob.angle_rad)

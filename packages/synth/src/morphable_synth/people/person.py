@@ -9,17 +9,20 @@ from morphable_synth.assets.parts import part
 from morphable_synth.assets.recoloring import recolor_table
 from morphable_synth.assets.textures import linear_from_srgb
 from morphable_synth.people import wardrobe
+from morphable_synth.people.complexion import complexion_factor, complexion_map
 from morphable_synth.people.figure import Figure
 from morphable_synth.people.layers import SKIN_WRAP, Layer, Material
 from morphable_synth.scene.description import Person
 
 _LINING = (0.22, 0.06, 0.05)
-"""Linear colour inside the mouth."""
+"""Linear color inside the mouth."""
+_SOCKET = (0.85, 0.66, 0.62)
+"""Factor that takes a skin's tone to the color of the lids' inner sides; redder ones show as red rims of shut lids."""
 
 
 def person_layers(library: Library, figure: Figure) -> list[Layer]:
     """Return all layers of a person, skin first."""
-    skin, tint = _skin_material(library, figure.person)
+    skin, tint = skin_material(library, figure.person)
     layers = [_head(library, figure, skin, tint)]
     if library.catalog is None:
         return [*layers, *wardrobe.plain_layers(library, figure)]
@@ -27,8 +30,8 @@ def person_layers(library: Library, figure: Figure) -> list[Layer]:
     return [*layers, *wardrobe.face_layers(library, figure), *wardrobe.head_layers(library, figure)]
 
 
-def _skin_material(library: Library, person: Person) -> tuple[Material, np.ndarray | None]:
-    """The material of the head's skin, and vertex colours where the open model's albedo is worn."""
+def skin_material(library: Library, person: Person) -> tuple[Material, np.ndarray]:
+    """The material of the head's skin, and the vertex colors that multiply it: a complexion, or the model's albedo."""
     skin, catalog = person.skin, library.catalog
     specular = (skin.gloss, skin.roughness)
     if catalog is None or not skin.base:
@@ -37,7 +40,8 @@ def _skin_material(library: Library, person: Person) -> tuple[Material, np.ndarr
     texture = library.head_skin(picture_named(paths, skin.base))
     detail = library.skin_detail(picture_named(catalog.skins_fine, skin.detail))
     lut = recolor_table(library.skin_mean(texture), np.array(skin.tone), skin.contrast)
-    return Material(texture, detail, skin.detail_strength, lut, specular), None
+    factor = complexion_factor(complexion_map(library.model), person.complexion)
+    return Material(texture, detail, skin.detail_strength, lut, specular), factor
 
 
 def albedo_colors(library: Library, person: Person) -> Float[np.ndarray, "verts 3"]:
@@ -49,7 +53,17 @@ def albedo_colors(library: Library, person: Person) -> Float[np.ndarray, "verts 
     return linear_from_srgb(np.clip(colors, 0.02, 1.0))
 
 
-def _head(library: Library, figure: Figure, material: Material, tint: np.ndarray | None) -> Layer:
+def body_material(library: Library, person: Person) -> Material:
+    """Return the material of neck and shoulders."""
+    catalog = library.catalog
+    assert catalog is not None
+    paths = (*catalog.skins_coarse, *catalog.skins_fine)
+    base = picture_named(paths, person.skin.base) if person.skin.base else paths[0]
+    lut = recolor_table(library.skin_mean(library.head_skin(base)), np.array(person.skin.tone), person.skin.contrast)
+    return Material(library.body_skin(base), lut=lut, specular=(person.skin.gloss, 2.0))
+
+
+def _head(library: Library, figure: Figure, material: Material, tint: np.ndarray) -> Layer:
     patch = library.head_patch
     return Layer(
         name="head",
@@ -59,16 +73,22 @@ def _head(library: Library, figure: Figure, material: Material, tint: np.ndarray
         corner_uv=patch.corner_uv,
         part=library.head_parts,
         material=material,
-        tint=(1.0, 1.0, 1.0) if tint is None else tint[patch.vertices],
+        tint=tint[patch.vertices],
         keep_whole=True,
         wrap=SKIN_WRAP,
     )
 
 
+def cavity_colors(library: Library, person: Person) -> Float[np.ndarray, "verts 3"]:
+    """Return the linear color that every vertex of the decoded face has where it lines mouth or eye sockets."""
+    mouth = np.array(_LINING) * (0.5 + 0.5 * min(person.skin.tone[0] * 2, 1.0))
+    socket = np.array(person.skin.tone) * _SOCKET
+    return np.asarray(np.where(library.in_socket[:, None], socket, mouth), np.float32)
+
+
 def _cavities(library: Library, figure: Figure) -> Layer:
     """The lining of mouth and eye sockets."""
     patch = library.cavity_patch
-    color = tuple(np.array(_LINING) * (0.5 + 0.5 * min(figure.person.skin.tone[0] * 2, 1.0)))
     return Layer(
         "cavities",
         figure.drawn_cam[patch.vertices],
@@ -76,7 +96,7 @@ def _cavities(library: Library, figure: Figure) -> Layer:
         None,
         part("inner_mouth"),
         Material(specular=(0.03, 1.0)),
-        color,
+        cavity_colors(library, figure.person)[patch.vertices],
         casts_shadow=False,
         shade=0.6,
         wrap=SKIN_WRAP,
@@ -89,10 +109,7 @@ def _body(library: Library, figure: Figure) -> list[Layer]:
     assert catalog is not None
     clothes = style_named(catalog.clothes, person.wearing.clothes) if person.wearing.clothes else None
     body, neck = library.body_patch(clothes), library.neck_patch
-    paths = (*catalog.skins_coarse, *catalog.skins_fine)
-    base = picture_named(paths, person.skin.base) if person.skin.base else paths[0]
-    lut = recolor_table(library.skin_mean(library.head_skin(base)), np.array(person.skin.tone), person.skin.contrast)
-    material = Material(library.body_skin(base), lut=lut, specular=(person.skin.gloss, 2.0))
+    material = body_material(library, person)
     shoulders = figure.pose(figure.hm08[body.vertices], extension.neck_weight[body.vertices])
     return [
         Layer("body", shoulders, body.triangles, body.corner_uv, part("body"), material, wrap=SKIN_WRAP),

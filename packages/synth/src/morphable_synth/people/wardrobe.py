@@ -12,12 +12,15 @@ from morphable_synth.assets.textures import linear_from_srgb
 from morphable_synth.people.face_mask import mask_layer
 from morphable_synth.people.figure import Figure
 from morphable_synth.people.layers import HAIR_WRAP, SKIN_WRAP, Layer, Material, soft_normals, vertex_normals
+from morphable_synth.scene.description import Wearing
 from morphable_synth.scene.expressions import gaze_angles
 from morphable_synth.scene.placement import head_rotation
 
-_LEFT_EYE, _RIGHT_EYE = np.arange(14598, 14670), np.arange(14670, 14742)
+LEFT_EYE, RIGHT_EYE = np.arange(14598, 14670), np.arange(14670, 14742)
 _OPAQUE = 0.5
 _CASTS = 0.4
+TONGUE = (0.35, 0.11, 0.10)
+"""Linear color."""
 _TEETH_MIN_PX, _LASH_MIN_PX = 40.0, 40.0
 _HAIR_BIAS_M, _BROW_BIAS_M, _LASH_BIAS_M = 0.004, 0.004, 0.003
 _HAT_MARGIN_M = 0.004
@@ -61,7 +64,7 @@ def face_layers(library: Library, figure: Figure) -> list[Layer]:
         ("eyebrows", person.wearing.eyebrows, _BROW_BIAS_M),
         ("eyelashes", person.wearing.eyelashes if person.face_px >= _LASH_MIN_PX else "", _LASH_BIAS_M),
     ):
-        if name and library.catalog is not None:
+        if name and person.skin.base and library.catalog is not None:  # the open model's albedo has brows of its own
             out.append(_hairs_on_skin(library, figure, style_named(getattr(library.catalog, kind), name), bias))
     return [layer for layer in out if layer is not None]
 
@@ -75,10 +78,10 @@ def _eyes(library: Library, figure: Figure) -> Layer | None:
     xyz = mesh.bind(figure.resting_hm08)
     normal = np.zeros_like(xyz)
     angles = gaze_angles(figure.person.expression, library.model.expression_names)
-    left = mesh.reference[:, 0] < _RIGHT_EYE[0]
-    for side, vertices, (yaw, pitch) in zip((left, ~left), (_LEFT_EYE, _RIGHT_EYE), angles, strict=True):
-        center, radius = _sphere(figure.resting_hm08[vertices])
-        ball, ball_radius = _sphere(figure.decoded[library.eyeball[0 if vertices is _LEFT_EYE else 1]])
+    left = mesh.reference[:, 0] < RIGHT_EYE[0]
+    for side, vertices, (yaw, pitch) in zip((left, ~left), (LEFT_EYE, RIGHT_EYE), angles, strict=True):
+        center, radius = sphere_through(figure.resting_hm08[vertices])
+        ball, ball_radius = sphere_through(figure.decoded[library.eyeball_surface[0 if vertices is LEFT_EYE else 1]])
         turn = head_rotation(float(pitch), -float(yaw), 0.0)
         offset = (xyz[side] - center) @ turn.T * (ball_radius / radius)
         xyz[side] = ball + offset
@@ -102,7 +105,7 @@ def _eyes(library: Library, figure: Figure) -> Layer | None:
     )
 
 
-def _sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
+def sphere_through(points: np.ndarray) -> tuple[np.ndarray, float]:
     """Centre and radius of the sphere nearest to points (algebraic least squares)."""
     design = np.hstack([2 * points, np.ones((len(points), 1))]).astype(np.float64)
     solution = np.linalg.lstsq(design, (points.astype(np.float64) ** 2).sum(1), rcond=None)[0]
@@ -116,10 +119,15 @@ def _teeth(library: Library, figure: Figure) -> Layer | None:
         return None
     style = style_named(catalog.teeth, wearing.teeth)
     mesh = library.proxy(style, min_alpha=0.3)
-    lut = plain_table() * np.array([1.0, 0.96, 0.88], np.float32) * wearing.teeth_shade * 0.8
+    lut = teeth_table(wearing)
     material = Material(library.texture(style.texture), lut=lut, specular=(0.04, 1.0))
     placed, label = figure.pose(mesh.bind(figure.hm08), 1.0), part("inner_mouth")
     return Layer("teeth", placed, mesh.triangles, mesh.corner_uv, label, material, casts_shadow=False, wrap=SKIN_WRAP)
+
+
+def teeth_table(wearing: Wearing) -> Float[np.ndarray, "256 3"]:
+    """Return the table that takes a picture of teeth to the linear color of a person's."""
+    return plain_table() * np.array([1.0, 0.96, 0.88], np.float32) * wearing.teeth_shade * 0.8
 
 
 def _tongue(library: Library, figure: Figure) -> Layer | None:
@@ -127,9 +135,16 @@ def _tongue(library: Library, figure: Figure) -> Layer | None:
     if len(patch.triangles) == 0:
         return None
     placed = figure.pose(figure.decoded[patch.vertices], 1.0)
-    color = (0.35, 0.11, 0.10)
     material, label = Material(specular=(0.03, 1.0)), part("inner_mouth")
-    return Layer("tongue", placed, patch.triangles, None, label, material, color, casts_shadow=False, shade=0.7)
+    return Layer("tongue", placed, patch.triangles, None, label, material, TONGUE, casts_shadow=False, shade=0.7)
+
+
+def hairs_material(library: Library, style: Style, wearing: Wearing, bias_m: float = 0.0) -> Material:
+    """Return the material of brows or lashes."""
+    lashes = "lash" in style.name
+    color = np.array(wearing.hair_color) * (0.25 if lashes else 0.55)
+    texture, lut = _recolored(library, style, (float(color[0]), float(color[1]), float(color[2])))
+    return Material(texture, lut=np.minimum(lut, 0.25), alpha_gain=0.65 if lashes else 1.0, depth_bias_m=bias_m)
 
 
 def _hairs_on_skin(library: Library, figure: Figure, style: Style, bias_m: float) -> Layer:
@@ -137,11 +152,9 @@ def _hairs_on_skin(library: Library, figure: Figure, style: Style, bias_m: float
     mesh = library.proxy(style)
     placed = figure.pose(mesh.bind(figure.hm08), 1.0)
     lashes = "lash" in style.name
-    color = np.array(figure.person.wearing.hair_color) * (0.25 if lashes else 0.55)
-    texture, lut = _recolored(library, style, (float(color[0]), float(color[1]), float(color[2])))
+    material = hairs_material(library, style, figure.person.wearing, bias_m)
     normal = vertex_normals(placed, mesh.triangles)
     normal *= np.where(normal[:, 2:] > 0, -1.0, 1.0).astype(np.float32)
-    material = Material(texture, lut=np.minimum(lut, 0.25), alpha_gain=0.65 if lashes else 1.0, depth_bias_m=bias_m)
     name = "lashes" if lashes else "brows"
     return Layer(
         name,
@@ -185,7 +198,7 @@ def _hair(library: Library, figure: Figure, style: Style, name: str, below_m: fl
         triangles, uv = triangles[keep], uv[keep]
     drop = (figure.pivot[1] - xyz[:, 1] - _HANGING_M[0]) / (_HANGING_M[1] - _HANGING_M[0])
     placed = figure.pose(xyz, 1.0 - np.clip(drop, 0, 1) * 0.8)
-    center = figure.pose(figure.hm08[np.r_[_LEFT_EYE, _RIGHT_EYE]].mean(0, keepdims=True) - [[0, -0.02, 0.08]], 1.0)[0]
+    center = figure.pose(figure.hm08[np.r_[LEFT_EYE, RIGHT_EYE]].mean(0, keepdims=True) - [[0, -0.02, 0.08]], 1.0)[0]
     texture, lut = _recolored(library, style, figure.person.wearing.hair_color, gray=True)
     material = Material(
         texture,

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from morphable_synth.assets.library import Library
 from morphable_synth.assets.parts import FIRST_COVERING_PART, part
+from morphable_synth.people.baking import albedo_label
 from morphable_synth.people.figure import Figure
 from morphable_synth.rendering.soup import Stage
 from morphable_synth.scene.description import Person, Scene
@@ -41,7 +42,7 @@ class Sample:
     expression: Float[np.ndarray, "faces expr"]
     albedo: Float[np.ndarray, "faces alb"]
     albedo_valid: Bool[np.ndarray, " faces"]
-    """False under a photographic skin, where `albedo` means nothing."""
+    """True for every face: `albedo` is drawn, or comes nearest to what is drawn (`morphable_synth.people.baking`)."""
     rotation_head: Float[np.ndarray, "faces 3 3"]
     translation_m: Float[np.ndarray, "faces 3"]
     landmarks68_px: Float[np.ndarray, "faces 68 2"]
@@ -135,11 +136,12 @@ def _person_labels(library: Library, people: list[Person]) -> dict[str, Any]:
         "rotation_head": (3, 3),
         "translation_m": (3,),
     }
+    rows = [{**vars(person), "albedo": albedo_label(library, person)} for person in people]
     labels = {
-        name: np.array([getattr(person, name) for person in people], np.float32).reshape(len(people), *width)
+        name: np.array([row[name] for row in rows], np.float32).reshape(len(people), *width)
         for name, width in widths.items()
     }
-    return {**labels, "albedo_valid": np.array([not person.skin.base for person in people], bool)}
+    return {**labels, "albedo_valid": np.ones(len(people), bool)}
 
 
 def _skin_pixels(library: Library, pixels: PixelLabels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ from morphable_synth.assets.textures import srgb_from_linear
 from morphable_synth.kernels import rasterization, shading
 from morphable_synth.kernels.arrays import Soup, scratch
 from morphable_synth.people.figure import Figure, build_figure
+from morphable_synth.people.hands import hand_layers
 from morphable_synth.people.layers import in_view
 from morphable_synth.people.occluders import blob_layers
 from morphable_synth.people.person import person_layers
@@ -44,6 +45,8 @@ def render_scene(scene: Scene) -> Sample:
     for blob in scene.blobs:
         layer, owner = blob_layers(blob, centers, scene.focal_px)
         people[owner].append(layer)
+    for hand in scene.hands:
+        people[hand.owner] += hand_layers(library, hand, scene.people[hand.owner])
     people = [[in_view(layer, size, scene.focal_px) for layer in layers] for layers in people]
     stage = build_soup(people)
     surface = _visible_surface(stage, size, scene.focal_px, samples_per_px=_SUPERSAMPLING)

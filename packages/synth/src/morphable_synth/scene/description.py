@@ -46,6 +46,10 @@ class SceneConfig:
     """Blur, noise, JPEG, exposure, colour cast, low resolution."""
     occluders: bool = True
     """Glasses, hats, face masks, hands and objects before faces."""
+    roll_share: float = 0.0
+    """Share of scenes whose camera is turned about its axis, by any angle."""
+    cut_share: float = 0.0
+    """Share of people of `single` scenes whose face is cut by the picture's border or larger than the picture."""
     min_visible: float = 0.2
     """Faces of which less than this share of the skin shows are not labelled."""
 
@@ -70,7 +74,7 @@ class SceneConfig:
             )
         if not 0.0 < self.lens[0] <= self.lens[1]:
             raise ValueError(f"lens must be two increasing positive numbers, got {self.lens}")
-        for name in ("profile_share", "photographic_skin", "min_visible"):
+        for name in ("profile_share", "photographic_skin", "roll_share", "cut_share", "min_visible"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
 
@@ -119,13 +123,30 @@ class Skin:
 
 
 @dataclass(frozen=True)
+class Complexion:
+    """What colors a face beside its skin: factors on linear light at their full strength, 1 for none."""
+
+    lips: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    upper_lids: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    """Make-up of the upper lids."""
+    stubble: float = 0.0
+    """0 clean to 1 dark."""
+    blush: float = 0.0
+    """Redness of cheeks and nose; negative values are paler."""
+    eye_rings: float = 0.0
+    """Darkness below the eyes."""
+    freckles: float = 0.0
+    freckles_seed: int = 0
+
+
+@dataclass(frozen=True)
 class Person:
     """One person of a scene."""
 
     identity: Float[np.ndarray, " id"]
     expression: Float[np.ndarray, " expr"]
     albedo: Float[np.ndarray, " alb"]
-    """Used, and labelled, only where `skin.base` is empty."""
+    """Drawn only where `skin.base` is empty."""
     rotation_head: Float[np.ndarray, "3 3"]
     rotation_body: Float[np.ndarray, "3 3"]
     translation_m: Float[np.ndarray, "3"]
@@ -133,6 +154,7 @@ class Person:
     """Intended side of the 68-point box."""
     skin: Skin
     wearing: Wearing
+    complexion: Complexion = Complexion()
 
 
 @dataclass(frozen=True)
@@ -179,17 +201,35 @@ class Effects:
 
 @dataclass(frozen=True)
 class Blob:
-    """A hand- or object-like shape before a face: a textured ellipse-like outline at a depth."""
+    """A thing before a face: a domed sheet of wavy outline at a depth."""
 
     center_px: tuple[float, float]
     radius_px: tuple[float, float]
     angle_rad: float
     color: tuple[float, float, float]
     depth_m: float
-    fingers: int
     half_size_px: float
     """Half the side of the picture that `center_px` refers to."""
     seed: int
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A hand with its forearm, before a face or beside it."""
+
+    center_m: tuple[float, float, float]
+    """Middle of the hand, camera frame."""
+    rotation: Float[np.ndarray, "3 3"]
+    """Camera frame from the hand's: fingers along +y, the palm toward +z."""
+    curl: float
+    """Turn of the fingertips toward the palm, radians."""
+    left: bool
+    owner: int
+    """Person of the scene whose skin it has and with whom it is lit."""
+    tone: tuple[float, float, float]
+    """Linear color where no photographic skin is at hand."""
+    sleeve: tuple[float, float, float] | None = None
+    """Linear color of a sleeve; None for a bare arm."""
 
 
 @dataclass(frozen=True)
@@ -205,3 +245,4 @@ class Scene:
     light: LightChoice
     effects: Effects
     blobs: tuple[Blob, ...]
+    hands: tuple[Hand, ...] = ()

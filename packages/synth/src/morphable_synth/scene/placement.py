@@ -69,6 +69,25 @@ def _single(rng: np.random.Generator, config: SceneConfig, focal_px: float) -> P
     size = config.size_px
     side = float(np.clip(size * rng.uniform(0.38, 0.72), config.min_face_px, config.max_face_px))
     x, y = size / 2 + rng.normal(0, 0.05 * size, 2)
+    if config.cut_share and rng.random() < config.cut_share:
+        return _cut(rng, config, focal_px)
+    return Place((float(x), float(y)), side, focal_px)
+
+
+def _cut(rng: np.random.Generator, config: SceneConfig, focal_px: float) -> Place:
+    """A face that the border cuts: near it, or larger than the picture. Its middle stays inside."""
+    size = config.size_px
+    if rng.random() < 0.5:
+        side = size * rng.uniform(0.95, 1.7)
+        x, y = size / 2 + rng.uniform(-0.25, 0.25, 2) * size
+    else:
+        side = size * rng.uniform(0.3, 0.9)
+        x, y = rng.uniform(0.1, 0.9, 2) * size
+        border = rng.uniform(0.05, 0.4) * side
+        edge = border if rng.random() < 0.5 else size - border
+        x, y = (edge, y) if rng.random() < 0.5 else (x, edge)
+    side = float(np.clip(side, config.min_face_px, config.max_face_px))
+    x, y = np.clip([x, y], 0.02 * size, 0.98 * size)
     return Place((float(x), float(y)), side, focal_px)
 
 

@@ -7,9 +7,11 @@ import numpy as np
 from morphable_synth.assets.catalog import AssetCatalog, Style
 from morphable_synth.assets.library import Library, load_library
 from morphable_synth.assets.textures import linear_from_srgb
+from morphable_synth.scene.complexion import sample_complexion
 from morphable_synth.scene.description import Blob, LightChoice, Person, Scene, SceneConfig, Skin, Wearing
 from morphable_synth.scene.effects import sample_effects
 from morphable_synth.scene.expressions import sample_expression
+from morphable_synth.scene.hands import sample_hands
 from morphable_synth.scene.placement import (
     Place,
     head_rotation,
@@ -18,6 +20,7 @@ from morphable_synth.scene.placement import (
     sample_rotations,
     translation,
 )
+from morphable_synth.scene.rolling import rolled
 from morphable_synth.scene.tones import HAIR_COLORS_SRGB, skin_tone
 
 _IDENTITY_LIMIT, _ALBEDO_LIMIT = 2.7, 2.2
@@ -35,6 +38,8 @@ _SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 _CLOSE_HAIR = ("short02", "short04")
 _RARE_HAIR = {"long2_alpha7": 0.08, "bob01": 0.25, "bob02": 0.4, "short03": 0.45, "braid01": 0.6, "curly2": 0.6}
 """Styles that hide much of the face (measured on a frontal view) are drawn this often relative to others."""
+_BLOB_SHARE = 0.04
+"""Share of people with a thing before the face."""
 _SLIM_FACE_PX = 24.0
 """Below this size nothing small is worn."""
 
@@ -50,19 +55,30 @@ def sample_scene(seed: int, index: int, config: SceneConfig | None = None) -> Sc
     rng = np.random.default_rng([seed, index])
     focal_px = sample_focal_px(rng, config)
     places = sample_places(rng, config, focal_px)
-    people = tuple(_person(rng, config, library, place) for place in places)
+    complexion_rng = np.random.default_rng([seed, index, 2])
+    people = tuple(_person(rng, complexion_rng, config, library, place) for place in places)
     light = _light(rng, config, library.catalog)
     smallest = min((place.face_px for place in places), default=100.0)
     effects = sample_effects(rng, smallest_face_px=smallest, enabled=config.camera_effects)
     blobs = _blobs(rng, people, config, focal_px) if config.occluders else ()
-    return Scene(config, seed, index, focal_px, people, light, effects, blobs)
+    hand_rng = np.random.default_rng([seed, index, 3])
+    hands = sample_hands(hand_rng, config, people, focal_px) if config.occluders else ()
+    scene = Scene(config, seed, index, focal_px, people, light, effects, blobs, hands)
+    roll_rng = np.random.default_rng([seed, index, 4])
+    return rolled(scene, roll_rng.uniform(-np.pi, np.pi)) if roll_rng.random() < config.roll_share else scene
 
 
 def _clipped_normal(rng: np.random.Generator, count: int, *, spread: float, limit: float) -> np.ndarray:
     return np.clip(spread * rng.standard_normal(count), -limit, limit).astype(np.float32)
 
 
-def _person(rng: np.random.Generator, config: SceneConfig, library: Library, place: Place) -> Person:
+def _person(
+    rng: np.random.Generator,
+    complexion_rng: np.random.Generator,
+    config: SceneConfig,
+    library: Library,
+    place: Place,
+) -> Person:
     model = library.model
     identity = _clipped_normal(rng, model.num_identity, spread=_IDENTITY_SPREAD, limit=_IDENTITY_LIMIT)
     head, body = sample_rotations(rng, config.profile_share)
@@ -93,6 +109,7 @@ def _person(rng: np.random.Generator, config: SceneConfig, library: Library, pla
         face_px=place.face_px,
         skin=skin,
         wearing=wearing,
+        complexion=sample_complexion(complexion_rng, female=sex, darkness=float(darkness)),
     )
 
 
@@ -257,32 +274,21 @@ def _light(rng: np.random.Generator, config: SceneConfig, catalog: AssetCatalog 
 def _blobs(
     rng: np.random.Generator, people: tuple[Person, ...], config: SceneConfig, focal_px: float
 ) -> tuple[Blob, ...]:
-    """Hands and things between a face and the camera."""
+    """Things between a face and the camera; hands are drawn by `sample_hands`."""
     out = []
     for person in people:
-        if rng.random() > 0.09:
+        if rng.random() > _BLOB_SHARE:
             continue
         center = person.translation_m[:2] / person.translation_m[2] * focal_px + config.size_px / 2
         side = person.face_px
         angle = rng.uniform(-np.pi, np.pi)
         away = rng.uniform(0.35, 0.75) * side
         spot = center + away * np.array([np.cos(angle), np.sin(angle)])
-        hand = rng.random() < 0.6
-        color = np.array(person.skin.tone) * rng.uniform(0.8, 1.1) if hand else np.array(_cloth_color(rng))
+        color = np.array(_cloth_color(rng))
         radius = side * rng.uniform(0.2, 0.42) * np.array([1.0, rng.uniform(0.5, 1.0)])
         depth = float(person.translation_m[2] * 0.9)
         position, size = (float(spot[0]), float(spot[1])), (float(radius[0]), float(radius[1]))
-        fingers, own_seed = (4 if hand else 0), int(rng.integers(1 << 30))
-        out.append(
-            Blob(
-                position,
-                size,
-                float(rng.uniform(-np.pi, np.pi)),
-                _rgb(color),
-                depth,
-                fingers,
-                config.size_px / 2,
-                own_seed,
-            )
-        )
+        own_seed = int(rng.integers(1 << 30))
+        turn = float(rng.uniform(-np.pi, np.pi))
+        out.append(Blob(position, size, turn, _rgb(color), depth, config.size_px / 2, own_seed))
     return tuple(out)
