@@ -1,5 +1,6 @@
 """How every command starts and ends: `--version`, one line per error, and the exit statuses."""
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -34,6 +35,9 @@ def run_command(
         act: Does it and returns an exit status; None means done. UsageError is wrong usage; OSError, ValueError,
             ArithmeticError and ImportError are failures.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may not be in the terminal's encoding
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["--version"]:
         sys.stdout.write(f"{program} {version(distribution)}\n")

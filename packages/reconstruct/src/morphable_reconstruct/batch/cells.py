@@ -15,6 +15,7 @@ from morphable_reconstruct.exports.pictures import encode
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.faces.landmarks import landmark_points
 from morphable_reconstruct.photographs.letterbox import letterbox
+from morphable_reconstruct.photographs.naming import RESULT_SUFFIXES
 from morphable_reconstruct.photographs.reading import ImageSource
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.reconstructor.engines.torch_engine import TorchEngine
@@ -81,7 +82,7 @@ def cells_writer(reconstructor: Reconstructor, folder: Path) -> Callable[[Source
     """Return what writes `draw_cells` of a scene as `folder/stem.cells.png` and gives back that file's name."""
 
     def write(source: Source, scene: Scene) -> tuple[str, ...]:
-        name = f"{source.stem}.cells.png"
+        name = source.stem + RESULT_SUFFIXES["cells"]
         write_bytes(folder / name, encode(Image.fromarray(draw_cells(reconstructor, scene.image)), "PNG"))
         return (name,)
 

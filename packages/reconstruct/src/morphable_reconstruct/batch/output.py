@@ -1,5 +1,6 @@
 """The chosen results of one picture as files."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,19 +15,44 @@ from morphable_reconstruct.exports.pictures import (
     texture_png,
     views_png,
 )
+from morphable_reconstruct.photographs.naming import NUMBERED_SUFFIXES, RESULT_SUFFIXES
 from morphable_reconstruct.scene import Scene
 
 _VIEW_PX = 640
-_PICTURES: dict[str, tuple[str, Callable[[Scene], bytes]]] = {
-    "overlay": (".overlay.jpg", lambda scene: overlay_jpeg(scene.overlay())),
-    "views": (".views.png", lambda scene: views_png(scene.views(size_px=_VIEW_PX))),
-    "depth": (".depth.png", lambda scene: depth_png(scene.depth_m)),
-    "segmentation": (
-        ".segmentation.png",
-        lambda scene: segmentation_png(scene.segmentation, parts=len(scene.model.part_names)),
-    ),
+_PICTURES: dict[str, Callable[[Scene], bytes]] = {
+    "overlay": lambda scene: overlay_jpeg(scene.overlay()),
+    "views": lambda scene: views_png(scene.views(size_px=_VIEW_PX)),
+    "depth": lambda scene: depth_png(scene.depth_m),
+    "segmentation": lambda scene: segmentation_png(scene.segmentation, parts=len(scene.model.part_names)),
 }
 _SCENES = ("glb", "obj", "ply", "json", "npz", "csv")
+
+
+def check_outputs(out: Path, *files: Path | None) -> None:
+    """Make the folder of the results, and find out whether it and the files about the run can be written.
+
+    Args:
+        out: Folder of the results.
+        files: Files that are written at the end; None for those that are not asked for.
+
+    Raises:
+        OSError: One of them can't be.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise FileExistsError(f"out must be a folder, got the file {out}; choose another") from None
+    for path in (file for file in files if file is not None):
+        if path.is_dir():
+            raise IsADirectoryError(f"results must go to a file, got the folder {path}; name a file in it")
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"path must be in an existing folder, got {path}; create {path.parent} first")
+    for folder in {out, *(file.parent for file in files if file is not None)}:
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except PermissionError:
+            raise PermissionError(f"folder must be writable, got {folder}; choose another") from None
 
 
 def save_results(
@@ -41,19 +67,18 @@ def save_results(
     written = []
     for kind in kinds:
         if kind in _PICTURES:
-            suffix, make = _PICTURES[kind]
-            written.append(f"{stem}{suffix}")
-            write_bytes(folder / written[-1], make(scene))
+            written.append(f"{stem}{RESULT_SUFFIXES[kind]}")
+            write_bytes(folder / written[-1], _PICTURES[kind](scene))
         elif kind in _SCENES:
-            written.append(f"{stem}.{kind}")
-            write_scene(scene, folder / written[-1], texture=texture, texture_px=texture_px)
+            paths = write_scene(scene, folder / f"{stem}.{kind}", texture=texture, texture_px=texture_px)
+            written += [path.relative_to(folder).as_posix() for path in paths]
         elif kind == "texture":
             for index, face in enumerate(scene):
-                written.append(f"{stem}.texture_{index:02d}.png")
+                written.append(stem + NUMBERED_SUFFIXES["texture"].format(index))
                 write_bytes(folder / written[-1], texture_png(face, size_px=texture_px, depth_m=scene.depth_m))
         elif kind == "crop":
             for index, face in enumerate(scene):
-                written.append(f"{stem}.crop_{index:02d}.png")
+                written.append(stem + NUMBERED_SUFFIXES["crop"].format(index))
                 write_bytes(folder / written[-1], crop_png(face))
     if len(scene) and not {"obj", "ply"}.isdisjoint(kinds):
         written.append(f"{stem}.landmarks7.txt")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from zipfile import BadZipFile
 
 from morphable_reconstruct.batch.options import PICTURE_KINDS, RunConfig
@@ -29,7 +29,7 @@ class Outcome:
     rows: PredictionRows = field(default_factory=dict)
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """What of the source was lost or left out, a line each."""
+    """What of the source was lost, left out or changed, a line each."""
 
 
 def run_pictures(
@@ -65,7 +65,8 @@ def run_pictures(
         if attempt.scene is None:
             yield Outcome(source=attempt.item, seconds=attempt.seconds, error=str(attempt.error))
         else:
-            yield _save(attempt.item, attempt.scene, config, records, on_scene=on_scene, before_s=attempt.seconds)
+            saved = _save(attempt.item, attempt.scene, config, records, on_scene=on_scene, before_s=attempt.seconds)
+            yield replace(saved, notes=_notes(attempt.scene, reconstructor.config.max_faces))
 
 
 def find_done(records: Records, source: Source) -> Outcome | None:
@@ -77,6 +78,12 @@ def find_done(records: Records, source: Source) -> Outcome | None:
     if record is None:
         return None
     return Outcome(source=source, faces=record.faces, skipped=True, rows=record.rows, files=record.files)
+
+
+def _notes(scene: Scene, max_faces: int) -> tuple[str, ...]:
+    """What was done to the picture, and whether there may be more faces than were looked for."""
+    limit = f"{max_faces} faces, the limit: there may be more; raise it with --max-faces"
+    return scene.photo.notes + (limit,) * (len(scene) >= max_faces)
 
 
 def _save(

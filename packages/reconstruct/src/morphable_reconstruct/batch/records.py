@@ -10,9 +10,8 @@ import numpy as np
 from morphable.files import atomic_path
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.exports.predictions import PredictionRows
-from morphable_reconstruct.photographs.sources import Source
+from morphable_reconstruct.photographs.sources import RECORDS, Source
 
-FOLDER = ".reconstruct"
 _IGNORED_OPTIONS = {
     "sources",
     "out",
@@ -74,10 +73,10 @@ class Records:
 
     def _path(self, source: Source) -> Path:
         """The record's file."""
-        return self.out / FOLDER / f"{source.stem}.npz"
+        return self.out / RECORDS / f"{source.stem}.npz"
 
     def _key(self, source: Source) -> str:
         """Hash of the options and of the picture's name, size and time of change."""
         status = source.path.stat()
         text = f"{self._options}\n{source.name}\n{status.st_size}\n{status.st_mtime_ns}"
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

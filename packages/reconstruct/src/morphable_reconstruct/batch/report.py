@@ -11,6 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from morphable_reconstruct.batch.pictures import Outcome
+from morphable_reconstruct.photographs.naming import printable
 
 MAX_ROWS = 30
 """Longer runs get totals only."""
@@ -50,26 +51,30 @@ def print_summary(outcomes: list[Outcome], *, out: str, console: Console, errors
         table = Table(Column("picture", overflow="fold"), Column("faces", justify="right"), "seconds", "results")
         for outcome in done:
             seconds = "done before" if outcome.skipped else f"{outcome.seconds:.2f}"
-            name, results = Text(outcome.source.name), Text(_results(outcome))
+            name, results = Text(outcome.source.name), Text(printable(_results(outcome)))
             table.add_row(name, str(outcome.faces), seconds, results)
         console.print(table)
     for outcome in done[:MAX_ROWS]:
         if outcome.faces == 0:
-            console.print(f"no face found in {outcome.source.name}", markup=False, highlight=False)
+            _print(console, f"no face found in {outcome.source.name}")
     for outcome in done:
         for note in outcome.notes:
-            errors.print(f"note: {outcome.source.name}: {note}", markup=False, highlight=False, soft_wrap=True)
+            _print(errors, f"note: {outcome.source.name}: {note}")
     skipped = sum(outcome.skipped for outcome in done)
     empty = sum(outcome.faces == 0 for outcome in done)
     faces, sources = sum(outcome.faces for outcome in done), len(done)
     parts = [f"{_counted(faces, 'face')} in {_counted(sources, 'source')}", f"results in {out}"]
     parts += [f"{skipped} done before"] * (skipped > 0) + [f"{empty} without a face"] * (empty > 0)
     parts += [f"{len(outcomes) - len(done)} failed"] * (len(outcomes) > len(done))
-    console.print("; ".join(parts), markup=False, highlight=False, soft_wrap=True)
+    _print(console, "; ".join(parts))
     for outcome in outcomes:
         if outcome.error is not None:
-            line = f"failed: {outcome.source.name}: {outcome.error}"
-            errors.print(line, markup=False, highlight=False, soft_wrap=True)
+            _print(errors, f"failed: {outcome.source.name}: {outcome.error}")
+
+
+def _print(console: Console, line: str) -> None:
+    """Print a line with names of files in it as it is: no markup, no emoji, no color."""
+    console.print(Text(printable(line)), soft_wrap=True)
 
 
 def _counted(number: int, noun: str) -> str:
@@ -93,7 +98,7 @@ def summary_json(outcomes: list[Outcome]) -> str:
             "seconds": round(outcome.seconds, 4),
             "skipped": outcome.skipped,
             "error": outcome.error,
-            "files": list(outcome.files),
+            "files": [printable(file) for file in outcome.files],
             "notes": list(outcome.notes),
         }
         for outcome in outcomes

@@ -1,5 +1,6 @@
 """The command `reconstruct`: `run` (the default), `views`, `view` and `serve`."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ _DESCRIPTION = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status (`morphable.commands`)."""
+    warnings.filterwarnings("ignore", module="PIL")  # of damaged tags, which count as absent
     return run_command(PROGRAM, "morphable-reconstruct", argv, parse=_parse, act=lambda config: _action(config)(config))
 
 

@@ -4,15 +4,18 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image
 from rich.console import Console
+from rich.text import Text
 
 from morphable.commands import UsageError
 from morphable_reconstruct.batch.cells import cells_writer
 from morphable_reconstruct.batch.options import PICTURE_KINDS, VIDEO_KINDS, RunConfig
+from morphable_reconstruct.batch.output import check_outputs
 from morphable_reconstruct.batch.pictures import Outcome, run_pictures
 from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.batch.report import with_progress
 from morphable_reconstruct.batch.summary import finish
-from morphable_reconstruct.photographs.sources import Source, find_sources
+from morphable_reconstruct.photographs.naming import printable
+from morphable_reconstruct.photographs.sources import LeftOut, Source, find_sources
 from morphable_reconstruct.reconstructor.fingerprint import networks_sha256
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
@@ -38,10 +41,14 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
     >>> status, written
     (0, ['a.json'])
     """
-    sources = find_sources(config.sources, without=config.out)
+    left_out = LeftOut()
+    sources = find_sources(config.sources, without=config.out, left_out=left_out)
     check_kinds(config.save_kinds, sources)
+    check_outputs(config.out, config.json, config.preds)
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
-    config.out.mkdir(parents=True, exist_ok=True)
+    errors = Console(stderr=True)
+    for note in left_out.notes():
+        errors.print(Text(printable(note)), soft_wrap=True)
     if config.engine_cluster == "ray":
         return finish(_run_cluster(sources, config), config)
     if reconstructor is None:
@@ -50,7 +57,7 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
     else:
         records = Records(config, "given")
     outcomes = _outcomes(sources, reconstructor, config, records)
-    return finish(list(with_progress(outcomes, len(sources), console=Console(stderr=True))), config)
+    return finish(list(with_progress(outcomes, len(sources), console=errors)), config)
 
 
 def check_kinds(kinds: Sequence[str], sources: Sequence[Source]) -> None:

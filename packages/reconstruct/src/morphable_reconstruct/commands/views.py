@@ -3,6 +3,7 @@
 from PIL import Image
 
 from morphable_reconstruct.batch.options import ViewsConfig
+from morphable_reconstruct.batch.output import check_outputs
 from morphable_reconstruct.batch.summary import finish
 from morphable_reconstruct.batch.views import save_views, view_sources
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
@@ -17,7 +18,7 @@ def run_views(config: ViewsConfig, reconstructor: Reconstructor | None = None) -
     """
     sources = view_sources(config.views)
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
-    config.out.mkdir(parents=True, exist_ok=True)
+    check_outputs(config.out, config.json, config.preds)
     if reconstructor is None:
         reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
     return finish([save_views(sources, reconstructor, config)], config)

@@ -17,8 +17,8 @@ SCENE_SUFFIXES = (".glb", ".obj", ".ply", ".json", ".npz", ".csv")
 
 def write_scene(
     scene: SceneRows, path: str | os.PathLike[str], *, texture: str = "albedo", texture_px: int = 512
-) -> None:
-    """Write a scene in the format of the suffix.
+) -> tuple[Path, ...]:
+    """Write a scene in the format of the suffix; return the files written, `path` first.
 
     Raises:
         ValueError: The suffix is none of `SCENE_SUFFIXES`.
@@ -28,7 +28,7 @@ def write_scene(
         case ".glb":
             write_bytes(target, scene_to_glb(scene, texture=texture, texture_px=texture_px))
         case ".obj":
-            write_obj(scene, target, texture=texture, texture_px=texture_px)
+            return write_obj(scene, target, texture=texture, texture_px=texture_px)
         case ".ply":
             write_ply(scene, target)
         case ".json":
@@ -41,3 +41,4 @@ def write_scene(
         case suffix:
             allowed = ", ".join(SCENE_SUFFIXES)
             raise ValueError(f"path must end in one of {allowed}, got {suffix or target.name!r}; rename the file")
+    return (target,)

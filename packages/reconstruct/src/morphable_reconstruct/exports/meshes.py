@@ -13,6 +13,7 @@ from morphable_reconstruct.drawing.colors import lit_vertex_colors, to_bytes
 from morphable_reconstruct.drawing.layers import render_layers
 from morphable_reconstruct.exports.textures import face_texture
 from morphable_reconstruct.faces.rows import Face, SceneRows
+from morphable_reconstruct.photographs.naming import NUMBERED_SUFFIXES, safe_stem
 
 _SCAN_POINTS = (36, 39, 42, 45, 33, 48, 54)
 """Rows of the 68 points that scans are landmarked with (NoW's order)."""
@@ -21,26 +22,41 @@ CAMERA_TO_UPRIGHT = np.array([1.0, -1.0, -1.0], dtype=np.float32)
 """Camera space to the frame mesh viewers expect: y up, z toward the viewer."""
 
 
-def write_obj(scene: SceneRows, path: Path, *, texture: str = "albedo", texture_px: int = 1024) -> None:
-    """Write `path`, its .mtl and one texture per face beside it; y up, meters, camera at the origin."""
-    stem = path.stem
-    materials = []
+def write_obj(scene: SceneRows, path: Path, *, texture: str = "albedo", texture_px: int = 1024) -> tuple[Path, ...]:
+    """Write `path`, its .mtl and one texture per face beside it; y up, meters, camera at the origin.
+
+    The files that others refer to have names of plain ASCII, which every program finds, whatever `path` is called.
+
+    Returns:
+        The files, `path` first.
+    """
+    stem = safe_stem(path.stem)
+    library = path.with_name(f"{stem}.mtl")
+    written, materials = [path, library], []
     depth_m = render_layers(scene).depth_m if texture == "photo" and len(scene) else None
     for index, face in enumerate(scene):
-        name = f"{stem}_face_{index:02d}"
+        name = _face_name(stem, index)
         pixels = face_texture(face, kind=texture, size_px=texture_px, depth_m=depth_m)
         lines = [f"newmtl {name}", "Ka 0 0 0", "Kd 1 1 1", "Ks 0 0 0", "illum 1"]
         if pixels is not None:
-            write_bytes(path.with_name(f"{name}.png"), _png(pixels))
+            written.append(path.with_name(f"{name}.png"))
+            write_bytes(written[-1], _png(pixels))
             lines.append(f"map_Kd {name}.png")
         materials.append("\n".join(lines))
-    write_bytes(path.with_suffix(".mtl"), ("\n\n".join(materials) + "\n").encode())
-    with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", errors="replace") as file:
+    write_bytes(library, ("\n\n".join(materials) + "\n").encode())
+    with atomic_path(path) as temporary, temporary.open("w", encoding="ascii") as file:
         file.write(f"# morphable-reconstruct; meters, y up, camera at the origin\nmtllib {stem}.mtl\n")
         uv = scene.model.uv.cpu().numpy() * (1.0, -1.0) + (0.0, 1.0)
         file.write(_lines("vt %.6f %.6f", uv))
         for index, face in enumerate(scene):
-            _write_face(file, face, f"{stem}_face_{index:02d}", first=1 + index * scene.model.num_vertices)
+            _write_face(file, face, _face_name(stem, index), first=1 + index * scene.model.num_vertices)
+
+    return tuple(written)
+
+
+def _face_name(stem: str, index: int) -> str:
+    """Name of a face's object, material and texture."""
+    return (stem + NUMBERED_SUFFIXES["face"].format(index)).removesuffix(".png")
 
 
 def _write_face(file: io.TextIOWrapper, face: Face, name: str, *, first: int) -> None:

@@ -3,18 +3,22 @@
 import glob
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from morphable_reconstruct.photographs.formats import IMAGE_SUFFIXES, PREFIX_BYTES, looks_like_picture
+from morphable_reconstruct.photographs.naming import distinct_stems, printable, result_source
 from morphable_reconstruct.photographs.video_kinds import VIDEO_SUFFIXES, is_video
 
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".avif", ".jp2"}
-)
 WEBCAM = "webcam"
+RECORDS = ".reconstruct"
+"""Folder in which a run notes what it has done; where it is, files named like results are results."""
+_HELPER_FOLDERS = frozenset({"@eaDir", "__MACOSX", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
+"""Folders of thumbnails and the like that are not hidden by their name's dot."""
 _GLOB_CHARACTERS = frozenset("*?[")
+_SHOWN_SUFFIXES = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,20 +29,60 @@ class Source:
     path: Path
     """File; for a webcam its number."""
     name: str
-    """Path relative to what was asked for, with `/`; different for every source of a run."""
+    """Path relative to what was asked for, with `/`; printable, different for every source of a run."""
     stem: str
-    """`name` for results: without suffix, unless two sources would share it."""
+    """`name` for results, see `distinct_stems`."""
 
 
-def find_sources(patterns: Sequence[str], *, without: Path | None = None) -> tuple[Source, ...]:
+@dataclass(kw_only=True)
+class LeftOut:
+    """What was found beside the sources."""
+
+    suffixes: Counter[str] = field(default_factory=Counter)
+    """Other files, by suffix."""
+    results: int = 0
+    """Results of earlier runs."""
+    hidden: int = 0
+    """Hidden folders and folders of thumbnails."""
+
+    def notes(self) -> tuple[str, ...]:
+        """Return one line for each kind of thing that was left out."""
+        notes = []
+        if self.suffixes:
+            most = self.suffixes.most_common(_SHOWN_SUFFIXES)
+            kinds = ", ".join(f"{count} {suffix or 'without suffix'}" for suffix, count in most)
+            rest = ", ..." if len(self.suffixes) > len(most) else ""
+            notes.append(f"{_counted(self.suffixes.total(), 'file')} skipped: {kinds}{rest}")
+        if self.results:
+            notes.append(f"{_counted(self.results, 'result')} of earlier runs left out")
+        if self.hidden:
+            notes.append(f"{_counted(self.hidden, 'hidden folder')} left out")
+        return tuple(notes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    """One file behind an argument."""
+
+    kind: Literal["image", "video", "webcam"]
+    path: Path
+    base: Path
+    """Folder to which its name is relative."""
+
+
+def find_sources(
+    patterns: Sequence[str], *, without: Path | None = None, left_out: LeftOut | None = None
+) -> tuple[Source, ...]:
     """List the pictures and videos behind paths, folders (recursive), globs and `webcam[:NUMBER]`.
 
-    A file named directly is taken whatever its suffix, so that a broken one is reported rather than ignored.
-    Hidden files of folders (such as macOS's `._a.jpg`) are left out.
+    A file named directly is taken whatever its name, so that a broken one is reported rather than ignored. In folders
+    and globs files count by their suffix, or by their first bytes where the suffix is unknown. Hidden files and
+    folders, folders of thumbnails, and results of earlier runs are left out; linked folders are followed, each once.
 
     Args:
         patterns: What was asked for.
         without: A folder whose files are no sources unless named directly: that of the results.
+        left_out: Counts what was found beside the sources, where it is given.
 
     Raises:
         FileNotFoundError: A path does not exist, or a folder or glob holds no picture and no video.
@@ -52,48 +96,122 @@ def find_sources(patterns: Sequence[str], *, without: Path | None = None) -> tup
     """
     if not patterns:
         raise ValueError("sources must be pictures, folders, globs, videos or webcam, got none; name at least one")
-    found = {entry[1]: entry for pattern in patterns for entry in _expand(pattern, without)}
-    entries = list(found.values())
-    names = [path.relative_to(base).as_posix() if kind != WEBCAM else path.name for kind, path, base in entries]
+    left_out = LeftOut() if left_out is None else left_out
+    entries = list({e.path: e for pattern in patterns for e in _expand(pattern, without, left_out)}.values())
+    names = [e.path.name if e.kind == WEBCAM else e.path.relative_to(e.base).as_posix() for e in entries]
     if max(Counter(names).values()) > 1:
-        shared = Path(os.path.commonpath([path.absolute() for _, path, _ in entries]))
-        names = [path.absolute().relative_to(shared).as_posix() for _, path, _ in entries]
-    stems = [str(PurePosixPath(name).with_suffix("")) for name in names]
-    count = Counter(stems)
+        shared = Path(os.path.commonpath([e.path.absolute() for e in entries]))
+        names = [e.path.absolute().relative_to(shared).as_posix() for e in entries]
     return tuple(
-        Source(kind=kind, path=path, name=name, stem=stem if count[stem] == 1 else name)  # type: ignore[arg-type]
-        for (kind, path, _), name, stem in zip(entries, names, stems, strict=True)
+        Source(kind=entry.kind, path=entry.path, name=printable(name), stem=stem)
+        for entry, name, stem in zip(entries, names, distinct_stems(names), strict=True)
     )
 
 
-def _expand(pattern: str, without: Path | None) -> list[tuple[str, Path, Path]]:
-    """(kind, path, base folder of the name) of everything behind one argument."""
+def _expand(pattern: str, without: Path | None, left_out: LeftOut) -> list[_Entry]:
+    """Everything behind one argument."""
     if pattern == WEBCAM or pattern.startswith(f"{WEBCAM}:"):
         number = pattern.partition(":")[2] or "0"
         if not number.isdigit():
             raise ValueError(f"webcam must be followed by its number, got {pattern}; try webcam:0")
-        return [(WEBCAM, Path(f"{WEBCAM}{number}"), Path())]
+        return [_Entry(kind=WEBCAM, path=Path(f"{WEBCAM}{number}"), base=Path())]
     path = Path(pattern)
     if path.is_dir():
-        return _nonempty(pattern, path.rglob("*"), path, without)
+        return _nonempty(pattern, _walk(path, without, left_out), path, left_out)
     if path.exists():
-        return [(_kind(path), path, path.parent)]
+        return [_Entry(kind=_kind(path), path=path, base=path.parent)]
     if _GLOB_CHARACTERS & set(pattern):
-        fixed = Path(*(part for part in _fixed_parts(path)))
-        return _nonempty(pattern, map(Path, glob.glob(pattern, recursive=True)), fixed, without)  # noqa: PTH207
+        fixed = Path(*_fixed_parts(path))
+        return _nonempty(pattern, _globbed(pattern, fixed, without), fixed, left_out)
     raise FileNotFoundError(f"sources must exist, got {pattern}; check the path")
 
 
-def _nonempty(pattern: str, paths: Iterable[Path], base: Path, without: Path | None) -> list[tuple[str, Path, Path]]:
-    """Pictures and videos among paths, in order of their names."""
-    known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-    files = [path for path in paths if path.suffix.lower() in known and path.name[0] != "." and path.is_file()]
-    files = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES or is_video(path)]
-    if without is not None and base.resolve() in without.resolve().parents:
-        files = [path for path in files if without.resolve() not in path.resolve().parents]
-    if not files:
-        raise FileNotFoundError(f"sources must hold pictures or videos, got none in {pattern}; check the suffixes")
-    return [(_kind(path), path, base) for path in sorted(files)]
+def _nonempty(pattern: str, paths: Iterable[Path], base: Path, left_out: LeftOut) -> list[_Entry]:
+    """Pictures and videos among files, in order of their names."""
+    entries = []
+    files = sorted(paths)
+    beside = {path.with_suffix("") for path in files if _known(path) and result_source(path.name) is None}
+    for path in files:
+        if path.name.startswith("."):
+            continue
+        if _is_result(path, base, beside):
+            left_out.results += 1
+        elif _known(path) or _begins_as_picture(path):
+            entries.append(_Entry(kind=_kind(path), path=path, base=base))
+        else:
+            left_out.suffixes[path.suffix.lower()] += 1
+    if not entries:
+        told = "".join(f"; {note}" for note in left_out.notes())
+        raise FileNotFoundError(
+            f"sources must hold pictures or videos, got none in {pattern}; check the suffixes{told}"
+        )
+    return entries
+
+
+def _walk(folder: Path, without: Path | None, left_out: LeftOut) -> Iterator[Path]:
+    """Files of a folder and of those in it, linked ones once; hidden ones and that of the results left out."""
+    results = None if without is None else without.resolve()
+    if results in (folder.resolve(), *folder.resolve().parents):
+        results = None
+    seen: set[Path] = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        real = Path(root).resolve()
+        if real in seen or real == results:
+            folders.clear()
+            continue
+        seen.add(real)
+        shown = [name for name in folders if not _hidden_folder(name)]
+        left_out.hidden += sum(name != RECORDS for name in folders) - len(shown)
+        # linked folders last, so that a folder goes by its own name
+        folders[:] = sorted(shown, key=lambda name: ((Path(root) / name).is_symlink(), name))
+        yield from (path for path in (Path(root) / name for name in files) if path.is_file())
+
+
+def _globbed(pattern: str, fixed: Path, without: Path | None) -> Iterator[Path]:
+    """Files behind a glob; each folder counts once, by the shortest of the paths that links give it."""
+    seen: set[tuple[Path, str]] = set()
+    found = sorted(map(Path, glob.glob(pattern, recursive=True)), key=lambda path: len(path.parts))  # noqa: PTH207
+    for path in found:
+        place = (path.parent.resolve(), path.name)
+        parts = path.relative_to(fixed).parts[:-1]
+        inside = without is not None and without.resolve() in (place[0], *place[0].parents)
+        asked_inside = without is not None and without.resolve() in (fixed.resolve(), *fixed.resolve().parents)
+        if place in seen or any(map(_hidden_folder, parts)) or (inside and not asked_inside) or not path.is_file():
+            continue
+        seen.add(place)
+        yield path
+
+
+def _hidden_folder(name: str) -> bool:
+    """Whether a folder holds what is not meant to be looked at."""
+    return name.startswith(".") or name in _HELPER_FOLDERS
+
+
+def _is_result(path: Path, base: Path, sources: set[Path]) -> bool:
+    """Whether a file is a result: named like one, and beside its source or in a folder with records."""
+    stem = result_source(path.name)
+    if stem is None:
+        return False
+    if path.with_name(stem) in sources:
+        return True
+    folders = [path.parent, *path.parent.parents]
+    inside = folders[: folders.index(base) + 1] if base in folders else folders[:1]
+    return any((folder / RECORDS).is_dir() for folder in inside)
+
+
+def _known(path: Path) -> bool:
+    """Whether a file is named like a picture, or named like a video and one by its content."""
+    suffix = path.suffix.lower()
+    return suffix in IMAGE_SUFFIXES or (suffix in VIDEO_SUFFIXES and is_video(path))
+
+
+def _begins_as_picture(path: Path) -> bool:
+    """Whether a file's first bytes are a picture's; no if it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return looks_like_picture(file.read(PREFIX_BYTES))
+    except OSError:
+        return False
 
 
 def _fixed_parts(path: Path) -> list[str]:
@@ -109,3 +227,8 @@ def _fixed_parts(path: Path) -> list[str]:
 def _kind(path: Path) -> Literal["image", "video"]:
     """Video by content or suffix; anything else is read as a picture."""
     return "video" if is_video(path) else "image"
+
+
+def _counted(number: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,6 +1,8 @@
 """The network under onnxruntime or OpenVINO, from a graph exported once and kept."""
 
+import math
 import os
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from morphable.extras import import_extra
 from morphable_detector_head import Detections, FaceDetector
 from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
 from morphable_detector_head.export import export_onnx
-from morphable_reconstruct.reconstructor.config import Precision, ReconstructConfig
+from morphable_reconstruct.reconstructor.config import SIZE_STEP_PX, Precision, ReconstructConfig
 
 _CELL_AREA_PX = 64
 _GRAPH_VERSION = 1
@@ -81,7 +83,13 @@ def load_graph(path: Path, config: ReconstructConfig, model: MorphableModel) -> 
             f"model must have the graph's {given} coefficients, got {model.name} with {expected}; "
             "pass the model the graph was exported with"
         )
-    return ExportedEngine(config.engine, path, top_k=found.score.shape[1], precision=config.precision)
+    top_k = found.score.shape[1]
+    if config.size_px is not None and config.size_px**2 // _CELL_AREA_PX < top_k:
+        needed = math.ceil(math.sqrt(top_k * _CELL_AREA_PX) / SIZE_STEP_PX) * SIZE_STEP_PX
+        raise ValueError(
+            f"size_px must be at least {needed} with {path.name}, which gives {top_k} faces, got {config.size_px}"
+        )
+    return ExportedEngine(config.engine, path, top_k=top_k, precision=config.precision)
 
 
 def _check_cpu(config: ReconstructConfig) -> None:
@@ -105,16 +113,27 @@ def build_exported(
     """
     _check_cpu(config)
     import_extra(config.engine, "morphable-reconstruct", config.engine)
-    name = f"{weights_sha256[:32]}-{config.max_faces}-{min_score:g}-v{_GRAPH_VERSION}.onnx"
+    max_faces = config.max_faces
+    if config.size_px is not None:  # a picture as narrow as they come has this many cells
+        max_faces = min(max_faces, config.size_px * SIZE_STEP_PX // _CELL_AREA_PX)
+    name = f"{weights_sha256[:32]}-{max_faces}-{min_score:g}-v{_GRAPH_VERSION}.onnx"
     path = cache_folder() / name
     if not path.is_file():
         import_extra("onnxscript", "morphable-reconstruct", config.engine)
         path.parent.mkdir(parents=True, exist_ok=True)
-        export_onnx(detector, path, top_k=config.max_faces, min_score=min_score)
-    return ExportedEngine(config.engine, path, top_k=config.max_faces, precision=config.precision)
+        export_onnx(detector, path, top_k=max_faces, min_score=min_score)
+    return ExportedEngine(config.engine, path, top_k=max_faces, precision=config.precision)
 
 
 def cache_folder() -> Path:
-    """Where exported graphs are kept: `$XDG_CACHE_HOME/morphable`, by default `~/.cache/morphable`."""
+    """Where exported graphs are kept: `$XDG_CACHE_HOME/morphable`, by default `~/.cache/morphable`.
+
+    A user without a home folder, as containers have them, gets a folder of the temporary ones.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "morphable"
+    if base:
+        return Path(base) / "morphable"
+    try:
+        return Path.home() / ".cache" / "morphable"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"morphable-{os.getuid()}"
