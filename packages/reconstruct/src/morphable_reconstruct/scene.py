@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, UInt8
 
 import morphable
 from morphable import MorphableModel
-from morphable_reconstruct.drawing.layers import SceneImage, render_layers
+from morphable_reconstruct.drawing.layers import SceneImage, render_layers, render_strips
 from morphable_reconstruct.drawing.overlay import draw_overlay
 from morphable_reconstruct.drawing.views import VIEW_NAMES, render_view
 from morphable_reconstruct.exports.formats import write_scene
@@ -59,15 +59,21 @@ class Scene(SceneRows):
         """All layers at the photograph's size, over black; kept once made."""
         return render_layers(self)
 
-    @property
+    @cached_property
     def depth_m(self) -> Float[np.ndarray, "rows cols"]:
-        """Depth of the nearest face per pixel of the photograph; 0 where there is none."""
-        return self.rendered.depth_m
+        """Depth of the nearest face per pixel of the photograph; 0 where there is none. Kept once made."""
+        depth_m = np.empty(self.camera.size_hw, np.float32)
+        for strip in render_strips(self):
+            depth_m[strip.rows] = strip.depth_m
+        return depth_m
 
     @property
     def segmentation(self) -> Int[np.ndarray, "rows cols"]:
         """Per pixel of the photograph 1 + the index into `model.part_names`; 0 where there is no face."""
-        return np.where(self.rendered.mask, self.rendered.part + 1, 0)
+        parts = np.empty(self.camera.size_hw, np.int16)
+        for strip in render_strips(self):
+            parts[strip.rows] = np.where(strip.mask, strip.part + 1, 0)
+        return parts
 
     def render(
         self, *, size_hw: tuple[int, int] | None = None, background: Float[np.ndarray, "rows cols 3"] | None = None

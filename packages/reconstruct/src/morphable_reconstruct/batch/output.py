@@ -22,7 +22,7 @@ _VIEW_PX = 640
 _PICTURES: dict[str, Callable[[Scene], bytes]] = {
     "overlay": lambda scene: overlay_jpeg(scene.overlay()),
     "views": lambda scene: views_png(scene.views(size_px=_VIEW_PX)),
-    "depth": lambda scene: depth_png(scene.depth_m),
+    "depth": lambda scene: depth_png(scene),
     "segmentation": lambda scene: segmentation_png(scene.segmentation, parts=len(scene.model.part_names)),
 }
 _SCENES = ("glb", "obj", "ply", "json", "npz", "csv")

@@ -1,5 +1,6 @@
 """A scene seen by the photograph's camera, with its layers."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,9 @@ from morphable_render import (
     surface_pixels,
     vertex_normals,
 )
+
+STRIP_PIXELS = 4_000_000
+"""Larger photographs are rendered in strips of about so many pixels, whose layers take 200 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,6 +65,63 @@ def render_layers(
         background=torch.from_numpy(np.ascontiguousarray(behind, dtype=np.float32)),
         part_labels=rows.model.part_labels,
     )
+    return _as_arrays(image)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Strip:
+    """Some rows of a picture of the scene."""
+
+    rows: slice
+    mask: Bool[np.ndarray, "rows cols"]
+    depth_m: Float[np.ndarray, "rows cols"]
+    part: Int[np.ndarray, "rows cols"]
+
+
+def render_strips(rows: SceneRows, *, size_hw: tuple[int, int] | None = None) -> Iterator[Strip]:
+    """Render depth and parts of a picture of any size in strips, top to bottom, so that memory stays bounded.
+
+    Args:
+        rows: The faces.
+        size_hw: As for `render_layers`.
+    """
+    height, width = size_hw or rows.camera.size_hw
+    step = max(1, min(height, STRIP_PIXELS // width))
+    for top in range(0, height, step):
+        bottom = min(height, top + step)
+        layers = _render_window(rows, top, bottom, (height, width))
+        yield Strip(rows=slice(top, bottom), mask=layers.mask, depth_m=layers.depth_m, part=layers.part)
+
+
+def _render_window(rows: SceneRows, top: int, bottom: int, size_hw: tuple[int, int]) -> SceneImage:
+    """Render some rows of a picture; colors are those of the albedo.
+
+    The renderer has its principal point in the middle of what it draws. A shear that moves points by a share of their
+    depth moves every projection by the same number of pixels, and leaves depth as it is.
+    """
+    height, width = size_hw
+    background = np.zeros((bottom - top, width, 3), np.float32)
+    if not len(rows):
+        return _empty(background)
+    focal_px = rows.camera.focal_px * width / rows.camera.size_hw[1]
+    vertices = rows.vertices_cam_m
+    shift_px = height / 2 - (top + bottom) / 2
+    if shift_px:
+        sheared_y = vertices[..., 1] + vertices[..., 2] * (shift_px / focal_px)
+        vertices = torch.stack([vertices[..., 0], sheared_y, vertices[..., 2]], dim=-1)
+    image = morphable_render.render_faces(
+        vertices,
+        rows.model.triangles,
+        drawn_albedo(rows),
+        focal_px=focal_px,
+        background=torch.from_numpy(background),
+        part_labels=rows.model.part_labels,
+    )
+    return _as_arrays(image)
+
+
+def _as_arrays(image: morphable_render.FaceImage) -> SceneImage:
+    """The renderer's result as arrays."""
     return SceneImage(
         rgb=image.rgb.clamp(0.0, 1.0).numpy(),
         mask=image.mask.numpy(),

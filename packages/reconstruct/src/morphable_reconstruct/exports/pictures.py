@@ -9,9 +9,10 @@ from PIL import Image
 
 from morphable_reconstruct.drawing.colors import to_bytes
 from morphable_reconstruct.drawing.crops import face_crop
+from morphable_reconstruct.drawing.layers import render_strips
 from morphable_reconstruct.drawing.textures import photo_texture
 from morphable_reconstruct.drawing.views import join_views
-from morphable_reconstruct.faces.rows import Face
+from morphable_reconstruct.faces.rows import Face, SceneRows
 
 _JPEG_QUALITY = 92
 _GOLDEN_RATIO = 0.618034
@@ -28,10 +29,13 @@ def views_png(views: dict[str, UInt8[np.ndarray, "_ _ 3"]]) -> bytes:
     return encode(Image.fromarray(join_views(views)), "PNG")
 
 
-def depth_png(depth_m: Float[np.ndarray, "rows cols"]) -> bytes:
+def depth_png(rows: SceneRows) -> bytes:
     """Encode depth as 16-bit gray in millimeters; 0 where there is no face, at most 65.5 m."""
-    millimeters = np.rint(depth_m * _MILLIMETERS_PER_METER).clip(0, np.iinfo(np.uint16).max)
-    return encode(Image.fromarray(millimeters.astype(np.uint16)), "PNG")
+    millimeters = np.empty(rows.camera.size_hw, np.uint16)
+    for strip in render_strips(rows):
+        scaled = np.rint(strip.depth_m * _MILLIMETERS_PER_METER)
+        millimeters[strip.rows] = scaled.clip(0, np.iinfo(np.uint16).max)
+    return encode(Image.fromarray(millimeters), "PNG")
 
 
 def segmentation_png(segmentation: Int[np.ndarray, "rows cols"], *, parts: int) -> bytes:

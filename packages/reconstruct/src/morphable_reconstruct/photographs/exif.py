@@ -3,6 +3,8 @@
 import math
 import re
 
+import numpy as np
+from jaxtyping import UInt8
 from PIL import ExifTags, Image, TiffImagePlugin
 
 FULL_FRAME_DIAGONAL_MM = math.hypot(36.0, 24.0)
@@ -13,15 +15,6 @@ _ORIENTATION = 0x0112
 _SHORT, _LONG = 3, 4
 _ENTRY_BYTES = 12
 _UPRIGHT = 1
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
 _RAW_PROFILE = "Raw profile type exif"
 
@@ -40,9 +33,16 @@ def orientation_of(picture: Image.Image) -> int:
     return found or _UPRIGHT
 
 
-def upright(picture: Image.Image, orientation: int) -> Image.Image:
-    """Return a decoded picture turned as its orientation asks."""
-    return picture.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else picture
+def upright(pixels: UInt8[np.ndarray, "_ _ 3"], orientation: int) -> UInt8[np.ndarray, "rows cols 3"]:
+    """Return pixels turned as their orientation asks; 2, 4, 5 and 7 are mirrored as well."""
+    turned = pixels
+    if orientation in (5, 6, 7, 8):  # stored with rows and columns exchanged
+        turned = turned.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        turned = turned[::-1]
+    if orientation in (2, 3, 6, 7):
+        turned = turned[:, ::-1]
+    return np.ascontiguousarray(turned)
 
 
 def focal_from_exif(picture: Image.Image) -> float | None:

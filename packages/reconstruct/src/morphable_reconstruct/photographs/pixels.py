@@ -30,7 +30,8 @@ def to_rgb(picture: Image.Image) -> tuple[UInt8[np.ndarray, "rows cols 3"], str 
         return np.array(Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")), None
     if picture.mode not in ("RGB", "CMYK"):
         picture = picture.convert("RGB")
-    return np.array(_to_srgb(picture, profile).convert("RGB")), None
+    converted = _to_srgb(picture, profile)  # CMYK without a usable profile is still CMYK
+    return np.array(converted if converted.mode == "RGB" else converted.convert("RGB")), None
 
 
 def _to_srgb(picture: Image.Image, profile: object) -> Image.Image:

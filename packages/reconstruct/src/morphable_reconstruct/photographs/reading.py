@@ -178,9 +178,9 @@ def _from_pil(picture: Image.Image, name: str, max_pixels: int) -> Photograph:
         picture.getexif = Image.Exif  # type: ignore[method-assign]  # Pillow would read all tags and turn it itself
         picture.load()
         picture = picture.copy()
-    pixels, note = to_rgb(upright(picture, orientation))
+    pixels, note = to_rgb(picture)
     shown = f"frame {frame} was taken, the first that shows something" if frame else None
-    return Photograph(pixels=pixels, name=name, exif_focal_px=focal_px, notes=_notes(note, shown))
+    return Photograph(pixels=upright(pixels, orientation), name=name, exif_focal_px=focal_px, notes=_notes(note, shown))
 
 
 def _first_visible(picture: Image.Image) -> int:

@@ -114,7 +114,7 @@ def _expand(pattern: str, without: Path | None, left_out: LeftOut) -> list[_Entr
         number = pattern.partition(":")[2] or "0"
         if not number.isdigit():
             raise ValueError(f"webcam must be followed by its number, got {pattern}; try webcam:0")
-        return [_Entry(kind=WEBCAM, path=Path(f"{WEBCAM}{number}"), base=Path())]
+        return [_Entry(kind="webcam", path=Path(f"{WEBCAM}{number}"), base=Path())]
     path = Path(pattern)
     if path.is_dir():
         return _nonempty(pattern, _walk(path, without, left_out), path, left_out)
