@@ -162,6 +162,12 @@ def train_stage2(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", requires=["workspace"])
+def fuzz(session: nox.Session) -> None:
+    """Read mutated files with every reader; options (--count, --seed, --keep) and names of readers go after `--`."""
+    session.run(tool("python"), str(ROOT / "tests" / "fuzz" / "run.py"), *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
 def bench(session: nox.Session) -> None:
     """Run the benchmarks that need no data; a part of their names after `--` selects some."""
     for script, *options in BENCHMARKS:

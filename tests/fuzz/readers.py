@@ -1,0 +1,256 @@
+"""The readers that are fuzzed: for each a whole file to damage, and the function that reads it."""
+
+import io
+import json
+import os
+import pickle
+import tarfile
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+PICTURE_FORMATS = {
+    "jpeg": ("JPEG", ".jpg"),
+    "png": ("PNG", ".png"),
+    "webp": ("WEBP", ".webp"),
+    "tiff": ("TIFF", ".tif"),
+    "gif": ("GIF", ".gif"),
+    "bmp": ("BMP", ".bmp"),
+    "avif": ("AVIF", ".avif"),
+    "jpeg2000": ("JPEG2000", ".jp2"),
+    "ppm": ("PPM", ".ppm"),
+    "tga": ("TGA", ".tga"),
+}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A function that reads a file, with a whole one."""
+
+    suffix: str
+    make: Callable[[], bytes]
+    read: Callable[[Path], object]
+    allowed: tuple[type[Exception], ...] = ()
+    """Errors that the function documents besides ValueError and OSError."""
+
+
+def readers() -> dict[str, Reader]:
+    """Return all readers by name."""
+    from morphable_reconstruct.photographs.reading import load_photograph
+
+    found = {name: Reader(suffix, _picture(kind), load_photograph) for name, (kind, suffix) in PICTURE_FORMATS.items()}
+    return found | _heif() | _arrays() | _models() | _evaluation() | _scenes()
+
+
+def _pixels() -> Image.Image:
+    ramp = np.linspace(0, 255, 48 * 64 * 3).reshape(48, 64, 3).astype(np.uint8)
+    return Image.fromarray(ramp)
+
+
+def _picture(kind: str) -> Callable[[], bytes]:
+    def make() -> bytes:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        exif.get_ifd(0x8769)[0xA405] = 28
+        stream = io.BytesIO()
+        more = {"exif": exif} if kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF") else {}
+        _pixels().save(stream, kind, **more)
+        return stream.getvalue()
+
+    return make
+
+
+def _heif() -> dict[str, Reader]:
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        return {}
+    from morphable_reconstruct.photographs.reading import load_photograph
+
+    def make() -> bytes:
+        stream = io.BytesIO()
+        pillow_heif.from_pillow(_pixels()).save(stream)
+        return stream.getvalue()
+
+    return {"heic": Reader(".heic", make, load_photograph)}
+
+
+def _written(write: Callable[[Path], object], suffix: str) -> Callable[[], bytes]:
+    """Make a file by what writes to a path."""
+
+    def make() -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"whole{suffix}"
+            write(path)
+            return path.read_bytes()
+
+    return make
+
+
+def _arrays() -> dict[str, Reader]:
+    """Pickles, MATLAB files and HDF5 files of face models."""
+    import torch
+    from scipy.io import savemat
+
+    from morphable.importers.bfm09 import import_bfm09
+    from morphable.importers.flame import import_flame
+    from morphable.importers.safe_pickle import load_arrays
+    from morphable.importers.statismo import import_statismo
+    from morphable.importers.wavefront import read_obj
+
+    grid = np.stack([np.arange(30), np.arange(30) + 1, np.arange(30) + 2], -1) % 12
+    flame = {
+        "v_template": np.random.default_rng(0).normal(size=(12, 3)) * 0.05,
+        "shapedirs": np.zeros((12, 3, 320)),
+        "f": grid.astype(np.uint32),
+    }
+    crop = {
+        "meanshape": flame["v_template"].reshape(1, -1),
+        "meantex": np.full((1, 36), 100.0),
+        **{name: np.zeros((36, 3)) for name in ("idBase", "exBase", "texBase")},
+        "tri": grid + 1.0,
+        "keypoints": np.arange(68)[None] % 12 + 1.0,
+        "skinmask": np.ones((1, 12)),
+        "frontmask2_idx": np.ones((3, 1)),
+    }
+
+    def hdf5(path: Path) -> None:
+        import h5py
+
+        with h5py.File(path, "w") as file:
+            for name in ("shape", "color", "expression"):
+                file[f"{name}/model/mean"] = flame["v_template"].reshape(-1)
+                file[f"{name}/model/pcaBasis"] = np.eye(36, 4)
+                file[f"{name}/model/pcaVariance"] = np.ones(4)
+                file[f"{name}/representer/cells"] = grid.T
+
+    tensors = OrderedDict(a=torch.arange(12).reshape(3, 4), b=np.ones(5, np.float32))
+    obj = "".join(f"v {x} {y} {z}\n" for x, y, z in flame["v_template"]) + "f 1 2 3\nf 2/1/1 3 4 5\n"
+    return {
+        "flame": Reader(".pkl", lambda: pickle.dumps(flame, protocol=2), import_flame),
+        "flame_protocol_5": Reader(".pkl", lambda: pickle.dumps(OrderedDict(flame), protocol=5), import_flame),
+        "flame_npz": Reader(".npz", _written(lambda path: np.savez(path, **flame), ".npz"), import_flame),
+        "torch_pickle": Reader(".pkl", lambda: pickle.dumps(tensors, protocol=2), load_arrays),
+        "matlab": Reader(".mat", _written(lambda path: savemat(path, crop), ".mat"), import_bfm09),
+        "hdf5": Reader(".h5", _written(hdf5, ".h5"), import_statismo),
+        "wavefront": Reader(".obj", obj.encode, read_obj),
+    }
+
+
+def _models() -> dict[str, Reader]:
+    """Face models and weights."""
+    import torch
+
+    from morphable import ModelData, ModelReference, WeightsInfo, load_model, read_weights, write_weights
+    from morphable.files import write_model_file
+
+    mean = torch.randn(12, 3, generator=torch.Generator().manual_seed(0)) * 0.05
+    triangles = torch.stack([torch.arange(10), torch.arange(10) + 1, torch.arange(10) + 2], -1)
+    data = ModelData(
+        name="tiny",
+        mean=mean,
+        identity_basis=torch.zeros(2, 12, 3),
+        expression_basis=torch.zeros(2, 12, 3),
+        mean_albedo=torch.full((12, 3), 0.5),
+        albedo_basis=torch.zeros(1, 12, 3),
+        triangles=triangles,
+    )
+    reference = ModelReference(name="tiny", sha256="0" * 64, num_identity=2, num_expression=2, num_albedo=1)
+    info = WeightsInfo(name="tiny", architecture={}, model=reference, license="CC0", training_data="none")
+    return {
+        "model": Reader(
+            ".safetensors", _written(lambda path: write_model_file(data, path), ".safetensors"), load_model
+        ),
+        "weights": Reader(
+            ".safetensors",
+            _written(lambda path: write_weights(path, info, {"a": torch.zeros(3, 4)}), ".safetensors"),
+            read_weights,
+        ),
+    }
+
+
+def _evaluation() -> dict[str, Reader]:
+    """Prediction files, meshes and ground truth of evalkit."""
+    from scipy.io import savemat
+
+    from morphable_evalkit import read_predictions
+    from morphable_evalkit.datasets.folders import read_landmark_folder
+    from morphable_evalkit.matlab import read_mat
+    from morphable_evalkit.scans.mesh_files import read_mesh
+
+    old = Path(__file__).parents[1] / "old_formats" / "predictions.npz"
+    ply = (
+        "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
+        "element face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
+    )
+    points = {"a.jpg": {"landmarks68_px": np.arange(136.0).reshape(68, 2).tolist()}}
+
+    def read_json(path: Path) -> object:
+        target = path.with_name("landmarks68.json")
+        path.replace(target)
+        return read_landmark_folder(path.parent)
+
+    mat = {"pt3d_68": np.arange(204.0).reshape(3, 68), "Pose_Para": np.zeros((1, 7))}
+    return {
+        "predictions": Reader(".npz", old.read_bytes, read_predictions),
+        "ply": Reader(".ply", ply.encode, read_mesh),
+        "obj": Reader(".obj", lambda: b"v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nf 1/1 2/1 3/1\n", read_mesh),
+        "landmarks_json": Reader(".json", json.dumps(points).encode, read_json),
+        "evalkit_matlab": Reader(".mat", _written(lambda path: savemat(path, mat), ".mat"), read_mat),
+    }
+
+
+def _scenes() -> dict[str, Reader]:
+    """Saved scenes, and shards of synthetic scenes."""
+    from morphable import load_model
+    from morphable_reconstruct.exports.saved import read_scene
+    from morphable_synth.datasets.shards import read_shard
+
+    model = load_model("open")
+    scene = {
+        "image": "a.jpg",
+        "image_size_hw": [48, 64],
+        "model": model.name,
+        "camera": {"focal_px": 100.0, "principal_px": [32.0, 24.0]},
+        "faces": [
+            {
+                "score": 0.9,
+                "center_px": [30.0, 20.0],
+                "identity": [0.0] * model.num_identity,
+                "albedo": [0.0] * model.num_albedo,
+                "expressions": dict.fromkeys(model.expression_names, 0.0),
+                "rotation_head": np.eye(3).tolist(),
+                "translation_m": [0.0, 0.0, 1.0],
+                "illumination": np.zeros((9, 3)).tolist(),
+            }
+        ],
+    }
+
+    def shard() -> bytes:
+        arrays, stream = io.BytesIO(), io.BytesIO()
+        np.savez(arrays, format_version=1, focal_px=np.float32(100.0))
+        with tarfile.open(fileobj=stream, mode="w") as tar:
+            for name, body in (
+                ("0.npz", arrays.getvalue()),
+                ("0.jpg", _picture("JPEG")()),
+                ("0.mask.png", _picture("PNG")()),
+            ):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(body)
+                tar.addfile(entry, io.BytesIO(body))
+        return stream.getvalue()
+
+    return {
+        "scene_json": Reader(".json", json.dumps(scene).encode, lambda path: read_scene(path, model)),
+        "shard": Reader(".tar", shard, lambda path: list(read_shard(path))),
+    }
+
+
+def file_name(reader: Reader) -> str:
+    """Return the name under which a mutated file is read."""
+    return f"mutated-{os.getpid()}{reader.suffix}"

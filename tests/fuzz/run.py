@@ -1,0 +1,138 @@
+"""Read mutated files with every reader; whatever is not a documented refusal is a failure, and its file is kept.
+
+A failure is an error other than ValueError, OSError or one that the reader documents, a crash, more than `--seconds`
+for one file, or more than `--memory-mb` above what the process had before. The files are read in another process.
+"""
+
+import argparse
+import faulthandler
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from pathlib import Path
+
+from mutations import mutate
+from readers import Reader, file_name, readers
+
+DEFAULT_COUNT = 200
+FAILED = "FAILED"
+POSITION = "position"
+"""File in which a worker notes the reader and the number of the file that it reads."""
+KILOBYTES_PER_MB = 1024
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run all readers, or those that are named; 1 if one failed."""
+    options = _options(argv)
+    if options.worker:
+        work(options)
+        return 0
+    names = options.readers or list(readers())
+    failed = supervise(names, options)
+    sys.stdout.write(f"{len(names) - len(failed)} of {len(names)} readers clean, {options.count} mutated files each\n")
+    return 1 if failed else 0
+
+
+def supervise(names: list[str], options: argparse.Namespace) -> set[str]:
+    """Run the readers in a process of their own, a new one after each that ends early; return those that failed."""
+    failed: set[str] = set()
+    name, index = names[0], 0
+    while True:
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = [sys.executable, __file__, "--worker", "--folder", folder, "--start", f"{name} {index}"]
+            arguments += ["--count", str(options.count), "--seed", str(options.seed), "--keep", str(options.keep)]
+            arguments += ["--seconds", str(options.seconds), "--memory-mb", str(options.memory_mb), *names]
+            with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+                for line in worker.stdout or ():
+                    sys.stdout.write(line)
+                    sys.stdout.flush()
+                    if FAILED in line:
+                        failed.add(line.partition(":")[0])
+                complaint = worker.stderr.read() if worker.stderr else ""
+            position = Path(folder) / POSITION
+            if worker.returncode == 0 or not position.is_file():
+                return failed if worker.returncode == 0 else failed | {f"{names[0]} (not started): {complaint}"}
+            name, number = position.read_text().split()
+            index = int(number) + 1
+            failed.add(name)
+            for path in Path(folder).glob("mutated-*"):
+                kept = _keep(options.keep, f"{name}-{options.seed}-{number}-ended{path.suffix}", path.read_bytes())
+                told = f"process ended with {worker.returncode} at {kept}: {complaint[-300:]!r}"
+                sys.stdout.write(f"{name}: {FAILED} {told}\n")
+
+
+def work(options: argparse.Namespace) -> None:
+    """Read the mutated files of the named readers, from the position asked for."""
+    warnings.simplefilter("ignore")
+    every = readers()
+    first, start = options.start.split()
+    for name in options.readers[options.readers.index(first) :]:
+        counts: Counter[str] = Counter()
+        began = time.monotonic()
+        reader = every[name]
+        whole = reader.make()
+        path = options.folder / file_name(reader)
+        path.write_bytes(whole)
+        reader.read(path)  # the whole file must be read
+        for index in range(int(start) if name == first else 0, options.count):
+            data = mutate(whole, random.Random(f"{options.seed} {name} {index}"))
+            (options.folder / POSITION).write_text(f"{name} {index}")
+            outcome = _outcome(reader, path, data, options)
+            if outcome not in ("read", "refused"):
+                kept = _keep(options.keep, f"{name}-{options.seed}-{index}{reader.suffix}", data)
+                sys.stdout.write(f"{name}: {FAILED} {outcome} at {kept}\n")
+                outcome = "failed"
+            counts[outcome] += 1
+        path.unlink(missing_ok=True)
+        told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
+        sys.stdout.write(f"{name}: {told}; {time.monotonic() - began:.0f} s\n")
+        sys.stdout.flush()
+
+
+def _outcome(reader: Reader, path: Path, data: bytes, options: argparse.Namespace) -> str:
+    """Read one mutated file; return `read`, `refused`, or what is wrong."""
+    path.write_bytes(data)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    faulthandler.dump_traceback_later(options.seconds, exit=True)
+    try:
+        reader.read(path)
+        outcome = "read"
+    except (ValueError, OSError, *reader.allowed):
+        outcome = "refused"
+    except BaseException as error:  # what this is about
+        outcome = f"{type(error).__name__}: {str(error)[:160]!r}"
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / KILOBYTES_PER_MB
+    return f"memory: {grown:.0f} MB" if grown > options.memory_mb else outcome
+
+
+def _keep(folder: Path, name: str, data: bytes) -> Path:
+    """Keep a file that failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+def _options(argv: list[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("readers", nargs="*", help="readers to run, by default all")
+    parser.add_argument("--count", type=int, default=DEFAULT_COUNT, help="mutated files for each reader")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="folder of the files that failed")
+    parser.add_argument("--seconds", type=float, default=10.0, help="limit for one file")
+    parser.add_argument("--memory-mb", type=float, default=2048.0, help="limit of what one file may add")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--start", default="", help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
