@@ -7,6 +7,7 @@ import pickletools
 import resource
 import struct
 import sys
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 
@@ -463,3 +464,23 @@ def test_3ddfa_v2_standard_deviations_scale_the_modes(tddfa_v2):
 def test_3ddfa_v2_pickle_given_as_basel_model_names_the_command(tddfa_v2, capsys):
     assert main(["convert", "bfm09", str(tddfa_v2[0]), "-o", str(tddfa_v2[0].parent / "x.safetensors")]) == 1
     assert "run `morphable convert 3ddfa`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("kind", [0, 1, 77])
+def test_matlab_file_with_another_type_of_numbers_is_refused_before_scipy_reads_it(tmp_path, kind, compressed):
+    """SciPy's own reader ends the process on some of these."""
+    stream = io.BytesIO()
+    scipy.io.savemat(stream, crop_arrays())
+    whole = stream.getvalue()
+    tag = struct.pack("<II", 9, 8 * 3 * COUNT)
+    damaged = whole.replace(tag, struct.pack("<II", kind, 8 * 3 * COUNT), 1)
+    if compressed:
+        (size,) = struct.unpack_from("<I", damaged, 132)
+        packed = zlib.compress(damaged[128 : 136 + size])
+        damaged = damaged[:128] + struct.pack("<II", 15, len(packed)) + packed
+    (tmp_path / "BFM_model_front.mat").write_bytes(damaged)
+    with pytest.raises(
+        ValueError, match=rf"must be a complete MATLAB file .*: meanshape has 3456 bytes of type {kind}"
+    ):
+        import_bfm(tmp_path)

@@ -8,6 +8,7 @@ import numpy as np
 
 from morphable.extras import import_extra
 from morphable.importers.foreign import HDF5_MAGIC, foreign_kind
+from morphable.importers.matlab_structure import check_matlab
 
 HEADER_BYTES = 512
 """Bytes at the beginning of a version 7.3 file before the HDF5 content."""
@@ -30,6 +31,7 @@ def load_matlab(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f"folder must hold {path.name}, got {path.parent} without")
     _refuse_others(path)
     try:
+        check_matlab(path.read_bytes(), names)
         content = loadmat(path, variable_names=list(names))
     except Exception as error:  # SciPy's reader raises what the damaged bytes happen to cause
         raise ValueError(f"{path} must be a complete MATLAB file of version 7 or older: {error}") from error
