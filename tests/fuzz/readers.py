@@ -146,8 +146,15 @@ def _models() -> dict[str, Reader]:
     """Face models and weights."""
     import torch
 
-    from morphable import ModelData, ModelReference, WeightsInfo, load_model, read_weights, write_weights
-    from morphable.files import write_model_file
+    from morphable import (
+        ModelData,
+        ModelReference,
+        MorphableModel,
+        WeightsInfo,
+        load_model,
+        read_weights,
+        write_weights,
+    )
 
     mean = torch.randn(12, 3, generator=torch.Generator().manual_seed(0)) * 0.05
     triangles = torch.stack([torch.arange(10), torch.arange(10) + 1, torch.arange(10) + 2], -1)
@@ -164,7 +171,7 @@ def _models() -> dict[str, Reader]:
     info = WeightsInfo(name="tiny", architecture={}, model=reference, license="CC0", training_data="none")
     return {
         "model": Reader(
-            ".safetensors", _written(lambda path: write_model_file(data, path), ".safetensors"), load_model
+            ".safetensors", _written(lambda path: MorphableModel(data).save(path), ".safetensors"), load_model
         ),
         "weights": Reader(
             ".safetensors",
