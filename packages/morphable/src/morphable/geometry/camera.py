@@ -86,7 +86,7 @@ class Pinhole:
         return torch.cat([rays, torch.ones_like(rays[..., :1])], dim=-1) * depth_m[..., None]
 
     def translation(
-        self, delta: Float[Tensor, "*batch 3"], anchor_px: Float[Tensor, "*#batch 2"]
+        self, delta: Float[Tensor, "*batch 3"], anchor_px: Float[Tensor, "*batch 2"]
     ) -> Float[Tensor, "*batch 3"]:
         """Turn a predicted translation vector into meters (eq. 5).
 
@@ -99,7 +99,7 @@ class Pinhole:
         return torch.cat([lateral, depth_m], dim=-1)
 
     def delta(
-        self, translation_m: Float[Tensor, "*batch 3"], anchor_px: Float[Tensor, "*#batch 2"]
+        self, translation_m: Float[Tensor, "*batch 3"], anchor_px: Float[Tensor, "*batch 2"]
     ) -> Float[Tensor, "*batch 3"]:
         """Undo `translation`: the (d_x, d_y, d_z) that a network should predict at an anchor.
 
@@ -119,10 +119,10 @@ class Pinhole:
 
 
 def camera_from_model(
-    points_model: Float[Tensor, "*#batch points 3"],
-    rotation_head: Float[Tensor, "*#batch 3 3"],
-    translation_m: Float[Tensor, "*#batch 3"],
-) -> Float[Tensor, "*batch points 3"]:
+    points_model: Float[Tensor, "... points 3"],
+    rotation_head: Float[Tensor, "... 3 3"],
+    translation_m: Float[Tensor, "... 3"],
+) -> Float[Tensor, "... points 3"]:
     """Place model-frame points in the camera frame: `x_cam = diag(1, -1, -1) @ R_head @ x_model + t`.
 
     Args:
@@ -135,10 +135,10 @@ def camera_from_model(
 
 
 def model_from_camera(
-    points_cam: Float[Tensor, "*#batch points 3"],
-    rotation_head: Float[Tensor, "*#batch 3 3"],
-    translation_m: Float[Tensor, "*#batch 3"],
-) -> Float[Tensor, "*batch points 3"]:
+    points_cam: Float[Tensor, "... points 3"],
+    rotation_head: Float[Tensor, "... 3 3"],
+    translation_m: Float[Tensor, "... 3"],
+) -> Float[Tensor, "... points 3"]:
     """Undo `camera_from_model`; the rotation must be orthonormal."""
     cam_from_model = axes_flip(rotation_head)[:, None] * rotation_head
     return (points_cam - translation_m[..., None, :]) @ cam_from_model
