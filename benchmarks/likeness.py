@@ -29,7 +29,7 @@ from PIL import Image
 from morphable_reconstruct import Face, ReconstructConfig, Reconstructor, Scene, SceneImage
 from morphable_reconstruct.drawing.textured import render_textured
 from morphable_reconstruct.drawing.textures import photo_texture
-from morphable_render import uv_mesh
+from morphable_reconstruct.drawing.unwrapping import texture_mesh
 
 Half = Literal["all", "choosing", "reporting"]
 Picture = Float[np.ndarray, "rows cols 3"]
@@ -116,8 +116,9 @@ def lid(points: np.ndarray) -> float:
 def turned(face: Face, angle_rad: float) -> Face:
     """The face turned about its own vertical axis."""
     c, s = math.cos(angle_rad), math.sin(angle_rad)
-    turn = np.array([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]], dtype=np.float32)
-    return replace(face, rotation_head=face.rotation_head @ turn)
+    alone = face.scene.take(np.array([face.index]))
+    rotation = alone.faces.rotation_head @ torch.tensor([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+    return replace(alone, faces=replace(alone.faces, rotation_head=rotation))[0]
 
 
 def shown_triangles(scene: Scene) -> Bool[np.ndarray, " tris"]:
@@ -130,8 +131,8 @@ def textured(scene: Scene, face: Face, texture: torch.Tensor, background: Pictur
     """A textured picture of one face in the photograph's camera, and where it shows what is compared."""
     image = render_textured(
         torch.from_numpy(face.vertices_cam_m)[None],
-        uv_mesh(face.model),
-        texture[None],
+        texture_mesh(face.model),
+        [texture],
         focal_px=scene.camera.focal_px,
         background=torch.from_numpy(background).float(),
     )
@@ -172,12 +173,12 @@ def measure_face(found: Measured, scene: Scene, face: Face, truth: np.ndarray, c
     points = face.landmarks68_contour_px
     found.gap.append((gap(truth), gap(points)))
     found.lid.append((lid(truth), lid(points)))
-    drawn = scene.with_faces((face,)).render()
+    drawn = scene.take(np.array([face.index])).render()
     compare_colors(found, scene, drawn, photo)
     inside = drawn.mask & ~np.isin(drawn.part, [scene.model.part_names.index(name) for name in NOT_SHOWN])
     found.photograph.append(align(masked(photo, inside), truth))
     found.render.append(align(masked(drawn.rgb, inside), truth))
-    texture = torch.from_numpy(photo_texture(scene, face, size_px=config.texture_px).rgb).float()
+    texture = torch.from_numpy(photo_texture(face, size_px=config.texture_px, depth_m=scene.depth_m).rgb).float()
     same, mask = textured(scene, face, texture, photo)
     found.textured.append(align(masked(same, mask), truth))
     sides = []
@@ -205,15 +206,15 @@ def sheet_row(scene: Scene, face: Face, texture: torch.Tensor, side_px: int) -> 
     scale = side_px / (2 * half)
     box = (*(center - half).tolist(), *(center + half).tolist())
     photo = cut(scene.image, box, side_px)
-    drawn = scene.with_faces((face,)).render(background=np.full((*scene.image.shape[:2], 3), GRAY, np.float32))
+    drawn = scene.take(np.array([face.index])).render(background=np.full((*scene.image.shape[:2], 3), GRAY, np.float32))
     row = [photo, cut(np.uint8(drawn.rgb * 255), box, side_px)]
     principal = scene.camera.principal_px
     for angle in (0.0, *TURNS_RAD):
         other = face if angle == 0.0 else turned(face, angle)
         image = render_textured(
             torch.from_numpy(other.vertices_cam_m)[None],
-            uv_mesh(face.model),
-            texture[None],
+            texture_mesh(face.model),
+            [texture],
             focal_px=scene.camera.focal_px * scale,
             background=torch.full((side_px, side_px, 3), GRAY),
             center_px=tuple(((principal - center + half) * scale).tolist()),
@@ -273,7 +274,7 @@ def measure_set(folder: Path, reconstructor: Reconstructor, config: LikenessConf
         scene = reconstructor(folder / name)
         annotated = np.array(table[name]["landmarks68_px"], dtype=float).reshape(-1, 68, 2)
         for truth in annotated:
-            best = max(scene.faces, key=lambda face: overlap(face.landmarks68_contour_px, truth), default=None)
+            best = max(scene, key=lambda face: overlap(face.landmarks68_contour_px, truth), default=None)
             if best is None or overlap(best.landmarks68_contour_px, truth) < MIN_OVERLAP:
                 found.missed += 1
                 continue
@@ -295,10 +296,12 @@ def portrait_rows(reconstructor: Reconstructor, config: LikenessConfig) -> list[
     rows = []
     for path in config.portraits:
         scene = reconstructor(path)
-        for face in scene.faces:
+        for face in scene:
             if np.ptp(face.box_xyxy_px.reshape(2, 2), axis=0).max() < config.min_face_px:
                 continue
-            texture = torch.from_numpy(photo_texture(scene, face, size_px=config.texture_px).rgb).float()
+            texture = torch.from_numpy(
+                photo_texture(face, size_px=config.texture_px, depth_m=scene.depth_m).rgb
+            ).float()
             rows.append(sheet_row(scene, face, texture, config.sheet_px))
     return rows
 

@@ -21,3 +21,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is absent")
     return folder
+
+
+@pytest.fixture
+def no_parsing(monkeypatch):
+    """Stand-in faces are no faces to the parsing network."""
+    from morphable_reconstruct.drawing import parsing
+
+    monkeypatch.setattr(parsing, "_network", lambda: None)

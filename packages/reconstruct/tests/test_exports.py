@@ -94,7 +94,7 @@ def test_glb_is_placed_in_metres_for_an_independent_reader(tmp_path, scene):
         np.testing.assert_allclose(turn, face.rotation_head, atol=1e-6)
         np.testing.assert_allclose(shift, face.translation_m * (1, -1, -1), atol=1e-6)
         np.testing.assert_allclose(mesh.vertices, neutral_vertices(face)[layout.source], atol=1e-6)
-        assert mesh.visual.material.baseColorTexture.size == (512, 512)
+        assert mesh.visual.material.baseColorTexture.size == (256, 256)  # the faces are some 120 pixels wide
 
 
 def test_glb_morph_targets_give_the_expression(scene):
@@ -188,7 +188,7 @@ def test_json_and_npz_say_the_same(tmp_path, scene):
         np.testing.assert_allclose(face["head_angles_rad"]["yaw"], -0.3 + 0.5 * index, atol=1e-5)
 
 
-def test_photo_texture_takes_the_face_and_nothing_behind_it(model):
+def test_photo_texture_takes_the_face_and_nothing_behind_it(model, no_parsing):
     from dataclasses import replace
 
     from morphable_reconstruct.drawing.textures import albedo_texture, photo_texture
@@ -208,7 +208,7 @@ def test_photo_texture_takes_the_face_and_nothing_behind_it(model):
     np.testing.assert_allclose(plain.rgb.mean((0, 1)), scene[0].albedo_rgb.mean(0), atol=0.03)
 
 
-def test_an_occluded_face_takes_nothing_from_the_photograph(model):
+def test_an_occluded_face_takes_nothing_from_the_photograph(model, no_parsing):
     scene = make_scene(model, count=2)
     front = scene.faces
     translation, first = front.translation_m[[0, 0]], torch.tensor([0, 0])
@@ -231,7 +231,7 @@ def test_refusals(tmp_path, scene):
         scene.save(tmp_path / "s.stl")
     with pytest.raises(FileNotFoundError, match="path must be in an existing folder"):
         scene.save(tmp_path / "none" / "s.glb")
-    with pytest.raises(ValueError, match="texture must be one of albedo, photo, none, got 'shiny'"):
+    with pytest.raises(ValueError, match="texture must be one of photo, albedo, delit, none, got 'shiny'"):
         scene.save(tmp_path / "s.glb", texture="shiny")
     assert list(tmp_path.iterdir()) == []
 
@@ -374,3 +374,84 @@ def test_a_crop_stands_upright(model):
     assert greens[:, 0].mean() > reds[:, 0].mean() + 5
     with pytest.raises(ValueError, match="size_px must be at least 1"):
         face_crop(turned[0], size_px=0)
+
+
+def test_a_texture_that_holds_the_light_is_unlit(scene):
+    from morphable_reconstruct.exports.glb import scene_to_glb
+
+    for texture, unlit in {"photo": True, "delit": False, "albedo": False, "none": False}.items():
+        document, _ = parse_glb(scene_to_glb(scene, texture=texture, texture_px=32))
+        assert [material.get("extensions") == {"KHR_materials_unlit": {}} for material in document["materials"]] == [
+            unlit,
+            unlit,
+        ]
+        assert ("extensionsUsed" in document) == unlit
+
+
+def test_meshes_of_the_face_alone(tmp_path, model):
+    from morphable import load_model
+    from morphable_reconstruct.exports.layout import mesh_triangles
+
+    open_model = load_model("open")
+    kept = mesh_triangles(open_model, "face")
+    names = {open_model.part_names[label] for label in open_model.part_labels[torch.from_numpy(kept)].unique()}
+    assert names == set(open_model.part_names) - {"scalp", "neck", "ears"}
+    layout = textured_layout(open_model, "face")
+    assert len(layout.triangles) == kept.sum()
+    assert layout.triangles.max() == len(layout.source) - 1
+    scene = make_scene(model, count=1)  # its parts are all of the face
+    for suffix in ("glb", "obj"):
+        scene.save(tmp_path / f"s.{suffix}", texture="none", mesh="face")
+        assert len(trimesh.load(tmp_path / f"s.{suffix}", force="mesh").faces) == len(model.triangles)
+    with pytest.raises(ValueError, match="mesh must be one of head, face, got 'bust'"):
+        scene.save(tmp_path / "t.glb", mesh="bust")
+
+
+def test_unseen_side_continues_the_seen_sides_tone(model, no_parsing):
+    from dataclasses import replace
+
+    from morphable_reconstruct.drawing.textures import delit_texture, photo_texture
+
+    scene = make_scene(model, count=1)
+    turned = rotation_from_angles(torch.tensor([[0.0, 1.0, 0.0]]))
+    scene = with_faces(scene, rotation_head=turned, illumination=torch.zeros(1, 9, 3))
+    pixels = np.full_like(scene.photo.pixels, (180, 90, 60))
+    face = replace(scene, photo=Photograph(pixels=pixels, name="a"))[0]
+    texture = photo_texture(face, size_px=128)
+    hidden = (texture.visible == 0) & texture.mask
+    assert hidden.mean() > 0.1
+    off = np.abs(texture.rgb[hidden] - pixels[0, 0] / 255)
+    assert off.mean() < 0.05
+    # zero coefficients are light of 0.709: 0.8 of the constant function
+    delit = delit_texture(face, size_px=128)
+    shown = texture.mask & (texture.rgb < 0.6).all(-1)
+    np.testing.assert_allclose(delit.rgb[shown] * 0.709, texture.rgb[shown], atol=0.01)
+
+
+def test_frontal_picture_shows_the_head_in_the_middle(model, no_parsing):
+    from morphable_reconstruct.drawing.frontal import frontal_picture
+
+    picture = frontal_picture(make_scene(model, count=1)[0], size_px=64)
+    assert picture.shape == (64, 64, 3)
+    rows, cols = np.nonzero((picture < 250).any(-1))
+    assert abs(rows.min() + rows.max() - 63) <= 2
+    assert abs(cols.min() + cols.max() - 63) <= 2
+    assert rows.max() - rows.min() > 0.75 * 64
+    with pytest.raises(ValueError, match="size_px must be at least 1, got 0"):
+        frontal_picture(make_scene(model, count=1)[0], size_px=0)
+
+
+def test_overlay_leaves_what_is_before_the_face(model, monkeypatch):
+    from morphable_reconstruct.drawing import overlay
+
+    scene = make_scene(model, count=1)
+
+    class Covered:
+        def face_at(self, px):
+            return (px[:, 0] > 100).float()
+
+    monkeypatch.setattr(overlay, "parse_faces", lambda rows: [Covered()])
+    drawn = scene.overlay(opacity=1.0, boxes=False, landmarks=False)
+    changed = (drawn != scene.photo.pixels).any(-1)
+    assert changed[:, 100:].any()
+    assert not changed[:, :100].any()

@@ -49,7 +49,9 @@ def test_every_kind_of_result(engine, model, photos, tmp_path, capsys):
     files = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file())
     suffixes = [".depth.png", ".glb", ".json", ".mtl", ".npz", ".obj", ".overlay.jpg", ".ply", ".segmentation.png"]
     for name, faces in {"a": 2, "empty": 0, "sub/b": 1}.items():
-        for suffix in [*suffixes, ".views.png", *(f".texture_{i:02d}.png" for i in range(faces))]:
+        for suffix in [*suffixes, ".render.png", ".views.png"] + [
+            f".{kind}_{i:02d}.png" for kind in ("texture", "frontal") for i in range(faces)
+        ]:
             assert f"{name}{suffix}" in files
     out = capsys.readouterr().out
     assert "no face found in empty.png" in out

@@ -9,7 +9,7 @@ from stand_ins import with_faces
 from test_exports import make_scene
 
 import morphable
-from morphable_reconstruct.drawing.colors import MOUTH_BRIGHTNESS, drawn_albedo
+from morphable_reconstruct.drawing.colors import SHUT_GAP_M, drawn_albedo, mouth_light
 from morphable_reconstruct.drawing.views import VIEW_NAMES, join_views, render_view
 
 
@@ -89,7 +89,7 @@ def test_an_empty_scene_is_white_and_tiny_sizes_are_refused(model):
         empty.views(size_px=0)
 
 
-def test_the_inside_of_the_mouth_is_drawn_darker(model):
+def test_the_inside_of_the_mouth_is_drawn_by_how_far_the_lips_are_open(model):
     scene = make_scene(model, count=1)
     assert torch.equal(drawn_albedo(scene), scene.albedo_rgb)  # the stand-in names no mouth
     model = morphable.load_model("open")
@@ -97,5 +97,16 @@ def test_the_inside_of_the_mouth_is_drawn_darker(model):
     scene = replace(with_faces(scene, **none), model=model)
     inside, albedo = model.region("inner_mouth").numpy(), scene[0].albedo_rgb
     drawn = drawn_albedo(scene)[0].numpy()
-    np.testing.assert_allclose(drawn[inside], MOUTH_BRIGHTNESS * albedo[inside], rtol=1e-6)
+    light = mouth_light(scene)[0].numpy()
+    np.testing.assert_allclose(drawn[inside], light[inside, None] * albedo[inside], rtol=1e-6)
+    lips = scene[0].landmarks("ibug68_3d")[[61, 62, 63, 65, 66, 67]]
+    gap = np.linalg.norm(lips[:3] - lips[[5, 4, 3]], axis=1).max() + SHUT_GAP_M
+    deepest = scene[0].vertices_model_m[inside][:, 2].argmin()
+    depth = lips[:, 2].mean() - scene[0].vertices_model_m[inside][deepest, 2]
+    assert light[inside][deepest] == pytest.approx(gap / (gap + depth), rel=1e-4)
+    expression = torch.zeros(1, model.num_expression)
+    expression[0, model.expression_names.index("jawOpen")] = 0.7
+    opened = mouth_light(with_faces(scene, expression=expression))[0].numpy()
+    assert opened[inside].mean() > 2 * light[inside].mean()
+    assert (mouth_light(scene, 0.05)[0].numpy() >= light - 1e-6).all()
     assert np.array_equal(drawn[~inside], albedo[~inside])

@@ -14,6 +14,7 @@ import morphable
 from morphable import MorphableModel
 from morphable_reconstruct.drawing.layers import SceneImage, render_layers, render_strips
 from morphable_reconstruct.drawing.overlay import draw_overlay
+from morphable_reconstruct.drawing.textures import scene_textures
 from morphable_reconstruct.drawing.views import VIEW_NAMES, render_view
 from morphable_reconstruct.exports.formats import write_scene
 from morphable_reconstruct.exports.saved import read_scene
@@ -82,14 +83,25 @@ class Scene(SceneRows):
         return render_layers(self, size_hw=size_hw, background=background)
 
     def views(self, *, size_px: int = 512, caption: bool = True) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
-        """Render the scene from the front, the picture's right and above; see `render_view`."""
-        return {name: render_view(self, name, size_px=size_px, caption=caption) for name in VIEW_NAMES}
+        """Render the textured scene from the front, the picture's right and above; see `render_view`."""
+        textures = scene_textures(self, depth_m=self.depth_m)
+        return {
+            name: render_view(self, name, size_px=size_px, caption=caption, textures=textures) for name in VIEW_NAMES
+        }
 
     def overlay(
-        self, *, opacity: float = 0.75, boxes: bool = True, landmarks: bool = True, max_side_px: int = 2048
+        self,
+        *,
+        opacity: float = 0.75,
+        boxes: bool = True,
+        landmarks: bool = True,
+        parse: bool = True,
+        max_side_px: int = 2048,
     ) -> UInt8[np.ndarray, "rows cols 3"]:
         """Draw faces, boxes and landmarks over the photograph; see `draw_overlay`."""
-        return draw_overlay(self, opacity=opacity, boxes=boxes, landmarks=landmarks, max_side_px=max_side_px)
+        return draw_overlay(
+            self, opacity=opacity, boxes=boxes, landmarks=landmarks, parse=parse, max_side_px=max_side_px
+        )
 
     def with_expressions(self, expressions: Mapping[str, float], *, face: int | None = None) -> "Scene":
         """Return the same people with other expressions, e.g. another person's.
@@ -138,16 +150,25 @@ class Scene(SceneRows):
         rows = read_scene(path, loaded, photo)
         return cls(**{field.name: getattr(rows, field.name) for field in fields(rows)})
 
-    def save(self, path: str | os.PathLike[str], *, texture: str = "albedo", texture_px: int = 512) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        texture: str = "photo",
+        texture_px: int | None = None,
+        mesh: str = "head",
+    ) -> None:
         """Write the scene in the format of the suffix: .glb, .obj, .ply, .json, .npz or .csv.
 
         Args:
             path: The file; it is whole or absent, never half-written.
-            texture: For .glb and .obj: `albedo`, `photo` (the photograph where it sees the face) or `none`.
-            texture_px: Side of the square textures.
+            texture: For .glb and .obj: `photo` (the photograph where it shows the face), `delit` (the same without its
+                light), `albedo` or `none`.
+            texture_px: Side of the square textures; by default as many texels as the photograph has pixels.
+            mesh: For .glb and .obj: `head`, or `face` without scalp, ears and neck.
 
         Raises:
             FileNotFoundError: The folder does not exist.
-            ValueError: Another suffix, or an unknown texture.
+            ValueError: Another suffix, an unknown texture or an unknown mesh.
         """
-        write_scene(self, Path(path), texture=texture, texture_px=texture_px)
+        write_scene(self, Path(path), texture=texture, texture_px=texture_px, mesh=mesh)

@@ -11,7 +11,7 @@ from morphable_reconstruct.video.options import VideoConfig
 
 PICTURE_KINDS = (
     *("overlay", "views", "glb", "obj", "ply", "json", "npz", "csv"),
-    *("depth", "segmentation", "texture", "crop"),
+    *("render", "frontal", "depth", "segmentation", "texture", "crop"),
 )
 """What can be saved of a picture."""
 VIDEO_KINDS = ("overlay", "json", "csv")
@@ -28,8 +28,8 @@ class RunConfig:
     out: Path = Path("out")
     """Folder of the results; pictures already done with the same options are skipped."""
     save: str = "overlay,json"
-    """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, csv, depth,
-    segmentation, texture, crop. Videos give overlay, json and csv."""
+    """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, csv, render,
+    frontal, depth, segmentation, texture, crop. Videos give overlay, json and csv."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
     preds_vertices: bool = False
@@ -43,10 +43,12 @@ class RunConfig:
     per_face: str | None = None
     """Network that reconstructs each face from a crop of its own, after the single-shot network's boxes:
     mobile_frnet, prnet, dfmvr, or a weights file of one."""
-    texture: Literal["albedo", "photo", "none"] = "albedo"
-    """Texture of .glb and .obj: reflectance, or the photograph where it sees the face."""
-    texture_px: int = 512
-    """Side of textures."""
+    texture: Literal["photo", "delit", "albedo", "none"] = "photo"
+    """Texture of .glb and .obj: the photograph where it shows the face, the same without its light, or reflectance."""
+    texture_px: int | None = None
+    """Side of textures; by default as many texels as the photograph has pixels, at most 2048."""
+    mesh: Literal["head", "face"] = "head"
+    """What .glb and .obj hold: the whole head, or the face that the photograph can show."""
     debug_cells: bool = False
     """Also draw the faces decoded from the cells around each peak."""
     overwrite: bool = False
@@ -62,8 +64,9 @@ class RunConfig:
         _check_kinds(self.save_kinds, SAVE_KINDS)
         _check_vertices(self.preds_vertices, self.preds)
         for name in ("texture_px", "workers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
 
     @property
     def save_kinds(self) -> tuple[str, ...]:
@@ -85,8 +88,8 @@ class ViewsConfig:
     out: Path = Path("out")
     """Folder of the results, which carry the front picture's name."""
     save: str = "overlay,json"
-    """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, csv, depth, segmentation,
-    texture, crop."""
+    """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, csv, render, frontal,
+    depth, segmentation, texture, crop."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
     preds_vertices: bool = False
@@ -99,16 +102,18 @@ class ViewsConfig:
     """Face model: open, or a model file."""
     per_face: str = "dfmvr"
     """DF-MVR's weights: dfmvr where they are bundled, or a weights file."""
-    texture: Literal["albedo", "photo", "none"] = "albedo"
-    """Texture of .glb and .obj: reflectance, or the photograph where it sees the face."""
-    texture_px: int = 512
-    """Side of textures."""
+    texture: Literal["photo", "delit", "albedo", "none"] = "photo"
+    """Texture of .glb and .obj: the photograph where it shows the face, the same without its light, or reflectance."""
+    texture_px: int | None = None
+    """Side of textures; by default as many texels as the photograph has pixels, at most 2048."""
+    mesh: Literal["head", "face"] = "head"
+    """What .glb and .obj hold: the whole head, or the face that the photograph can show."""
     reconstruct: Annotated[ReconstructConfig, tyro.conf.arg(name="")] = field(default_factory=ReconstructConfig)
 
     def __post_init__(self) -> None:
         _check_kinds(self.save_kinds, PICTURE_KINDS)
         _check_vertices(self.preds_vertices, self.preds)
-        if self.texture_px < 1:
+        if self.texture_px is not None and self.texture_px < 1:
             raise ValueError(f"texture_px must be at least 1, got {self.texture_px}")
 
     @property

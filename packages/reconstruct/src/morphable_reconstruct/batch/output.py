@@ -10,7 +10,9 @@ from morphable_reconstruct.exports.meshes import write_landmarks7
 from morphable_reconstruct.exports.pictures import (
     crop_png,
     depth_png,
+    frontal_png,
     overlay_jpeg,
+    render_png,
     segmentation_png,
     texture_png,
     views_png,
@@ -22,6 +24,7 @@ _VIEW_PX = 640
 _PICTURES: dict[str, Callable[[Scene], bytes]] = {
     "overlay": lambda scene: overlay_jpeg(scene.overlay()),
     "views": lambda scene: views_png(scene.views(size_px=_VIEW_PX)),
+    "render": lambda scene: render_png(scene.rendered),
     "depth": lambda scene: depth_png(scene),
     "segmentation": lambda scene: segmentation_png(scene.segmentation, parts=len(scene.model.part_names)),
 }
@@ -56,7 +59,14 @@ def check_outputs(out: Path, *files: Path | None) -> None:
 
 
 def save_results(
-    scene: Scene, folder: Path, stem: str, *, kinds: tuple[str, ...], texture: str = "albedo", texture_px: int = 512
+    scene: Scene,
+    folder: Path,
+    stem: str,
+    *,
+    kinds: tuple[str, ...],
+    texture: str = "photo",
+    texture_px: int | None = None,
+    mesh: str = "head",
 ) -> tuple[str, ...]:
     """Write the chosen kinds of results as `folder/stem.*`.
 
@@ -70,12 +80,16 @@ def save_results(
             written.append(f"{stem}{RESULT_SUFFIXES[kind]}")
             write_bytes(folder / written[-1], _PICTURES[kind](scene))
         elif kind in _SCENES:
-            paths = write_scene(scene, folder / f"{stem}.{kind}", texture=texture, texture_px=texture_px)
+            paths = write_scene(scene, folder / f"{stem}.{kind}", texture=texture, texture_px=texture_px, mesh=mesh)
             written += [path.relative_to(folder).as_posix() for path in paths]
         elif kind == "texture":
             for index, face in enumerate(scene):
                 written.append(stem + NUMBERED_SUFFIXES["texture"].format(index))
                 write_bytes(folder / written[-1], texture_png(face, size_px=texture_px, depth_m=scene.depth_m))
+        elif kind == "frontal":
+            for index, face in enumerate(scene):
+                written.append(stem + NUMBERED_SUFFIXES["frontal"].format(index))
+                write_bytes(folder / written[-1], frontal_png(face, depth_m=scene.depth_m))
         elif kind == "crop":
             for index, face in enumerate(scene):
                 written.append(stem + NUMBERED_SUFFIXES["crop"].format(index))

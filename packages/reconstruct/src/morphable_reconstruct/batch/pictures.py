@@ -100,7 +100,13 @@ def _save(
     kinds = tuple(kind for kind in config.save_kinds if kind in PICTURE_KINDS)
     try:
         files = save_results(
-            scene, config.out, source.stem, kinds=kinds, texture=config.texture, texture_px=config.texture_px
+            scene,
+            config.out,
+            source.stem,
+            kinds=kinds,
+            texture=config.texture,
+            texture_px=config.texture_px,
+            mesh=config.mesh,
         )
         files += on_scene(source, scene) if on_scene else ()
         rows = prediction_rows(scene, vertices=config.preds_vertices)

@@ -114,7 +114,7 @@ class _Sinks:
         times = {"frame": frame.index, "time_s": frame.time_s, "source_time_s": frame.source_time_s}
         return _Drawn(
             frame=frame,
-            overlay=None if self._video is None and self._preview is None else frame.scene.overlay(),
+            overlay=None if self._video is None and self._preview is None else frame.scene.overlay(parse=False),
             csv=None if self._csv is None else csv_rows(frame.scene, _CSV_COLUMNS, **times),
             json=None if self._json is None else json.dumps(scene_to_dict(frame.scene) | times, allow_nan=False) + "\n",
         )

@@ -48,7 +48,13 @@ def save_views(sources: Sequence[Source], reconstructor: Reconstructor, config: 
     scene = reconstructor.views([reconstructor.load(source.path, name=source.name) for source in sources])
     named = sources[min(1, len(sources) - 1)]
     files = save_results(
-        scene, config.out, named.stem, kinds=config.save_kinds, texture=config.texture, texture_px=config.texture_px
+        scene,
+        config.out,
+        named.stem,
+        kinds=config.save_kinds,
+        texture=config.texture,
+        texture_px=config.texture_px,
+        mesh=config.mesh,
     )
     rows = prediction_rows(scene, vertices=config.preds_vertices)
     seconds = time.perf_counter() - start

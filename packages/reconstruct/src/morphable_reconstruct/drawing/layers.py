@@ -1,6 +1,6 @@
 """A scene seen by the photograph's camera, with its layers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -132,8 +132,17 @@ def _as_arrays(image: morphable_render.FaceImage) -> SceneImage:
     )
 
 
+FaceShare = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Share of each pixel from its face, row and column."""
+
+
 def lay_faces(
-    rows: SceneRows, pixels: UInt8[np.ndarray, "rows cols 3"], *, opacity: float, hidden_parts: frozenset[str]
+    rows: SceneRows,
+    pixels: UInt8[np.ndarray, "rows cols 3"],
+    *,
+    opacity: float,
+    hidden_parts: frozenset[str],
+    share: FaceShare | None = None,
 ) -> UInt8[np.ndarray, "rows cols 3"]:
     """Lay the lit faces over a picture; only the pixels that change are computed.
 
@@ -142,6 +151,7 @@ def lay_faces(
         pixels: The photograph, of any size; the field of view stays the photograph's.
         opacity: Opacity of the faces, 0 to 1.
         hidden_parts: Names of parts of the model that stay out, though they hide what is behind them.
+        share: Further opacity, from 0 to 1, of pixels given by face, row and column.
     """
     height, width = pixels.shape[:2]
     vertices, triangles = rows.vertices_cam_m, rows.model.triangles
@@ -158,7 +168,8 @@ def lay_faces(
     row, col = shown.row.numpy(), shown.col.numpy()
     before = pixels[row, col].astype(np.float32) / 255.0
     over = pixels.copy()
-    over[row, col] = to_bytes(before + opacity * (rgb - before))
+    opaque = opacity if share is None else opacity * share(shown.face.numpy(), row, col)[:, None]
+    over[row, col] = to_bytes(before + opaque * (rgb - before))
     return over
 
 

@@ -1,10 +1,12 @@
 """Drawings over the photograph: faces, boxes, landmarks."""
 
 import numpy as np
-from jaxtyping import Float, UInt8
+import torch
+from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw
 
-from morphable_reconstruct.drawing.layers import lay_faces
+from morphable_reconstruct.drawing.layers import FaceShare, lay_faces
+from morphable_reconstruct.drawing.parsing import parse_faces
 from morphable_reconstruct.faces.rows import SceneRows
 
 BOX_COLOR = (255, 214, 10)
@@ -29,7 +31,13 @@ _PIXELS_PER_STROKE = 700.0
 
 
 def draw_overlay(
-    rows: SceneRows, *, opacity: float = 0.75, boxes: bool = True, landmarks: bool = True, max_side_px: int = 2048
+    rows: SceneRows,
+    *,
+    opacity: float = 0.75,
+    boxes: bool = True,
+    landmarks: bool = True,
+    parse: bool = True,
+    max_side_px: int = 2048,
 ) -> UInt8[np.ndarray, "rows cols 3"]:
     """Lay the lit faces, their boxes with scores and their contour landmarks over the photograph.
 
@@ -38,6 +46,7 @@ def draw_overlay(
         opacity: Opacity of the faces, 0 to 1; 0 leaves them out.
         boxes: Draw boxes, scores and track ids.
         landmarks: Draw the 68 points with the jaw on the visible outline.
+        parse: Don't paint over hair, hands and glasses that the parsing network finds before a face.
         max_side_px: Larger photographs are shrunk to this.
     """
     height, width = rows.camera.size_hw
@@ -48,7 +57,8 @@ def draw_overlay(
         photo = photo.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR, reducing_gap=3.0)
     pixels = np.asarray(photo)
     if opacity > 0.0 and len(rows):
-        pixels = lay_faces(rows, pixels, opacity=opacity, hidden_parts=_HIDDEN_PARTS)
+        share = _of_face(rows, size_hw) if parse else None
+        pixels = lay_faces(rows, pixels, opacity=opacity, hidden_parts=_HIDDEN_PARTS, share=share)
     picture = Image.fromarray(pixels)
     ratio = np.array([size_hw[1] / width, size_hw[0] / height])
     draw = ImageDraw.Draw(picture)
@@ -60,6 +70,25 @@ def draw_overlay(
             label = f"{face.score:.2f}" if face.track_id is None else f"#{face.track_id} {face.score:.2f}"
             draw_box(draw, box, label, stroke_px=stroke(size_hw))
     return np.asarray(picture)
+
+
+def _of_face(rows: SceneRows, size_hw: tuple[int, int]) -> FaceShare:
+    """How far the photograph shows the face itself at pixels of the overlay, not hair, hands or glasses before it."""
+    shown = parse_faces(rows)
+    scale = np.array([rows.camera.size_hw[1] / size_hw[1], rows.camera.size_hw[0] / size_hw[0]])
+
+    def share(
+        face: Int[np.ndarray, " pixels"], row: Int[np.ndarray, " pixels"], col: Int[np.ndarray, " pixels"]
+    ) -> Float[np.ndarray, " pixels"]:
+        found = np.ones(len(face), np.float32)
+        px = (np.stack([col, row], axis=1) + 0.5) * scale
+        for index, parsed in enumerate(shown):
+            of_this = face == index
+            if parsed is not None and of_this.any():
+                found[of_this] = parsed.face_at(torch.from_numpy(px[of_this]).float()).numpy()
+        return found
+
+    return share
 
 
 def draw_landmarks(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "68 2"], *, stroke_px: int) -> None:

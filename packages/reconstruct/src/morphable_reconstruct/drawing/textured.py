@@ -1,5 +1,6 @@
 """Pictures of textured faces from any side."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +26,7 @@ class TexturedImage:
 def render_textured(
     vertices_cam: Float[Tensor, "faces verts 3"],
     mesh: UvMesh,
-    textures: Float[Tensor, "faces size size 3"],
+    textures: Sequence[Float[Tensor, "_ _ 3"]],
     *,
     focal_px: float,
     background: Float[Tensor, "rows cols 3"],

@@ -1,4 +1,4 @@
-"""Textures of a face: its albedo, and the photograph where the photograph sees it."""
+"""Textures of a face: its albedo, and the photograph where the photograph shows the face."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,15 +11,40 @@ from scipy.ndimage import distance_transform_edt
 from morphable import MorphableModel
 from morphable_reconstruct.drawing.colors import lit_vertex_colors
 from morphable_reconstruct.drawing.layers import render_layers
-from morphable_reconstruct.faces.rows import Face
-from morphable_render import UvLayout, bake_texture, uv_layout, uv_map_from_vertices, uv_mesh
+from morphable_reconstruct.drawing.parsing import ShownFace, parse_face
+from morphable_reconstruct.drawing.tone import Seen, Tone, head_tone
+from morphable_reconstruct.drawing.unwrapping import face_triangles, texture_mesh
+from morphable_reconstruct.faces.rows import Face, SceneRows
+from morphable_render import (
+    UvLayout,
+    mirrored_uv,
+    sample_image,
+    surface_visibility,
+    uv_layout,
+    uv_map_from_vertices,
+    vertices_from_uv_map,
+)
 
+SMALLEST_PX, LARGEST_PX = 256, 2048
+"""Sides of the textures that are chosen by themselves."""
+SMALLEST_TEXTURED_PX = 48.0
+"""Pictures of a scene show smaller faces by their lit albedo: the photograph tells no more of them."""
+TONE_PX = 256
+"""Side of the map from which the tone of the whole head is taken."""
+SURE_WEIGHT = 0.35
+"""Visibility below this does not count: near the outline a pixel is smeared over much skin, or shows what is behind."""
+SHOWN_FROM, SHOWN_IN_FULL = 0.4, 0.8
+"""Probability of face at which the photograph starts to count and at which it counts in full."""
+MIN_DETAIL, MAX_DETAIL = 0.5, 1.25
+"""The other side's detail darkens and lightens the tone by at most these factors."""
+NOT_MIRRORED = ("left_eye", "right_eye", "inner_mouth")
+"""Parts whose other side tells nothing: a mirrored gaze crosses the eyes."""
 _KEPT_MAPS = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FaceTexture:
-    """A face unwrapped by its model's texture coordinates."""
+    """A face unwrapped by `texture_mesh`."""
 
     rgb: Float[np.ndarray, "size size 3"]
     """sRGB in [0, 1]; texels outside every triangle repeat the nearest one inside."""
@@ -35,6 +60,21 @@ class _TexelMap:
 
     layout: UvLayout
     nearest: Int[np.ndarray, "2 size size"]
+    shown: Bool[torch.Tensor, "size size"]
+    """Texels of parts that take the photograph's colors as they are."""
+    mirrored: Bool[torch.Tensor, "size size"]
+    """Texels that may take detail from the other side."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Read:
+    """The photograph at every texel."""
+
+    rgb: Float[torch.Tensor, "size size 3"]
+    in_view: Float[torch.Tensor, "size size"]
+    """How well the camera sees the texel, 0 to 1."""
+    shown: Float[torch.Tensor, "size size"]
+    """Whether the photograph shows the face there, 0 to 1."""
 
 
 def albedo_texture(face: Face, *, size_px: int = 512) -> FaceTexture:
@@ -59,16 +99,17 @@ def albedo_texture(face: Face, *, size_px: int = 512) -> FaceTexture:
 
 
 def photo_texture(
-    face: Face, *, size_px: int = 1024, depth_m: Float[np.ndarray, "rows cols"] | None = None
+    face: Face, *, size_px: int | None = None, depth_m: Float[np.ndarray, "rows cols"] | None = None
 ) -> FaceTexture:
-    """Unwrap the photograph where it sees the face; elsewhere its mirror image, then the lit albedo.
+    """Unwrap the photograph where it shows the face; elsewhere continue its tone and the other side's detail.
 
-    Texels count as seen inside the picture, in front of everything else that was reconstructed, and not
-    at a grazing angle, so that nothing is smeared over the far side; glasses, hair and hands are not known of.
+    Texels count as seen inside the picture, in front of everything else that was reconstructed, away from the
+    outline, and where the parsing network finds face and not hair, hands or glasses before it. The rest is the lit
+    albedo, brought to the tone of the seen part (`head_tone`), on skin with the detail of the other side.
 
     Args:
         face: The face, with the photograph it was found in.
-        size_px: Side of the texture.
+        size_px: Side of the texture; by default `fitting_side`.
         depth_m: Depth of all faces of the photograph (`scene.depth_m`); rendered where it is not given.
 
     >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
@@ -85,18 +126,113 @@ def photo_texture(
     >>> bool(texture.visible.max() > 0.9), texture.rgb.shape
     (True, (64, 64, 3))
     """
-    scene = face.scene
-    texels = _texel_map(face.model, size_px)
-    depth = render_layers(scene).depth_m if depth_m is None else depth_m
-    baked = bake_texture(
-        torch.from_numpy(scene.photo.pixels).float() / 255,
-        scene.vertices_cam_m[face.index],
+    return _photo_texture(face, size_px, depth_m)[0]
+
+
+def delit_texture(
+    face: Face, *, size_px: int | None = None, depth_m: Float[np.ndarray, "rows cols"] | None = None
+) -> FaceTexture:
+    """Divide `photo_texture` by the estimated light, so that the face can be lit anew."""
+    texture, tone, texels = _photo_texture(face, size_px, depth_m)
+    light = uv_map_from_vertices(tone.light, texels.layout)
+    rows, cols = texels.nearest
+    rgb = np.clip(texture.rgb / light.numpy()[rows, cols].clip(0.05, None), 0.0, 1.0).astype(np.float32)
+    return FaceTexture(rgb=rgb, visible=texture.visible, mask=texture.mask)
+
+
+def scene_textures(
+    rows: SceneRows, *, largest_px: int = 1024, depth_m: Float[np.ndarray, "rows cols"] | None = None
+) -> list[Float[torch.Tensor, "_ _ 3"]]:
+    """Unwrap every face for pictures of the scene: small faces by their lit albedo alone."""
+    if not len(rows):
+        return []
+    depth = render_layers(rows).depth_m if depth_m is None else depth_m
+    lit = lit_vertex_colors(rows)
+    textures = []
+    for face in rows:
+        if float(np.ptp(face.box_xyxy_px.reshape(2, 2), axis=0).max()) >= SMALLEST_TEXTURED_PX:
+            made = photo_texture(face, size_px=min(fitting_side(face), largest_px), depth_m=depth)
+        else:
+            texels = _texel_map(rows.model, SMALLEST_PX)
+            rgb = uv_map_from_vertices(lit[face.index], texels.layout)
+            made = _finished(rgb, torch.zeros(SMALLEST_PX, SMALLEST_PX), texels)
+        textures.append(torch.from_numpy(made.rgb))
+    return textures
+
+
+def fitting_side(face: Face) -> int:
+    """Side of a texture that holds all pixels of the photograph's face: a power of two."""
+    extent = float(np.ptp(face.box_xyxy_px.reshape(2, 2), axis=0).max())
+    wanted = 2 ** int(np.ceil(np.log2(max(1.4 * extent, 1.0))))
+    return int(np.clip(wanted, SMALLEST_PX, LARGEST_PX))
+
+
+def _photo_texture(
+    face: Face, size_px: int | None, depth_m: Float[np.ndarray, "rows cols"] | None
+) -> tuple[FaceTexture, Tone, _TexelMap]:
+    """The texture, the tone of the head, and the texels."""
+    shown = parse_face(face)
+    depth = torch.from_numpy(render_layers(face.scene).depth_m if depth_m is None else depth_m)
+    coarse = _texel_map(face.model, TONE_PX)
+    tone = head_tone(face, _seen_by_vertices(_read(face, depth, coarse, shown), coarse))
+    texels = _texel_map(face.model, size_px or fitting_side(face))
+    read = _read(face, depth, texels, shown)
+    weight = read.in_view * read.shown * texels.shown
+    toned = uv_map_from_vertices(tone.rgb, texels.layout)
+    filled = toned * _detail(read.rgb, toned, weight, texels)
+    rgb = weight[..., None] * read.rgb + (1 - weight[..., None]) * filled
+    return _finished(rgb, weight, texels), tone, texels
+
+
+def _read(face: Face, depth_m: torch.Tensor, texels: _TexelMap, shown: ShownFace | None) -> _Read:
+    """Look up every texel in the photograph."""
+    pixels, camera = face.scene.photo.pixels, face.camera
+    rows, cols = pixels.shape[:2]
+    vertices = face.scene.vertices_cam_m[face.index]
+    in_view = surface_visibility(
+        vertices,
         texels.layout,
-        focal_px=scene.camera.focal_px,
-        depth_m=torch.from_numpy(depth),
-        fallback=lit_vertex_colors(scene.take(np.array([face.index])))[0],
+        focal_px=camera.focal_px,
+        size_hw=(rows, cols),
+        depth_m=depth_m,
     )
-    return _finished(baked.rgb, baked.weight, texels)
+    position = uv_map_from_vertices(vertices, texels.layout)
+    px = position[..., :2] / position[..., 2:].clamp(min=1e-3) * camera.focal_px
+    px = (px + torch.tensor(camera.principal_px).float()).reshape(-1, 2)
+    rgb = sample_image(torch.from_numpy(pixels).float() / 255.0, px / px.new_tensor([cols, rows]))
+    of_face = torch.ones(len(px)) if shown is None else _ramp(shown.face_at(px), SHOWN_FROM, SHOWN_IN_FULL)
+    size = in_view.shape[0]
+    return _Read(
+        rgb=rgb.reshape(size, size, 3),
+        in_view=_ramp(in_view, SURE_WEIGHT, 1.0),
+        shown=of_face.reshape(size, size),
+    )
+
+
+def _seen_by_vertices(read: _Read, texels: _TexelMap) -> Seen:
+    """The photograph at the vertices, by way of the texels."""
+    face = read.in_view * read.shown * texels.shown
+    other = read.in_view * (1 - read.shown) * ~texels.shown
+    stacked = torch.cat([read.rgb, face[..., None], other[..., None]], dim=-1)
+    values = vertices_from_uv_map(stacked, texels.layout).double().numpy()
+    return Seen(rgb=values[:, :3], face=values[:, 3].clip(0.0, 1.0), hair=values[:, 4].clip(0.0, 1.0))
+
+
+def _detail(own: torch.Tensor, toned: torch.Tensor, weight: torch.Tensor, texels: _TexelMap) -> torch.Tensor:
+    """What the other side shows over its tone, as factors on this side's; 1 where it shows nothing."""
+    if texels.layout.mesh.mirror_vertices is None:
+        return torch.ones_like(own)
+    ratio = (own / toned.clamp(min=0.05)).clamp(MIN_DETAIL, MAX_DETAIL)
+    at, known = mirrored_uv(texels.layout)
+    both = torch.cat([(ratio - 1) * weight[..., None], weight[..., None]], dim=-1)
+    read = sample_image(both, at.reshape(-1, 2), texels.layout.mask).reshape(both.shape)
+    return 1 + torch.where((known & texels.mirrored)[..., None], read[..., :3], 0.0)
+
+
+def _ramp(values: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """0 up to `low`, 1 from `high`, smooth between."""
+    share = ((values - low) / (high - low)).clamp(0, 1)
+    return share * share * (3 - 2 * share)
 
 
 def _finished(rgb: torch.Tensor, visible: torch.Tensor, texels: _TexelMap) -> FaceTexture:
@@ -112,6 +248,10 @@ def _finished(rgb: torch.Tensor, visible: torch.Tensor, texels: _TexelMap) -> Fa
 @lru_cache(maxsize=_KEPT_MAPS)
 def _texel_map(model: MorphableModel, size_px: int) -> _TexelMap:
     """Lay out a model's texture; kept for the last few."""
-    layout = uv_layout(uv_mesh(model), size_px)
+    layout = uv_layout(texture_mesh(model), size_px)
     nearest = distance_transform_edt(~layout.mask.numpy(), return_distances=False, return_indices=True)
-    return _TexelMap(layout=layout, nearest=nearest.astype(np.int64))
+    inner = model.part_names.index("inner_mouth") if "inner_mouth" in model.part_names else -1
+    shown = (face_triangles(model) | (model.part_labels == inner))[layout.triangle] & layout.mask
+    labels = torch.tensor([i for i, name in enumerate(model.part_names) if name in NOT_MIRRORED], dtype=torch.int64)
+    mirrored = shown & ~torch.isin(model.part_labels, labels)[layout.triangle]
+    return _TexelMap(layout=layout, nearest=nearest.astype(np.int64), shown=shown, mirrored=mirrored)

@@ -1,5 +1,6 @@
 """Views of a scene from the front, the picture's right and above: parallel, tight around the heads, to scale."""
 
+from collections.abc import Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -8,6 +9,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
 from morphable_reconstruct.drawing.colors import lit_vertex_colors, to_bytes
+from morphable_reconstruct.drawing.textured import render_textured
+from morphable_reconstruct.drawing.unwrapping import texture_mesh
 from morphable_reconstruct.faces.rows import SceneRows
 from morphable_render import render_faces
 from morphable_render.scene_views import View, view_rotation
@@ -36,7 +39,12 @@ _SCREEN_ASPECT = 2.0
 
 
 def render_view(
-    rows: SceneRows, name: View, *, size_px: int = 512, caption: bool = True
+    rows: SceneRows,
+    name: View,
+    *,
+    size_px: int = 512,
+    caption: bool = True,
+    textures: Sequence[Float[torch.Tensor, "_ _ 3"]] | None = None,
 ) -> UInt8[np.ndarray, "rows cols 3"]:
     """Render all faces, in their light, from the front, from the picture's right, or from above.
 
@@ -48,6 +56,7 @@ def render_view(
         name: One of `VIEW_NAMES`.
         size_px: The picture has as many pixels as a square of this side; its shape follows the heads.
         caption: Add a line with the view's name and a scale bar.
+        textures: Textures of the faces (`scene_textures`); by default they show their lit albedo.
 
     Raises:
         ValueError: `size_px` is too small to show anything.
@@ -63,14 +72,13 @@ def render_view(
     size_hw, px_per_m = _frame((turn @ (high - low)).abs()[:2].numpy(), size_px)
     distance_m = _DISTANCE_IN_RADII * float((high - low).norm() / 2)
     placed = (vertices - (low + high) / 2) @ turn.T + torch.tensor([0.0, 0.0, distance_m])
-    image = render_faces(
-        placed,
-        rows.model.triangles,
-        lit_vertex_colors(rows),
-        focal_px=px_per_m * distance_m,
-        background=torch.ones(*size_hw, 3),
-    )
-    pixels = to_bytes(image.rgb.numpy())
+    focal_px, white = px_per_m * distance_m, torch.ones(*size_hw, 3)
+    if textures is not None:
+        rgb = render_textured(placed, texture_mesh(rows.model), textures, focal_px=focal_px, background=white).rgb
+    else:
+        colors = lit_vertex_colors(rows)
+        rgb = render_faces(placed, rows.model.triangles, colors, focal_px=focal_px, background=white).rgb
+    pixels = to_bytes(rgb.numpy())
     return np.vstack([pixels, _caption(name, size_hw[1], px_per_m, size_px)]) if caption else pixels
 
 

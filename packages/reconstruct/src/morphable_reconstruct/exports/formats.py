@@ -16,7 +16,12 @@ SCENE_SUFFIXES = (".glb", ".obj", ".ply", ".json", ".npz", ".csv")
 
 
 def write_scene(
-    scene: SceneRows, path: str | os.PathLike[str], *, texture: str = "albedo", texture_px: int = 512
+    scene: SceneRows,
+    path: str | os.PathLike[str],
+    *,
+    texture: str = "photo",
+    texture_px: int | None = None,
+    mesh: str = "head",
 ) -> tuple[Path, ...]:
     """Write a scene in the format of the suffix; return the files written, `path` first.
 
@@ -26,9 +31,9 @@ def write_scene(
     target = Path(path)
     match target.suffix.lower():
         case ".glb":
-            write_bytes(target, scene_to_glb(scene, texture=texture, texture_px=texture_px))
+            write_bytes(target, scene_to_glb(scene, texture=texture, texture_px=texture_px, mesh=mesh))
         case ".obj":
-            return write_obj(scene, target, texture=texture, texture_px=texture_px)
+            return write_obj(scene, target, texture=texture, texture_px=texture_px, mesh=mesh)
         case ".ply":
             write_ply(scene, target)
         case ".json":

@@ -13,17 +13,21 @@ from morphable import MorphableModel
 from morphable_reconstruct.drawing.layers import render_layers
 from morphable_reconstruct.exports.gltf import GltfBuilder
 from morphable_reconstruct.exports.layout import TexturedLayout, textured_layout
-from morphable_reconstruct.exports.textures import face_texture
+from morphable_reconstruct.exports.textures import LIT_KINDS, face_texture
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.faces.rows import Face, SceneRows
 
 SMALLEST_OFFSET_M = 1e-5
 """Morph target offsets below a hundredth of a millimeter are not stored."""
+UNLIT = "KHR_materials_unlit"
+"""glTF extension for materials that are shown as they are."""
 _NEAR_M = 0.01
 _JPEG_QUALITY = 95
 
 
-def scene_to_glb(scene: SceneRows, *, texture: str = "albedo", texture_px: int = 512) -> bytes:
+def scene_to_glb(
+    scene: SceneRows, *, texture: str = "photo", texture_px: int | None = None, mesh: str = "head"
+) -> bytes:
     """Encode a scene as binary glTF 2.0.
 
     The glTF frame is the camera's with y up and z toward the viewer; the photograph's camera stands at its
@@ -34,15 +38,17 @@ def scene_to_glb(scene: SceneRows, *, texture: str = "albedo", texture_px: int =
 
     Args:
         scene: The faces and their camera.
-        texture: `albedo`, `photo` (the photograph where it sees the face, albedo elsewhere), or `none`.
-        texture_px: Side of the square textures.
+        texture: `photo` (the photograph where it shows the face, its tone elsewhere; shown without further light),
+            `delit` (the same without the photograph's light), `albedo` (the model's reflectance), or `none`.
+        texture_px: Side of the square textures; by default as many texels as the photograph has pixels.
+        mesh: `head`, or `face` without scalp, ears and neck.
     """
     builder = GltfBuilder()
     children = [_add_camera(builder, scene.camera)]
     if len(scene):
-        layout = textured_layout(scene.model)
-        shared = _Shared(builder, scene.model, layout)
-        depth_m = render_layers(scene).depth_m if texture == "photo" else None
+        layout = textured_layout(scene.model, mesh)
+        shared = _Shared(builder, scene.model, layout, unlit=texture in LIT_KINDS)
+        depth_m = render_layers(scene).depth_m if texture in ("photo", "delit") else None
         for index, face in enumerate(scene):
             pixels = face_texture(face, kind=texture, size_px=texture_px, depth_m=depth_m)
             children.append(shared.add_face(face, f"face_{index:02d}", pixels))
@@ -55,8 +61,8 @@ def scene_to_glb(scene: SceneRows, *, texture: str = "albedo", texture_px: int =
 class _Shared:
     """What all faces of one model have in common, stored once."""
 
-    def __init__(self, builder: GltfBuilder, model: MorphableModel, layout: TexturedLayout) -> None:
-        self.builder, self.model, self.layout = builder, model, layout
+    def __init__(self, builder: GltfBuilder, model: MorphableModel, layout: TexturedLayout, *, unlit: bool) -> None:
+        self.builder, self.model, self.layout, self.unlit = builder, model, layout, unlit
         self.uv = builder.add_vertices(layout.uv)
         self.indices = builder.add_indices(layout.triangles)
         self.targets = [
@@ -92,14 +98,17 @@ class _Shared:
         return self.builder.add("nodes", node)
 
     def _add_material(self, name: str, pixels: UInt8[np.ndarray, "rows cols 3"] | None) -> int:
-        """A rough, non-metallic material with the face's texture."""
+        """A rough, non-metallic material with the face's texture, unlit where the texture holds the light."""
         surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": 0.8}
         if pixels is not None:
             if "samplers" not in self.builder.document:
                 self.builder.add("samplers", {"magFilter": 9729, "minFilter": 9987, "wrapS": 33071, "wrapT": 33071})
             image = self.builder.add_image(_jpeg(pixels), "image/jpeg", name)
             surface["baseColorTexture"] = {"index": self.builder.add("textures", {"sampler": 0, "source": image})}
-        material = {"name": name, "pbrMetallicRoughness": surface, "doubleSided": True}
+        material: dict[str, Any] = {"name": name, "pbrMetallicRoughness": surface, "doubleSided": True}
+        if self.unlit:
+            material["extensions"] = {UNLIT: {}}
+            self.builder.document["extensionsUsed"] = [UNLIT]
         return self.builder.add("materials", material)
 
 

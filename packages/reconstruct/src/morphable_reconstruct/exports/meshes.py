@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Bool, Shaped, UInt8
 from PIL import Image
 
 from morphable.files import atomic_path, write_bytes
 from morphable_reconstruct.drawing.colors import lit_vertex_colors, to_bytes
 from morphable_reconstruct.drawing.layers import render_layers
+from morphable_reconstruct.drawing.unwrapping import texture_mesh
+from morphable_reconstruct.exports.layout import mesh_triangles
 from morphable_reconstruct.exports.textures import face_texture
 from morphable_reconstruct.faces.rows import Face, SceneRows
 from morphable_reconstruct.photographs.naming import NUMBERED_SUFFIXES, safe_stem
@@ -22,7 +24,9 @@ CAMERA_TO_UPRIGHT = np.array([1.0, -1.0, -1.0], dtype=np.float32)
 """Camera space to the frame mesh viewers expect: y up, z toward the viewer."""
 
 
-def write_obj(scene: SceneRows, path: Path, *, texture: str = "albedo", texture_px: int = 1024) -> tuple[Path, ...]:
+def write_obj(
+    scene: SceneRows, path: Path, *, texture: str = "photo", texture_px: int | None = None, mesh: str = "head"
+) -> tuple[Path, ...]:
     """Write `path`, its .mtl and one texture per face beside it; y up, meters, camera at the origin.
 
     The files that others refer to have names of plain ASCII, which every program finds, whatever `path` is called.
@@ -30,10 +34,10 @@ def write_obj(scene: SceneRows, path: Path, *, texture: str = "albedo", texture_
     Returns:
         The files, `path` first.
     """
-    stem = safe_stem(path.stem)
+    stem, kept = safe_stem(path.stem), mesh_triangles(scene.model, mesh)
     library = path.with_name(f"{stem}.mtl")
     written, materials = [path, library], []
-    depth_m = render_layers(scene).depth_m if texture == "photo" and len(scene) else None
+    depth_m = render_layers(scene).depth_m if texture in ("photo", "delit") and len(scene) else None
     for index, face in enumerate(scene):
         name = _face_name(stem, index)
         pixels = face_texture(face, kind=texture, size_px=texture_px, depth_m=depth_m)
@@ -46,10 +50,11 @@ def write_obj(scene: SceneRows, path: Path, *, texture: str = "albedo", texture_
     write_bytes(library, ("\n\n".join(materials) + "\n").encode())
     with atomic_path(path) as temporary, temporary.open("w", encoding="ascii") as file:
         file.write(f"# morphable-reconstruct; meters, y up, camera at the origin\nmtllib {stem}.mtl\n")
-        uv = scene.model.uv.cpu().numpy() * (1.0, -1.0) + (0.0, 1.0)
+        uv = texture_mesh(scene.model).uv.cpu().numpy() * (1.0, -1.0) + (0.0, 1.0)
         file.write(_lines("vt %.6f %.6f", uv))
         for index, face in enumerate(scene):
-            _write_face(file, face, _face_name(stem, index), first=1 + index * scene.model.num_vertices)
+            name, first = _face_name(stem, index), 1 + index * scene.model.num_vertices
+            _write_face(file, face, name, first=first, kept=kept)
 
     return tuple(written)
 
@@ -59,7 +64,7 @@ def _face_name(stem: str, index: int) -> str:
     return (stem + NUMBERED_SUFFIXES["face"].format(index)).removesuffix(".png")
 
 
-def _write_face(file: io.TextIOWrapper, face: Face, name: str, *, first: int) -> None:
+def _write_face(file: io.TextIOWrapper, face: Face, name: str, *, first: int, kept: Bool[np.ndarray, " tris"]) -> None:
     """One object: positions, normals, triangles; texture coordinates are shared by all faces."""
     vertices = face.vertices_cam_m * CAMERA_TO_UPRIGHT
     normals = face.model.normals(torch.from_numpy(vertices)).numpy()
@@ -67,8 +72,8 @@ def _write_face(file: io.TextIOWrapper, face: Face, name: str, *, first: int) ->
     file.write(_lines("v %.6f %.6f %.6f", vertices))
     file.write(_lines("vn %.4f %.4f %.4f", normals))
     file.write(f"usemtl {name}\n")
-    corner = face.model.triangles.cpu().numpy() + first
-    coordinate = face.model.uv_triangles.cpu().numpy() + 1
+    corner = face.model.triangles.cpu().numpy()[kept] + first
+    coordinate = face.model.uv_triangles.cpu().numpy()[kept] + 1
     columns = np.stack([corner, coordinate, corner], axis=-1).reshape(len(corner), 9)
     file.write(_lines("f %d/%d/%d %d/%d/%d %d/%d/%d", columns))
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from morphable_reconstruct.drawing.colors import to_bytes
 from morphable_reconstruct.drawing.crops import face_crop
-from morphable_reconstruct.drawing.layers import render_strips
+from morphable_reconstruct.drawing.frontal import frontal_picture
+from morphable_reconstruct.drawing.layers import SceneImage, render_strips
 from morphable_reconstruct.drawing.textures import photo_texture
 from morphable_reconstruct.drawing.views import join_views
 from morphable_reconstruct.faces.rows import Face, SceneRows
@@ -45,11 +46,22 @@ def segmentation_png(segmentation: Int[np.ndarray, "rows cols"], *, parts: int) 
     return encode(picture, "PNG")
 
 
-def texture_png(face: Face, *, size_px: int, depth_m: Float[np.ndarray, "rows cols"]) -> bytes:
+def texture_png(face: Face, *, size_px: int | None, depth_m: Float[np.ndarray, "rows cols"]) -> bytes:
     """Encode a face's texture from the photograph; alpha tells how much of a texel was seen."""
     texture = photo_texture(face, size_px=size_px, depth_m=depth_m)
     rgba = np.concatenate([texture.rgb, texture.visible[..., None]], axis=-1)
     return encode(Image.fromarray(to_bytes(rgba)), "PNG")
+
+
+def render_png(image: SceneImage) -> bytes:
+    """Encode the lit faces alone, transparent around them."""
+    rgba = np.concatenate([image.rgb, image.mask[..., None].astype(image.rgb.dtype)], axis=-1)
+    return encode(Image.fromarray(to_bytes(rgba)), "PNG")
+
+
+def frontal_png(face: Face, *, depth_m: Float[np.ndarray, "rows cols"]) -> bytes:
+    """Encode the textured face, looking straight."""
+    return encode(Image.fromarray(frontal_picture(face, depth_m=depth_m)), "PNG")
 
 
 def crop_png(face: Face) -> bytes:

@@ -10,13 +10,19 @@ from pathlib import PurePosixPath
 RESULT_SUFFIXES = {
     "overlay": ".overlay.jpg",
     "views": ".views.png",
+    "render": ".render.png",
     "depth": ".depth.png",
     "segmentation": ".segmentation.png",
     "cells": ".cells.png",
     "video": ".overlay.mp4",
 }
 """Endings of results that are pictures or videos themselves."""
-NUMBERED_SUFFIXES = {"texture": ".texture_{:02d}.png", "crop": ".crop_{:02d}.png", "face": "_face_{:02d}.png"}
+NUMBERED_SUFFIXES = {
+    "texture": ".texture_{:02d}.png",
+    "frontal": ".frontal_{:02d}.png",
+    "crop": ".crop_{:02d}.png",
+    "face": "_face_{:02d}.png",
+}
 """Endings of results that are one picture per face."""
 _RESULT = re.compile(
     "(?:"

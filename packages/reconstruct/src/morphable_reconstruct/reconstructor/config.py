@@ -5,6 +5,7 @@ from typing import Literal
 
 EngineName = Literal["torch", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bfloat16"]
+ColorChoice = Literal["photograph", "network"]
 FocalChoice = float | Literal["network", "exif"]
 SIZE_STEP_PX = 32
 
@@ -28,6 +29,8 @@ class ReconstructConfig:
     focal: FocalChoice = "network"
     """Focal length of the photograph: pixels, or `exif` to read it from the file (an error where it is
     absent), or `network`, the field of view the network assumes for every picture."""
+    colors: ColorChoice = "photograph"
+    """Where albedo and light come from: fitted to the photograph's colors, or as the network guesses them."""
     tile_px: int | None = None
     """Also look at overlapping tiles of this many photograph pixels, for tiny faces in very large pictures."""
     engine: EngineName = "torch"

@@ -13,6 +13,7 @@ import morphable
 from morphable import InferenceDefaults, MorphableModel
 from morphable.geometry import GLOBAL_FOCAL_PX
 from morphable_detector_head import Detections
+from morphable_reconstruct.colors.faces import with_photo_colors
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.photographs.letterbox import Letterbox, letterbox, unenlarged_side
 from morphable_reconstruct.photographs.reading import ImageSource, Photograph, load_photograph
@@ -141,7 +142,9 @@ class Reconstructor:
     def reconstruct(self, photos: Sequence[Photograph]) -> list[Scene]:
         """Reconstruct photographs already read; equal sizes share forward passes."""
         scenes = self._detected(photos)
-        return scenes if self.per_face is None else [reconstruct_each(self.per_face, scene) for scene in scenes]
+        if self.per_face is not None:
+            scenes = [reconstruct_each(self.per_face, scene) for scene in scenes]
+        return scenes if self.config.colors == "network" else [with_photo_colors(scene) for scene in scenes]
 
     def views(self, pictures: Sequence[ImageSource | Photograph]) -> Scene:
         """Reconstruct one person from up to three photographs; `per_face` must be DF-MVR.

@@ -166,7 +166,7 @@ def create_app(reconstructor: Reconstructor, config: ServeConfig) -> FastAPI:
     async def reconstruct(
         request: Request,
         format: Annotated[Format, Query(description="Format of the answer.")] = "json",  # noqa: A002
-        texture: Annotated[Texture, Query(description="Texture of GLB.")] = "albedo",
+        texture: Annotated[Texture, Query(description="Texture of GLB.")] = "photo",
         face: Annotated[int, Query(description="Index of the face that `crop` shows.", ge=0)] = 0,
     ) -> Response:
         """Reconstruct every face of one picture, sent as the body or as the form field `image`."""

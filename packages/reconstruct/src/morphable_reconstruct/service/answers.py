@@ -13,7 +13,7 @@ from morphable_reconstruct.exports.pictures import crop_png, overlay_jpeg
 from morphable_reconstruct.scene import Scene
 
 Format = Literal["json", "glb", "npz", "overlay", "crop"]
-Texture = Literal["albedo", "photo", "none"]
+Texture = Literal["photo", "delit", "albedo", "none"]
 MEDIA_TYPES: dict[str, str] = {
     "json": "application/json",
     "glb": "model/gltf-binary",

@@ -1,0 +1,1 @@
+"""Albedo and light of faces, estimated from the photograph."""

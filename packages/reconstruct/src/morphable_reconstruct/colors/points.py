@@ -1,0 +1,117 @@
+"""Points of a face model's surface at which colors are compared with the photograph."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from morphable import MorphableModel
+
+POINTS_PER_PART = {
+    "skin": 120,
+    "nose": 28,
+    "left_brow": 16,
+    "right_brow": 16,
+    "left_eye": 14,
+    "right_eye": 14,
+    "upper_lip": 14,
+    "lower_lip": 14,
+}
+"""Number of points on each part of the face; the inside of the mouth, which has no light of its own, has none."""
+POINTS_WITHOUT_PARTS = 320
+"""Number of points on a model that names none of these parts."""
+_FRONT = 0.2
+"""Points lie where the mean face's normal has at least this share toward the viewer."""
+_KEPT_MODELS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class ColorPoints:
+    """A face model restricted to some points of its surface."""
+
+    corner: Int[Tensor, "points 3"]
+    """Corners of each point's triangle."""
+    barycentric: Float[Tensor, "points 3"]
+    part: Int[Tensor, " points"]
+    """Index into the model's `part_names`."""
+    mean: Float[Tensor, "points 3 3"]
+    """Corners of the triangles of the mean face, metres."""
+    modes: Float[Tensor, "modes points 3 3"]
+    """The same for each mode: identity first, then expressions."""
+    mean_albedo: Float[Tensor, "points 3"]
+    albedo_modes: Float[Tensor, "alb points 3"]
+
+    def place(
+        self, identity: Float[Tensor, "faces id"], expression: Float[Tensor, "faces expr"]
+    ) -> tuple[Float[Tensor, "faces points 3"], Float[Tensor, "faces points 3"]]:
+        """Return positions and unit normals in the model frame; differentiable."""
+        coefficients = torch.cat([identity, expression], dim=-1).to(self.modes)
+        corners = self.mean + (coefficients @ self.modes.flatten(1)).unflatten(-1, self.mean.shape)
+        positions = (corners * self.barycentric[..., None]).sum(-2)
+        first, second, third = corners.unbind(-2)
+        return positions, F.normalize(torch.cross(second - first, third - first, dim=-1), dim=-1)
+
+
+@lru_cache(maxsize=_KEPT_MODELS)
+def color_points(model: MorphableModel) -> ColorPoints:
+    """Spread points over the front of a face model, evenly within each part; kept for the last few models."""
+    neutral = torch.zeros(1, model.num_identity), torch.zeros(1, model.num_expression)
+    with torch.no_grad():
+        mean = model.decode_shape(*neutral)[0]
+        triangle, part = _spread(model, mean)
+        corner = model.triangles[triangle]
+        barycentric = torch.full((len(triangle), 3), 1 / 3)
+        rows = torch.eye(model.num_identity + model.num_expression).split([model.num_identity, model.num_expression], 1)
+        # one mode at a time: the full vertices of all modes at once would take 100 MB
+        modes = [
+            (model.decode_shape(i[None], e[None])[0] - mean)[corner] for i, e in zip(rows[0], rows[1], strict=True)
+        ]
+        zero = torch.zeros(model.num_albedo)
+        mean_albedo = model.decode_albedo(zero)
+        albedo_modes = [(model.decode_albedo(row) - mean_albedo)[corner].mean(1) for row in torch.eye(model.num_albedo)]
+    return ColorPoints(
+        corner=corner,
+        barycentric=barycentric,
+        part=part,
+        mean=mean[corner],
+        modes=torch.stack(modes),
+        mean_albedo=mean_albedo[corner].mean(1),
+        albedo_modes=torch.stack(albedo_modes) if albedo_modes else mean_albedo.new_zeros(0, len(corner), 3),
+    )
+
+
+def _spread(model: MorphableModel, mean: Tensor) -> tuple[Tensor, Tensor]:
+    """Choose triangles of every part, each as far from those before it as can be."""
+    corners = mean[model.triangles]
+    center = corners.mean(1)
+    normal = F.normalize(torch.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], dim=-1), dim=-1)
+    front = normal[:, 2] > _FRONT
+    named = {name: count for name, count in POINTS_PER_PART.items() if name in model.part_names}
+    if not named:
+        chosen = _farthest(center, front.nonzero()[:, 0], POINTS_WITHOUT_PARTS)
+        return chosen, model.part_labels[chosen]
+    picked = []
+    for name, count in named.items():
+        inside = front & (model.part_labels == model.part_names.index(name))
+        picked.append(_farthest(center, inside.nonzero()[:, 0], count))
+    triangle = torch.cat(picked)
+    return triangle, model.part_labels[triangle]
+
+
+def _farthest(center: Tensor, candidates: Tensor, count: int) -> Tensor:
+    """Pick candidates one by one, the farthest from those picked first."""
+    if len(candidates) <= count:
+        return candidates
+    points = center[candidates]
+    distance = (points - points.mean(0)).norm(dim=1)
+    nearest = torch.full_like(distance, torch.inf)
+    index = distance.argmin()
+    picked = []
+    for _ in range(count):
+        picked.append(index)
+        nearest = torch.minimum(nearest, (points - points[index]).norm(dim=1))
+        index = nearest.argmax()
+    return candidates[torch.stack(picked)]
