@@ -182,11 +182,10 @@ def _models() -> dict[str, Reader]:
 
 
 def _evaluation() -> dict[str, Reader]:
-    """Prediction files, meshes and ground truth of evalkit."""
+    """Prediction files, meshes and MATLAB files of evalkit."""
     from scipy.io import savemat
 
     from morphable_evalkit import read_predictions
-    from morphable_evalkit.datasets.folders import read_landmark_folder
     from morphable_evalkit.matlab import read_mat
     from morphable_evalkit.scans.mesh_files import read_mesh
 
@@ -195,19 +194,11 @@ def _evaluation() -> dict[str, Reader]:
         "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
         "element face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n"
     )
-    points = {"a.jpg": {"landmarks68_px": np.arange(136.0).reshape(68, 2).tolist()}}
-
-    def read_json(path: Path) -> object:
-        target = path.with_name("landmarks68.json")
-        path.replace(target)
-        return read_landmark_folder(path.parent)
-
     mat = {"pt3d_68": np.arange(204.0).reshape(3, 68), "Pose_Para": np.zeros((1, 7))}
     return {
         "predictions": Reader(".npz", old.read_bytes, read_predictions),
         "ply": Reader(".ply", ply.encode, read_mesh),
         "obj": Reader(".obj", lambda: b"v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nf 1/1 2/1 3/1\n", read_mesh),
-        "landmarks_json": Reader(".json", json.dumps(points).encode, read_json),
         "evalkit_matlab": Reader(".mat", _written(lambda path: savemat(path, mat), ".mat"), read_mat),
     }
 
