@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
+from morphable import PointModel
 from morphable_losses import (
     DfmvrWeights,
-    LinearFace,
     landmark_3d_loss,
     parsing_loss,
     photo_weights,
@@ -65,7 +65,7 @@ class TestWing:
 
 
 class TestWpdc:
-    face = LinearFace(random(5, 3), random(4, 5, 3, seed=1), random(2, 5, 3, seed=2))
+    face = PointModel(random(5, 3), random(4, 5, 3, seed=1), random(2, 5, 3, seed=2))
 
     def vertices(self, parameters: torch.Tensor) -> torch.Tensor:
         pose, coefficients = parameters[:12].view(3, 4), parameters[12:]
@@ -85,7 +85,7 @@ class TestWpdc:
     def test_value(self):
         # one point (3, 0, 0), no coefficients, errors 1 at P_00 and 2 at t_x: displacements 3 and 2, weights 1 and
         # 2/3: 1 * 1 + 2/3 * 4
-        face = LinearFace(torch.tensor([[3.0, 0.0, 0.0]]), torch.zeros(0, 1, 3), torch.zeros(0, 1, 3))
+        face = PointModel(torch.tensor([[3.0, 0.0, 0.0]]), torch.zeros(0, 1, 3), torch.zeros(0, 1, 3))
         predicted = torch.zeros(1, 12)
         predicted[0, 0], predicted[0, 3] = 1.0, 2.0
         torch.testing.assert_close(wpdc_loss(predicted, torch.zeros(1, 12), face), torch.tensor(1 + 8 / 3))

@@ -8,13 +8,13 @@ from stand_in import draw_truth
 
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import Pinhole, camera_from_model
+from morphable.landmarks import OPPOSITE_POINTS
 from morphable_detector_head import ParameterLayout, cells_from_parameters
+from morphable_losses import opening_errors, prior_errors
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch
 from morphable_train.objective.cells import count_cells, encode_cells
-from morphable_train.objective.supervised import OPPOSITE_POINTS, opening_errors
 from morphable_train.objective.total import Objective
-from morphable_train.objective.weak import prior_errors
 
 SIZE = 128
 LAYOUT = ParameterLayout(num_identity=6, num_expression=4, num_albedo=3)
@@ -138,14 +138,19 @@ def test_cells_outside_labelled_boxes_of_incomplete_pictures_teach_nothing(two_f
     assert bool(inside.all())
 
 
+def openings(points, faces):
+    size = faces.sizes_px()
+    return opening_errors(points, faces.landmarks68_px, weight=faces.landmark_weight, unit_px=size)
+
+
 def test_opening_errors_ignore_where_the_face_is(two_faces):
     _, batch = two_faces
     points = batch.faces.landmarks68_px
-    assert float(opening_errors(points + 7.0, batch.faces).max()) < 1e-5
+    assert float(openings(points + 7.0, batch.faces).max()) < 1e-5
     closed = points.clone()
     closed[:, 41] = closed[:, 37]
     expected = (points[:, 41] - points[:, 37]).norm(dim=1) / batch.faces.sizes_px() / len(OPPOSITE_POINTS)
-    torch.testing.assert_close(opening_errors(closed, batch.faces), expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(openings(closed, batch.faces), expected, atol=1e-5, rtol=0)
 
 
 def test_negative_expressions_count_twice_where_they_are_activations_alone():

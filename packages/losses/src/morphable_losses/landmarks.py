@@ -6,15 +6,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from morphable.landmarks import EYES, INNER_LIPS, MOUTH, NOSE, NOSE_RIDGE, NUM_IBUG68
+
 from ._reduce import face_mean, safe_norm
 
-NUM_LANDMARKS = 68
 EMPHASIS = 20.0
-NOSE = range(27, 36)
-MOUTH = range(48, 68)
-NOSE_TIP_LINE = range(28, 31)
-EYES = range(36, 48)
-INNER_MOUTH = range(60, 68)
 
 
 def landmark_weights(
@@ -32,10 +28,10 @@ def landmark_weights(
     """
     chosen = {
         "nose_mouth": [*NOSE, *MOUTH],
-        "nose_inner_mouth": [*NOSE, *INNER_MOUTH],
-        "dfmvr_code": [*NOSE_TIP_LINE, *EYES, *INNER_MOUTH],
+        "nose_inner_mouth": [*NOSE, *INNER_LIPS],
+        "dfmvr_code": [*NOSE_RIDGE[1:], *EYES, *INNER_LIPS],
     }
-    weights = torch.ones(NUM_LANDMARKS)
+    weights = torch.ones(NUM_IBUG68)
     weights[chosen[emphasized]] = emphasis
     return weights
 

@@ -1,29 +1,20 @@
 """Weighted parameter distance cost of 3DDFA and Mobile-FRNet: parameters that move vertices more count more."""
 
-from dataclasses import dataclass
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from morphable import PointModel
 
 from ._reduce import face_mean, keep_present
 
 NUM_POSE = 12
 
 
-@dataclass(frozen=True)
-class LinearFace:
-    """The linear face model that the parameters mean, on the vertices that weigh them (68 points suffice)."""
-
-    mean: Float[Tensor, "points 3"]
-    identity_basis: Float[Tensor, "id points 3"]
-    expression_basis: Float[Tensor, "expr points 3"]
-
-
 def wpdc_loss(
     predicted: Float[Tensor, "*batch params"],
     target: Float[Tensor, "*batch params"],
-    face: LinearFace,
+    face: PointModel,
     *,
     parameter_mean: Float[Tensor, " params"] | None = None,
     parameter_std: Float[Tensor, " params"] | None = None,
@@ -38,7 +29,8 @@ def wpdc_loss(
         predicted: Whitened parameters: 12 of the pose (3x4 matrix by rows, scale included), identity,
             expression (40 and 10 in the paper).
         target: The true ones, whitened alike.
-        face: Linear model in the unit that pose and coefficients are meant for.
+        face: The face model on the points that weigh the parameters (the 68 suffice), in the unit that pose and
+            coefficients are meant for.
         parameter_mean: Undoes the whitening, `p = whitened * std + mean`; zero if None.
         parameter_std: Undoes the whitening; one if None.
         present: False on padding.
@@ -59,7 +51,7 @@ def wpdc_loss(
 
 
 def vertex_displacement(
-    error: Float[Tensor, "*batch params"], truth: Float[Tensor, "*batch params"], face: LinearFace
+    error: Float[Tensor, "*batch params"], truth: Float[Tensor, "*batch params"], face: PointModel
 ) -> Float[Tensor, "*batch params"]:
     """Give how far all vertices move (root of the summed squares) when one parameter alone is wrong.
 

@@ -7,10 +7,25 @@ from torch import Tensor
 NUM_IBUG68 = 68
 NUM_JAW = 17
 """The jaw line comes first: from the person's right ear over the chin (point 8) to the left ear."""
-RIGHT_EYE = range(36, 42)
-LEFT_EYE = range(42, 48)
-OUTER_LIPS = range(48, 60)
-INNER_LIPS = range(60, 68)
+CHIN = 8
+JAW = range(NUM_JAW)
+RIGHT_BROW, LEFT_BROW = range(17, 22), range(22, 27)
+NOSE_RIDGE, NOSTRILS = range(27, 31), range(31, 36)
+NOSE = range(27, 36)
+RIGHT_EYE, LEFT_EYE = range(36, 42), range(42, 48)
+EYES = range(36, 48)
+OUTER_LIPS, INNER_LIPS = range(48, 60), range(60, 68)
+MOUTH = range(48, 68)
+OPPOSITE_POINTS = (
+    *((37, 41), (38, 40), (43, 47), (44, 46)),
+    *((19, 37), (20, 38), (23, 43), (24, 44)),
+    *((61, 67), (62, 66), (63, 65), (50, 58), (51, 57), (52, 56)),
+    *((48, 54), (60, 64)),
+)
+"""Pairs of the 68 points: upper and lower lids, brows and eyes, upper and lower lips, corners of the mouth."""
+OPEN_LINES = (JAW, RIGHT_BROW, LEFT_BROW, NOSE_RIDGE, NOSTRILS)
+CLOSED_LINES = (RIGHT_EYE, LEFT_EYE, OUTER_LIPS, INNER_LIPS)
+"""Runs of the 68 points that are drawn as lines."""
 
 _FLIPPED_RUNS = (
     *range(16, -1, -1),  # jaw

@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw
 
+from morphable.landmarks import CLOSED_LINES, NUM_JAW, OPEN_LINES
 from morphable_reconstruct.drawing.layers import FaceShare, lay_faces
 from morphable_reconstruct.drawing.parsing import parse_faces
 from morphable_reconstruct.faces.rows import SceneRows
@@ -12,18 +13,8 @@ from morphable_reconstruct.faces.rows import SceneRows
 BOX_COLOR = (255, 214, 10)
 POINT_COLOR = (52, 255, 120)
 JAW_COLOR = (80, 200, 255)
-_LINES = (
-    *((range(17), False), (range(17, 22), False), (range(22, 27), False), (range(27, 31), False)),
-    *(
-        (range(31, 36), False),
-        (range(36, 42), True),
-        (range(42, 48), True),
-        (range(48, 60), True),
-        (range(60, 68), True),
-    ),
-)
+_LINES = (*((line, False) for line in OPEN_LINES), *((line, True) for line in CLOSED_LINES))
 """Runs of the 68 points that are joined, and whether they close."""
-_NUM_JAW = 17
 _HIDDEN_PARTS = frozenset({"scalp", "neck", "ears"})
 """Parts of the model that the overlay leaves out: the photograph shows hair and collars there."""
 _PIXELS_PER_STROKE = 700.0
@@ -94,7 +85,7 @@ def _of_face(rows: SceneRows, size_hw: tuple[int, int]) -> FaceShare:
 def draw_landmarks(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "68 2"], *, stroke_px: int) -> None:
     """Join the 68 points to the features they outline; the jaw has its own color."""
     draw_lines(draw, points, color=POINT_COLOR, stroke_px=stroke_px)
-    jaw = [tuple(point) for point in points[:_NUM_JAW].tolist()]
+    jaw = [tuple(point) for point in points[:NUM_JAW].tolist()]
     draw.line(jaw, fill=JAW_COLOR, width=stroke_px)
 
 

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from morphable import FaceParameters
+
 
 def tight_boxes(
     points_px: Float[Tensor, "faces points 2"], known: Bool[Tensor, "faces points"]
@@ -43,6 +45,18 @@ class FaceTargets:
     def select(self, index: Int[Tensor, " chosen"] | Bool[Tensor, " faces"]) -> "FaceTargets":
         """Return some of the faces."""
         return FaceTargets(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+    def parameters(self) -> FaceParameters:
+        """Return the faces without albedo and in soft white light, which labels do not give."""
+        count = len(self)
+        return FaceParameters(
+            identity=self.identity,
+            expression=self.expression,
+            albedo=self.identity.new_zeros(count, 0),
+            rotation_head=self.rotation_head,
+            translation_m=self.translation_m,
+            illumination=self.identity.new_zeros(count, 9, 3),
+        )
 
     def boxes_px(self) -> Float[Tensor, "faces 4"]:
         """Return the tight boxes (left, top, right, bottom) of the annotated points."""

@@ -7,11 +7,14 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from jaxtyping import Bool, Float
 
+from morphable.geometry import GLOBAL_FOCAL_PX
+from morphable.landmarks import NUM_IBUG68
+
 LABELS_VERSION = 1
 SYNTH_VERSION = 1
 SYNTH_MARK = "landmarks68_contour_px"
 """An array that only shards of `morphable-synth` have."""
-NUM_LANDMARKS = 68
+NUM_LANDMARKS = NUM_IBUG68
 
 
 class LabelVersionError(ValueError):
@@ -36,7 +39,7 @@ class FaceLabels:
     rotation_head: Float[np.ndarray, "faces 3 3"]
     translation_m: Float[np.ndarray, "faces 3"]
     focal_px: float
-    """Focal length of the picture in its own pixels; not known, and 1015, for weak labels."""
+    """Focal length of the picture in its own pixels; `GLOBAL_FOCAL_PX` for weak labels, whose camera is not known."""
 
     def __len__(self) -> int:
         return len(self.landmarks68_px)
@@ -79,7 +82,7 @@ def weak_labels(
         expression=np.zeros((faces, 0), np.float32),
         rotation_head=np.tile(np.eye(3, dtype=np.float32), (faces, 1, 1)),
         translation_m=np.zeros((faces, 3), np.float32),
-        focal_px=1015.0,
+        focal_px=GLOBAL_FOCAL_PX,
     )
 
 

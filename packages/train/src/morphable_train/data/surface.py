@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from morphable import MorphableModel, SurfacePoints
 from morphable.contour import jaw_outward, space_evenly, up_weights, visible_outline
+from morphable.landmarks import NUM_JAW
 from morphable_train.data.labels import NUM_LANDMARKS
 
-NUM_JAW = 17
 _CHUNK = 16
 """Modes decoded at a time while the bases are built."""
 

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import mirror_pose
+from morphable.landmarks import NUM_JAW
 from morphable_detector_head.face_head import ANCHOR_M, CROP_PX, CropFrames, crop_frames, rotation_in_crop
 from morphable_train.data.order import seeded
-from morphable_train.data.surface import NUM_JAW, SurfaceSample
+from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import CropChanges, EstimateErrors
 from morphable_train.face_head.faces import ExactFaces, SyntheticFaces
 from morphable_train.face_head.warp import cut_crop

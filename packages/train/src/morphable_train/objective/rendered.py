@@ -6,9 +6,8 @@ from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
-from morphable_losses import albedo_variance
+from morphable_losses import albedo_variance, point_distance
 from morphable_render import RenderedPixels, render_pixels
-from morphable_train.objective.supervised import distance
 
 SKIN_REGION = "skin"
 """Region of the model whose albedo should vary little; all vertices of a model without one."""
@@ -55,7 +54,7 @@ def rendered_color(
 ) -> Float[Tensor, ""]:
     """Mean colour distance to the photograph on visible skin per picture, summed over faces (each its picture's)."""
     weight = pixels.sample(skin[:, 0])
-    error = distance(pixels.rgb, pixels.sample(image.permute(0, 2, 3, 1))) * weight
+    error = point_distance(pixels.rgb, pixels.sample(image.permute(0, 2, 3, 1))) * weight
     faces = torch.bincount(image_index, minlength=len(image))
     return (pixels.per_image(error) / pixels.per_image(weight).clamp(min=1.0) * faces).sum()
 

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import GLOBAL_FOCAL_PX
 from morphable_detector_head import ParameterLayout, parameters_from_cells
-from morphable_losses import center_focal_loss, landmark_weights
+from morphable_losses import center_focal_loss, landmark_weights, prior_errors
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch, FaceTargets
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.objective.cells import CellTargets, Counts
 from morphable_train.objective.perception import perception_error
 from morphable_train.objective.rendered import render_batch, rendered_color, skin_variance
-from morphable_train.objective.supervised import exact_errors
-from morphable_train.objective.weak import landmark_errors, point_colors, prior_errors
+from morphable_train.objective.supervised import compare_exact
+from morphable_train.objective.weak import compare_landmarks, point_colors
 
 
 class Objective(nn.Module):
@@ -103,7 +103,7 @@ class Objective(nn.Module):
     ) -> dict[str, Tensor]:
         """Sums over the exactly labelled cells."""
         known = truth.exact
-        errors = exact_errors(
+        errors = compare_exact(
             predicted[known],
             truth.select(known),
             self.surface,
@@ -116,7 +116,7 @@ class Objective(nn.Module):
     def _weak_terms(self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]) -> dict[str, Tensor]:
         """Sums over the weakly labelled cells, and the priors of their coefficients."""
         unknown = ~truth.exact
-        errors = landmark_errors(
+        errors = compare_landmarks(
             predicted[unknown],
             truth.select(unknown),
             self.surface,

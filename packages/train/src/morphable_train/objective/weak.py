@@ -1,7 +1,4 @@
-"""Loss terms of faces known by landmarks and the photograph alone, one number per supervised cell."""
-
-from dataclasses import dataclass
-from typing import Literal
+"""Faces known by landmarks and the photograph alone: the points and colors that `morphable_losses` compares."""
 
 import torch
 import torch.nn.functional as F
@@ -10,37 +7,17 @@ from torch import Tensor
 
 from morphable import FaceParameters
 from morphable.geometry import Pinhole, camera_from_model
+from morphable_losses import LandmarkErrors, landmark_errors, point_color_errors
 from morphable_render import shade_sh
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.data.surface import SurfaceSample
-from morphable_train.objective.supervised import distance, opening_errors
 
 MIN_FACING = 0.15
 """Surface that turns away further than this (cosine to the viewing ray) is not compared: its pixel is unsure."""
 
 
-@dataclass(frozen=True)
-class LandmarkErrors:
-    """Errors of the projected points, per supervised cell, face sizes."""
-
-    landmarks: Float[Tensor, " cells"]
-    """Mean distance; jaw points slide along the silhouette for contour labels."""
-    opening: Float[Tensor, " cells"]
-    """`opening_errors`."""
-
-
-@dataclass(frozen=True)
-class PriorErrors:
-    """How unlikely the coefficients are, per supervised cell."""
-
-    identity: Float[Tensor, " cells"]
-    expression: Float[Tensor, " cells"]
-    albedo: Float[Tensor, " cells"]
-    light: Float[Tensor, " cells"]
-
-
-def landmark_errors(
+def compare_landmarks(
     predicted: FaceParameters,
     truth: FaceTargets,
     surface: SurfaceSample,
@@ -55,38 +32,13 @@ def landmark_errors(
     static = points_cam[:, :NUM_LANDMARKS]
     landmarks = torch.where(truth.contour[:, None, None], surface.contour_landmarks(points_cam), static)
     projected = Pinhole(size_hw, focal_px).project(landmarks)
-    error = distance(projected, truth.landmarks68_px) / truth.sizes_px()[:, None]
-    return LandmarkErrors(
-        landmarks=(error * truth.landmark_weight * landmark_weights).mean(1),
-        opening=opening_errors(projected, truth),
+    return landmark_errors(
+        projected,
+        truth.landmarks68_px,
+        weight=truth.landmark_weight,
+        unit_px=truth.sizes_px(),
+        emphasis=landmark_weights,
     )
-
-
-def prior_errors(
-    predicted: FaceParameters, expression_prior: Literal["activation", "normal"] = "activation"
-) -> PriorErrors:
-    """Return mean squared coefficients, and how colored the light is.
-
-    Args:
-        predicted: One face per cell.
-        expression_prior: `ModelData.expression_prior`: activations lie in [0, 1], so that negative ones count twice;
-            normal coefficients (BFM, FLAME) are as likely negative as positive.
-    """
-    light = predicted.illumination
-    expression = _mean_square(predicted.expression)
-    if expression_prior == "activation":
-        expression = expression + _mean_square(predicted.expression.clamp(max=0))
-    return PriorErrors(
-        identity=_mean_square(predicted.identity),
-        expression=expression,
-        albedo=_mean_square(predicted.albedo),
-        light=(light - light.mean(2, keepdim=True)).square().mean((1, 2)),
-    )
-
-
-def _mean_square(values: Float[Tensor, "cells modes"]) -> Float[Tensor, " cells"]:
-    """Mean over the modes; zero for a model without any, as FLAME has no albedo."""
-    return values.square().sum(1) / max(values.shape[1], 1)
 
 
 def point_colors(
@@ -128,9 +80,7 @@ def point_colors(
     facing = (normals * to_camera).sum(-1) > MIN_FACING
     weight = (seen[..., 3] * facing).detach()
     color = shade_sh(surface.albedo(predicted.albedo), normals, predicted.illumination)
-    total = weight.sum(1)
-    error = (distance(color, seen[..., :3]) * weight).sum(1) / total.clamp(min=1.0)
-    return error, total >= 1.0
+    return point_color_errors(color, seen[..., :3], weight)
 
 
 def _sample(pictures: Tensor, grid: Tensor, image_index: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
 
+from morphable.landmarks import CHIN, INNER_LIPS, LEFT_BROW, LEFT_EYE, NUM_JAW, RIGHT_BROW, RIGHT_EYE
+
 MAX_DEVIATION = 2.5
 """Skin pixels lie within this many standard deviations of the face's median colour."""
 FOREHEAD = 0.45
@@ -11,9 +13,9 @@ FOREHEAD = 0.45
 _MIN_SPREAD, _MAX_SPREAD = np.array([12.0, 3.0, 3.0]), np.array([26.0, 6.0, 6.0])
 """Limits of the standard deviations (luma, blue and red difference, 0-255): evenly lit faces are not cut to pieces,
 and a half-shadowed face does not let hair pass."""
-_HOLES = (range(36, 42), range(42, 48), range(60, 68), range(17, 22), range(22, 27))
+_HOLES = (RIGHT_EYE, LEFT_EYE, INNER_LIPS, RIGHT_BROW, LEFT_BROW)
 _HOLE_GROWTH = 1.25
-JAW, CHIN, BROWS = slice(0, 17), 8, slice(17, 27)
+JAW, BROWS = slice(0, NUM_JAW), slice(RIGHT_BROW.start, LEFT_BROW.stop)
 """Places of these among the 68 points."""
 MIN_KNOWN_JAW = 0.5
 MIN_RING = 3

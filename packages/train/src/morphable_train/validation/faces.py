@@ -11,6 +11,7 @@ from torch import Tensor
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import Pinhole, camera_from_model
 from morphable_detector_head import STRIDE_PX, ParameterLayout, parameters_from_cells
+from morphable_losses import point_distance
 from morphable_train.configs.stages import DataConfig
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.crops import cut_faces
@@ -19,7 +20,6 @@ from morphable_train.data.labels import NUM_LANDMARKS, weak_labels
 from morphable_train.data.pictures import read_picture
 from morphable_train.data.shards import Record, ShardReader
 from morphable_train.data.surface import SurfaceSample
-from morphable_train.objective.supervised import distance
 from morphable_train.readers.points import JSON_FILE, read_json_folder, read_pts_folder
 
 FACE_PX_OF_INPUT = 0.5
@@ -169,7 +169,7 @@ def measure(predicted: FaceParameters, truth: ValidationSet, surface: SurfaceSam
     """
     faces, side = truth.faces, truth.image.shape[2]
     landmarks = predicted_landmarks(predicted, faces.contour, surface, (side, side))
-    error = distance(landmarks, faces.landmarks68_px)
+    error = point_distance(landmarks, faces.landmarks68_px)
     known = faces.landmark_weight
     mean_px = (error * known).sum(1) / known.sum(1)
     nme = mean_px / faces.sizes_px()
@@ -211,7 +211,7 @@ def _exact_errors(predicted: FaceParameters, faces: FaceTargets, surface: Surfac
     true_shape = surface.decode_few(faces.identity, faces.expression)
     cosine = ((predicted.rotation_head * faces.rotation_head).sum((1, 2)) - 1) / 2
     return {
-        "shape_mm": distance(shape, true_shape).mean() * 1000,
+        "shape_mm": point_distance(shape, true_shape).mean() * 1000,
         "neutral_mm": _neutral_error_m(predicted.identity, faces.identity, surface) * 1000,
         "rotation_deg": torch.rad2deg(torch.acos(cosine.clamp(-1, 1))).mean(),
         "depth_relative": (predicted.translation_m[:, 2] / faces.translation_m[:, 2] - 1).abs().mean(),
@@ -222,7 +222,7 @@ def _exact_errors(predicted: FaceParameters, faces: FaceTargets, surface: Surfac
 def _neutral_error_m(identity: Tensor, truth: Tensor, surface: SurfaceSample) -> Tensor:
     """Mean distance of surface points of the faces without expression."""
     neutral = torch.zeros(len(identity), surface.expression_basis.shape[0], device=identity.device)
-    return distance(surface.decode_few(identity, neutral), surface.decode_few(truth, neutral)).mean()
+    return point_distance(surface.decode_few(identity, neutral), surface.decode_few(truth, neutral)).mean()
 
 
 def evaluate_set(

@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from morphable import MorphableModel
-from morphable_losses import LinearFace, wing_loss, wpdc_loss
+from morphable import MorphableModel, PointModel
+from morphable_losses import wing_loss, wpdc_loss
 from morphable_regressors import FaceCodec, ParameterConfig, ParameterRegressor, SystemSpec
 from morphable_train.configs.recipes import MobileFrnetConfig
 from morphable_train.data.labels import NUM_LANDMARKS
@@ -132,7 +132,7 @@ class FrnetRecipe:
 
 
 @torch.no_grad()
-def linear_face(codec: FaceCodec, surface: SurfaceSample) -> LinearFace:
+def linear_face(codec: FaceCodec, surface: SurfaceSample) -> PointModel:
     """Return the sampled surface as a linear function of a codec's coefficients."""
     device = surface.mean.device
     model_identity = surface.identity_basis.shape[0]
@@ -140,14 +140,14 @@ def linear_face(codec: FaceCodec, surface: SurfaceSample) -> LinearFace:
     expression = codec.expression_mean.expand(len(identity), -1)
     moved = codec.expression_mean + codec.expression_basis
     mean = surface.decode_few(torch.zeros(model_identity, device=device), codec.expression_mean)
-    return LinearFace(
+    return PointModel(
         mean=mean,
         identity_basis=surface.decode_few(identity, expression) - mean,
         expression_basis=surface.decode_few(torch.zeros(len(moved), model_identity, device=device), moved) - mean,
     )
 
 
-def points_of_parameters(raw: Float[Tensor, "faces params"], face: LinearFace) -> Float[Tensor, "faces points 3"]:
+def points_of_parameters(raw: Float[Tensor, "faces params"], face: PointModel) -> Float[Tensor, "faces points 3"]:
     """Return the points that raw parameters mean, the pose matrix as it is: x, y and depth in pixels of the crop."""
     num_identity = len(face.identity_basis)
     pose, identity, expression = raw.split([12, num_identity, len(face.expression_basis)], dim=1)
