@@ -4,13 +4,12 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import roma
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
-from morphable.geometry import mirror_pose
+from morphable.geometry import mirror_pose, rotation_from_vector
 from morphable.landmarks import NUM_JAW
 from morphable_detector_head.face_head import ANCHOR_M, CROP_PX, CropFrames, crop_frames, rotation_in_crop
 from morphable_train.data.order import seeded
@@ -181,7 +180,7 @@ def _erring(faces: ExactFaces, errors: EstimateErrors, generator: torch.Generato
     draw = torch.randn(count, 6, generator=generator)
     gross = 1.0 + (_GROSS_FACTOR - 1.0) * (torch.rand(count, 1, generator=generator) < errors.gross_share)
     draw = draw * gross
-    turn = roma.rotvec_to_rotmat(draw[:, :3] * math.radians(errors.angle_deg))
+    turn = rotation_from_vector(draw[:, :3] * math.radians(errors.angle_deg))
     rotation = turn @ faces.rotation_head
     anchor = faces.rotation_head.new_tensor(ANCHOR_M).expand(count, 1, 3)
     at = _in_camera(anchor, faces.rotation_head, faces.translation_m)[:, 0]
