@@ -69,7 +69,7 @@ import contextlib, sys, morphable_train
 from morphable_train.cli import main
 with contextlib.suppress(SystemExit):
     {use}
-heavy = ("torch", "lightning", "morphable", "morphable_synth", "av", "onnxruntime", "face_alignment")
+heavy = ("torch", "lightning", "morphable.model", "morphable_synth", "av", "onnxruntime", "face_alignment")
 sys.stderr.write(repr([name for name in heavy if name in sys.modules]))
 """
     result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -30,12 +30,13 @@ def import_extra(module: str, distribution: str, extra: str) -> ModuleType:
 
 
 def missing(name: str, distribution: str, extra: str) -> str:
-    """Return the message that a package is not installed: it names the extra and its own requirements.
+    """Return the message that a package is not installed: it names the extra and its own requirements, `name` first.
 
     The requirements can be installed by their names from anywhere, also where this project's distributions were
     installed from a checkout.
     """
-    wanted = " ".join(f"'{requirement}'" for requirement in requirements(distribution, extra)) or f"'{name}'"
+    needed = sorted(requirements(distribution, extra), key=lambda requirement: not requirement.startswith(name))
+    wanted = " ".join(f"'{requirement}'" for requirement in needed) or f"'{name}'"
     return f"{name} is not installed; run `pip install {wanted}` (extra '{distribution}[{extra}]')"
 
 

@@ -25,7 +25,11 @@ commands:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status (`morphable.commands`)."""
-    return run_command(PROGRAM, PROGRAM, argv, parse=_parse, act=_run)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(_USAGE + "\n")
+        return DONE if arguments else WRONG_USAGE
+    return run_command(PROGRAM, PROGRAM, arguments, parse=_parse, act=_run)
 
 
 def _parse(arguments: list[str]) -> tuple[str, list[str]]:
@@ -34,9 +38,6 @@ def _parse(arguments: list[str]) -> tuple[str, list[str]]:
     Raises:
         ValueError: There is no such command.
     """
-    if not arguments or arguments[0] in ("-h", "--help"):
-        sys.stdout.write(_USAGE + "\n")
-        raise SystemExit(DONE if arguments else WRONG_USAGE)
     if arguments[0] not in COMMANDS:
         raise ValueError(f"command must be one of {', '.join(COMMANDS)}, got {arguments[0]}")
     return arguments[0], arguments[1:]

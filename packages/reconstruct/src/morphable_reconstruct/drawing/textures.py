@@ -123,8 +123,8 @@ def photo_texture(
     ...     center_px=np.zeros((2, 2), np.float32),
     ... )
     >>> texture = photo_texture(scene[0], size_px=64)
-    >>> bool(texture.visible.max() > 0.9), texture.rgb.shape
-    (True, (64, 64, 3))
+    >>> texture.rgb.shape, texture.visible.shape
+    ((64, 64, 3), (64, 64))
     """
     return _photo_texture(face, size_px, depth_m)[0]
 
