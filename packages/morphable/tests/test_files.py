@@ -67,7 +67,7 @@ def test_folder_must_exist_or_be_asked_for(tmp_path):
 
 def test_missing_extra_names_its_requirements(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy", None)
-    wanted = r"scipy is not installed; run `pip install .*'scipy>=1\.13'` \(extra 'morphable\[convert\]'\)"
+    wanted = r"scipy is not installed; run `pip install 'scipy>=1\.13' .*` \(extra 'morphable\[convert\]'\)"
     with pytest.raises(ModuleNotFoundError, match=wanted):
         import_extra("scipy", "morphable", "convert")
     assert requirements("morphable", "no-such-extra") == []
