@@ -19,9 +19,13 @@ MAX_DIFFERENCE_PX = 0.05
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
+    return write(random_detector(), tmp_path_factory)
+
+
+def write(detector, tmp_path_factory):
+    """Write a weights file of the toy model."""
     from stand_ins import toy_model
 
-    detector = random_detector()
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
     architecture = dataclasses.asdict(detector.config)
     info = WeightsInfo(
@@ -138,3 +142,20 @@ def test_the_official_checkpoint_needs_its_model(tmp_path, model):
     torch.save({"state_dict": {"x": torch.zeros(1)}}, tmp_path / "final.pth")
     with pytest.raises(ValueError, match="official WM3DR checkpoint"):
         Reconstructor(tmp_path / "final.pth", model=model)
+
+
+def test_every_engine_runs_the_face_head_and_can_leave_it_out(tmp_path_factory, model, cache):
+    from morphable_detector_head.face_head import FaceHeadConfig
+
+    detector = random_detector(face_head=FaceHeadConfig(width=8))
+    path = write(detector, tmp_path_factory)
+    picture = (np.random.default_rng(0).random((96, 128, 3)) * 255).astype(np.uint8)
+    found = {}
+    for engine in ("torch", "onnxruntime"):
+        for face_head in (True, False):
+            config = ReconstructConfig(engine=engine, size_px=128, max_faces=4, min_score=0.5, face_head=face_head)
+            found[engine, face_head] = Reconstructor(path, model=model, config=config)(picture).faces.expression.numpy()
+    assert len(found["torch", True]) > 0
+    assert np.abs(found["torch", True] - found["torch", False]).max() > 1e-4
+    for face_head in (True, False):
+        np.testing.assert_allclose(found["onnxruntime", face_head], found["torch", face_head], atol=1e-3)

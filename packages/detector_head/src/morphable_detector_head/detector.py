@@ -254,9 +254,9 @@ class FaceDetector(nn.Module):
         return parameters_from_cells(channels.float(), cell_centers(cell, cols), size_hw, self.config.layout)
 
 
-def _at_least_one(count: Tensor, most: int) -> int:
+def _at_least_one(count: Tensor, most: int) -> int | torch.SymInt:
     """Return a number of faces as an integer, also while a graph is exported."""
-    number: int = count.clamp(min=1).item()  # type: ignore[assignment]  # int() would need its value while exporting
+    number: int | torch.SymInt = count.clamp(min=1).long().item()  # type: ignore[assignment]  # a float for mypy
     torch._check(number >= 1)
     torch._check(number <= most)
     return number

@@ -27,6 +27,8 @@ def build_engine(
 
         return load_graph(path, config, model), InferenceDefaults()
     detector, defaults = load_detector(path, model)
+    if not config.face_head:
+        detector.face_head = None
     if config.engine == "torch":
         return TorchEngine(detector, config.device, config.precision), defaults
     from morphable_reconstruct.reconstructor.engines.exported import build_exported

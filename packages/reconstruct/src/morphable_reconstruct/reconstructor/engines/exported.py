@@ -116,7 +116,8 @@ def build_exported(
     max_faces = config.max_faces
     if config.size_px is not None:  # a picture as narrow as they come has this many cells
         max_faces = min(max_faces, config.size_px * SIZE_STEP_PX // _CELL_AREA_PX)
-    name = f"{weights_sha256[:32]}-{max_faces}-{min_score:g}-v{_GRAPH_VERSION}.onnx"
+    passes = "" if config.face_head else "-single-shot"
+    name = f"{weights_sha256[:32]}-{max_faces}-{min_score:g}{passes}-v{_GRAPH_VERSION}.onnx"
     path = cache_folder() / name
     if not path.is_file():
         import_extra("onnxscript", "morphable-reconstruct", config.engine)
