@@ -56,7 +56,7 @@ def reconstruct_people(reconstructor: Reconstructor, shards: Path) -> Pairs:
     """Reconstruct the people of some shards."""
     rows: list[tuple[np.ndarray, ...]] = []
     missed = 0
-    for path in sorted(shards.glob("*.tar")):
+    for path in sorted(shards.glob("[!.]*.tar")):
         for sample in read_shard(path):
             if len(sample.labels["identity"]) != 1:
                 continue

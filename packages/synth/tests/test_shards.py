@@ -91,8 +91,11 @@ def test_workers_of_a_killed_run_end_with_it(tmp_path: Path):
     program = "import sys; from morphable_synth.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "generate", "--out", str(tmp_path), *scenes]
     with subprocess.Popen(command) as run:
-        workers = wait_for(lambda: [int(path.name.split(".")[1]) for path in tmp_path.glob("synth-*.tmp")], count=2)
-        run.kill()
+        try:
+            workers = wait_for(lambda: workers_of(run.pid), count=2)
+            wait_for(lambda: [1 for _ in tmp_path.glob(".*.tar")], count=2)
+        finally:
+            run.kill()
     assert wait_for(lambda: [pid for pid in workers if not is_running(pid)], count=2)
 
 
@@ -120,6 +123,19 @@ def wait_for(found: Callable[[], list[int]], *, count: int) -> list[int]:
             return answer
         time.sleep(0.1)
     raise AssertionError(f"{count} expected, got {found()}")
+
+
+def workers_of(pid: int) -> list[int]:
+    """Return the processes that a process has started to work."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if parent == pid and b"spawn_main" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+        except OSError:  # it has ended meanwhile
+            continue
+    return found
 
 
 def is_running(pid: int) -> bool:
