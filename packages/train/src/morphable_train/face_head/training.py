@@ -101,12 +101,16 @@ class FaceHeadTrainer(TrainingLoop):
 
 
 def start_from(head: FaceHead, source: Path) -> None:
-    """Copy first weights: all of them from a run of the face head, the encoder's from a detector's weights file."""
+    """Copy first weights: all from a run, or from a weights file with a face head; else a detector's encoder."""
     if source.is_dir():
         groups, _ = read_checkpoint(latest_checkpoint(source), None)
         head.load_state_dict(groups["average"])
         return
     state = load_file(source)
+    inside = {k.removeprefix("face_head."): v.float() for k, v in state.items() if k.startswith("face_head.")}
+    if inside:
+        head.load_state_dict(head.state_dict() | inside)
+        return
     prefix = "backbone."
     encoder = {k.removeprefix(prefix): v.float() for k, v in state.items() if k.startswith(prefix)}
     own = head.backbone.state_dict()
