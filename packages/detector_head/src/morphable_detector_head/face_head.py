@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from morphable import FaceParameters
-from morphable.geometry import GLOBAL_FOCAL_PX
+from morphable.geometry import GLOBAL_FOCAL_PX, axes_flip
 
 from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
 
@@ -93,10 +93,6 @@ class CropFrames:
         """Return crop points (units of its side, relative to its center) in pixels from the principal point."""
         turned = in_crop @ torch.stack([self.right, self.down], -2)
         return turned * self.side_px[..., None, None] + self.center_px[..., None, :]
-
-    def map(self, change: "dict[str, Tensor]") -> "CropFrames":
-        """Return the frames with some fields replaced."""
-        return replace(self, **change)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -175,12 +171,12 @@ def rotation_in_crop(rotation: Float[Tensor, "*batch 3 3"], frames: CropFrames) 
 
 def _camera_from_model(rotation: Tensor) -> Tensor:
     """`diag(1, -1, -1) @ R_head`."""
-    return rotation * rotation.new_tensor((1.0, -1.0, -1.0))[:, None]
+    return axes_flip(rotation)[:, None] * rotation
 
 
 def _flipped(rotation: Tensor) -> Tensor:
     """A camera rotation in the head's axes: `diag(1, -1, -1)` on both sides."""
-    sign = rotation.new_tensor((1.0, -1.0, -1.0))
+    sign = axes_flip(rotation)
     return rotation * sign[:, None] * sign
 
 

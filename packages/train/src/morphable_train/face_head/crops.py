@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
-from morphable.geometry import mirror_pose, rotation_from_vector
+from morphable.geometry import camera_from_model, mirror_pose, rotation_from_vector
 from morphable.landmarks import NUM_JAW
 from morphable_detector_head.face_head import ANCHOR_M, CROP_PX, CropFrames, crop_frames, rotation_in_crop
 from morphable_train.data.order import seeded
@@ -125,8 +125,10 @@ class CropMaker:
 def crop_truth(faces: ExactFaces, frames: CropFrames, surface: SurfaceSample) -> CropTruth:
     """Return the truth of crops whose frames are in units of the focal length."""
     anchor = faces.rotation_head.new_tensor(ANCHOR_M)
-    at = _in_camera(anchor.expand(len(faces), 1, 3), faces.rotation_head, faces.translation_m)
-    points_cam = _in_camera(surface.decode(faces.identity, faces.expression), faces.rotation_head, faces.translation_m)
+    at = camera_from_model(anchor.expand(len(faces), 1, 3), faces.rotation_head, faces.translation_m)
+    points_cam = camera_from_model(
+        surface.decode(faces.identity, faces.expression), faces.rotation_head, faces.translation_m
+    )
     return CropTruth(
         identity=faces.identity,
         expression=faces.expression,
@@ -152,14 +154,9 @@ def project_surface(points_cam: Tensor, frames: CropFrames, surface: SurfaceSamp
     return frames.to_crop(dense[..., :2] / dense[..., 2:].clamp(min=1e-2))
 
 
-def _in_camera(points: Tensor, rotation_head: Tensor, translation_m: Tensor) -> Tensor:
-    axes = points.new_tensor((1.0, -1.0, -1.0))
-    return points @ rotation_head.mT * axes + translation_m[:, None]
-
-
 def in_camera(points: Float[Tensor, "faces points 3"], faces: FaceParameters) -> Float[Tensor, "faces points 3"]:
     """Bring model-frame points into the camera."""
-    return _in_camera(points, faces.rotation_head, faces.translation_m)
+    return camera_from_model(points, faces.rotation_head, faces.translation_m)
 
 
 def _mirrored(faces: ExactFaces, flipped: Bool[Tensor, " faces"], model: MorphableModel) -> ExactFaces:
@@ -183,12 +180,12 @@ def _erring(faces: ExactFaces, errors: EstimateErrors, generator: torch.Generato
     turn = rotation_from_vector(draw[:, :3] * math.radians(errors.angle_deg))
     rotation = turn @ faces.rotation_head
     anchor = faces.rotation_head.new_tensor(ANCHOR_M).expand(count, 1, 3)
-    at = _in_camera(anchor, faces.rotation_head, faces.translation_m)[:, 0]
+    at = camera_from_model(anchor, faces.rotation_head, faces.translation_m)[:, 0]
     frames = crop_frames(_parameters(faces, faces.rotation_head, faces.translation_m), 1.0)
     depth = at[:, 2] * (draw[:, 3] * errors.log_depth).exp()
     ray = at[:, :2] / at[:, 2:] + draw[:, 4:] * errors.shift * frames.side_px[:, None]
     moved = torch.cat([ray, torch.ones_like(depth)[:, None]], 1) * depth[:, None]
-    offset = _in_camera(anchor, rotation, torch.zeros_like(at))[:, 0]
+    offset = camera_from_model(anchor, rotation, torch.zeros_like(at))[:, 0]
     return _parameters(faces, rotation, moved - offset)
 
 
