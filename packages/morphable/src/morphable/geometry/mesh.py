@@ -29,8 +29,10 @@ def apply_rows(rows: SparseRows, dense: Float[Tensor, "cols channels"]) -> Float
     """Multiply a sparse matrix with a dense one; gradients flow to the dense one.
 
     An embedding bag does this without torch's sparse layouts, whose CSR product was measured to take twice as
-    long at the open model's size and warns when used.
+    long at the open model's size and warns when used. The bag refuses a matrix without columns.
     """
+    if dense.shape[1] == 0:
+        return dense.new_zeros(len(rows.crow) - 1, 0)
     return F.embedding_bag(
         rows.col, dense, rows.crow, mode="sum", per_sample_weights=rows.value, include_last_offset=True
     )
