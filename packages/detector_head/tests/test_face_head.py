@@ -102,6 +102,7 @@ def test_reading_the_truth_corrects_a_wrong_estimate():
         log_depth=(anchor[:, 2] / frames.depth_m).log(),
         points=torch.zeros(5, NUM_POINTS, 2),
         log_std=torch.zeros(5, NUM_POINTS),
+        face_logit=torch.zeros(5),
     )
     found = corrected(estimate, frames, reading)
     torch.testing.assert_close(found.rotation_head, truth.rotation_head, atol=1e-5, rtol=0)
@@ -176,6 +177,7 @@ def test_corrected_has_the_right_gradient():
             log_depth=log_depth,
             points=torch.zeros(1, NUM_POINTS, 2),
             log_std=torch.zeros(1, NUM_POINTS),
+            face_logit=torch.zeros(1),
         )
         return corrected(estimate, frames, reading).translation_m
 

@@ -313,3 +313,15 @@ def test_landmarks_sit_on_the_parts_they_name(model: MorphableModel) -> None:
     assert set(part[65:68] + part[56:58]) <= {"lower_lip", "skin"}
     assert set(part[27:36]) <= {"nose", "skin"}
     assert set(part[22:27]) <= {"left_brow", "skin"}
+
+
+def test_irises_are_where_the_eyes_look(model):
+    """The open model's eyeballs are its last vertices, 177 each, pole first."""
+    first = model.num_vertices - 2 * 177
+    assert model.iris_vertices == (first, first + 177)
+    neutral = model.decode_shape(torch.zeros(80), torch.zeros(64))
+    turned = torch.zeros(64)
+    turned[model.expression_names.index("eyeLookUpLeft")] = 1.0
+    up = model.iris_centers(model.decode_shape(torch.zeros(80), turned)) - model.iris_centers(neutral)
+    assert up[0, 1] > 0.004
+    torch.testing.assert_close(up[1], torch.zeros(3))

@@ -39,6 +39,7 @@ def perfect_reading(truth):
         log_depth=truth.log_depth,
         points=truth.points,
         log_std=torch.full(truth.points.shape[:2], -3.0),
+        face_logit=torch.full(truth.points.shape[:1], 20.0),
     )
 
 
@@ -89,7 +90,7 @@ def test_mirrored_faces_have_mirrored_crops(data, model, surface, monkeypatch):
     make = CropMaker(data, model, surface, NO_ERRORS, CropChanges())
     quiet = replace(CropChanges(), contrast=0.0, tint=0.0, gray=0.0, noise=0.0, coarse=0.0, cut=0.0, hidden=0.0)
     make.changes = quiet
-    monkeypatch.setattr("morphable_train.face_head.crops._colors", lambda rng, changes: (np.eye(3, 4), 0.0))
+    monkeypatch.setattr("morphable_train.face_head.crops.random_colors", lambda rng, changes: (np.eye(3, 4), 0.0))
     index = torch.zeros(24, dtype=torch.long)  # one face, mirrored about half of the time
     crops = make(index, seed=0)
     plain, mirrored = crops.pixels[0].float(), None
@@ -213,7 +214,7 @@ def test_a_packaged_face_head_is_read_with_its_detector(part_shards, model_file,
         found = both.detect(torch.rand(1, 3, 64, 96), 4, min_score=0.0)
     assert found.point_std_px.shape == (1, 4, 68)
     assert bool((found.parameters.expression >= 0).all())
-    assert NUM_POINTS == 85
+    assert NUM_POINTS == 87
 
 
 def test_the_command_trains(part_shards, model_file, tmp_path, capsys):

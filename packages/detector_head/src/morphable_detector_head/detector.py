@@ -15,7 +15,7 @@ from .aggregation import Aggregation
 from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
 from .cells import parameters_from_cells
 from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
-from .face_head import FaceHeadConfig, build_face_head, corrected, crop_frames, cut_crops
+from .face_head import FaceHeadConfig, build_face_head, corrected, crop_frames, cut_crops, repeated
 from .heads import CenterHead, ParameterHead
 from .layout import ParameterLayout
 from .refinement import FINE_STRIDE_PX, ColorHead, FineRefinement, Refinement
@@ -219,14 +219,18 @@ class FaceDetector(nn.Module):
         centers = self.centers(self.center_head(features.fused), top_k=top_k, min_score=min_score)
         channels = self.channels_at(features, centers.cell)[-1]
         parameters = self._decode(channels, centers.cell, features)
-        return self.look_closer(image, Detections(parameters, centers.score, centers.xy_px, centers.valid))
+        found = Detections(parameters, centers.score, centers.xy_px, centers.valid)
+        return self.look_closer(image, found, min_score=min_score)
 
-    def look_closer(self, image: Float[Tensor, "batch 3 height width"], found: Detections) -> Detections:
-        """Let the face head correct the valid faces; without a face head they stay as they are.
+    def look_closer(
+        self, image: Float[Tensor, "batch 3 height width"], found: Detections, *, min_score: float
+    ) -> Detections:
+        """Let the face head correct and score the valid faces; without a face head they stay as they are.
 
         Args:
             image: The pictures in which the faces were found.
             found: Faces, the valid ones of each picture first.
+            min_score: Score that a face must exceed to stay valid.
         """
         if self.face_head is None:
             return found
@@ -240,11 +244,17 @@ class FaceDetector(nn.Module):
             **{name: _padded(value, getattr(found.parameters, name)) for name, value in vars(seen).items()}
         )
         unknown = std_px.new_zeros(*found.valid.shape, NUM_LANDMARKS)
-        return replace(found, parameters=parameters, point_std_px=_padded(std_px, unknown))
+        corrected_faces = replace(found, parameters=parameters, point_std_px=_padded(std_px, unknown))
+        score = self.face_head.face_score(found.score[:, :most], reading)
+        score = torch.where(found.valid[:, :most], score, 0.0)
+        score = torch.where(repeated(seen, score), 0.0, score)
+        return _best_first(corrected_faces, score, min_score)
 
     def centers(self, center_logits: Float[Tensor, "batch rows cols"], *, top_k: int, min_score: float) -> Centers:
-        """Read the centre map with this network's neighbourhood."""
+        """Read the centre map with this network's neighbourhood; a face head looks at less certain cells too."""
         heatmap = center_logits.float().sigmoid()
+        if self.face_head is not None:
+            min_score = min(min_score, self.face_head.config.min_center_score)
         return decode_centers(heatmap, top_k=top_k, min_score=min_score, window=self.config.peak_window)
 
     def _decode(self, channels: Tensor, cell: Tensor, features: Features) -> FaceParameters:
@@ -260,6 +270,24 @@ def _at_least_one(count: Tensor, most: int) -> int | torch.SymInt:
     torch._check(number >= 1)
     torch._check(number <= most)
     return number
+
+
+def _best_first(found: Detections, score: Float[Tensor, "batch most"], min_score: float) -> Detections:
+    """Give the first faces of each picture new scores and sort them by these."""
+    score, order = score.sort(dim=1, descending=True, stable=True)
+
+    def sorted_rows(value: Tensor) -> Tensor:
+        index = order.view(*order.shape, *(1,) * (value.ndim - 2)).expand(*order.shape, *value.shape[2:])
+        return _padded(value[:, : order.shape[1]].gather(1, index), value)
+
+    assert found.point_std_px is not None
+    return Detections(
+        parameters=found.parameters.map(sorted_rows),
+        score=_padded(score, torch.zeros_like(found.score)),
+        center_px=sorted_rows(found.center_px),
+        valid=_padded(score > min_score, torch.zeros_like(found.valid)),
+        point_std_px=sorted_rows(found.point_std_px),
+    )
 
 
 def _padded(few: Tensor, all_of_them: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from morphable import FaceParameters
@@ -31,14 +31,18 @@ CROP_PX = 224
 """Samples along the crop's side."""
 EYE_ROWS, EYE_COLS = slice(36, 100), slice(48, 176)
 """The band of the crop that holds the eyes."""
-NUM_POINTS = 85
-"""The 68 points on the surface (`ibug68_3d`), then the 17 jaw points on the visible outline (`ibug68_contour`)."""
+NUM_POINTS = 87
+"""The 68 points on the surface (`ibug68_3d`), the 17 jaw points on the visible outline (`ibug68_contour`), and the
+centers of the left and the right iris."""
+SAME_FACE = 0.2
+"""Faces whose crops' centers are nearer than this share of the crop's side are one face: 44 mm side by side."""
 OUTSIDE = 0.5
 """Gray level of samples beyond the picture's border."""
 _NEAREST_M = 0.05
 _SPREAD, _LEAST_SPREAD = 0.5, 0.05
 """Standard deviation of a crop's colors as the networks see them, and the smallest that is stretched to it."""
 _NUM_ROTATION, _NUM_PLACE = 6, 3
+_LEAST_SCORE = 1e-6
 _EYE_WIDTHS = (16, 32, 64, 96)
 _EYE_FEATURES = 128
 
@@ -53,10 +57,20 @@ class FaceHeadConfig:
     """Features taken from the crop; the eyes' band adds 128."""
     activations: bool = True
     """Expression coefficients are activations, which lie in [0, 1]."""
+    min_center_score: float = 0.1
+    """Score of the center map that a cell needs before the head looks at it."""
+    center_factor: float = 1.0
+    """Factor on the logit of the center map's score in the logit of a face's score."""
+    crop_factor: float = 0.0
+    """Factor on the logit that the head gives to "this is a face"."""
+    score_offset: float = 0.0
+    """Term that is added to both."""
 
     def __post_init__(self) -> None:
         if self.width < 1:
             raise ValueError(f"width must be positive, got {self.width}")
+        if not 0 <= self.min_center_score < 1:
+            raise ValueError(f"min_center_score must be in [0, 1), got {self.min_center_score}")
         describe_backbone(self.backbone)
 
 
@@ -112,6 +126,8 @@ class FaceReading:
     """`NUM_POINTS` landmarks in units of the crop's side, relative to its center."""
     log_std: Float[Tensor, "*batch points"]
     """Logarithm of the standard deviation of each coordinate of a point, units of the crop's side."""
+    face_logit: Float[Tensor, "*batch"]
+    """Logit of the probability that the crop shows a face where the estimate says."""
 
 
 def crop_frames(faces: FaceParameters, focal_px: float = GLOBAL_FOCAL_PX) -> CropFrames:
@@ -162,6 +178,16 @@ def corrected(estimate: FaceParameters, frames: CropFrames, reading: FaceReading
         rotation_head=rotation,
         translation_m=translation,
     )
+
+
+def repeated(
+    faces: FaceParameters, score: Float[Tensor, "batch top"], focal_px: float = GLOBAL_FOCAL_PX
+) -> Bool[Tensor, "batch top"]:
+    """Return which faces of each picture lie on one with a higher score: several cells may lead to one face."""
+    frames = crop_frames(faces, focal_px)
+    apart = (frames.center_px[:, :, None] - frames.center_px[:, None]).norm(dim=-1)
+    near = apart < SAME_FACE * frames.side_px[:, None]
+    return (near & (score[:, None] > score[:, :, None])).any(-1)
 
 
 def rotation_in_crop(rotation: Float[Tensor, "*batch 3 3"], frames: CropFrames) -> Float[Tensor, "*batch 3 3"]:
@@ -215,7 +241,7 @@ class FaceHead(nn.Module):
         super().__init__()
         spec = describe_backbone(config.backbone)
         self.config, self.backbone = config, backbone
-        self.sizes = (num_identity, num_expression, _NUM_ROTATION, _NUM_PLACE, 2 * NUM_POINTS, NUM_POINTS)
+        self.sizes = (num_identity, num_expression, _NUM_ROTATION, _NUM_PLACE, 2 * NUM_POINTS, NUM_POINTS, 1)
         cells = CROP_PX // 2 // spec.strides[2]
         self.neck = nn.Sequential(
             *_convolution(spec.channels[2], config.width // 2, 1),
@@ -243,15 +269,15 @@ class FaceHead(nn.Module):
     def _combined(self, whole: Tensor, eyes: Tensor) -> Tensor:
         """Add what the eyes' band tells of expression and points; of the rest it tells nothing."""
         num_identity, num_expression, *_ = self.sizes
-        identity, expression, pose, points, log_std = whole.split(
-            [num_identity, num_expression, _NUM_ROTATION + _NUM_PLACE, 2 * NUM_POINTS, NUM_POINTS], -1
+        identity, expression, pose, points, rest = whole.split(
+            [num_identity, num_expression, _NUM_ROTATION + _NUM_PLACE, 2 * NUM_POINTS, NUM_POINTS + 1], -1
         )
         more = eyes.split([num_expression, 2 * NUM_POINTS], -1)
-        return torch.cat([identity, expression + more[0], pose, points + more[1], log_std], -1)
+        return torch.cat([identity, expression + more[0], pose, points + more[1], rest], -1)
 
     def reading(self, channels: Float[Tensor, "*batch channels"]) -> FaceReading:
         """Give the network's output its meaning, in float32."""
-        identity, expression, rotation, place, points, log_std = channels.float().split(self.sizes, -1)
+        identity, expression, rotation, place, points, log_std, face_logit = channels.float().split(self.sizes, -1)
         return FaceReading(
             identity=identity,
             expression=expression,
@@ -260,7 +286,15 @@ class FaceHead(nn.Module):
             log_depth=place[..., 2],
             points=self.mean_points + points.unflatten(-1, (NUM_POINTS, 2)),
             log_std=log_std + _LOG_STD_START,
+            face_logit=face_logit[..., 0],
         )
+
+    def face_score(self, center_score: Float[Tensor, "*batch"], reading: FaceReading) -> Float[Tensor, "*batch"]:
+        """Return the probability of a face from the center map's score and what the head has seen."""
+        kept = center_score.clamp(_LEAST_SCORE, 1 - _LEAST_SCORE)
+        config = self.config
+        weighted = config.center_factor * torch.logit(kept) + config.crop_factor * reading.face_logit
+        return (weighted + config.score_offset).sigmoid()
 
     def limited(self, reading: FaceReading) -> FaceReading:
         """Return a reading whose activations lie in [0, 1]."""

@@ -1,6 +1,7 @@
 """`MorphableModel`: faces from coefficients."""
 
 from collections.abc import Callable
+from functools import cached_property
 from os import PathLike
 
 import torch
@@ -26,6 +27,7 @@ from morphable.point_model import PointModel, combine_modes
 from morphable.sampling import sample_activations, sample_normal
 
 STATIC68 = "ibug68_3d"
+_GAZE = ("eyeLookUp", "eyeLookIn")
 CONTOUR68 = "ibug68_contour"
 SAMPLE_DISTANCE_M = 1.0
 """Sampled faces stand this far from the camera."""
@@ -256,6 +258,30 @@ class MorphableModel(nn.Module):
         if scheme not in self._stored_schemes and scheme in self.landmark_schemes:
             return derive_landmarks(self.surface_points(STATIC68).on(vertices, self.triangles), scheme)
         return self.surface_points(scheme).on(vertices, self.triangles)
+
+    def iris_centers(self, vertices: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch 2 3"]:
+        """Return the centers of the left and the right iris, in the frame and unit of `vertices`.
+
+        Raises:
+            ValueError: The model's eyes do not turn.
+        """
+        if self.iris_vertices is None:
+            raise ValueError(f"model must have {', '.join(_GAZE)} for both eyes, got {self.name!r} without")
+        return vertices[..., list(self.iris_vertices), :]
+
+    @cached_property
+    def iris_vertices(self) -> tuple[int, int] | None:
+        """Vertices at the centers of the left and the right iris: those that the gaze moves most. None without gaze."""
+        found = []
+        for side in ("Left", "Right"):
+            actions = [f"{action}{side}" for action in _GAZE]
+            if not set(actions) <= set(self.expression_names):
+                return None
+            rows = torch.stack([self.expression_basis[self.expression_names.index(name)] for name in actions])
+            motion = torch.stack([self._full_resolution(row) for row in rows])
+            found.append(int(motion.norm(dim=-1).sum(0).argmax()))
+        left, right = found
+        return left, right
 
     def contour_landmarks(self, vertices_cam: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch 68 3"]:
         """Return the 68 points with the jaw line on the visible outline (`ibug68_contour`).

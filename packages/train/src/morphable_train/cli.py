@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from morphable.commands import DONE, WRONG_USAGE, run_command
 
 PROGRAM = "morphable-train"
-COMMANDS = ("prepare", "stage1", "stage2", "face-head", "run", "triples", "resume", "evaluate", "package")
+COMMANDS = ("prepare", "stage1", "stage2", "face-head", "negatives", "run", "triples", "resume", "evaluate", "package")
 _USAGE = """usage: morphable-train COMMAND [OPTIONS]
 
 commands:
@@ -14,6 +14,7 @@ commands:
   stage1    train on single centred faces
   stage2    train on scenes of several faces, from a run of stage 1
   face-head train the network that looks at a crop of each found face
+  negatives collect crops that are no faces, for face-head
   run       train a per-face network: mobile_frnet, prnet, dfmvr, parsing
   triples   render synthetic people in three views, for dfmvr
   resume    go on with a run of a stage that was stopped
@@ -55,6 +56,10 @@ def _run(parsed: tuple[str, list[str]]) -> int:
             from morphable_train.commands.face_head import face_head_command
 
             return face_head_command(arguments)
+        case "negatives":
+            from morphable_train.commands.negatives import negatives_command
+
+            return negatives_command(arguments)
         case "run":
             from morphable_train.commands.run import run_command
 

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from morphable import MorphableModel, SurfacePoints
 from morphable.contour import jaw_outward, space_evenly, up_weights, visible_outline
-from morphable.landmarks import NUM_JAW
+from morphable.landmarks import LEFT_EYE, NUM_JAW, RIGHT_EYE
 from morphable_train.data.labels import NUM_LANDMARKS
 
+_NUM_IRISES = 2
 _CHUNK = 16
 """Modes decoded at a time while the bases are built."""
 
@@ -29,6 +30,8 @@ class PointGroups:
     """Candidates of the sliding jaw points."""
     dense: Float[Tensor, "*batch dense 3"]
     """Points spread evenly over the face."""
+    irises: Float[Tensor, "*batch 2 3"]
+    """Centers of the left and the right iris; of the lids, for a model whose eyes do not turn."""
 
 
 class SurfaceSample(nn.Module):
@@ -58,7 +61,7 @@ class SurfaceSample(nn.Module):
 
         def pick(vertices: Tensor) -> Tensor:
             parts = [model.landmarks(vertices), lines.on(vertices, model.triangles).flatten(-3, -2)]
-            return torch.cat([*parts, vertices[..., corners.flatten(), :]], -2)
+            return torch.cat([*parts, vertices[..., corners.flatten(), :], _irises(model, vertices, parts[0])], -2)
 
         zeros = model.mean.new_zeros
         identity, expression = zeros(model.num_identity), zeros(model.num_expression)
@@ -106,11 +109,13 @@ class SurfaceSample(nn.Module):
         """Split decoded points, in any frame; the dense ones are the triangles' centroids."""
         jaw_end = NUM_LANDMARKS + NUM_JAW * self.num_candidates
         contour = points[..., NUM_LANDMARKS:jaw_end, :].unflatten(-2, (NUM_JAW, self.num_candidates))
-        return PointGroups(points[..., :NUM_LANDMARKS, :], contour, self.triangles(points).mean(-2))
+        dense = self.triangles(points).mean(-2)
+        return PointGroups(points[..., :NUM_LANDMARKS, :], contour, dense, points[..., -_NUM_IRISES:, :])
 
     def triangles(self, points: Float[Tensor, "*batch points 3"]) -> Float[Tensor, "*batch dense 3 3"]:
         """Return the corners of the dense triangles (triangle, corner, axis)."""
-        return points[..., NUM_LANDMARKS + NUM_JAW * self.num_candidates :, :].unflatten(-2, (self.num_dense, 3))
+        start = NUM_LANDMARKS + NUM_JAW * self.num_candidates
+        return points[..., start:-_NUM_IRISES, :].unflatten(-2, (self.num_dense, 3))
 
     def normals(self, points: Float[Tensor, "*batch points 3"]) -> Float[Tensor, "*batch dense 3"]:
         """Return the outward unit normals of the dense triangles, in the frame of the points."""
@@ -129,8 +134,15 @@ class SurfaceSample(nn.Module):
 
     def _few_index(self, device: torch.device) -> Int[Tensor, " few"]:
         start = NUM_LANDMARKS + NUM_JAW * self.num_candidates
-        dense = torch.arange(start, len(self.mean), 3, device=device)
+        dense = torch.arange(start, len(self.mean) - _NUM_IRISES, 3, device=device)
         return torch.cat([torch.arange(NUM_LANDMARKS, device=device), dense])
+
+
+def _irises(model: MorphableModel, vertices: Tensor, landmarks: Tensor) -> Tensor:
+    """The iris centers, or the middles of the lids' points in a model whose eyes do not turn."""
+    if model.iris_vertices is not None:
+        return model.iris_centers(vertices)
+    return torch.stack([landmarks[..., list(points), :].mean(-2) for points in (LEFT_EYE, RIGHT_EYE)], -2)
 
 
 def _unit_rows(count: int, like: Tensor) -> tuple[Tensor, ...]:

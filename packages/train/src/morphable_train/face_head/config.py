@@ -72,6 +72,8 @@ class FaceHeadLoss:
     """Mean distance of the landmarks, sides of the crop."""
     likelihood: float = 0.03
     """Negative logarithm of the landmarks' Gaussian likelihood."""
+    face: float = 1.0
+    """Cross entropy of "this is a face", of faces and of crops without one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,11 @@ class FaceHeadTraining:
     """Folders of shards of `morphable-synth generate --scenes.layout single`."""
     held_out: tuple[Path, ...] = ()
     """The same for validation; other people."""
+    negatives: tuple[Path, ...] = ()
+    """Folders of crops without a face, as `morphable-train negatives` makes them; without them the head's opinion
+    whether a crop shows a face means nothing."""
+    negatives_per_step: int = 8
+    """Such crops in each step, beside `run.batch_size` faces."""
     initial: Path | None = None
     """First weights: a run of the face head, or a weights file of a detector with the same backbone."""
     model: str = "open"

@@ -114,7 +114,7 @@ class CropMaker:
         color, noise_scale = np.eye(3, 4), 0.0
         if changes is not None:
             limits = _cut_limits(rng, changes, limits, center + np.array([cols, rows]) / 2, side)
-            color, noise_scale = _colors(rng, changes)
+            color, noise_scale = random_colors(rng, changes)
         step = side / CROP_PX
         start = int(rng.integers(_NOISE_POOL - 3 * CROP_PX * CROP_PX))
         cut_crop(picture, origin, right * step, down * step, limits, color, self._noise, start, noise_scale, out)
@@ -142,10 +142,11 @@ def crop_truth(faces: ExactFaces, frames: CropFrames, surface: SurfaceSample) ->
 
 
 def project_points(points_cam: Tensor, frames: CropFrames, surface: SurfaceSample) -> Float[Tensor, "faces points 2"]:
-    """Project the 68 points and the 17 of the outline; frames are in units of the focal length."""
-    landmarks = surface.groups(points_cam).landmarks
-    both = torch.cat([landmarks, surface.contour_landmarks(points_cam)[:, :NUM_JAW]], 1)
-    return frames.to_crop(both[..., :2] / both[..., 2:].clamp(min=1e-2))
+    """Project the head's `NUM_POINTS` points; frames are in units of the focal length."""
+    groups = surface.groups(points_cam)
+    outline = surface.contour_landmarks(points_cam)[:, :NUM_JAW]
+    points = torch.cat([groups.landmarks, outline, groups.irises], 1)
+    return frames.to_crop(points[..., :2] / points[..., 2:].clamp(min=1e-2))
 
 
 def project_surface(points_cam: Tensor, frames: CropFrames, surface: SurfaceSample) -> Float[Tensor, "faces dense 2"]:
@@ -219,7 +220,7 @@ def _cut_limits(
     return out
 
 
-def _colors(rng: np.random.Generator, changes: CropChanges) -> tuple[np.ndarray, float]:
+def random_colors(rng: np.random.Generator, changes: CropChanges) -> tuple[np.ndarray, float]:
     """Affine map of colors in 0 to 255, and the noise."""
     matrix = np.diag(1.0 + rng.uniform(-changes.tint, changes.tint, 3))
     saturation = 0.0 if rng.random() < changes.gray else rng.uniform(0.6, 1.25)

@@ -1,6 +1,7 @@
 """What the face head is trained to minimize."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -60,7 +61,13 @@ def face_head_losses(
         "surface": loss.surface * (seen - truth.surface).norm(dim=-1).clamp(max=1.0).mean(),
         "points": loss.points * error.norm(dim=-1).mean(),
         "likelihood": loss.likelihood * likelihood.mean(),
+        "face": loss.face * F.softplus(-reading.face_logit).mean(),
     }
+
+
+def negative_loss(face_logit: Float[Tensor, " crops"], loss: FaceHeadLoss) -> Float[Tensor, ""]:
+    """Return the weighted cross entropy of crops that show no face."""
+    return loss.face * F.softplus(face_logit).mean()
 
 
 def no_estimate(reading: FaceReading) -> FaceParameters:

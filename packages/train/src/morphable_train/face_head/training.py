@@ -2,7 +2,7 @@
 
 import copy
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -19,7 +19,8 @@ from morphable_train.face_head.config import EstimateErrors, FaceHeadTraining
 from morphable_train.face_head.crops import CropMaker, FaceCrops
 from morphable_train.face_head.faces import SyntheticFaces
 from morphable_train.face_head.measures import measure
-from morphable_train.face_head.objective import channel_weights, face_head_losses
+from morphable_train.face_head.negatives import NegativeCrops
+from morphable_train.face_head.objective import channel_weights, face_head_losses, negative_loss
 from morphable_train.runs.checkpoint import latest_checkpoint, read_checkpoint
 from morphable_train.runs.depthwise import speed_up_depthwise
 from morphable_train.runs.logs import RESULTS_FILE, RunLog, write_run_file
@@ -41,6 +42,7 @@ class FaceHeadTrainer(TrainingLoop):
         if config.held_out:
             others = SyntheticFaces(config.held_out, min_visible=config.min_visible, most=config.max_held_out)
             self.held_out = CropMaker(others, self.model, self.surface, EstimateErrors(), None)
+        self.negatives = NegativeCrops(config.negatives) if config.negatives else None
         sizes = {"num_identity": self.model.num_identity, "num_expression": self.model.num_expression}
         head = build_face_head(config.head, **sizes)
         head.mean_points.copy_(self.maker(torch.arange(min(500, len(data))), 0).truth.points.mean(0))
@@ -60,15 +62,23 @@ class FaceHeadTrainer(TrainingLoop):
         return {"network": "face_head", **asdict(self.config.head)}
 
     def load(self, step: int) -> FaceCrops:
-        """Cut the crops of a step."""
-        size = self.config.run.batch_size
-        return self.maker(self.order(step * size, (step + 1) * size), self.config.run.seed * 7919 + step)
+        """Cut the crops of a step: faces, then what is none."""
+        size, seed = self.config.run.batch_size, self.config.run.seed * 7919 + step
+        faces = self.maker(self.order(step * size, (step + 1) * size), seed)
+        if self.negatives is None:
+            return faces
+        others = self.negatives.draw(self.config.negatives_per_step, self.config.changes, seed)
+        return replace(faces, pixels=torch.cat([faces.pixels, others]))
 
     def step(self, loaded: FaceCrops) -> tuple[dict[str, Tensor], None]:
         """Make one step of the optimizer."""
         image = loaded.images().contiguous(memory_format=torch.channels_last)
-        reading = self._head.reading(self._wrapped(image))
-        terms = face_head_losses(reading, loaded.truth, self.surface, self.weights, self.config.loss)
+        channels, loss = self._wrapped(image), self.config.loss
+        faces = len(loaded.truth.identity)
+        reading = self._head.reading(channels[:faces])
+        terms = face_head_losses(reading, loaded.truth, self.surface, self.weights, loss)
+        if self.negatives is not None:
+            terms["face"] = terms["face"] + negative_loss(self._head.reading(channels[faces:]).face_logit, loss)
         total = torch.stack(list(terms.values())).sum()
         self.fabric.backward(total)
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.optimizer.clip_norm)

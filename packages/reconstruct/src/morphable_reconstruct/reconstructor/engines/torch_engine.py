@@ -53,7 +53,7 @@ class TorchEngine:
         parameters = parameters_from_cells(channels.float(), centers.xy_px, size_hw, detector.config.layout)
         found = Detections(parameters, centers.score, centers.xy_px, centers.valid)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half):
-            return detector.look_closer(images, found)
+            return detector.look_closer(images, found, min_score=min_score)
 
 
 def _to_cpu(tensor: Tensor) -> Tensor:
