@@ -88,4 +88,43 @@ def test_wheel_names_its_siblings_by_range(package, tmp_path, monkeypatch):
     declared = tomllib.loads((package / "pyproject.toml").read_text())["tool"]["poetry"].get("dependencies", {})
     assert {Requirement(requirement).name for requirement in siblings} == set(declared)
     assert any(name.endswith("/py.typed") for name in names)
-    assert any(name.endswith("/LICENSE") for name in names)
+    assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
+    assert metadata["Keywords"]
+    assert "Typing :: Typed" in metadata.get_all("Classifier")
+
+
+def test_packages_have_the_same_license_and_version_and_classifiers():
+    projects = [tomllib.loads((package / "pyproject.toml").read_text())["project"] for package in PACKAGES]
+    for package in PACKAGES:  # a copy, because neither source archives nor Windows keep links out of a package
+        assert not (package / "LICENSE").is_symlink()
+        assert (package / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+    assert {project["license"] for project in projects} == {"MIT"}
+    assert len({project["version"] for project in projects}) == 1
+    assert len({tuple(project["classifiers"]) for project in projects}) == 1
+
+
+def test_reconstructing_needs_neither_torchvision_nor_anything_of_cuda():
+    """torchvision's default build would put CUDA's PyTorch in the place of a CPU build."""
+    needed, queue = set(), ["morphable-reconstruct"]
+    projects = {(data := tomllib.loads((p / "pyproject.toml").read_text())["project"])["name"]: data for p in PACKAGES}
+    while queue:
+        name = queue.pop()
+        if name in needed:
+            continue
+        needed.add(name)
+        queue += [Requirement(entry).name for entry in projects.get(name, {"dependencies": []})["dependencies"]]
+    third = needed - projects.keys()
+    allowed = {
+        "torch",
+        "numpy",
+        "scipy",
+        "pillow",
+        "safetensors",
+        "jaxtyping",
+        "rich",
+        "roma",
+        "trimesh",
+        "tyro",
+        "numba",
+    }
+    assert third <= allowed

@@ -1,14 +1,19 @@
-"""Image encoders by name: torchvision networks cut at strides 8, 16 and 32."""
+"""Image encoders by name: networks for ImageNet cut at strides 8, 16 and 32.
 
-from collections.abc import Callable
+MobileNetV2 is `morphable.mobilenet`; the others are torchvision's, which the extra `backbones` brings.
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from morphable.extras import import_extra
+from morphable.mobilenet import MobileNetV2
 
 from .files import read_state_dict
 
@@ -27,7 +32,7 @@ class BackboneSpec:
     """What the rest of the network needs to know about an encoder."""
 
     torchvision_name: str
-    """Builder in `torchvision.models`."""
+    """Name of the network in `torchvision.models`, which names the layers of all of them."""
     channels: tuple[int, int, int]
     """Channels of the three feature maps."""
     fine_channels: int
@@ -117,12 +122,16 @@ def describe_backbone(name: BackboneName) -> BackboneSpec:
 
 
 def build_classifier(name: BackboneName) -> nn.Module:
-    """Build torchvision's network for ImageNet that an encoder is cut from, with random weights."""
-    import torchvision  # here, so that importing this package stays cheap
+    """Build the network for ImageNet that an encoder is cut from, with random weights.
 
+    Raises:
+        ModuleNotFoundError: The encoder is not MobileNetV2, and torchvision (extra `backbones`) is not installed.
+    """
     spec = describe_backbone(name)
-    builder: Callable[..., nn.Module] = getattr(torchvision.models, spec.torchvision_name)
-    network = builder(weights=None)
+    if spec.torchvision_name == "mobilenet_v2":
+        network: nn.Module = MobileNetV2()
+    else:
+        network = getattr(_torchvision_models(), spec.torchvision_name)(weights=None)
     if spec.pads_bottom_right:
         _pad_bottom_right(network)
     return network
@@ -140,6 +149,7 @@ def build_backbone(name: BackboneName, *, weights: Path | Literal["imagenet"] | 
     Raises:
         ValueError: The name is unknown, or the file is of another network.
         OSError: The file does not exist, or the download failed.
+        ModuleNotFoundError: Needs torchvision (extra `backbones`), which is not installed.
     """
     spec = describe_backbone(name)
     network = build_classifier(name)
@@ -167,15 +177,17 @@ def _pad_bottom_right(network: nn.Module) -> None:
             module.padding = (0, 0)
 
 
-def _download(spec: BackboneSpec) -> dict[str, Tensor]:
-    import torchvision
+def _torchvision_models() -> Any:
+    return import_extra("torchvision", "morphable-detector-head", "backbones").models
 
+
+def _download(spec: BackboneSpec) -> dict[str, Tensor]:
     if spec.pads_bottom_right:
         raise ValueError(
             "backbone_weights must be a local file for mobilenet_v2_tf, got 'imagenet'; "
             "make one with tools/import_tflite_mobilenet_v2.py"
         )
-    weights = torchvision.models.get_model_weights(spec.torchvision_name).DEFAULT
+    weights = _torchvision_models().get_model_weights(spec.torchvision_name).DEFAULT
     try:
         return weights.get_state_dict(progress=False, check_hash=True)
     except OSError as error:

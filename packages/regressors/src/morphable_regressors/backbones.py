@@ -5,6 +5,8 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from morphable.extras import import_extra
+from morphable.mobilenet import MobileNetV2
 from morphable_regressors.mobile_frnet import MobileFRNet, MobileFRNetConfig
 
 Backbone = Literal["mobile_frnet", "mobile_frnet_plain", "mobilenet_v2", "densenet121", "resnext50"]
@@ -13,7 +15,7 @@ BACKBONES: tuple[str, ...] = get_args(Backbone)
 
 
 class CenteredNetwork(nn.Module):
-    """A network of torchvision, fed with colours in [-1, 1] as Mobile-FRNet is."""
+    """A network for ImageNet, fed with colours in [-1, 1] as Mobile-FRNet is."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -29,16 +31,14 @@ def build_backbone(name: str, num_outputs: int) -> nn.Module:
 
     Raises:
         ValueError: The name is not one of `BACKBONES`.
+        ModuleNotFoundError: `densenet121` or `resnext50` without torchvision (extra `backbones`).
     """
     if name in ("mobile_frnet", "mobile_frnet_plain"):
         return MobileFRNet(MobileFRNetConfig(num_outputs=num_outputs, attention=name == "mobile_frnet"))
     if name not in BACKBONES:
         raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}, got {name!r}")
-    from torchvision import models
-
-    makers = {
-        "mobilenet_v2": models.mobilenet_v2,
-        "densenet121": models.densenet121,
-        "resnext50": models.resnext50_32x4d,
-    }
+    if name == "mobilenet_v2":
+        return CenteredNetwork(MobileNetV2(num_outputs))
+    models = import_extra("torchvision", "morphable-regressors", "backbones").models
+    makers = {"densenet121": models.densenet121, "resnext50": models.resnext50_32x4d}
     return CenteredNetwork(makers[name](weights=None, num_classes=num_outputs))

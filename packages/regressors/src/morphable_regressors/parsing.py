@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from morphable.extras import import_extra
+from morphable.mobilenet import MobileNetV2
+
 PARSING_CLASSES = (
     "background",
     "skin",
@@ -87,18 +90,14 @@ _SHAPES = {
 
 def _resnet18_stages() -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
     """ResNet-18 in four parts, down to 1/4, 1/8, 1/16 and 1/32."""
-    from torchvision.models import resnet18
-
-    network = resnet18(weights=None)
+    network = import_extra("torchvision", "morphable-regressors", "backbones").models.resnet18(weights=None)
     stem = nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool)
     return stem, nn.Sequential(network.layer1, network.layer2), network.layer3, network.layer4
 
 
 def _mobilenet_v2_stages() -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
     """MobileNetV2 without its last layer in four parts, likewise."""
-    from torchvision.models import mobilenet_v2
-
-    layers = mobilenet_v2(weights=None).features
+    layers = MobileNetV2().features
     return layers[:4], layers[4:7], layers[7:14], layers[14:18]
 
 
