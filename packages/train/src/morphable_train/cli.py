@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from morphable.commands import DONE, WRONG_USAGE, run_command
 
 PROGRAM = "morphable-train"
-COMMANDS = ("prepare", "stage1", "stage2", "face-head", "negatives", "run", "triples", "resume", "evaluate", "package")
+COMMANDS = (
+    *("prepare", "stage1", "stage2", "face-head", "negatives", "run", "triples"),
+    *("resume", "evaluate", "package", "calibrate"),
+)
 _USAGE = """usage: morphable-train COMMAND [OPTIONS]
 
 commands:
@@ -20,6 +23,7 @@ commands:
   resume    go on with a run of a stage that was stopped
   evaluate  measure a run on other data
   package   weights file and model card of a run
+  calibrate fit the score of a weights file's detections
 
 `morphable-train COMMAND --help` lists the options."""
 
@@ -76,6 +80,10 @@ def _run(parsed: tuple[str, list[str]]) -> int:
             from morphable_train.commands.evaluate import evaluate_command
 
             return evaluate_command(arguments)
+        case "calibrate":
+            from morphable_train.commands.calibrate import calibrate_command
+
+            return calibrate_command(arguments)
         case "package":
             from morphable_train.commands.package import package_command
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float
 from PIL import Image
+from torch import Tensor
 
 from morphable_detector_head import FaceDetector, load_detector
 from morphable_detector_head.detector import SIZE_MULTIPLE_PX
@@ -66,7 +67,7 @@ def mine(config: MiningConfig) -> int:
         with Image.open(path) as opened:
             picture = opened.convert("RGB")
         for side in config.sides:
-            places = _candidates(detector, _resized(picture, side), config.min_score)
+            places = _candidates(detector, resized(picture, side), config.min_score)
             count += _store(picture, places, side / max(picture.size), config.out, f"{path.stem}_{side}")
         count += _store(picture, _random_places(picture, config.random, rng), 1.0, config.out, f"{path.stem}_random")
     for folder in config.shards:
@@ -75,12 +76,13 @@ def mine(config: MiningConfig) -> int:
         for index in track(taken, f"scenes of {folder.name}", len(taken)):
             record = reader.read(index)
             labels = record.labels
-            if len(labels.box_xyxy_px) != 1:
+            if len(labels.landmarks68_px) != 1:
                 continue
             person = reader.parts(index) > 0
             picture = Image.fromarray(record.image)
             places = _candidates(detector, picture, config.min_score)
-            box = np.asarray(labels.box_xyxy_px[0], np.float64)
+            points = labels.landmarks68_px[0].astype(np.float64)
+            box = np.concatenate([points.min(0), points.max(0)])
             kept = [p for p in places if _apart(p, box) and _share(p, person) > config.person_share]
             count += _store(picture, kept, 1.0, config.out, record.key)
     return count
@@ -100,16 +102,22 @@ class _Place:
         return np.array([-self.right[1], self.right[0]])
 
 
-def _resized(picture: Image.Image, side: int) -> Image.Image:
+def resized(picture: Image.Image, side: int) -> Image.Image:
+    """Return a picture with another long side."""
     factor = side / max(picture.size)
     return picture.resize((round(picture.width * factor), round(picture.height * factor)), Image.Resampling.BICUBIC)
 
 
-def _candidates(detector: FaceDetector, picture: Image.Image, min_score: float) -> list[_Place]:
-    """Where the detector sees faces; the picture is padded on its right and bottom."""
+def padded_pixels(picture: Image.Image) -> Float[Tensor, "1 3 height width"]:
+    """Return RGB in [0, 1], padded on the right and at the bottom to sides that the network takes."""
     pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None].float() / 255.0
     height, width = pixels.shape[2:]
-    pixels = F.pad(pixels, (0, -width % SIZE_MULTIPLE_PX, 0, -height % SIZE_MULTIPLE_PX), value=0.5)
+    return F.pad(pixels, (0, -width % SIZE_MULTIPLE_PX, 0, -height % SIZE_MULTIPLE_PX), value=0.5)
+
+
+def _candidates(detector: FaceDetector, picture: Image.Image, min_score: float) -> list[_Place]:
+    """Where the detector sees faces."""
+    pixels = padded_pixels(picture)
     found = detector.detect(pixels, min(_TOP_K, pixels[0, 0].numel() // 64), min_score=min_score)
     frames: CropFrames = crop_frames(found.parameters)
     middle = torch.tensor([pixels.shape[3] / 2, pixels.shape[2] / 2])
@@ -134,7 +142,7 @@ def _apart(place: _Place, box: Float[np.ndarray, "4"]) -> bool:
     return float(np.linalg.norm(place.center - center)) > _APART * max(place.side, side)
 
 
-def _share(place: _Place, person: UInt8[np.ndarray, "rows cols"]) -> float:
+def _share(place: _Place, person: Bool[np.ndarray, "rows cols"]) -> float:
     half = place.side / 2
     left, top = np.maximum(place.center - half, 0).astype(int)
     right, bottom = np.maximum(place.center + half, 0).astype(int)

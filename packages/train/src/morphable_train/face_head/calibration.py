@@ -1,0 +1,174 @@
+"""Fits the score of a detection, so that of all faces with score p a share of p are faces."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+
+from morphable import read_weights, write_weights
+from morphable_detector_head import FaceDetector, load_detector
+from morphable_detector_head.face_head import FaceHead, corrected, crop_frames, cut_crops, repeated
+from morphable_train.data.shards import ShardReader
+from morphable_train.face_head.mining import padded_pixels, resized
+from morphable_train.runs.progress import track
+
+_TOP_K = 64
+_NEAR = 0.35
+"""A detection whose crop's center is nearer to a face's than this share of the face's size is that face."""
+_SIZE_OF_CROP = 0.62
+"""Side of a face's box of 68 points in that of its crop, about."""
+_SIZES = (0.5, 2.0)
+_RIDGE = 1e-2
+_NEWTON_STEPS = 30
+_LEAST_SCORE = 1e-6
+CALIBRATED_MIN_SCORE = 0.5
+"""Threshold of the calibrated score: as likely a face as not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationConfig:
+    """Fit the score of a weights file's detections on scenes and pictures that nobody trained on."""
+
+    weights: Path
+    """Weights file with a face head."""
+    out: Path
+    """The file with the fitted score."""
+    shards: tuple[Path, ...] = ()
+    """Folders of shards of synthetic scenes."""
+    pictures: tuple[Path, ...] = ()
+    """Folders of photographs without a face."""
+    sides: tuple[int, ...] = (512,)
+    """Long sides at which photographs are looked at."""
+    step: int = 1
+    """Every how many pictures one is taken for the fit; the others are measured."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What the center map proposes in some pictures."""
+
+    center_logit: Float[np.ndarray, " candidates"]
+    face_logit: Float[np.ndarray, " candidates"]
+    is_face: Bool[np.ndarray, " candidates"]
+
+    def __add__(self, other: "Candidates") -> "Candidates":
+        return Candidates(**{k: np.concatenate([v, getattr(other, k)]) for k, v in vars(self).items()})
+
+    def features(self) -> Float[np.ndarray, "candidates 3"]:
+        """Return what the score's logit is linear in."""
+        return np.stack([self.center_logit, self.face_logit, np.ones(len(self.is_face))], 1)
+
+
+def calibrate(config: CalibrationConfig) -> dict[str, float]:
+    """Fit on every `step`-th picture, write the weights, and return the errors on the pictures between.
+
+    Raises:
+        ValueError: The weights have no face head, or no picture is given.
+    """
+    detector = load_detector(config.weights)
+    head = detector.face_head
+    if head is None:
+        raise ValueError(f"weights must have a face head, got {config.weights} without")
+    detector.face_head = None
+    fitted, measured = _collect(detector, head, config)
+    factors = fit_logistic(fitted.features(), fitted.is_face)
+    info, state = read_weights(config.weights)
+    names = ("center_factor", "crop_factor", "score_offset")
+    described = info.architecture["face_head"] | dict(zip(names, map(float, factors), strict=True))
+    values = dict(zip(names, map(float, factors), strict=True)) | {"calibration_error_fitted": _error(fitted, factors)}
+    if len(measured.is_face):
+        values["calibration_error"] = _error(measured, factors)
+        values["measured_candidates"] = len(measured.is_face)
+    info = replace(
+        info,
+        architecture=info.architecture | {"face_head": described},
+        inference=replace(info.inference, min_score=CALIBRATED_MIN_SCORE),
+        results=info.results | {"score": values},
+    )
+    write_weights(config.out, info, state)
+    return values
+
+
+def fit_logistic(
+    features: Float[np.ndarray, "rows columns"], positive: Bool[np.ndarray, " rows"]
+) -> Float[np.ndarray, " columns"]:
+    """Return the factors of a logistic regression with a slight ridge, by Newton's method.
+
+    Raises:
+        ValueError: All rows are of one kind.
+    """
+    if positive.all() or not positive.any():
+        raise ValueError("candidates must hold faces and others, got one kind alone; give scenes and pictures")
+    factors = np.zeros(features.shape[1])
+    ridge = _RIDGE * np.eye(features.shape[1])
+    for _ in range(_NEWTON_STEPS):
+        p = _sigmoid(features @ factors)
+        gradient = features.T @ (p - positive) + ridge @ factors
+        hessian = (features * (p * (1 - p))[:, None]).T @ features + ridge
+        factors = factors - np.linalg.solve(hessian, gradient)
+    return factors
+
+
+def calibration_error(
+    probability: Float[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"], bins: int = 10
+) -> float:
+    """Return the expected calibration error: mean distance of confidence and frequency over bins of equal width."""
+    which = np.minimum((probability * bins).astype(int), bins - 1)
+    apart = [abs(probability[which == b].sum() - positive[which == b].sum()) for b in range(bins)]
+    return float(sum(apart) / len(positive))
+
+
+def _error(candidates: Candidates, factors: Float[np.ndarray, "3"]) -> float:
+    return calibration_error(_sigmoid(candidates.features() @ factors), candidates.is_face)
+
+
+def _sigmoid(x: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
+    return 1.0 / (1.0 + np.exp(-x))
+
+
+def _collect(detector: FaceDetector, head: FaceHead, config: CalibrationConfig) -> tuple[Candidates, Candidates]:
+    """Candidates of the pictures to fit on, and of those between."""
+    none = Candidates(np.zeros(0), np.zeros(0), np.zeros(0, bool))
+    sums = [none, none]
+    photographs = [path for folder in config.pictures for path in sorted(folder.glob("*.jpg"))]
+    for number, path in enumerate(track(photographs, "photographs", len(photographs))):
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+        for side in config.sides:
+            found = _candidates(detector, head, resized(picture, side), np.zeros((0, 4)))
+            sums[number % config.step != 0] += found
+    for folder in config.shards:
+        reader = ShardReader(folder)
+        for index in track(range(len(reader)), f"scenes of {folder.name}", len(reader)):
+            record = reader.read(index)
+            points = record.labels.landmarks68_px
+            boxes = np.concatenate([points.min(1), points.max(1)], 1)
+            sums[index % config.step != 0] += _candidates(detector, head, Image.fromarray(record.image), boxes)
+    return sums[0], sums[1]
+
+
+@torch.no_grad()
+def _candidates(
+    detector: FaceDetector, head: FaceHead, picture: Image.Image, boxes: Float[np.ndarray, "faces 4"]
+) -> Candidates:
+    pixels = padded_pixels(picture)
+    found = detector.detect(pixels, _TOP_K, min_score=head.config.min_center_score)
+    frames = crop_frames(found.parameters)
+    reading = head.reading(head(cut_crops(pixels, frames)))
+    seen = corrected(found.parameters, frames, reading)
+    score = torch.where(found.valid, found.score, 0.0)
+    kept = (found.valid & ~repeated(seen, score))[0].numpy()
+    seen_frames = crop_frames(seen)
+    middle = np.array([pixels.shape[3] / 2, pixels.shape[2] / 2])
+    center = seen_frames.center_px[0].numpy() + middle
+    size = seen_frames.side_px[0].numpy() * _SIZE_OF_CROP
+    is_face = np.zeros(len(center), bool)
+    for box in boxes:
+        extent = float(np.sqrt(np.prod(box[2:] - box[:2])))
+        near = np.linalg.norm(center - (box[:2] + box[2:]) / 2, axis=1) < _NEAR * extent
+        is_face |= near & (size > _SIZES[0] * extent) & (size < _SIZES[1] * extent)
+    logit = torch.logit(found.score[0].clamp(_LEAST_SCORE, 1 - _LEAST_SCORE)).double().numpy()
+    return Candidates(logit[kept], reading.face_logit[0].double().numpy()[kept], is_face[kept])
