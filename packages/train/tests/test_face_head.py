@@ -120,11 +120,11 @@ def test_losses_have_hand_computed_values(data, model, surface):
         reading,
         shift=truth.shift + torch.tensor([0.03, 0.04]),  # 0.05 of the side, times 10
         log_depth=truth.log_depth - 0.1,  # 0.1 times 3
-        points=truth.points + torch.tensor([0.0, 0.02]),  # 0.02 times 10
+        points=truth.points + torch.tensor([0.0, 0.02]),  # 0.02 times 10, and times 20 for the irises
         identity=truth.identity + 2.0,  # 4 times 0.1
     )
     terms = face_head_losses(reading, truth, surface, channel_weights(model.expression_names, loss), loss)
-    for name, value in {"place": 0.5, "depth": 0.3, "points": 0.2, "identity": 0.4}.items():
+    for name, value in {"place": 0.5, "depth": 0.3, "points": 0.2, "irises": 0.4, "identity": 0.4}.items():
         assert float(terms[name]) == pytest.approx(value, rel=1e-4), name
 
 

@@ -31,7 +31,7 @@ CROP_PX = 224
 """Samples along the crop's side."""
 EYE_ROWS, EYE_COLS = slice(36, 100), slice(48, 176)
 """The band of the crop that holds the eyes."""
-NUM_POINTS = 87
+NUM_POINTS, NUM_IRISES = 87, 2
 """The 68 points on the surface (`ibug68_3d`), the 17 jaw points on the visible outline (`ibug68_contour`), and the
 centers of the left and the right iris."""
 SAME_FACE = 0.2

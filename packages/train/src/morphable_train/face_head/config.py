@@ -70,6 +70,8 @@ class FaceHeadLoss:
     """Mean distance of the projected surface, sides of the crop."""
     points: float = 10.0
     """Mean distance of the landmarks, sides of the crop."""
+    irises: float = 20.0
+    """Mean distance of the irises' centers, sides of the crop; they are among the landmarks too."""
     likelihood: float = 0.03
     """Negative logarithm of the landmarks' Gaussian likelihood."""
     face: float = 1.0

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from morphable import MorphableModel
 from morphable.geometry import fit_similarity
-from morphable_detector_head.face_head import FaceHead, FaceReading, corrected
+from morphable_detector_head.face_head import NUM_IRISES, FaceHead, FaceReading, corrected
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.crops import CropMaker, CropTruth, in_camera, project_points
 from morphable_train.face_head.objective import no_estimate
@@ -69,6 +69,7 @@ def _pose(read: list[tuple[FaceReading, CropTruth]], surface: SurfaceSample) -> 
     return {
         "rotation_deg": float(torch.rad2deg(cosine.clamp(-1, 1).arccos()).median()),
         "points_nme": float(torch.cat(direct)[:, :68].mean()),
+        "irises_nme": float(torch.cat(direct)[:, -NUM_IRISES:].mean()),
         "mesh_nme": float(torch.cat(through_mesh)[:, :68].mean()),
         "squared_z": float(torch.cat(sigma).mean()),
         "shift": float((_joined(read, 0, "shift") - _joined(read, 1, "shift")).norm(dim=-1).mean()),

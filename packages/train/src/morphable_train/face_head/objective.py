@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import FaceParameters
-from morphable_detector_head.face_head import FaceReading, corrected
+from morphable_detector_head.face_head import NUM_IRISES, FaceReading, corrected
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import FaceHeadLoss
 from morphable_train.face_head.crops import CropTruth, in_camera, project_surface
@@ -60,6 +60,7 @@ def face_head_losses(
         "depth": loss.depth * (reading.log_depth - truth.log_depth).abs().mean(),
         "surface": loss.surface * (seen - truth.surface).norm(dim=-1).clamp(max=1.0).mean(),
         "points": loss.points * error.norm(dim=-1).mean(),
+        "irises": loss.irises * error[:, -NUM_IRISES:].norm(dim=-1).mean(),
         "likelihood": loss.likelihood * likelihood.mean(),
         "face": loss.face * F.softplus(-reading.face_logit).mean(),
     }
