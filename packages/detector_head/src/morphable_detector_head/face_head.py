@@ -10,7 +10,7 @@ The crop has a camera of its own, which looks at the crop's center with the crop
 camera does not depend on where in the picture the face is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from morphable import FaceParameters
 from morphable.geometry import GLOBAL_FOCAL_PX, axes_flip
+from morphable.landmarks import EYES
 
 from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
 
@@ -45,6 +46,19 @@ _NUM_ROTATION, _NUM_PLACE = 6, 3
 _LEAST_SCORE = 1e-6
 _EYE_WIDTHS = (16, 32, 64, 96)
 _EYE_FEATURES = 128
+_EYE_CUTS = (5, 7, 8)
+"""Modules of the eyes' network after which its features have strides 4, 8 and 16."""
+_JOINT_WIDTH = 256
+_POINT_GAIN = 10.0
+"""Factor on points that are read again: a tenth of the crop's side counts as 1."""
+_MAP_STRIDE_PX, _EYE_STRIDE_PX = 8, 4
+"""Samples of the crop between cells of the maps, of the whole crop and of the eyes' band."""
+SEARCH_STD = 0.04
+"""Standard deviation of a point's prior about its rough place, in sides of the crop."""
+_MAP_REACH = 1.1
+"""Points may lie beyond the crop by this factor on the places of its cells."""
+EYE_POINTS = (*EYES, NUM_POINTS - 2, NUM_POINTS - 1)
+"""Points that are found in the eyes' band: the lids' and the irises'."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,16 +246,56 @@ def _convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, gro
     yield nn.ReLU6(inplace=True)
 
 
+class PointMaps(nn.Module):
+    """A map of logits for each point on the finest of some levels of features, each half as fine as the one before.
+
+    A convolution finds the same edge wherever it lies, which a linear layer on pooled features must learn anew for
+    every place.
+    """
+
+    def __init__(self, channels: Sequence[int], points: int, width: int = 64) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(count, width, 1) for count in channels)
+        self.smooth = nn.ModuleList(_separable(width) for _ in channels[1:])
+        self.maps = _start_small(nn.Conv2d(width, points, 1))
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        """Return the maps, from levels finest first."""
+        out = self.lateral[-1](levels[-1])
+        for k in reversed(range(len(self.smooth))):
+            out = F.interpolate(out, size=levels[k].shape[-2:], mode="nearest") + self.lateral[k](levels[k])
+            out = self.smooth[k](out)
+        return self.maps(out)
+
+
+def mean_positions(
+    logits: Float[Tensor, "batch points rows cols"],
+    where: Float[Tensor, "cells 2"],
+    rough: Float[Tensor, "batch points 2"],
+) -> Float[Tensor, "batch points 2"]:
+    """Return the mean position of each point under the softmax of its map, near a rough estimate.
+
+    Args:
+        logits: Maps; constant ones leave the rough estimate, but for the grain of the cells.
+        where: Position of each cell, row by row.
+        rough: About where the points lie: a Gaussian prior of standard deviation `SEARCH_STD`.
+    """
+    apart = (rough[:, :, None] - where).square().sum(-1)
+    return (logits.float().flatten(2) - apart / (2 * SEARCH_STD**2)).softmax(-1) @ where
+
+
 class FaceHead(nn.Module):
     """Reads faces from upright crops."""
 
     mean_points: Tensor
+    cell_places: Tensor
+    eye_cell_places: Tensor
 
     def __init__(self, config: FaceHeadConfig, *, num_identity: int, num_expression: int, backbone: Backbone) -> None:
         super().__init__()
         spec = describe_backbone(config.backbone)
         self.config, self.backbone = config, backbone
-        self.sizes = (num_identity, num_expression, _NUM_ROTATION, _NUM_PLACE, 2 * NUM_POINTS, NUM_POINTS, 1)
+        self.sizes = (num_identity, num_expression, _NUM_ROTATION, _NUM_PLACE, NUM_POINTS, 1)
         cells = CROP_PX // 2 // spec.strides[2]
         self.neck = nn.Sequential(
             *_convolution(spec.channels[2], config.width // 2, 1),
@@ -251,9 +305,21 @@ class FaceHead(nn.Module):
             nn.Flatten(),
         )
         self.eyes = _eye_network()
+        self.maps = PointMaps((spec.fine_channels, *spec.channels), NUM_POINTS)
+        self.eye_maps = PointMaps(_EYE_WIDTHS[1:], len(EYE_POINTS))
+        self.rough = _start_small(nn.Linear(config.width + _EYE_FEATURES, 2 * NUM_POINTS))
         self.output = _start_small(nn.Linear(config.width, sum(self.sizes)))
-        self.eye_output = _start_small(nn.Linear(_EYE_FEATURES, num_expression + 2 * NUM_POINTS))
+        self.eye_output = _start_small(nn.Linear(_EYE_FEATURES, num_expression))
+        self.joint = nn.Sequential(
+            nn.Linear(config.width + _EYE_FEATURES + 2 * NUM_POINTS, _JOINT_WIDTH),
+            nn.ReLU(inplace=True),
+            _start_small(nn.Linear(_JOINT_WIDTH, sum(self.sizes))),
+        )
         self.register_buffer("mean_points", torch.zeros(NUM_POINTS, 2))
+        whole_crop = slice(0, CROP_PX)
+        places = _MAP_REACH * _cell_places(whole_crop, whole_crop, _MAP_STRIDE_PX)
+        self.register_buffer("cell_places", places, persistent=False)
+        self.register_buffer("eye_cell_places", _cell_places(EYE_ROWS, EYE_COLS, _EYE_STRIDE_PX), persistent=False)
 
     def forward(self, crops: Float[Tensor, "*batch 3 crop crop"]) -> Float[Tensor, "*batch channels"]:
         """Read faces from crops of RGB in [0, 1]; `reading` gives the channels their meaning."""
@@ -262,22 +328,43 @@ class FaceHead(nn.Module):
         half = F.avg_pool2d(flat, 2)
         level, spread = half.mean((1, 2, 3), keepdim=True), half.std((1, 2, 3), keepdim=True)
         gain = _SPREAD / spread.clamp(min=_LEAST_SPREAD)
-        whole = self.neck(self.backbone((half - level) * gain)[3])
-        eyes = self.eyes((flat[:, :, EYE_ROWS, EYE_COLS] - level) * gain)
-        return self._combined(self.output(whole), self.eye_output(eyes)).reshape(*leading, -1)
+        levels = self.backbone((half - level) * gain)
+        eye_levels = self._eye_levels((flat[:, :, EYE_ROWS, EYE_COLS] - level) * gain)
+        whole, eyes = self.neck(levels[3]), self.eyes[_EYE_CUTS[2] :](eye_levels[2])
+        both = torch.cat([whole, eyes], 1)
+        points = self._points(self.rough(both), levels, eye_levels).flatten(1)
+        seen = (_POINT_GAIN * points.detach()).to(both.dtype)
+        channels = self.output(whole) + self.joint(torch.cat([both, seen], 1))
+        before, of_eyes = self.sizes[0], self.eye_output(eyes)
+        after = channels.shape[1] - before - of_eyes.shape[1]
+        identity, expression, rest = channels.split([before, of_eyes.shape[1], after], -1)
+        out = torch.cat([identity, expression + of_eyes, rest, points.to(rest.dtype)], -1)
+        return out.reshape(*leading, -1)
 
-    def _combined(self, whole: Tensor, eyes: Tensor) -> Tensor:
-        """Add what the eyes' band tells of expression and points; of the rest it tells nothing."""
-        num_identity, num_expression, *_ = self.sizes
-        identity, expression, pose, points, rest = whole.split(
-            [num_identity, num_expression, _NUM_ROTATION + _NUM_PLACE, 2 * NUM_POINTS, NUM_POINTS + 1], -1
-        )
-        more = eyes.split([num_expression, 2 * NUM_POINTS], -1)
-        return torch.cat([identity, expression + more[0], pose, points + more[1], rest], -1)
+    def _eye_levels(self, band: Tensor) -> list[Tensor]:
+        """Features of the eyes' band after each cut, at strides 4, 8 and 16."""
+        levels, start = [], 0
+        for cut in _EYE_CUTS:
+            band = self.eyes[start:cut](band)
+            levels.append(band)
+            start = cut
+        return levels
+
+    def _points(
+        self, offsets: Tensor, levels: Sequence[Tensor], eye_levels: Sequence[Tensor]
+    ) -> Float[Tensor, "batch points 2"]:
+        """Landmarks relative to their mean places; lids and irises as the eyes' band shows them."""
+        rough = self.mean_points + offsets.float().unflatten(-1, (NUM_POINTS, 2))
+        points = mean_positions(self.maps(levels), self.cell_places, rough)
+        of_eyes = mean_positions(self.eye_maps(eye_levels), self.eye_cell_places, rough[:, list(EYE_POINTS)])
+        lids, irises = of_eyes.split([len(EYE_POINTS) - NUM_IRISES, NUM_IRISES], 1)
+        before, after = points[:, : EYES.start], points[:, EYES.stop : NUM_POINTS - NUM_IRISES]
+        return torch.cat([before, lids, after, irises], 1) - self.mean_points
 
     def reading(self, channels: Float[Tensor, "*batch channels"]) -> FaceReading:
         """Give the network's output its meaning, in float32."""
-        identity, expression, rotation, place, points, log_std, face_logit = channels.float().split(self.sizes, -1)
+        parts = channels.float().split([*self.sizes, 2 * NUM_POINTS], -1)
+        identity, expression, rotation, place, log_std, face_logit, points = parts
         return FaceReading(
             identity=identity,
             expression=expression,
@@ -303,6 +390,17 @@ class FaceHead(nn.Module):
 
 _LOG_STD_START = -4.0
 """Where the logarithms of the standard deviations start: 1.8 % of the crop's side."""
+
+
+def _separable(width: int) -> nn.Sequential:
+    """Look around in each channel, then mix the channels."""
+    return nn.Sequential(*_convolution(width, width, 3, groups=width), *_convolution(width, width, 1))
+
+
+def _cell_places(rows: slice, cols: slice, stride: int) -> Float[Tensor, "cells 2"]:
+    """Centers (x, y) of the cells of a part of the crop, in units of its side from its center."""
+    y, x = (torch.arange(part.start, part.stop, stride).float() + stride / 2 for part in (rows, cols))
+    return torch.stack([x.repeat(len(y)), y.repeat_interleave(len(x))], -1) / CROP_PX - 0.5
 
 
 def _start_small(layer: nn.Linear) -> nn.Linear:
