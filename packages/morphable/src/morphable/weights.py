@@ -47,6 +47,8 @@ class InferenceDefaults:
     """Long side of the network's input."""
     min_score: float = 0.5
     """Detections below this probability are dropped."""
+    point_std_factor: float = 1.0
+    """Factor on the standard deviations that the network expects of its points, fitted to photographs."""
 
 
 @dataclass(frozen=True, kw_only=True)
