@@ -118,7 +118,7 @@ class GltfFaces:
 
 
 def morph_weights(face: Face) -> list[float]:
-    """Weights of the morph targets: viewers expect [0, 1] of activations; other coefficients stay as they are."""
+    """Weights of the morph targets: programs expect [0, 1] of activations; other coefficients stay as they are."""
     activations = face.model.expression_prior == "activation"
     return (face.expression.clip(0.0, 1.0) if activations else face.expression).tolist()
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from morphable import MorphableModel
 from morphable.eyes import has_eyes
+from morphable_reconstruct.exports.glb import morph_weights
 from morphable_reconstruct.faces.rows import SceneRows
 
 _DECIMALS = 5
@@ -34,7 +35,7 @@ def csv_rows(scene: SceneRows, leading: tuple[str, ...], **values: int | float) 
     for face in sorted(scene, key=lambda face: face.track_id or 0):
         known: dict[str, Any] = {"face": face.index, "track_id": face.track_id, **values}
         numbers = [known[name] for name in leading]
-        numbers += [face.score, *face.expression.tolist(), *face.angles.degrees.values(), *face.translation_m.tolist()]
+        numbers += [face.score, *morph_weights(face), *face.angles.degrees.values(), *face.translation_m.tolist()]
         numbers += [angle for eye in (face.eyes or {}).values() for angle in eye.degrees.values()]
         lines.append(",".join(str(n) if isinstance(n, int) else f"{n:.{_DECIMALS}f}" for n in numbers) + "\n")
     return "".join(lines)
