@@ -1,7 +1,6 @@
 """`morphable fit`: a scene that was saved as .npz or .json in, its faces in another face model out."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,7 @@ def write_fit(fit: Fit, model: MorphableModel, path: Path) -> None:
         return
     import trimesh
 
-    scene = trimesh.Scene()
+    scene: Any = trimesh.Scene()
     colors = (255 * model.decode_albedo(fit.faces.albedo).clamp(0, 1)).round().byte().numpy()
     for index, (points, color) in enumerate(zip(vertices * _UPRIGHT, colors, strict=True)):
         mesh = trimesh.Trimesh(
@@ -152,7 +151,7 @@ def _faces(columns: dict[str, Any]) -> SavedFaces:
     height, width = (int(side) for side in columns["image_size_hw"])
     x, y = (float(value) for value in columns.get("principal_px", (width / 2, height / 2)))
 
-    def tensor(name: str, *shape: int, dtype: Callable[..., Any] = np.float32) -> Tensor | None:
+    def tensor(name: str, *shape: int, dtype: type[np.generic] = np.float32) -> Tensor | None:
         if name not in columns:
             return None
         return torch.from_numpy(np.ascontiguousarray(np.asarray(columns[name], dtype).reshape(*shape)))

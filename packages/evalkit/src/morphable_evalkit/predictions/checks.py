@@ -206,8 +206,10 @@ def _check_landmarks(arrays: Arrays) -> Iterator[Problem]:
 
 def _check_spread(arrays: Arrays) -> Iterator[Problem]:
     """Standard deviations that are none."""
-    if "landmarks68_std_px" in arrays and (wrong := ~(arrays["landmarks68_std_px"] > 0).all(axis=1)).any():
-        yield Problem("error", f"landmarks68_std_px{_rows(wrong)}", "must be positive")
+    if "landmarks68_std_px" in arrays:
+        wrong: Bool[np.ndarray, " faces"] = np.logical_not((arrays["landmarks68_std_px"] > 0).all(axis=1))
+        if wrong.any():
+            yield Problem("error", f"landmarks68_std_px{_rows(wrong)}", "must be positive")
 
 
 def _check_camera(arrays: Arrays) -> Iterator[Problem]:

@@ -111,8 +111,8 @@ class _People:
             written.append(stem + LIVELINK_SUFFIX.format(track_id))
             write_bytes(config.out / written[-1], (livelink_header() + "".join(rows)).encode())
         if self._animations is not None:
-            options = {"texture": config.texture, "texture_px": config.texture_px, "mesh": config.mesh}
-            for track_id, data in self._animations.glbs(**options):
+            glbs = self._animations.glbs(texture=config.texture, texture_px=config.texture_px, mesh=config.mesh)
+            for track_id, data in glbs:
                 written.append(f"{stem}{TRACK_SUFFIX.format(track_id)}.glb")
                 write_bytes(config.out / written[-1], data)
         return tuple(written)

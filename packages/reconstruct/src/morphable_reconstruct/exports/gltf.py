@@ -80,7 +80,8 @@ class GltfBuilder:
         """
         times = self._add_samples(time_s[:, None]) | _bounds(time_s[:, None])
         moment = self.add("accessors", times)
-        samplers, channels = [], []
+        samplers: list[dict[str, Any]] = []
+        channels: list[dict[str, Any]] = []
         for path, values in curves.items():
             output = self.add("accessors", self._add_samples(values.reshape(len(values), -1)))
             channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
