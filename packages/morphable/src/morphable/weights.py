@@ -100,14 +100,12 @@ def check_model(info: WeightsInfo, model: MorphableModel) -> None:
     expected, given = info.model, reference_to(model)
     if expected.sha256 == given.sha256:
         return
+    step = "install the version of morphable they were made with, or pass the right model"
     if expected.name != given.name:
-        raise ValueError(
-            f'model must be {expected.name!r}, whose coefficients the weights "{info.name}" predict, got '
-            f"{given.name!r}; reconstruct with {expected.name!r}, then fit yours to the .npz: `morphable fit`"
-        )
+        step = f"reconstruct with {expected.name!r}, then bring the faces of its .npz into yours: `morphable fit`"
     raise ValueError(
         f'model must be the one the weights "{info.name}" were trained with ({_shown(expected)}), '
-        f"got {_shown(given)}; install the version of morphable they were made with, or pass the right model"
+        f"got {_shown(given)}; {step}"
     )
 
 
