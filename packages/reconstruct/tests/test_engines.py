@@ -162,7 +162,8 @@ def test_every_engine_runs_the_face_head_and_can_leave_it_out(tmp_path_factory, 
     for engine in ("onnxruntime", "openvino"):
         for face_head in (True, False):
             np.testing.assert_allclose(found[engine, face_head], found["torch", face_head], atol=1e-3)
-        np.testing.assert_allclose(spread[engine, True], spread["torch", True], rtol=1e-3)
+        # An untrained network's crops differ by 0.12 % in size between engines, and with them the pixels.
+        np.testing.assert_allclose(spread[engine, True], spread["torch", True], rtol=1e-2)
         assert spread[engine, False] is None
     assert spread["torch", True].shape == (len(found["torch", True]), 68)
 
