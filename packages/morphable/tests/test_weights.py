@@ -1,6 +1,7 @@
 """The weights file: what is written is read back, anything else is one clear error."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -72,6 +73,8 @@ def test_another_face_model_is_refused(info, model, data):
     data.mean[0, 0] += 0.01
     with pytest.raises(ValueError, match=r'model must be the one the weights "test" were trained with \('):
         check_model(info, MorphableModel(data))
+    with pytest.raises(ValueError, match=r"got flame .*; reconstruct with 'tiny', then bring .*: `morphable fit`"):
+        check_model(info, MorphableModel(replace(data, name="flame")))
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ class InferenceDefaults:
     """Long side of the network's input."""
     min_score: float = 0.5
     """Detections below this probability are dropped."""
+    point_std_factor: float = 1.0
+    """Factor on the standard deviations that the network expects of its points, fitted to photographs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +100,12 @@ def check_model(info: WeightsInfo, model: MorphableModel) -> None:
     expected, given = info.model, reference_to(model)
     if expected.sha256 == given.sha256:
         return
+    step = "install the version of morphable they were made with, or pass the right model"
+    if expected.name != given.name:
+        step = f"reconstruct with {expected.name!r}, then bring the faces of its .npz into yours: `morphable fit`"
     raise ValueError(
         f'model must be the one the weights "{info.name}" were trained with ({_shown(expected)}), '
-        f"got {_shown(given)}; install the version of morphable they were made with, or pass the right model"
+        f"got {_shown(given)}; {step}"
     )
 
 

@@ -124,7 +124,8 @@ class Scene(SceneRows):
             with torch.no_grad():
                 before = self.model.decode_shape(self.faces.identity, self.faces.expression)
                 surface = surface + self.model.decode_shape(self.faces.identity, changed) - before
-        return replace(self, faces=replace(self.faces, expression=changed), surface_m=surface)
+        faces = replace(self.faces, expression=changed)
+        return replace(self, faces=faces, surface_m=surface, landmarks68_std_px=None)
 
     @classmethod
     def load(

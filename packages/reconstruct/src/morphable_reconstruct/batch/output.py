@@ -6,6 +6,7 @@ from pathlib import Path
 
 from morphable.files import write_bytes
 from morphable_reconstruct.exports.formats import write_scene
+from morphable_reconstruct.exports.livelink import livelink_header, livelink_row
 from morphable_reconstruct.exports.meshes import write_landmarks7
 from morphable_reconstruct.exports.pictures import (
     crop_png,
@@ -28,6 +29,8 @@ _PICTURES: dict[str, Callable[[Scene], bytes]] = {
     "depth": lambda scene: depth_png(scene),
     "segmentation": lambda scene: segmentation_png(scene.segmentation, parts=len(scene.model.part_names)),
 }
+LIVELINK_SUFFIX = ".livelink_{:02d}.csv"
+"""Ending of the file about one face, or one person of a video."""
 _SCENES = ("glb", "obj", "ply", "json", "npz", "csv")
 
 
@@ -67,6 +70,7 @@ def save_results(
     texture: str = "photo",
     texture_px: int | None = None,
     mesh: str = "head",
+    csv: str = "table",
 ) -> tuple[str, ...]:
     """Write the chosen kinds of results as `folder/stem.*`.
 
@@ -79,6 +83,10 @@ def save_results(
         if kind in _PICTURES:
             written.append(f"{stem}{RESULT_SUFFIXES[kind]}")
             write_bytes(folder / written[-1], _PICTURES[kind](scene))
+        elif kind == "csv" and csv == "livelink":
+            for index, face in enumerate(scene):
+                written.append(stem + LIVELINK_SUFFIX.format(index))
+                write_bytes(folder / written[-1], (livelink_header() + livelink_row(face, 0.0)).encode())
         elif kind in _SCENES:
             paths = write_scene(scene, folder / f"{stem}.{kind}", texture=texture, texture_px=texture_px, mesh=mesh)
             written += [path.relative_to(folder).as_posix() for path in paths]

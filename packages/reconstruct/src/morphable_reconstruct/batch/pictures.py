@@ -107,6 +107,7 @@ def _save(
             texture=config.texture,
             texture_px=config.texture_px,
             mesh=config.mesh,
+            csv=config.csv,
         )
         files += on_scene(source, scene) if on_scene else ()
         rows = prediction_rows(scene, vertices=config.preds_vertices)

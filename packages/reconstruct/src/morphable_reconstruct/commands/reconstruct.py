@@ -6,6 +6,7 @@ from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
+from morphable import load_model
 from morphable.commands import UsageError
 from morphable_reconstruct.batch.cells import cells_writer
 from morphable_reconstruct.batch.options import PICTURE_KINDS, VIDEO_KINDS, RunConfig
@@ -14,6 +15,7 @@ from morphable_reconstruct.batch.pictures import Outcome, run_pictures
 from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.batch.report import with_progress
 from morphable_reconstruct.batch.summary import finish
+from morphable_reconstruct.exports.livelink import check_livelink
 from morphable_reconstruct.photographs.naming import printable
 from morphable_reconstruct.photographs.sources import LeftOut, Source, find_sources
 from morphable_reconstruct.reconstructor.fingerprint import networks_sha256
@@ -45,6 +47,8 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
     sources = find_sources(config.sources, without=config.out, left_out=left_out)
     check_kinds(config.save_kinds, sources)
     check_outputs(config.out, config.json, config.preds)
+    if config.csv == "livelink" and "csv" in config.save_kinds:
+        check_livelink(load_model(config.model) if reconstructor is None else reconstructor.model)
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
     errors = Console(stderr=True)
     for note in left_out.notes():

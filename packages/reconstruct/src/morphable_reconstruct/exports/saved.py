@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from morphable import FaceParameters, MorphableModel
+from morphable.landmarks import NUM_IBUG68
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.faces.rows import SceneRows
 from morphable_reconstruct.photographs.reading import Photograph
@@ -67,6 +68,8 @@ def _from_json(path: Path) -> dict[str, Any]:
     columns |= {name: [face[name] for face in faces] for name in names}
     if any("track_id" in face for face in faces):
         columns["track_id"] = [face["track_id"] for face in faces]
+    if faces and all("landmarks68_std_px" in face for face in faces):
+        columns["landmarks68_std_px"] = [face["landmarks68_std_px"] for face in faces]
     if any("camera_residual_px" in face for face in faces):
         columns["camera_residual_px"] = [face.get("camera_residual_px", np.nan) for face in faces]
     return columns
@@ -89,6 +92,7 @@ def _rows(columns: dict[str, Any], model: MorphableModel, photo: Photograph | No
     coefficients = {name: tensor(name, getattr(model, number)) for name, number in _COEFFICIENTS.items()}
     x, y = (float(value) for value in columns["principal_px"])
     residual, track_id, surface = (columns.get(name) for name in ("camera_residual_px", "track_id", "surface_m"))
+    spread = columns.get("landmarks68_std_px")
     return SceneRows(
         photo=photo,
         camera=Camera(focal_px=float(columns["focal_px"]), size_hw=(height, width), center_px=(x, y)),
@@ -103,5 +107,6 @@ def _rows(columns: dict[str, Any], model: MorphableModel, photo: Photograph | No
         center_px=np.asarray(columns["center_px"], np.float32).reshape(count, 2),
         residual_px=None if residual is None else np.asarray(residual, np.float32).reshape(count),
         track_id=None if track_id is None else np.asarray(track_id, np.int64).reshape(count),
+        landmarks68_std_px=None if spread is None else np.asarray(spread, np.float32).reshape(count, NUM_IBUG68),
         surface_m=None if surface is None else torch.from_numpy(np.asarray(surface, np.float32)),
     )
