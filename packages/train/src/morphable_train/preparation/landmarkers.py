@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from morphable.extras import import_extra
+from morphable.files import refusing
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.preparation.alignment import build_face_alignment
 
@@ -131,7 +132,8 @@ def _load_onnx(path: Path) -> Network:
     onnxruntime = import_extra("onnxruntime", "morphable-train", "landmarks")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    with refusing("model must be a complete ONNX file", path):
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0]
     return Network(lambda batch: list(session.run(None, {entry.name: batch})), entry.shape, path)
 
