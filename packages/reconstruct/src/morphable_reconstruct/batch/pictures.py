@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from zipfile import BadZipFile
 
 from morphable_reconstruct.batch.options import PICTURE_KINDS, RunConfig
 from morphable_reconstruct.batch.output import save_results
@@ -73,7 +72,7 @@ def find_done(records: Records, source: Source) -> Outcome | None:
     """The outcome of an earlier run; a damaged record or a vanished picture counts as not done."""
     try:
         record = records.find(source)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (OSError, ValueError):
         return None
     if record is None:
         return None

@@ -5,16 +5,17 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import distance_transform_edt
 
 from morphable import MorphableModel
 from morphable_reconstruct.drawing.colors import lit_vertex_colors
-from morphable_reconstruct.drawing.layers import render_layers
+from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.drawing.parsing import ShownFace, parse_face
 from morphable_reconstruct.drawing.tone import Seen, Tone, head_tone
 from morphable_reconstruct.drawing.unwrapping import face_triangles, texture_mesh
 from morphable_reconstruct.faces.rows import Face, SceneRows
+from morphable_reconstruct.photographs.window import window
 from morphable_render import (
     UvLayout,
     mirrored_uv,
@@ -110,7 +111,7 @@ def photo_texture(
     Args:
         face: The face, with the photograph it was found in.
         size_px: Side of the texture; by default `fitting_side`.
-        depth_m: Depth of all faces of the photograph (`scene.depth_m`); rendered where it is not given.
+        depth_m: Depth of all faces of the photograph (`scene.depth_m`), of any size; rendered where it is not given.
 
     >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
     >>> model = morphable.load_model("open")
@@ -146,7 +147,7 @@ def scene_textures(
     """Unwrap every face for pictures of the scene: small faces by their lit albedo alone."""
     if not len(rows):
         return []
-    depth = render_layers(rows).depth_m if depth_m is None else depth_m
+    depth = render_depth(rows) if depth_m is None else depth_m
     lit = lit_vertex_colors(rows)
     textures = []
     for face in rows:
@@ -172,7 +173,7 @@ def _photo_texture(
 ) -> tuple[FaceTexture, Tone, _TexelMap]:
     """The texture, the tone of the head, and the texels."""
     shown = parse_face(face)
-    depth = torch.from_numpy(render_layers(face.scene).depth_m if depth_m is None else depth_m)
+    depth = torch.from_numpy(render_depth(face.scene) if depth_m is None else depth_m)
     coarse = _texel_map(face.model, TONE_PX)
     tone = head_tone(face, _seen_by_vertices(_read(face, depth, coarse, shown), coarse))
     texels = _texel_map(face.model, size_px or fitting_side(face))
@@ -186,20 +187,20 @@ def _photo_texture(
 
 def _read(face: Face, depth_m: torch.Tensor, texels: _TexelMap, shown: ShownFace | None) -> _Read:
     """Look up every texel in the photograph."""
-    pixels, camera = face.scene.photo.pixels, face.camera
-    rows, cols = pixels.shape[:2]
+    camera = face.camera
+    rows, cols = depth_m.shape
     vertices = face.scene.vertices_cam_m[face.index]
     in_view = surface_visibility(
         vertices,
         texels.layout,
-        focal_px=camera.focal_px,
+        focal_px=camera.focal_px * cols / camera.size_hw[1],
         size_hw=(rows, cols),
         depth_m=depth_m,
     )
     position = uv_map_from_vertices(vertices, texels.layout)
     px = position[..., :2] / position[..., 2:].clamp(min=1e-3) * camera.focal_px
     px = (px + torch.tensor(camera.principal_px).float()).reshape(-1, 2)
-    rgb = sample_image(torch.from_numpy(pixels).float() / 255.0, px / px.new_tensor([cols, rows]))
+    rgb = _colors_at(face.scene.photo.pixels, px)
     of_face = torch.ones(len(px)) if shown is None else _ramp(shown.face_at(px), SHOWN_FROM, SHOWN_IN_FULL)
     size = in_view.shape[0]
     return _Read(
@@ -207,6 +208,15 @@ def _read(face: Face, depth_m: torch.Tensor, texels: _TexelMap, shown: ShownFace
         in_view=_ramp(in_view, SURE_WEIGHT, 1.0),
         shown=of_face.reshape(size, size),
     )
+
+
+def _colors_at(pixels: UInt8[np.ndarray, "rows cols 3"], px: Float[torch.Tensor, "points 2"]) -> torch.Tensor:
+    """Read the photograph at points of one face; only the part around them becomes numbers."""
+    at = px.detach().double().numpy()
+    part = window(pixels, at.min(0) - 1, at.max(0) + 1)
+    size = px.new_tensor([part.pixels.shape[1] * part.factor, part.pixels.shape[0] * part.factor])
+    colors = torch.from_numpy(np.array(part.pixels)).float().div_(255.0)
+    return sample_image(colors, (px - torch.from_numpy(part.corner_px).to(px)) / size)
 
 
 def _seen_by_vertices(read: _Read, texels: _TexelMap) -> Seen:

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable, Iterator
 
-from morphable_reconstruct.photographs.exif import tiff_orientation
+from morphable.orientation import tiff_orientation
 
 FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "FLI", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "PCX", "PNG"),

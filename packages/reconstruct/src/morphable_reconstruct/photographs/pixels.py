@@ -9,6 +9,7 @@ from torch import Tensor
 
 _WHITE = (255, 255, 255, 255)
 _GRAY_MODES = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
+_BAND_PIXELS = 4_000_000
 _FULL_16 = 65535
 _FAR_BELOW = 16384
 """16-bit values all below this are taken for data of 8 to 14 bits (infrared and thermal cameras, scanners)."""
@@ -31,7 +32,17 @@ def to_rgb(picture: Image.Image) -> tuple[UInt8[np.ndarray, "rows cols 3"], str 
     if picture.mode not in ("RGB", "CMYK"):
         picture = picture.convert("RGB")
     converted = _to_srgb(picture, profile)  # CMYK without a usable profile is still CMYK
-    return np.array(converted if converted.mode == "RGB" else converted.convert("RGB")), None
+    return _as_array(converted if converted.mode == "RGB" else converted.convert("RGB")), None
+
+
+def _as_array(picture: Image.Image) -> UInt8[np.ndarray, "rows cols 3"]:
+    """Copy pixels band by band: Pillow holds a whole picture two more times while it hands it over at once."""
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    step = max(1, _BAND_PIXELS // picture.width)
+    for top in range(0, picture.height, step):
+        bottom = min(picture.height, top + step)
+        pixels[top:bottom] = np.asarray(picture.crop((0, top, picture.width, bottom)))
+    return pixels
 
 
 def _to_srgb(picture: Image.Image, profile: object) -> Image.Image:

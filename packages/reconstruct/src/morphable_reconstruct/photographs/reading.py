@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import IO, TypeAlias, cast
@@ -15,7 +15,8 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from morphable.extras import import_extra
-from morphable_reconstruct.photographs.exif import focal_from_exif, orientation_of, upright
+from morphable.orientation import orientation_of, upright
+from morphable_reconstruct.photographs.exif import focal_from_exif
 from morphable_reconstruct.photographs.formats import FORMATS, PREFIX_BYTES, is_heif, with_less
 from morphable_reconstruct.photographs.pixels import from_array, from_tensor, to_rgb
 
@@ -93,7 +94,7 @@ def load_photograph(
         pixels, note = from_array(source)
         return _checked(Photograph(pixels=pixels, name=name or "image", notes=_notes(note)), max_pixels)
     if isinstance(source, Image.Image):
-        return _from_pil(source, name or "image", max_pixels)
+        return _upright(*_from_pil(source, name or "image", max_pixels))
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         return _from_file(path, name or path.name, str(path), max_pixels)
@@ -152,13 +153,16 @@ def _open(opened: io.BufferedIOBase, name: str, max_pixels: int) -> Photograph:
     opened.seek(0)
     if not is_heif(prefix):
         with Image.open(cast(IO[bytes], opened), formats=_installed_formats()) as picture:
-            return _from_pil(picture, name, max_pixels)
+            stored = _from_pil(picture, name, max_pixels)
+            picture.close()  # before pixels are turned, which takes memory for a second copy
+        return _upright(*stored)
     try:
         heif = import_extra("pillow_heif", "morphable-reconstruct", "heif")
     except ImportError as error:
         raise ValueError(f"image must be of a format that is installed, got the HEIC file {name}: {error}") from error
     with heif.HeifImageFile(opened) as picture:
-        return _from_pil(picture, name, max_pixels)
+        stored = _from_pil(picture, name, max_pixels)
+    return _upright(*stored)
 
 
 @cache
@@ -168,8 +172,13 @@ def _installed_formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name in FORMATS)
 
 
-def _from_pil(picture: Image.Image, name: str, max_pixels: int) -> Photograph:
-    """Check the size before decoding, then make the picture upright RGB."""
+def _upright(photo: Photograph, orientation: int) -> Photograph:
+    """Turn a photograph as its orientation asks."""
+    return replace(photo, pixels=upright(photo.pixels, orientation))
+
+
+def _from_pil(picture: Image.Image, name: str, max_pixels: int) -> tuple[Photograph, int]:
+    """Check the size before decoding, then make the picture RGB; return it as it is stored, with its orientation."""
     _check_size(picture.height, picture.width, name, max_pixels)
     focal_px = focal_from_exif(picture)
     orientation = orientation_of(picture)
@@ -180,7 +189,8 @@ def _from_pil(picture: Image.Image, name: str, max_pixels: int) -> Photograph:
         picture = picture.copy()
     pixels, note = to_rgb(picture)
     shown = f"frame {frame} was taken, the first that shows something" if frame else None
-    return Photograph(pixels=upright(pixels, orientation), name=name, exif_focal_px=focal_px, notes=_notes(note, shown))
+    photo = Photograph(pixels=pixels, name=name, exif_focal_px=focal_px, notes=_notes(note, shown))
+    return photo, orientation
 
 
 def _first_visible(picture: Image.Image) -> int:

@@ -7,8 +7,12 @@ import sys
 from PIL import Image
 
 from morphable.extras import import_extra
+from morphable.memory import give_memory_back, trim_memory
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.service.options import ServeConfig
+
+ARRAY_BYTES = 1 << 20
+"""A service holds pictures and textures of this size on for a moment, many times a second, in several threads."""
 
 
 def serve(config: ServeConfig) -> int:
@@ -17,9 +21,11 @@ def serve(config: ServeConfig) -> int:
     import_extra("fastapi", "morphable-reconstruct", "service")
     from morphable_reconstruct.service._app import create_app
 
+    give_memory_back(ARRAY_BYTES)
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
     reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
     app = create_app(reconstructor, config)
+    trim_memory()
     server = uvicorn.Server(
         uvicorn.Config(
             app,
