@@ -17,10 +17,13 @@ from collections import Counter
 from pathlib import Path
 
 from mutations import mutate
-from readers import Reader, file_name, readers
+from reader import Reader, file_name
+from readers import readers
 
 DEFAULT_COUNT = 200
 FAILED = "FAILED"
+KEPT = 3
+"""Files kept of each kind of failure of a reader."""
 POSITION = "position"
 """File in which a worker notes the reader and the number of the file that it reads."""
 KILOBYTES_PER_MB = 1024
@@ -73,6 +76,7 @@ def work(options: argparse.Namespace) -> None:
     first, start = options.start.split()
     for name in options.readers[options.readers.index(first) :]:
         counts: Counter[str] = Counter()
+        failures: Counter[str] = Counter()
         began = time.monotonic()
         reader = every[name]
         whole = reader.make()
@@ -84,8 +88,10 @@ def work(options: argparse.Namespace) -> None:
             (options.folder / POSITION).write_text(f"{name} {index}")
             outcome = _outcome(reader, path, data, options)
             if outcome not in ("read", "refused"):
-                kept = _keep(options.keep, f"{name}-{options.seed}-{index}{reader.suffix}", data)
-                sys.stdout.write(f"{name}: {FAILED} {outcome} at {kept}\n")
+                failures[outcome.partition(":")[0]] += 1
+                if failures[outcome.partition(":")[0]] <= KEPT:
+                    kept = _keep(options.keep, f"{name}-{options.seed}-{index}{reader.suffix}", data)
+                    sys.stdout.write(f"{name}: {FAILED} {outcome} at {kept}\n")
                 outcome = "failed"
             counts[outcome] += 1
         path.unlink(missing_ok=True)
