@@ -377,7 +377,7 @@ def train_writers(folder: Path) -> dict[str, Writer]:
         for path in checkpoint_paths(out):
             groups, progress = read_checkpoint(path, None)
             digest = hashlib.sha256(str((progress.step, progress.skipped)).encode())
-            for group in ("network", "average", "optimizer", "random"):
+            for group in ("network", "average", "optimizer"):  # training does not use the global random states
                 for name, tensor in sorted(groups[group].items()):
                     digest.update(name.encode() + tensor.numpy().tobytes())
             found[path.name] = digest.hexdigest()
