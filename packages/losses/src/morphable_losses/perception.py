@@ -91,7 +91,7 @@ def facenet_embedder(weights: Path | None = None) -> FacenetEmbedder:
         state = dict(torch.load(weights, map_location="cpu", weights_only=True))
     try:
         network.load_state_dict({key: value for key, value in state.items() if not key.startswith("logits.")})
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
+    except Exception as error:  # other networks' names and shapes, and values that are no tensors
+        reason = (str(error).splitlines()[1:] or [str(error)])[0].strip()
         raise ValueError(f"weights must be InceptionResnetV1's, got {weights}: {reason}") from error
     return FacenetEmbedder(network)

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from morphable.commands import UsageError
+from morphable.memory import trim_memory
 from morphable_reconstruct.batch.cells import cells_writer
 from morphable_reconstruct.batch.options import PICTURE_KINDS, VIDEO_KINDS, RunConfig
 from morphable_reconstruct.batch.output import check_outputs
@@ -56,6 +57,7 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
     if reconstructor is None:
         reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
         records = Records(config, networks_sha256(config.weights, config.model, config.per_face))
+        trim_memory()
     else:
         records = Records(config, "given")
     outcomes = _outcomes(sources, reconstructor, config, records)

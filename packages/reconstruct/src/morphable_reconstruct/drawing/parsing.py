@@ -23,6 +23,8 @@ MIN_FACE_PX = 32
 _BACKGROUND = 0
 _ALIGNED_PX = 64
 """Parts of photographs begin at multiples of this: pictures are halved up to six times."""
+_MOST_PIXELS = 1 << 22
+"""Pixels of the part from which a crop is cut, many times those of the crop."""
 _READ_AROUND = 3.0
 """Pixels of a crop that are read around it."""
 
@@ -73,7 +75,13 @@ def _cut(
     """
     scale, shift = float(crop_from_photo[0, 0]), crop_from_photo[:2, 2].double().numpy()
     margin = _READ_AROUND / min(1.0, scale)
-    part = window(pixels, -shift / scale - margin, (side_px - shift) / scale + margin, align_px=_ALIGNED_PX)
+    part = window(
+        pixels,
+        -shift / scale - margin,
+        (side_px - shift) / scale + margin,
+        align_px=_ALIGNED_PX,
+        max_pixels=_MOST_PIXELS,
+    )
     matrix = crop_from_photo.clone()
     matrix[:2, 2] += matrix[0, 0] * torch.from_numpy(part.corner_px).to(matrix)
     matrix[:2, :2] *= part.factor

@@ -41,6 +41,7 @@ MIN_DETAIL, MAX_DETAIL = 0.5, 1.25
 NOT_MIRRORED = ("left_eye", "right_eye", "inner_mouth")
 """Parts whose other side tells nothing: a mirrored gaze crosses the eyes."""
 _KEPT_MAPS = 4
+_POINTS_AT_ONCE = 1 << 19
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,10 +58,12 @@ class FaceTexture:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _TexelMap:
-    """The surface point of each texel, and the nearest texel inside for those outside."""
+    """The surface point of each texel."""
 
     layout: UvLayout
-    nearest: Int[np.ndarray, "2 size size"]
+    outside: Bool[np.ndarray, "size size"]
+    nearest: Int[np.ndarray, "2 _"]
+    """Row and column of the nearest texel inside, for each one outside."""
     shown: Bool[torch.Tensor, "size size"]
     """Texels of parts that take the photograph's colors as they are."""
     mirrored: Bool[torch.Tensor, "size size"]
@@ -136,8 +139,7 @@ def delit_texture(
     """Divide `photo_texture` by the estimated light, so that the face can be lit anew."""
     texture, tone, texels = _photo_texture(face, size_px, depth_m)
     light = uv_map_from_vertices(tone.light, texels.layout)
-    rows, cols = texels.nearest
-    rgb = np.clip(texture.rgb / light.numpy()[rows, cols].clip(0.05, None), 0.0, 1.0).astype(np.float32)
+    rgb = np.clip(texture.rgb / _continued(light.numpy(), texels).clip(0.05, None), 0.0, 1.0).astype(np.float32)
     return FaceTexture(rgb=rgb, visible=texture.visible, mask=texture.mask)
 
 
@@ -212,11 +214,23 @@ def _read(face: Face, depth_m: torch.Tensor, texels: _TexelMap, shown: ShownFace
 
 def _colors_at(pixels: UInt8[np.ndarray, "rows cols 3"], px: Float[torch.Tensor, "points 2"]) -> torch.Tensor:
     """Read the photograph at points of one face; only the part around them becomes numbers."""
-    at = px.detach().double().numpy()
-    part = window(pixels, at.min(0) - 1, at.max(0) + 1)
-    size = px.new_tensor([part.pixels.shape[1] * part.factor, part.pixels.shape[0] * part.factor])
-    colors = torch.from_numpy(np.array(part.pixels)).float().div_(255.0)
-    return sample_image(colors, (px - torch.from_numpy(part.corner_px).to(px)) / size)
+    extent = px.detach().double().numpy()
+    part = window(pixels, extent.min(0) - 1, extent.max(0) + 1)
+    at = (px - torch.from_numpy(part.corner_px).to(px)) / part.factor - 0.5
+    picture = torch.from_numpy(np.ascontiguousarray(part.pixels))
+    return torch.cat([_bilinear(picture, some) for some in at.split(_POINTS_AT_ONCE)])
+
+
+def _bilinear(picture: UInt8[torch.Tensor, "rows cols 3"], at: Float[torch.Tensor, "points 2"]) -> torch.Tensor:
+    """Read bytes at positions counted from the middle of the first pixel; beyond the edge the last pixel counts."""
+    limit = torch.tensor([picture.shape[1] - 1, picture.shape[0] - 1])
+    at = at.clamp(min=0).minimum(limit)
+    low = at.floor().long()
+    (left, top), (right, bottom) = low.unbind(-1), (low + 1).minimum(limit).unbind(-1)
+    share_x, share_y = (at - low)[..., None].unbind(-2)
+    upper = torch.lerp(picture[top, left].float(), picture[top, right].float(), share_x)
+    lower = torch.lerp(picture[bottom, left].float(), picture[bottom, right].float(), share_x)
+    return torch.lerp(upper, lower, share_y) / 255.0
 
 
 def _seen_by_vertices(read: _Read, texels: _TexelMap) -> Seen:
@@ -232,11 +246,15 @@ def _detail(own: torch.Tensor, toned: torch.Tensor, weight: torch.Tensor, texels
     """What the other side shows over its tone, as factors on this side's; 1 where it shows nothing."""
     if texels.layout.mesh.mirror_vertices is None:
         return torch.ones_like(own)
-    ratio = (own / toned.clamp(min=0.05)).clamp(MIN_DETAIL, MAX_DETAIL)
     at, known = mirrored_uv(texels.layout)
-    both = torch.cat([(ratio - 1) * weight[..., None], weight[..., None]], dim=-1)
-    read = sample_image(both, at.reshape(-1, 2), texels.layout.mask).reshape(both.shape)
-    return 1 + torch.where((known & texels.mirrored)[..., None], read[..., :3], 0.0)
+    taken = known & texels.mirrored
+    at = at[taken]
+    ratio = (own / toned.clamp(min=0.05)).clamp_(MIN_DETAIL, MAX_DETAIL)
+    weighted = ratio.sub_(1).mul_(weight[..., None])
+    detail = torch.ones_like(own)
+    if len(at):
+        detail[taken] += sample_image(weighted, at, texels.layout.mask)
+    return detail
 
 
 def _ramp(values: torch.Tensor, low: float, high: float) -> torch.Tensor:
@@ -247,21 +265,29 @@ def _ramp(values: torch.Tensor, low: float, high: float) -> torch.Tensor:
 
 def _finished(rgb: torch.Tensor, visible: torch.Tensor, texels: _TexelMap) -> FaceTexture:
     """Repeat the nearest inside texel outside, so that filtering at seams mixes in no foreign color."""
-    rows, cols = texels.nearest
     return FaceTexture(
-        rgb=np.clip(rgb.numpy()[rows, cols], 0.0, 1.0).astype(np.float32),
+        rgb=_continued(rgb.numpy(), texels).clip(0.0, 1.0).astype(np.float32, copy=False),
         visible=visible.numpy().astype(np.float32),
         mask=texels.layout.mask.numpy(),
     )
+
+
+def _continued(values: Float[np.ndarray, "size size 3"], texels: _TexelMap) -> Float[np.ndarray, "size size 3"]:
+    """Give texels outside the value of the nearest one inside."""
+    rows, cols = texels.nearest
+    continued = values.copy()
+    continued[texels.outside] = values[rows, cols]
+    return continued
 
 
 @lru_cache(maxsize=_KEPT_MAPS)
 def _texel_map(model: MorphableModel, size_px: int) -> _TexelMap:
     """Lay out a model's texture; kept for the last few."""
     layout = uv_layout(texture_mesh(model), size_px)
-    nearest = distance_transform_edt(~layout.mask.numpy(), return_distances=False, return_indices=True)
+    outside = ~layout.mask.numpy()
+    nearest = distance_transform_edt(outside, return_distances=False, return_indices=True)[:, outside]
     inner = model.part_names.index("inner_mouth") if "inner_mouth" in model.part_names else -1
     shown = (face_triangles(model) | (model.part_labels == inner))[layout.triangle] & layout.mask
     labels = torch.tensor([i for i, name in enumerate(model.part_names) if name in NOT_MIRRORED], dtype=torch.int64)
     mirrored = shown & ~torch.isin(model.part_labels, labels)[layout.triangle]
-    return _TexelMap(layout=layout, nearest=nearest.astype(np.int64), shown=shown, mirrored=mirrored)
+    return _TexelMap(layout=layout, outside=outside, nearest=nearest.astype(np.int64), shown=shown, mirrored=mirrored)

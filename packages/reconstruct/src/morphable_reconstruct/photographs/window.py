@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
-MAX_PIXELS = 1 << 23
+MAX_PIXELS = 1 << 24
 """Pixels of a part; of a larger one the mean of several is kept."""
 _BAND_PIXELS = 1 << 22
 """Pixels that Pillow gets at once; it keeps each in four bytes."""

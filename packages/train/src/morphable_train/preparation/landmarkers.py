@@ -139,10 +139,10 @@ def _load_onnx(path: Path) -> Network:
 
 
 def _load_tflite(path: Path) -> Network:
-    interpreter = import_extra("ai_edge_litert.interpreter", "morphable-train", "landmarks").Interpreter(
-        str(path), num_threads=1
-    )
-    interpreter.allocate_tensors()
+    kind = import_extra("ai_edge_litert.interpreter", "morphable-train", "landmarks").Interpreter
+    with refusing("model must be a complete TensorFlow Lite file", path):
+        interpreter = kind(str(path), num_threads=1)
+        interpreter.allocate_tensors()
     entry, outputs = interpreter.get_input_details()[0], interpreter.get_output_details()
 
     def run(batch: np.ndarray) -> list[np.ndarray]:
