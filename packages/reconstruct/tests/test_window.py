@@ -40,6 +40,9 @@ def test_resizing_is_pillows(pixels, size, box, monkeypatch):
     monkeypatch.setattr(module, "_BAND_PIXELS", 7000)
     wanted = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
     np.testing.assert_array_equal(resized(pixels, size, box=box, reducing_gap=2.0), np.asarray(wanted))
+    monkeypatch.setattr(module, "MAX_PIXELS", 0)  # every picture is a large one
+    found = resized(pixels, size, box=box, reducing_gap=2.0)
+    np.testing.assert_allclose(found.astype(int), np.asarray(wanted).astype(int), atol=1)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _ARENAS = 2
 LARGE_BYTES = 1 << 24
 """Size of the blocks in which Pillow keeps pictures."""
+ARRAY_BYTES = 1 << 20
+"""Size of the arrays that are worth pages of their own where memory is scarce."""
 
 
 def give_memory_back(own_pages_bytes: int = LARGE_BYTES) -> None:

@@ -27,7 +27,7 @@ the texels that is spread evenly."""
 MAX_REMAINDER_M = 0.01
 """A vertex that a map of the mean face misses by more is not in the map."""
 _ROWS_AT_ONCE = 128
-"""Rows of a UV map that are mirrored together."""
+"""Rows of a UV map that are drawn or mirrored together."""
 MAX_CONTINUATION = 2.0
 """Margins continue a triangle by no more than this many times its own size."""
 
@@ -101,11 +101,14 @@ def uv_map_from_vertices(
 
     Of vertex positions this is the UV position map (Feng et al., PRNet, ECCV 2018). Differentiable in the values.
     """
-    corner = layout.mesh.triangles[layout.triangle[layout.mask]]
-    weight = layout.barycentric[layout.mask].to(attributes.dtype)
-    first, second, third = (attributes[..., corner[:, k], :] * weight[:, k, None] for k in range(3))
     image = attributes.new_zeros(*attributes.shape[:-2], *layout.mask.shape, attributes.shape[-1])
-    image[..., layout.mask, :] = first + second + third
+    for start in range(0, len(layout.mask), _ROWS_AT_ONCE):  # a few at a time: each texel takes 100 bytes on the way
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        mask = layout.mask[rows]
+        corner = layout.mesh.triangles[layout.triangle[rows][mask]]
+        weight = layout.barycentric[rows][mask].to(attributes.dtype)
+        first, second, third = (attributes[..., corner[:, k], :] * weight[:, k, None] for k in range(3))
+        image[..., rows, :, :][..., mask, :] = first + second + third
     return image
 
 

@@ -217,7 +217,7 @@ def _colors_at(pixels: UInt8[np.ndarray, "rows cols 3"], px: Float[torch.Tensor,
     extent = px.detach().double().numpy()
     part = window(pixels, extent.min(0) - 1, extent.max(0) + 1)
     at = (px - torch.from_numpy(part.corner_px).to(px)) / part.factor - 0.5
-    picture = torch.from_numpy(np.ascontiguousarray(part.pixels))
+    picture = torch.from_numpy(part.pixels.copy())
     return torch.cat([_bilinear(picture, some) for some in at.split(_POINTS_AT_ONCE)])
 
 

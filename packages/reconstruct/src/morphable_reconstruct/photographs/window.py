@@ -1,6 +1,7 @@
 """Parts of photographs, so that no more of a large one than a face needs becomes numbers with fractions."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,8 @@ def resized(
 ) -> UInt8[np.ndarray, "rows cols 3"]:
     """Resize as Pillow's bilinear `Image.resize` does, without a copy of all pixels of a large photograph.
 
+    Bytes are Pillow's own, or where more than `MAX_PIXELS` are left after the means, within 1 of them.
+
     Args:
         pixels: The photograph.
         size: Width and height of the result.
@@ -81,23 +84,28 @@ def resized(
     left, top, right, bottom = box or (0.0, 0.0, pixels.shape[1], pixels.shape[0])
     step_x, step_y = (right - left) / size[0], (bottom - top) / size[1]
     factors = max(1, int(step_x / reducing_gap)), max(1, int(step_y / reducing_gap))
-    if factors == (1, 1):
-        picture, at = Image.fromarray(pixels), (left, top, right, bottom)
-    else:
+    if factors != (1, 1):
         first_x, first_y = max(0, int(left - _SUPPORT * step_x)), max(0, int(top - _SUPPORT * step_y))
         last_x = min(pixels.shape[1], math.ceil(right + _SUPPORT * step_x))
         last_y = min(pixels.shape[0], math.ceil(bottom + _SUPPORT * step_y))
-        picture = _reduced(pixels[first_y:last_y, first_x:last_x], factors)
-        edges = ((left, first_x), (top, first_y), (right, first_x), (bottom, first_y))
-        at = tuple((edge - first) / factors[axis % 2] for axis, (edge, first) in enumerate(edges))  # type: ignore[assignment]
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, box=at))
+        step = max(1, _BAND_PIXELS // (last_x - first_x) // factors[1]) * factors[1]
+        pixels = _by_bands(pixels[first_y:last_y, first_x:last_x], step, lambda band: band.reduce(factors))
+        left, right = (left - first_x) / factors[0], (right - first_x) / factors[0]
+        top, bottom = (top - first_y) / factors[1], (bottom - first_y) / factors[1]
+    across, down = (left, top, right, bottom), (0.0, top, float(size[0]), bottom)
+    if pixels.shape[0] * pixels.shape[1] <= MAX_PIXELS:
+        return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, box=across))
+    narrow = _by_bands(
+        pixels,
+        max(1, _BAND_PIXELS // pixels.shape[1]),
+        lambda band: band.resize((size[0], band.height), Image.Resampling.BILINEAR, box=(left, 0, right, band.height)),
+    )
+    return np.asarray(Image.fromarray(narrow).resize(size, Image.Resampling.BILINEAR, box=down))
 
 
-def _reduced(pixels: UInt8[np.ndarray, "_ _ 3"], factors: tuple[int, int]) -> Image.Image:
-    """Take means of whole pixels, band by band."""
-    step = max(1, _BAND_PIXELS // pixels.shape[1] // factors[1]) * factors[1]
-    bands = [
-        np.asarray(Image.fromarray(pixels[start : start + step]).reduce(factors))
-        for start in range(0, pixels.shape[0], step)
-    ]
-    return Image.fromarray(np.concatenate(bands))
+def _by_bands(
+    pixels: UInt8[np.ndarray, "_ _ 3"], step: int, change: Callable[[Image.Image], Image.Image]
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Change some rows after the other."""
+    starts = range(0, pixels.shape[0], step)
+    return np.concatenate([np.asarray(change(Image.fromarray(pixels[at : at + step]))) for at in starts])

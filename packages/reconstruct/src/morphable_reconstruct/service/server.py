@@ -7,12 +7,9 @@ import sys
 from PIL import Image
 
 from morphable.extras import import_extra
-from morphable.memory import give_memory_back, trim_memory
+from morphable.memory import ARRAY_BYTES, give_memory_back, trim_memory
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.service.options import ServeConfig
-
-ARRAY_BYTES = 1 << 20
-"""A service holds pictures and textures of this size on for a moment, many times a second, in several threads."""
 
 
 def serve(config: ServeConfig) -> int:
