@@ -110,3 +110,11 @@ def test_a_failed_write_leaves_nothing(tmp_path, info, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_weights(tmp_path / "w.safetensors", info, STATE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_are_in_order_so_that_equal_weights_are_equal_files(path):
+    """safetensors alone writes them in an order that differs from process to process."""
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert list(header["__metadata__"]) == sorted(header["__metadata__"])
+    assert read_weights(path)[1]["layer.weight"].tolist() == [[0.5, -1.25]]

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable.extras import import_extra
+from morphable.files import refusing
 
 from .detector import Detections, check_image
 from .export import DISTRIBUTION, FACE_HEAD_OUTPUTS, INPUT_NAME, OUTPUT_NAMES, detections_from_outputs
@@ -27,10 +28,8 @@ class OnnxDetector:
         _check_file(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
-        try:
+        with refusing("model must be a complete ONNX file", path, next_step="export it again"):
             self._session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as error:
-            raise ValueError(f"{path} must be a complete ONNX file, got: {error}; export it again") from error
         self._outputs = _output_names([output.name for output in self._session.get_outputs()], path)
 
     def detect(self, image: Float[Tensor, "batch 3 height width"]) -> Detections:
@@ -57,11 +56,8 @@ class OpenvinoDetector:
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         if num_threads:
             settings["INFERENCE_NUM_THREADS"] = num_threads
-        try:
+        with refusing("model must be complete", path, next_step="export it again"):
             self._model: Any = openvino.compile_model(openvino.Core().read_model(path), "CPU", settings)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise ValueError(f"{path} must be a complete model, got: {reason}; export it again") from error
         self._outputs = _output_names([name for output in self._model.outputs for name in output.get_names()], path)
 
     def detect(self, image: Float[Tensor, "batch 3 height width"]) -> Detections:

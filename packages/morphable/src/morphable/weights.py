@@ -8,15 +8,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from morphable.files import atomic_path
+from morphable.files import atomic_path, refusing
 from morphable.model import MorphableModel
 
 FORMAT = "morphable-weights"
@@ -24,6 +25,8 @@ FORMAT_VERSION = "1"
 _HASHED_BUFFERS = ("mean", "identity_basis", "expression_basis", "mean_albedo", "albedo_basis", "triangles")
 _REQUIRED = {"format", "format_version", "name", "architecture", "model", "license", "training_data"}
 _OPTIONAL = {"inference", "results"}
+_LENGTH_BYTES = 8
+"""Of the number at the beginning of a safetensors file, the length of its header."""
 _Record = TypeVar("_Record")
 
 
@@ -149,19 +152,34 @@ def write_weights(
     }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata of a safetensors file in order, so that the same weights give the same bytes.
+
+    The library writes them in an order that differs from process to process. The header keeps its length.
+    """
+    with path.open("rb+") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        ordered = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(ordered) <= length:  # letters may be escaped in several ways
+            file.seek(_LENGTH_BYTES)
+            file.write(ordered.ljust(length))
 
 
 def _read(path: str | PathLike[str], *, with_tensors: bool) -> tuple[WeightsInfo, dict[str, Tensor]]:
     """Open the file once for both readers."""
+    rule = "weights must be a whole safetensors file"
     try:
-        with safe_open(path, framework="pt") as file:
+        with refusing(rule, path, next_step="fetch it again"), safe_open(path, framework="pt") as file:
             info = _parse_metadata(file.metadata() or {}, path)
             names = file.keys() if with_tensors else []
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
         raise FileNotFoundError(f"weights must be an existing file, got {path}; check the path") from None
-    except SafetensorError as error:
-        raise ValueError(f"weights must be a whole safetensors file, got {path}: {error}; fetch it again") from error
     return info, {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
 
 

@@ -4,7 +4,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from morphable.files import write_bytes
+from morphable.files import UNWRITABLE, write_bytes
+from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.exports.formats import write_scene
 from morphable_reconstruct.exports.livelink import livelink_header, livelink_row
 from morphable_reconstruct.exports.meshes import write_landmarks7
@@ -57,7 +58,9 @@ def check_outputs(out: Path, *files: Path | None) -> None:
         try:
             with tempfile.TemporaryFile(dir=folder):
                 pass
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
             raise PermissionError(f"folder must be writable, got {folder}; choose another") from None
 
 
@@ -91,13 +94,15 @@ def save_results(
             paths = write_scene(scene, folder / f"{stem}.{kind}", texture=texture, texture_px=texture_px, mesh=mesh)
             written += [path.relative_to(folder).as_posix() for path in paths]
         elif kind == "texture":
+            depth_m = render_depth(scene)
             for index, face in enumerate(scene):
                 written.append(stem + NUMBERED_SUFFIXES["texture"].format(index))
-                write_bytes(folder / written[-1], texture_png(face, size_px=texture_px, depth_m=scene.depth_m))
+                write_bytes(folder / written[-1], texture_png(face, size_px=texture_px, depth_m=depth_m))
         elif kind == "frontal":
+            depth_m = render_depth(scene)
             for index, face in enumerate(scene):
                 written.append(stem + NUMBERED_SUFFIXES["frontal"].format(index))
-                write_bytes(folder / written[-1], frontal_png(face, depth_m=scene.depth_m))
+                write_bytes(folder / written[-1], frontal_png(face, depth_m=depth_m))
         elif kind == "crop":
             for index, face in enumerate(scene):
                 written.append(stem + NUMBERED_SUFFIXES["crop"].format(index))

@@ -1,6 +1,7 @@
 """`reconstruct SOURCES`: pictures and videos in, results, summary and exit status out."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from PIL import Image
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.text import Text
 
 from morphable import load_model
 from morphable.commands import UsageError
+from morphable.memory import trim_memory
 from morphable_reconstruct.batch.cells import cells_writer
 from morphable_reconstruct.batch.options import PICTURE_KINDS, VIDEO_KINDS, RunConfig
 from morphable_reconstruct.batch.output import check_outputs
@@ -53,15 +55,25 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
     errors = Console(stderr=True)
     for note in left_out.notes():
         errors.print(Text(printable(note)), soft_wrap=True)
+    missing = _missing(left_out)
     if config.engine_cluster == "ray":
-        return finish(_run_cluster(sources, config), config)
+        return finish(missing + _run_cluster(sources, config), config)
     if reconstructor is None:
         reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
         records = Records(config, networks_sha256(config.weights, config.model, config.per_face))
+        trim_memory()
     else:
         records = Records(config, "given")
     outcomes = _outcomes(sources, reconstructor, config, records)
-    return finish(list(with_progress(outcomes, len(sources), console=errors)), config)
+    return finish(missing + list(with_progress(outcomes, len(sources), console=errors)), config)
+
+
+def _missing(left_out: LeftOut) -> list[Outcome]:
+    """Count what was asked for and is not there as failed, so that the rest is done."""
+    return [
+        Outcome(source=Source(kind="image", path=Path(pattern), name=printable(pattern), stem=""), error=reason)
+        for pattern, reason in left_out.missing.items()
+    ]
 
 
 def check_kinds(kinds: Sequence[str], sources: Sequence[Source]) -> None:

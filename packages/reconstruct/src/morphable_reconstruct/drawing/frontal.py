@@ -26,7 +26,7 @@ def frontal_picture(
     Args:
         face: The face, with the photograph it was found in.
         size_px: Side of the picture.
-        depth_m: Depth of all faces of the photograph (`scene.depth_m`); rendered where it is not given.
+        depth_m: Depth of all faces of the photograph (`scene.depth_m`), of any size; rendered where it is not given.
 
     Raises:
         ValueError: `size_px` is not positive.

@@ -11,6 +11,7 @@ from morphable.landmarks import CLOSED_LINES, LEFT_EYE, NUM_IBUG68, NUM_JAW, OPE
 from morphable_reconstruct.drawing.layers import FaceShare, lay_faces
 from morphable_reconstruct.drawing.parsing import parse_faces
 from morphable_reconstruct.faces.rows import Face, SceneRows
+from morphable_reconstruct.photographs.window import resized
 
 OPAQUE = 255
 BOX_COLOR = (255, 214, 10)
@@ -26,6 +27,7 @@ _LINES = (*((line, False) for line in OPEN_LINES), *((line, True) for line in CL
 """Runs of the 68 points that are joined, and whether they close."""
 _HIDDEN_PARTS = frozenset({"scalp", "neck", "ears"})
 """Parts of the model that the overlay leaves out: the photograph shows hair and collars there."""
+_REDUCING_GAP = 3.0
 _PIXELS_PER_STROKE = 700.0
 """One pixel of line width per this many pixels of the picture's longer side."""
 
@@ -52,10 +54,9 @@ def draw_overlay(
     height, width = rows.camera.size_hw
     scale = min(1.0, max_side_px / max(height, width))
     size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
-    photo = Image.fromarray(rows.photo.pixels)
+    pixels = rows.photo.pixels
     if scale < 1.0:
-        photo = photo.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    pixels = np.asarray(photo)
+        pixels = resized(pixels, (size_hw[1], size_hw[0]), reducing_gap=_REDUCING_GAP)
     if opacity > 0.0 and len(rows):
         share = _of_face(rows, size_hw) if parse else None
         pixels = lay_faces(rows, pixels, opacity=opacity, hidden_parts=_HIDDEN_PARTS, share=share)

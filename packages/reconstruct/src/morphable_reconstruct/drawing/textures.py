@@ -5,16 +5,17 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import distance_transform_edt
 
 from morphable import MorphableModel
 from morphable_reconstruct.drawing.colors import lit_vertex_colors
-from morphable_reconstruct.drawing.layers import render_layers
+from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.drawing.parsing import ShownFace, parse_face
 from morphable_reconstruct.drawing.tone import Seen, Tone, head_tone
 from morphable_reconstruct.drawing.unwrapping import face_triangles, texture_mesh
 from morphable_reconstruct.faces.rows import Face, SceneRows
+from morphable_reconstruct.photographs.window import window
 from morphable_render import (
     UvLayout,
     mirrored_uv,
@@ -40,6 +41,7 @@ MIN_DETAIL, MAX_DETAIL = 0.5, 1.25
 NOT_MIRRORED = ("left_eye", "right_eye", "inner_mouth")
 """Parts whose other side tells nothing: a mirrored gaze crosses the eyes."""
 _KEPT_MAPS = 4
+_POINTS_AT_ONCE = 1 << 19
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,10 +58,12 @@ class FaceTexture:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _TexelMap:
-    """The surface point of each texel, and the nearest texel inside for those outside."""
+    """The surface point of each texel."""
 
     layout: UvLayout
-    nearest: Int[np.ndarray, "2 size size"]
+    outside: Bool[np.ndarray, "size size"]
+    nearest: Int[np.ndarray, "2 _"]
+    """Row and column of the nearest texel inside, for each one outside."""
     shown: Bool[torch.Tensor, "size size"]
     """Texels of parts that take the photograph's colors as they are."""
     mirrored: Bool[torch.Tensor, "size size"]
@@ -110,7 +114,7 @@ def photo_texture(
     Args:
         face: The face, with the photograph it was found in.
         size_px: Side of the texture; by default `fitting_side`.
-        depth_m: Depth of all faces of the photograph (`scene.depth_m`); rendered where it is not given.
+        depth_m: Depth of all faces of the photograph (`scene.depth_m`), of any size; rendered where it is not given.
 
     >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
     >>> model = morphable.load_model("open")
@@ -135,8 +139,7 @@ def delit_texture(
     """Divide `photo_texture` by the estimated light, so that the face can be lit anew."""
     texture, tone, texels = _photo_texture(face, size_px, depth_m)
     light = uv_map_from_vertices(tone.light, texels.layout)
-    rows, cols = texels.nearest
-    rgb = np.clip(texture.rgb / light.numpy()[rows, cols].clip(0.05, None), 0.0, 1.0).astype(np.float32)
+    rgb = np.clip(texture.rgb / _continued(light.numpy(), texels).clip(0.05, None), 0.0, 1.0).astype(np.float32)
     return FaceTexture(rgb=rgb, visible=texture.visible, mask=texture.mask)
 
 
@@ -146,7 +149,7 @@ def scene_textures(
     """Unwrap every face for pictures of the scene: small faces by their lit albedo alone."""
     if not len(rows):
         return []
-    depth = render_layers(rows).depth_m if depth_m is None else depth_m
+    depth = render_depth(rows) if depth_m is None else depth_m
     lit = lit_vertex_colors(rows)
     textures = []
     for face in rows:
@@ -172,7 +175,7 @@ def _photo_texture(
 ) -> tuple[FaceTexture, Tone, _TexelMap]:
     """The texture, the tone of the head, and the texels."""
     shown = parse_face(face)
-    depth = torch.from_numpy(render_layers(face.scene).depth_m if depth_m is None else depth_m)
+    depth = torch.from_numpy(render_depth(face.scene) if depth_m is None else depth_m)
     coarse = _texel_map(face.model, TONE_PX)
     tone = head_tone(face, _seen_by_vertices(_read(face, depth, coarse, shown), coarse))
     texels = _texel_map(face.model, size_px or fitting_side(face))
@@ -186,20 +189,20 @@ def _photo_texture(
 
 def _read(face: Face, depth_m: torch.Tensor, texels: _TexelMap, shown: ShownFace | None) -> _Read:
     """Look up every texel in the photograph."""
-    pixels, camera = face.scene.photo.pixels, face.camera
-    rows, cols = pixels.shape[:2]
+    camera = face.camera
+    rows, cols = depth_m.shape
     vertices = face.scene.vertices_cam_m[face.index]
     in_view = surface_visibility(
         vertices,
         texels.layout,
-        focal_px=camera.focal_px,
+        focal_px=camera.focal_px * cols / camera.size_hw[1],
         size_hw=(rows, cols),
         depth_m=depth_m,
     )
     position = uv_map_from_vertices(vertices, texels.layout)
     px = position[..., :2] / position[..., 2:].clamp(min=1e-3) * camera.focal_px
     px = (px + torch.tensor(camera.principal_px).float()).reshape(-1, 2)
-    rgb = sample_image(torch.from_numpy(pixels).float() / 255.0, px / px.new_tensor([cols, rows]))
+    rgb = _colors_at(face.scene.photo.pixels, px)
     of_face = torch.ones(len(px)) if shown is None else _ramp(shown.face_at(px), SHOWN_FROM, SHOWN_IN_FULL)
     size = in_view.shape[0]
     return _Read(
@@ -207,6 +210,27 @@ def _read(face: Face, depth_m: torch.Tensor, texels: _TexelMap, shown: ShownFace
         in_view=_ramp(in_view, SURE_WEIGHT, 1.0),
         shown=of_face.reshape(size, size),
     )
+
+
+def _colors_at(pixels: UInt8[np.ndarray, "rows cols 3"], px: Float[torch.Tensor, "points 2"]) -> torch.Tensor:
+    """Read the photograph at points of one face; only the part around them becomes numbers."""
+    extent = px.detach().double().numpy()
+    part = window(pixels, extent.min(0) - 1, extent.max(0) + 1)
+    at = (px - torch.from_numpy(part.corner_px).to(px)) / part.factor - 0.5
+    picture = torch.from_numpy(part.pixels.copy())
+    return torch.cat([_bilinear(picture, some) for some in at.split(_POINTS_AT_ONCE)])
+
+
+def _bilinear(picture: UInt8[torch.Tensor, "rows cols 3"], at: Float[torch.Tensor, "points 2"]) -> torch.Tensor:
+    """Read bytes at positions counted from the middle of the first pixel; beyond the edge the last pixel counts."""
+    limit = torch.tensor([picture.shape[1] - 1, picture.shape[0] - 1])
+    at = at.clamp(min=0).minimum(limit)
+    low = at.floor().long()
+    (left, top), (right, bottom) = low.unbind(-1), (low + 1).minimum(limit).unbind(-1)
+    share_x, share_y = (at - low)[..., None].unbind(-2)
+    upper = torch.lerp(picture[top, left].float(), picture[top, right].float(), share_x)
+    lower = torch.lerp(picture[bottom, left].float(), picture[bottom, right].float(), share_x)
+    return torch.lerp(upper, lower, share_y) / 255.0
 
 
 def _seen_by_vertices(read: _Read, texels: _TexelMap) -> Seen:
@@ -222,11 +246,15 @@ def _detail(own: torch.Tensor, toned: torch.Tensor, weight: torch.Tensor, texels
     """What the other side shows over its tone, as factors on this side's; 1 where it shows nothing."""
     if texels.layout.mesh.mirror_vertices is None:
         return torch.ones_like(own)
-    ratio = (own / toned.clamp(min=0.05)).clamp(MIN_DETAIL, MAX_DETAIL)
     at, known = mirrored_uv(texels.layout)
-    both = torch.cat([(ratio - 1) * weight[..., None], weight[..., None]], dim=-1)
-    read = sample_image(both, at.reshape(-1, 2), texels.layout.mask).reshape(both.shape)
-    return 1 + torch.where((known & texels.mirrored)[..., None], read[..., :3], 0.0)
+    taken = known & texels.mirrored
+    at = at[taken]
+    ratio = (own / toned.clamp(min=0.05)).clamp_(MIN_DETAIL, MAX_DETAIL)
+    weighted = ratio.sub_(1).mul_(weight[..., None])
+    detail = torch.ones_like(own)
+    if len(at):
+        detail[taken] += sample_image(weighted, at, texels.layout.mask)
+    return detail
 
 
 def _ramp(values: torch.Tensor, low: float, high: float) -> torch.Tensor:
@@ -237,21 +265,29 @@ def _ramp(values: torch.Tensor, low: float, high: float) -> torch.Tensor:
 
 def _finished(rgb: torch.Tensor, visible: torch.Tensor, texels: _TexelMap) -> FaceTexture:
     """Repeat the nearest inside texel outside, so that filtering at seams mixes in no foreign color."""
-    rows, cols = texels.nearest
     return FaceTexture(
-        rgb=np.clip(rgb.numpy()[rows, cols], 0.0, 1.0).astype(np.float32),
+        rgb=_continued(rgb.numpy(), texels).clip(0.0, 1.0).astype(np.float32, copy=False),
         visible=visible.numpy().astype(np.float32),
         mask=texels.layout.mask.numpy(),
     )
+
+
+def _continued(values: Float[np.ndarray, "size size 3"], texels: _TexelMap) -> Float[np.ndarray, "size size 3"]:
+    """Give texels outside the value of the nearest one inside."""
+    rows, cols = texels.nearest
+    continued = values.copy()
+    continued[texels.outside] = values[rows, cols]
+    return continued
 
 
 @lru_cache(maxsize=_KEPT_MAPS)
 def _texel_map(model: MorphableModel, size_px: int) -> _TexelMap:
     """Lay out a model's texture; kept for the last few."""
     layout = uv_layout(texture_mesh(model), size_px)
-    nearest = distance_transform_edt(~layout.mask.numpy(), return_distances=False, return_indices=True)
+    outside = ~layout.mask.numpy()
+    nearest = distance_transform_edt(outside, return_distances=False, return_indices=True)[:, outside]
     inner = model.part_names.index("inner_mouth") if "inner_mouth" in model.part_names else -1
     shown = (face_triangles(model) | (model.part_labels == inner))[layout.triangle] & layout.mask
     labels = torch.tensor([i for i, name in enumerate(model.part_names) if name in NOT_MIRRORED], dtype=torch.int64)
     mirrored = shown & ~torch.isin(model.part_labels, labels)[layout.triangle]
-    return _TexelMap(layout=layout, nearest=nearest.astype(np.int64), shown=shown, mirrored=mirrored)
+    return _TexelMap(layout=layout, outside=outside, nearest=nearest.astype(np.int64), shown=shown, mirrored=mirrored)

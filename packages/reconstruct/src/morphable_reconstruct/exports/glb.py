@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from morphable import MorphableModel
-from morphable_reconstruct.drawing.layers import render_layers
+from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.exports.gltf import GltfBuilder
 from morphable_reconstruct.exports.layout import textured_layout
 from morphable_reconstruct.exports.textures import LIT_KINDS, face_texture
@@ -47,7 +47,7 @@ def scene_to_glb(
     children = [add_camera(builder, scene.camera)]
     if len(scene):
         shared = GltfFaces(builder, scene.model, mesh=mesh, texture=texture)
-        depth_m = render_layers(scene).depth_m if texture in ("photo", "delit") else None
+        depth_m = render_depth(scene) if texture in ("photo", "delit") else None
         for index, face in enumerate(scene):
             pixels = face_texture(face, kind=texture, size_px=texture_px, depth_m=depth_m)
             children.append(shared.add_face(face, f"face_{index:02d}", pixels))

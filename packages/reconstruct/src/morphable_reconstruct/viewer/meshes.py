@@ -7,6 +7,7 @@ import trimesh
 from PIL import Image
 
 from morphable_reconstruct.drawing.colors import to_bytes
+from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.exports.layout import textured_layout
 from morphable_reconstruct.exports.textures import face_texture
 from morphable_reconstruct.scene import Scene
@@ -29,7 +30,7 @@ def face_mesh(scene: Scene, index: int, surface: Surface) -> trimesh.Trimesh:
         colors = np.tile(np.array([*_PLAIN, 255], dtype=np.uint8), (len(face.vertices_cam_m), 1))
         return trimesh.Trimesh(face.vertices_cam_m, triangles, vertex_colors=colors, process=False)
     kind = "photo" if surface == "photograph" else "albedo"
-    pixels = face_texture(face, kind=kind, size_px=TEXTURE_PX, depth_m=scene.depth_m if kind == "photo" else None)
+    pixels = face_texture(face, kind=kind, size_px=TEXTURE_PX, depth_m=render_depth(scene) if kind == "photo" else None)
     assert pixels is not None
     picture = Image.fromarray(pixels)
     material = trimesh.visual.material.PBRMaterial(  # type: ignore[no-untyped-call]
