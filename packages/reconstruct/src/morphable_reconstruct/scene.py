@@ -124,7 +124,7 @@ class Scene(SceneRows):
             with torch.no_grad():
                 before = self.model.decode_shape(self.faces.identity, self.faces.expression)
                 surface = surface + self.model.decode_shape(self.faces.identity, changed) - before
-        return replace(self, faces=replace(self.faces, expression=changed), surface_m=surface)
+        return self.changed(replace(self.faces, expression=changed), surface)
 
     @classmethod
     def load(
