@@ -121,8 +121,8 @@ class Scene(SceneRows):
             with torch.no_grad():
                 before = self.model.decode_shape(self.faces.identity, self.faces.expression)
                 surface = surface + self.model.decode_shape(self.faces.identity, changed) - before
-        faces = replace(self.faces, expression=changed)
-        return replace(self, faces=faces, surface_m=surface, landmarks68_std_px=None)
+        changed_scene = self.changed(replace(self.faces, expression=changed), surface)
+        return replace(changed_scene, landmarks68_std_px=None)
 
     @classmethod
     def load(

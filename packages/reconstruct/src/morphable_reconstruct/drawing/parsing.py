@@ -37,13 +37,22 @@ class ShownFace:
     """By pixel of a square crop; classes as in `morphable_regressors.PARSING_CLASSES`."""
     crop_from_photo: Float[Tensor, "3 3"]
 
-    def face_at(self, px: Float[Tensor, "points 2"]) -> Float[Tensor, " points"]:
-        """Return the probability that the photograph shows the face at some of its pixels; 0 outside the crop."""
+    def face_at(self, px: Float[Tensor, "points 2"], *, margin_px: int = 0) -> Float[Tensor, " points"]:
+        """Return the probability that the photograph shows the face at some of its pixels; 0 outside the crop.
+
+        Args:
+            px: Pixels of the photograph.
+            margin_px: Take the smallest probability within this many pixels of the crop: strands and rims at the edge
+                of hair and glasses are thinner than the network can see.
+        """
         side = len(self.probability)
         scale, shift = self.crop_from_photo[0, 0], self.crop_from_photo[:2, 2]
         at = (px * scale + shift) / side
         inside = ((at > 0) & (at < 1)).all(-1)
-        return sample_image(1 - self.probability[..., _BACKGROUND, None], at)[:, 0] * inside
+        hidden = self.probability[None, ..., _BACKGROUND]
+        if margin_px:
+            hidden = F.max_pool2d(hidden, 2 * margin_px + 1, stride=1, padding=margin_px)
+        return sample_image(1 - hidden[0, ..., None], at)[:, 0] * inside
 
 
 def parse_faces(rows: SceneRows) -> list[ShownFace | None]:

@@ -64,6 +64,8 @@ class SceneRows:
     it; None of networks without a face head and of per-face networks."""
     surface_m: Float[Tensor, "faces verts 3"] | None = None
     """Vertices in the model frame, where a network gave them itself; by default the coefficients' own."""
+    photographed: "SceneRows | None" = None
+    """The same faces as the photograph shows them, where they were changed since: textures are read there."""
 
     @property
     def name(self) -> str:
@@ -98,7 +100,13 @@ class SceneRows:
             track_id=None if self.track_id is None else self.track_id[indices],
             landmarks68_std_px=None if self.landmarks68_std_px is None else self.landmarks68_std_px[indices],
             surface_m=None if self.surface_m is None else self.surface_m[rows],
+            photographed=None if self.photographed is None else self.photographed.take(indices),
         )
+
+    def changed(self: _Rows, faces: FaceParameters, surface_m: Float[Tensor, "faces verts 3"] | None = None) -> _Rows:
+        """Return the same faces with other coefficients, which remember how the photograph shows them."""
+        shown = self if self.photographed is None else self.photographed
+        return replace(self, faces=faces, surface_m=surface_m, photographed=shown)
 
     def resolved_from(
         self: _Rows, source: Pinhole, points_model_m: Float[Tensor, "faces points 3"] | None = None
@@ -264,6 +272,11 @@ class Face:
     def __repr__(self) -> str:
         depth_m, yaw_deg = float(self.translation_m[2]), self.angles.degrees["yaw"]
         return f"Face({self.index}, score={self.score:.2f}, depth_m={depth_m:.2f}, yaw_deg={yaw_deg:+.0f})"
+
+    @property
+    def photographed(self) -> "Face":
+        """The face as the photograph shows it, if it was changed since."""
+        return self if self.scene.photographed is None else self.scene.photographed[self.index]
 
     @property
     def camera(self) -> Camera:
