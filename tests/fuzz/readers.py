@@ -2,17 +2,18 @@
 
 import io
 import json
-import os
 import pickle
+import struct
 import tarfile
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from media import readers_of_media
 from PIL import Image
+from reader import Reader, written
+from training import readers_of_training
 
 PICTURE_FORMATS = {
     "jpeg": ("JPEG", ".jpg"),
@@ -28,15 +29,13 @@ PICTURE_FORMATS = {
 }
 
 
-@dataclass(frozen=True)
-class Reader:
-    """A function that reads a file, with a whole one."""
-
-    suffix: str
-    make: Callable[[], bytes]
-    read: Callable[[Path], object]
-    allowed: tuple[type[Exception], ...] = ()
-    """Errors that the function documents besides ValueError and OSError."""
+_NAMES = ("Outer right", "Inner right", "Inner left", "Outer left")
+_LM3 = "".join(f"{name} eye corner\n{k} {k + 1} 2.5\n" for k, name in enumerate(_NAMES))
+_SEVEN_POINTS = {
+    ".txt": "".join(f"{k} {2 * k} {3.5 * k}\n" for k in range(7)),
+    ".pp": "".join(f'<point x="{k}" y="{k + 1}" z="{2.5 * k}" name="{k}" active="1"/>\n' for k in range(7)),
+    ".lm3": f"# 3D\n7 landmarks:\n{_LM3}Nose tip\n1 2 3\nRight mouth corner\n4 5 6\nLeft mouth corner\n7 8 9\n",
+}
 
 
 def readers() -> dict[str, Reader]:
@@ -44,7 +43,8 @@ def readers() -> dict[str, Reader]:
     from morphable_reconstruct.photographs.reading import load_photograph
 
     found = {name: Reader(suffix, _picture(kind), load_photograph) for name, (kind, suffix) in PICTURE_FORMATS.items()}
-    return found | _heif() | _arrays() | _models() | _evaluation() | _scenes()
+    found |= _heif() | _arrays() | _models() | _evaluation() | _scenes()
+    return found | readers_of_training() | readers_of_media()
 
 
 def _pixels() -> Image.Image:
@@ -78,18 +78,6 @@ def _heif() -> dict[str, Reader]:
         return stream.getvalue()
 
     return {"heic": Reader(".heic", make, load_photograph)}
-
-
-def _written(write: Callable[[Path], object], suffix: str) -> Callable[[], bytes]:
-    """Make a file by what writes to a path."""
-
-    def make() -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"whole{suffix}"
-            write(path)
-            return path.read_bytes()
-
-    return make
 
 
 def _arrays() -> dict[str, Reader]:
@@ -134,10 +122,10 @@ def _arrays() -> dict[str, Reader]:
     return {
         "flame": Reader(".pkl", lambda: pickle.dumps(flame, protocol=2), import_flame),
         "flame_protocol_5": Reader(".pkl", lambda: pickle.dumps(OrderedDict(flame), protocol=5), import_flame),
-        "flame_npz": Reader(".npz", _written(lambda path: np.savez(path, **flame), ".npz"), import_flame),
+        "flame_npz": Reader(".npz", written(lambda path: np.savez(path, **flame), ".npz"), import_flame),
         "torch_pickle": Reader(".pkl", lambda: pickle.dumps(tensors, protocol=2), load_arrays),
-        "matlab": Reader(".mat", _written(lambda path: savemat(path, crop), ".mat"), import_bfm09),
-        "hdf5": Reader(".h5", _written(hdf5, ".h5"), import_statismo),
+        "matlab": Reader(".mat", written(lambda path: savemat(path, crop), ".mat"), import_bfm09),
+        "hdf5": Reader(".h5", written(hdf5, ".h5"), import_statismo),
         "wavefront": Reader(".obj", obj.encode, read_obj),
     }
 
@@ -155,6 +143,9 @@ def _models() -> dict[str, Reader]:
         read_weights,
         write_weights,
     )
+    from morphable_detector_head import DetectorConfig, ParameterLayout, build_detector, load_detector, save_detector
+    from morphable_detector_head.files import read_state_dict
+    from morphable_regressors import CropRule, ParameterConfig, SystemSpec
 
     mean = torch.randn(12, 3, generator=torch.Generator().manual_seed(0)) * 0.05
     triangles = torch.stack([torch.arange(10), torch.arange(10) + 1, torch.arange(10) + 2], -1)
@@ -169,13 +160,36 @@ def _models() -> dict[str, Reader]:
     )
     reference = ModelReference(name="tiny", sha256="0" * 64, num_identity=2, num_expression=2, num_albedo=1)
     info = WeightsInfo(name="tiny", architecture={}, model=reference, license="CC0", training_data="none")
+
+    def detector(path: Path) -> None:
+        torch.manual_seed(0)
+        layout = ParameterLayout(num_identity=2, num_expression=2, num_albedo=1)
+        small = {"backbone": "mobilenet_v3_small", "width": 8, "center_width": 8, "parameter_width": 8}
+        network = build_detector(DetectorConfig(model_name="tiny", layout=layout, **small))
+        save_detector(
+            network, path, model=MorphableModel(data), name="tiny", license="CC0", training_data="", dtype=torch.float16
+        )
+
+    def per_face(path: Path) -> SystemSpec:
+        return SystemSpec.from_json(read_weights(path)[0].architecture)
+
+    spec = SystemSpec(crop=CropRule(side_px=32), config=ParameterConfig())
+    system = WeightsInfo(name="tiny", architecture=spec.to_json(), model=reference, license="CC0", training_data="none")
+    tensors = {"module.a": torch.zeros(3, 4), "module.b": torch.ones(2)}
     return {
+        "detector": Reader(".safetensors", written(detector, ".safetensors"), load_detector),
+        "per_face": Reader(
+            ".safetensors",
+            written(lambda path: write_weights(path, system, {"a": torch.zeros(2)}), ".safetensors"),
+            per_face,
+        ),
+        "torch_checkpoint": Reader(".pth", written(lambda path: torch.save(tensors, path), ".pth"), read_state_dict),
         "model": Reader(
-            ".safetensors", _written(lambda path: MorphableModel(data).save(path), ".safetensors"), load_model
+            ".safetensors", written(lambda path: MorphableModel(data).save(path), ".safetensors"), load_model
         ),
         "weights": Reader(
             ".safetensors",
-            _written(lambda path: write_weights(path, info, {"a": torch.zeros(3, 4)}), ".safetensors"),
+            written(lambda path: write_weights(path, info, {"a": torch.zeros(3, 4)}), ".safetensors"),
             read_weights,
         ),
     }
@@ -186,8 +200,27 @@ def _evaluation() -> dict[str, Reader]:
     from scipy.io import savemat
 
     from morphable_evalkit import read_predictions
+    from morphable_evalkit.alignment.point_sets import read_vertex_map
     from morphable_evalkit.matlab import read_mat
+    from morphable_evalkit.measures.latency import TIMING_FORMAT, TIMING_VERSION, read_timings
+    from morphable_evalkit.reports.records import read_groups
+    from morphable_evalkit.reports.results import ItemResult, Result, read_results, write_results
+    from morphable_evalkit.scans.bosphorus import read_bnt
+    from morphable_evalkit.scans.layouts import read_landmarks
     from morphable_evalkit.scans.mesh_files import read_mesh
+
+    def read_seven(path: Path) -> object:
+        return read_landmarks(path.with_suffix(".obj"), path.parent, path)
+
+    timings = {
+        "format": TIMING_FORMAT,
+        "version": TIMING_VERSION,
+        "timings": [{"system": "ours", "device": "cpu", "notes": "", "samples_ms": {"1": [12.5, 13.0], "2": [14.0]}}],
+    }
+    items = (ItemResult(image="a.jpg", face=0, error=0.03),)
+    result = Result(
+        command="nme", system="ours", protocol={"points": "static"}, unit="fraction", summary={}, items=items
+    )
 
     old = Path(__file__).parents[1] / "old_formats" / "predictions.npz"
     ply = (
@@ -199,8 +232,24 @@ def _evaluation() -> dict[str, Reader]:
         "predictions": Reader(".npz", old.read_bytes, read_predictions),
         "ply": Reader(".ply", ply.encode, read_mesh),
         "obj": Reader(".obj", lambda: b"v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nf 1/1 2/1 3/1\n", read_mesh),
-        "evalkit_matlab": Reader(".mat", _written(lambda path: savemat(path, mat), ".mat"), read_mat),
+        "bosphorus": Reader(".bnt", _bosphorus, read_bnt),
+        **{f"landmarks{suffix}": Reader(suffix, text.encode, read_seven) for suffix, text in _SEVEN_POINTS.items()},
+        "landmarks.npy": Reader(".npy", written(lambda path: np.save(path, np.ones((7, 3))), ".npy"), read_seven),
+        "timings.csv": Reader(
+            ".csv", lambda: b"system,device,faces,ms\nours,cpu,1,12.5\nours,cpu,2,14\n", read_timings
+        ),
+        "timings.json": Reader(".json", json.dumps(timings).encode, read_timings),
+        "results": Reader(".json", written(lambda path: write_results(path, [result]), ".json"), read_results),
+        "groups": Reader(".csv", lambda: b"image,face,group\na.jpg,0,dark\nb.jpg,1,light\n", read_groups),
+        "vertex_map": Reader(".json", lambda: b"[1, 5, 9, 12]", lambda path: read_vertex_map(path, 4)),
+        "evalkit_matlab": Reader(".mat", written(lambda path: savemat(path, mat), ".mat"), read_mat),
     }
+
+
+def _bosphorus() -> bytes:
+    """A range image of 4 x 5 pixels."""
+    values = np.random.default_rng(0).normal(size=(5, 4, 5))
+    return struct.pack("<HHdH", 4, 5, -1e9, 3) + b"abc" + struct.pack("<I", values.size) + values.tobytes()
 
 
 def _scenes() -> dict[str, Reader]:
@@ -247,8 +296,3 @@ def _scenes() -> dict[str, Reader]:
         "scene_json": Reader(".json", json.dumps(scene).encode, lambda path: read_scene(path, model)),
         "shard": Reader(".tar", shard, lambda path: list(read_shard(path))),
     }
-
-
-def file_name(reader: Reader) -> str:
-    """Return the name under which a mutated file is read."""
-    return f"mutated-{os.getpid()}{reader.suffix}"

@@ -6,8 +6,10 @@ for one file, or more than `--memory-mb` above what the process had before. The 
 
 import argparse
 import faulthandler
+import os
 import random
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,12 +19,16 @@ from collections import Counter
 from pathlib import Path
 
 from mutations import mutate
-from readers import Reader, file_name, readers
+from reader import Reader, file_name
+from readers import readers
 
 DEFAULT_COUNT = 200
 FAILED = "FAILED"
+KEPT = 3
+"""Files kept of each kind of failure of a reader."""
 POSITION = "position"
 """File in which a worker notes the reader and the number of the file that it reads."""
+POSITION_BYTES = 64
 KILOBYTES_PER_MB = 1024
 
 
@@ -43,7 +49,7 @@ def supervise(names: list[str], options: argparse.Namespace) -> set[str]:
     failed: set[str] = set()
     name, index = names[0], 0
     while True:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=_memory_folder()) as folder:
             arguments = [sys.executable, __file__, "--worker", "--folder", folder, "--start", f"{name} {index}"]
             arguments += ["--count", str(options.count), "--seed", str(options.seed), "--keep", str(options.keep)]
             arguments += ["--seconds", str(options.seconds), "--memory-mb", str(options.memory_mb), *names]
@@ -55,7 +61,7 @@ def supervise(names: list[str], options: argparse.Namespace) -> set[str]:
                         failed.add(line.partition(":")[0])
                 complaint = worker.stderr.read() if worker.stderr else ""
             position = Path(folder) / POSITION
-            if worker.returncode == 0 or not position.is_file():
+            if worker.returncode == 0 or not position.is_file() or not position.read_text().strip():
                 return failed if worker.returncode == 0 else failed | {f"{names[0]} (not started): {complaint}"}
             name, number = position.read_text().split()
             index = int(number) + 1
@@ -66,13 +72,21 @@ def supervise(names: list[str], options: argparse.Namespace) -> set[str]:
                 sys.stdout.write(f"{name}: {FAILED} {told}\n")
 
 
+def _memory_folder() -> str | None:
+    """A folder that no disk is behind, where there is one."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
 def work(options: argparse.Namespace) -> None:
     """Read the mutated files of the named readers, from the position asked for."""
     warnings.simplefilter("ignore")
+    faulthandler.register(signal.SIGALRM, all_threads=False, chain=True)  # tells where, then the alarm ends the process
     every = readers()
+    position = os.open(options.folder / POSITION, os.O_CREAT | os.O_WRONLY)
     first, start = options.start.split()
     for name in options.readers[options.readers.index(first) :]:
         counts: Counter[str] = Counter()
+        failures: Counter[str] = Counter()
         began = time.monotonic()
         reader = every[name]
         whole = reader.make()
@@ -81,11 +95,13 @@ def work(options: argparse.Namespace) -> None:
         reader.read(path)  # the whole file must be read
         for index in range(int(start) if name == first else 0, options.count):
             data = mutate(whole, random.Random(f"{options.seed} {name} {index}"))
-            (options.folder / POSITION).write_text(f"{name} {index}")
+            os.pwrite(position, f"{name} {index}".ljust(POSITION_BYTES).encode(), 0)
             outcome = _outcome(reader, path, data, options)
             if outcome not in ("read", "refused"):
-                kept = _keep(options.keep, f"{name}-{options.seed}-{index}{reader.suffix}", data)
-                sys.stdout.write(f"{name}: {FAILED} {outcome} at {kept}\n")
+                failures[outcome.partition(":")[0]] += 1
+                if failures[outcome.partition(":")[0]] <= KEPT:
+                    kept = _keep(options.keep, f"{name}-{options.seed}-{index}{reader.suffix}", data)
+                    sys.stdout.write(f"{name}: {FAILED} {outcome} at {kept}\n")
                 outcome = "failed"
             counts[outcome] += 1
         path.unlink(missing_ok=True)
@@ -98,7 +114,7 @@ def _outcome(reader: Reader, path: Path, data: bytes, options: argparse.Namespac
     """Read one mutated file; return `read`, `refused`, or what is wrong."""
     path.write_bytes(data)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    faulthandler.dump_traceback_later(options.seconds, exit=True)
+    signal.setitimer(signal.ITIMER_REAL, options.seconds)
     try:
         reader.read(path)
         outcome = "read"
@@ -107,7 +123,7 @@ def _outcome(reader: Reader, path: Path, data: bytes, options: argparse.Namespac
     except BaseException as error:  # what this is about
         outcome = f"{type(error).__name__}: {str(error)[:160]!r}"
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        signal.setitimer(signal.ITIMER_REAL, 0)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / KILOBYTES_PER_MB
     return f"memory: {grown:.0f} MB" if grown > options.memory_mb else outcome
 

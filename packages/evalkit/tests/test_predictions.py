@@ -116,6 +116,8 @@ def test_rows_outside_the_array_are_refused(tmp_path):
             "must be a rotation matrix",
         ),
         ({"focal_px": np.float32([0, 1])}, "focal_px[0]", "must be positive"),
+        ({"landmarks68_std_px": np.ones((2, 67))}, "landmarks68_std_px", "must be (faces, 68), got (2, 67)"),
+        ({"landmarks68_std_px": np.ones((2, 68)) * [[0], [1]]}, "landmarks68_std_px[0]", "must be positive"),
     ],
 )
 def test_errors_name_array_row_and_rule(tmp_path, changes, where, words):

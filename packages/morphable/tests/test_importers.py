@@ -237,7 +237,7 @@ def test_damaged_3ddfa_names_the_file(tddfa):
     with pytest.raises(ValueError, match=r"w_exp_sim\.npy must have one row per coordinate \(432\), got \(6, 10\)"):
         import_3ddfa(tddfa)
     (tddfa / "w_exp_sim.npy").write_bytes(b"\x93NUMPY\x01\x00")
-    with pytest.raises(ValueError, match=r"w_exp_sim\.npy must be a complete numeric \.npy file"):
+    with pytest.raises(ValueError, match=r"complete numeric \.npy file, got .*w_exp_sim\.npy"):
         import_3ddfa(tddfa)
     (tddfa / "w_exp_sim.npy").unlink()
     with pytest.raises(FileNotFoundError, match=r"w_exp_sim\.npy"):
@@ -443,7 +443,7 @@ def test_damaged_ict_names_the_file(ict):
         import_ict(ict)
     (ict / "generic_neutral_mesh.obj").write_text(text)
     (ict / "vertex_indices.json").write_text("{")
-    with pytest.raises(ValueError, match=r"vertex_indices\.json must be JSON"):
+    with pytest.raises(ValueError, match=r"must be a JSON object, got .*vertex_indices\.json"):
         import_ict(ict)
 
 

@@ -129,7 +129,7 @@ def test_any_truncated_file_is_refused_by_name(share, seed, model, tmp_path):
     model.save(path)
     raw = path.read_bytes()
     path.write_bytes(raw[: math.floor(share * len(raw))])
-    with pytest.raises(ValueError, match=r"cut\.safetensors must be a complete safetensors file"):
+    with pytest.raises(ValueError, match=r"complete safetensors file, got .*cut\.safetensors"):
         morphable.load_model(path)
 
 

@@ -7,6 +7,7 @@ def test_public_names():
     assert morphable.__all__ == [
         "IBUG68_FLIP",
         "FaceParameters",
+        "Fit",
         "InferenceDefaults",
         "ModelData",
         "ModelReference",
@@ -17,6 +18,8 @@ def test_public_names():
         "WeightsInfo",
         "check_model",
         "derive_landmarks",
+        "fit_landmarks",
+        "fit_surface",
         "load_model",
         "model_sha256",
         "read_weights",

@@ -1,6 +1,7 @@
 """The weights file: what is written is read back, anything else is one clear error."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -72,6 +73,8 @@ def test_another_face_model_is_refused(info, model, data):
     data.mean[0, 0] += 0.01
     with pytest.raises(ValueError, match=r'model must be the one the weights "test" were trained with \('):
         check_model(info, MorphableModel(data))
+    with pytest.raises(ValueError, match=r"got flame .*; reconstruct with 'tiny', then bring .*: `morphable fit`"):
+        check_model(info, MorphableModel(replace(data, name="flame")))
 
 
 @pytest.mark.parametrize(
@@ -107,3 +110,11 @@ def test_a_failed_write_leaves_nothing(tmp_path, info, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_weights(tmp_path / "w.safetensors", info, STATE)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_metadata_are_in_order_so_that_equal_weights_are_equal_files(path):
+    """safetensors alone writes them in an order that differs from process to process."""
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert list(header["__metadata__"]) == sorted(header["__metadata__"])
+    assert read_weights(path)[1]["layer.weight"].tolist() == [[0.5, -1.25]]

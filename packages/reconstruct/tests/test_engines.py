@@ -150,12 +150,38 @@ def test_every_engine_runs_the_face_head_and_can_leave_it_out(tmp_path_factory, 
     detector = random_detector(face_head=FaceHeadConfig(width=8))
     path = write(detector, tmp_path_factory)
     picture = (np.random.default_rng(0).random((96, 128, 3)) * 255).astype(np.uint8)
-    found = {}
-    for engine in ("torch", "onnxruntime"):
+    found, spread = {}, {}
+    for engine in ("torch", "onnxruntime", "openvino"):
         for face_head in (True, False):
             config = ReconstructConfig(engine=engine, size_px=128, max_faces=4, min_score=0.5, face_head=face_head)
-            found[engine, face_head] = Reconstructor(path, model=model, config=config)(picture).faces.expression.numpy()
+            scene = Reconstructor(path, model=model, config=config)(picture)
+            found[engine, face_head] = scene.faces.expression.numpy()
+            spread[engine, face_head] = scene.landmarks68_std_px
     assert len(found["torch", True]) > 0
     assert np.abs(found["torch", True] - found["torch", False]).max() > 1e-4
-    for face_head in (True, False):
-        np.testing.assert_allclose(found["onnxruntime", face_head], found["torch", face_head], atol=1e-3)
+    for engine in ("onnxruntime", "openvino"):
+        for face_head in (True, False):
+            np.testing.assert_allclose(found[engine, face_head], found["torch", face_head], atol=1e-3)
+        # An untrained network's crops differ by 0.12 % in size between engines, and with them the pixels.
+        np.testing.assert_allclose(spread[engine, True], spread["torch", True], rtol=1e-2)
+        assert spread[engine, False] is None
+    assert spread["torch", True].shape == (len(found["torch", True]), 68)
+
+
+def test_expected_errors_are_calibrated_pixels_of_the_photograph(tmp_path_factory, model):
+    """Twice the factor of the weights, or a photograph twice as large for the same input, doubles them."""
+    from morphable import InferenceDefaults, read_weights
+    from morphable_detector_head.face_head import FaceHeadConfig
+    from morphable_reconstruct.photographs.reading import load_photograph
+
+    path = write(random_detector(face_head=FaceHeadConfig(width=8)), tmp_path_factory)
+    info, state = read_weights(path)
+    calibrated = path.with_name("calibrated.safetensors")
+    write_weights(calibrated, dataclasses.replace(info, inference=InferenceDefaults(point_std_factor=2.0)), state)
+    pixels = (np.random.default_rng(0).random((256, 256, 3)) * 255).astype(np.uint8)
+    config = ReconstructConfig(size_px=128, max_faces=4, min_score=0.5)
+    plain, doubled = (Reconstructor(weights, model=model, config=config)(pixels) for weights in (path, calibrated))
+    np.testing.assert_allclose(doubled.landmarks68_std_px, 2 * plain.landmarks68_std_px, rtol=1e-6)
+    larger = load_photograph(pixels.repeat(2, 0).repeat(2, 1))
+    seen = Reconstructor(path, model=model, config=config)(larger)
+    np.testing.assert_allclose(seen.landmarks68_std_px, 2 * plain.landmarks68_std_px, rtol=1e-3)

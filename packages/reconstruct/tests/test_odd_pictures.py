@@ -282,3 +282,52 @@ def test_one_damaged_file_of_a_folder_fails_alone(tmp_path):
     for name in ("exif_cut.jpg", "exif_garbage.jpg"):
         shutil.copy(FAULTS / name, tmp_path)
     assert all(load_photograph(path).size_hw == (480, 386) for path in tmp_path.iterdir())
+
+
+def with_cicp(path: Path, primaries: int, transfer: int) -> None:
+    """Put a chunk cICP before the pixels of a PNG file."""
+    data = path.read_bytes()
+    body = b"cICP" + bytes([primaries, transfer, 0, 1])
+    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
+    at = data.index(b"IDAT") - 4
+    path.write_bytes(data[:at] + chunk + data[at:])
+
+
+def stripes(values: list[int]) -> Image.Image:
+    """Gray stripes, 16 pixels wide."""
+    row = np.repeat(np.array(values, np.uint8), 16)
+    return Image.fromarray(np.repeat(row[None, :, None], 3, axis=2).repeat(16, axis=0))
+
+
+def test_hdr_png_has_its_white_at_203_nits(tmp_path):
+    # PQ signals of 0, 10.41, 43.8 and 203 nits (0, 0.05126, 0.21586 and 1 of white): sRGB 0, 64, 128, 255
+    path = tmp_path / "a.png"
+    stripes([0, 77, 109, 148]).save(path)
+    assert load_photograph(path).pixels[8, 8::16, 0].tolist() == [0, 77, 109, 148]  # without the tag as stored
+    with_cicp(path, 9, 16)
+    # a code of PQ is about 2.5 % of the light, 1.2 % of the sRGB value
+    np.testing.assert_allclose(load_photograph(path).pixels[8, 8::16, 0].astype(int), [0, 64, 128, 255], atol=3)
+
+
+def test_hdr_avif_is_mapped_as_png_is(tmp_path):
+    path = tmp_path / "a.avif"
+    stripes([0, 77, 109, 148]).save(path, quality=100, subsampling="4:4:4")
+    data = path.read_bytes()
+    at = data.index(b"colrnclx") + 8
+    path.write_bytes(data[:at] + struct.pack(">HH", 9, 16) + data[at + 4 :])
+    np.testing.assert_allclose(load_photograph(path).pixels[8, 8::16, 0].astype(int), [0, 64, 128, 255], atol=5)
+
+
+def test_wide_primaries_without_a_profile_become_srgb(tmp_path):
+    # see test_wide_gamuts_become_srgb: BT.2020 (128, 128, 0) is sRGB (132, 129, 0)
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8), (128, 128, 0)).save(path)
+    with_cicp(path, 9, 13)
+    np.testing.assert_allclose(load_photograph(path).pixels[0, 0].astype(int), [132, 129, 0], atol=1)
+
+
+def test_damaged_color_tags_count_as_absent(tmp_path):
+    path = tmp_path / "a.png"
+    stripes([0, 77, 109, 148]).save(path)
+    with_cicp(path, 250, 251)
+    assert load_photograph(path).pixels[8, 8::16, 0].tolist() == [0, 77, 109, 148]

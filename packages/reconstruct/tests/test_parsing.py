@@ -15,6 +15,16 @@ def test_probabilities_are_read_at_pixels_of_the_photograph():
     torch.testing.assert_close(shown.face_at(at), torch.tensor([0.0, 1.0, 0.5, 0.0, 0.0]))
 
 
+def test_a_margin_widens_what_hides_the_face():
+    probability = torch.zeros(8, 8, 10)
+    probability[..., 1] = 1.0
+    probability[:, :2] = torch.eye(10)[0]  # background in the two columns on the left
+    shown = ShownFace(probability, torch.eye(3))
+    at = torch.tensor([[1.5, 4.5], [2.5, 4.5], [3.5, 4.5], [4.5, 4.5], [5.5, 4.5]])
+    torch.testing.assert_close(shown.face_at(at), torch.tensor([0.0, 1.0, 1.0, 1.0, 1.0]))
+    torch.testing.assert_close(shown.face_at(at, margin_px=2), torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0]))
+
+
 def test_small_faces_are_not_parsed_and_large_ones_are(model):
     scene = make_scene(model)
     small = [index for index, shown in enumerate(parse_faces(scene)) if shown is None]

@@ -11,7 +11,7 @@ from morphable_reconstruct.reconstructor.weights import BUNDLED_FOLDER
 NAMES = (
     *("Camera", "Face", "Photograph", "ReconstructConfig", "Reconstructor", "RunConfig", "Scene"),
     *("TooManyPixelsError", "TrackedFrame", "VideoConfig", "albedo_texture", "face_crop", "find_sources"),
-    *("load_photograph", "photo_texture", "prediction_rows", "run", "track", "write_predictions"),
+    *("load_photograph", "photo_texture", "prediction_rows", "run", "track", "write_animations", "write_predictions"),
 )
 
 

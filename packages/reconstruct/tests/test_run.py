@@ -152,8 +152,8 @@ def test_command_line_errors_are_one_line(tmp_path, capsys):
 
 def test_wrong_usage_is_status_2_before_anything_is_read(tmp_path, capsys):
     (tmp_path / "clip.mp4").write_bytes(b"")
-    assert main([str(tmp_path / "clip.mp4"), "--save", "glb", "--out", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err == "reconstruct: save must be of overlay, json, csv for videos, got glb\n"
+    assert main([str(tmp_path / "clip.mp4"), "--save", "ply", "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err == "reconstruct: save must be of overlay, json, csv, glb for videos, got ply\n"
     assert not (tmp_path / "out").exists()
     for arguments, message in (
         (["--size-px", "500"], "size_px must be a multiple of 32"),
@@ -171,8 +171,8 @@ def test_pictures_and_videos_together_give_each_what_it_can():
     picture, clip = (Source(kind=k, path=Path(n), name=n, stem=n) for k, n in (("image", "a.jpg"), ("video", "b.mp4")))
     check_kinds(["glb", "overlay"], [picture, clip])
     check_kinds(["csv"], [picture])
-    with pytest.raises(UsageError, match=r"save must name one of overlay, json, csv for b\.mp4, got glb, npz"):
-        check_kinds(["glb", "npz"], [picture, clip])
+    with pytest.raises(UsageError, match=r"save must name one of overlay, json, csv, glb for b\.mp4, got ply, npz"):
+        check_kinds(["ply", "npz"], [picture, clip])
 
 
 def test_version_and_module(capsys):

@@ -220,8 +220,8 @@ def test_a_full_queue_is_503_and_a_slow_result_504(engine, model):
         statuses = {answer.status_code for answer in answers}
         assert statuses == {503, 504}
         assert all(a.headers["retry-after"] == "1" for a in answers if a.status_code == 503)
-        time.sleep(0.1)
-        assert http.post("/reconstruct", content=png()).status_code == 200
+        # on a busy machine a picture may take longer than the limit
+        assert 200 in (http.post("/reconstruct", content=png()).status_code for _ in range(100))
 
 
 def test_concurrent_requests_share_forward_passes(engine, model):
@@ -295,6 +295,8 @@ from morphable_reconstruct.service.options import ServeConfig
 
 class SlowDots(DotEngine):
     def __call__(self, images, **options):
+        sys.stderr.write("under way\\n")
+        sys.stderr.flush()
         time.sleep(1.0)
         return super().__call__(images, **options)
 
@@ -322,7 +324,7 @@ def test_sigterm_finishes_what_is_under_way_and_ends_with_status_0():
                 time.sleep(0.1)
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(httpx2.post, f"{address}/reconstruct", content=png(), timeout=PATIENT_S)
-            time.sleep(0.5)
+            assert any("under way" in line for line in process.stderr)
             process.send_signal(signal.SIGTERM)
             assert answer.result().status_code == 200
         assert process.wait(PATIENT_S) == 0

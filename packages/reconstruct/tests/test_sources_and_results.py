@@ -36,6 +36,23 @@ def reconstruct(model, sources, out, **options):
     return run(RunConfig(sources=tuple(map(str, sources)), out=out, **options), reconstructor)
 
 
+def test_what_is_missing_does_not_stop_the_others(model, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    one_face().save(tmp_path / "a.png")
+    asked, summary = ["a.png", "gone.png", "empty", "none*.png"], tmp_path / "summary.json"
+    assert reconstruct(model, [tmp_path / name for name in asked], tmp_path / "out", save="json", json=summary) == 1
+    assert (tmp_path / "out" / "a.json").is_file()
+    told = json.loads(summary.read_text())
+    assert told["failed"] == 3
+    problems = {Path(source["name"]).name: source["error"] for source in told["sources"] if source["error"]}
+    assert problems["gone.png"].startswith("sources must exist, got ")
+    assert problems["empty"].startswith("sources must hold pictures or videos, got none in ")
+    assert "none*.png" in problems
+    assert "failed: " in capsys.readouterr().err
+    with pytest.raises(FileNotFoundError, match="sources must exist"):
+        reconstruct(model, [tmp_path / "gone.png"], tmp_path / "out")
+
+
 # Sources ---------------------------------------------------------------------------------------------------------
 
 

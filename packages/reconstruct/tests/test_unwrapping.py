@@ -4,7 +4,7 @@ import torch
 
 import morphable
 from morphable_reconstruct.drawing.membrane import membrane
-from morphable_reconstruct.drawing.unwrapping import face_triangles, texture_mesh
+from morphable_reconstruct.drawing.unwrapping import LARGEST_SQUARE, face_triangles, texture_mesh
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,18 @@ def test_the_face_has_half_of_the_used_texels_and_nothing_is_turned(open_model):
     assert float(after[turned].abs().sum()) < 1e-5
     assert float(mesh.uv.min()) >= 0.0
     assert float(mesh.uv.max()) <= 1.0
+
+
+def test_eyeballs_and_teeth_have_squares_of_their_own_above_the_head(open_model):
+    mesh = texture_mesh(open_model)
+    part = np.array(open_model.part_names)[open_model.part_labels.numpy()]
+    center = mesh.uv[mesh.uv_triangles].mean(1).numpy()
+    strip = center[:, 1] < LARGEST_SQUARE
+    assert set(part[strip]) == {"left_eye", "right_eye", "inner_mouth"}
+    assert not np.isin(part[~strip], ("left_eye", "right_eye", "inner_mouth")).any()
+    for name in ("left_eye", "right_eye"):  # eyeball and socket: two squares of (1 / 8)^2
+        area = float(areas(mesh.uv, mesh.uv_triangles)[torch.from_numpy(part == name)].abs().sum())
+        assert 0.5 * 2 / 64 < area < 2 / 64
 
 
 def test_a_model_of_one_face_keeps_its_layout(model):

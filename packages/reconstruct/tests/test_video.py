@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 from stand_ins import DotEngine, dotted, with_faces
-from test_exports import make_scene
+from test_exports import make_scene, parse_glb
 
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.commands.reconstruct import run
@@ -66,7 +66,8 @@ def result(clip, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
     settings = ReconstructConfig(min_score=0.4, size_px=256, batch_size=5)
     reconstructor = Reconstructor(DotEngine(), toy_model(), config=settings)
-    config = RunConfig(sources=(str(clip),), out=out, save="overlay,csv,json", json=out / "summary.json")
+    options = {"save": "overlay,csv,json,glb", "texture": "albedo", "texture_px": 32}
+    config = RunConfig(sources=(str(clip),), out=out, json=out / "summary.json", **options)
     assert run(config, reconstructor) == 0
     return out, config, reconstructor
 
@@ -84,6 +85,31 @@ def test_tracks_and_csv(result):
     lines = [json.loads(line) for line in (out / "clip.jsonl").read_text().splitlines()]
     assert [line["frame"] for line in lines] == list(range(FRAMES))
     assert json.loads((out / "summary.json").read_text())["faces"] == 2
+
+
+def test_heads_are_animated_as_the_video_goes(result):
+    """A file for each of the two dots, with a key at the time of each frame; one moves as the table says."""
+    out, _, _ = result
+    with (out / "clip.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for track in (0, 1):
+        document, read = parse_glb((out / f"clip.track_{track:02d}.glb").read_bytes())
+        (animation,) = document["animations"]
+        curves = {c["target"]["path"]: animation["samplers"][c["sampler"]] for c in animation["channels"]}
+        np.testing.assert_allclose(read(curves["weights"]["input"]).reshape(-1) * 1000, times_ms(), atol=1)
+        place_m = [
+            [float(row[axis]) for axis in ("x_m", "y_m", "z_m")] for row in rows if row["track_id"] == str(track)
+        ]
+        expected = np.array(place_m) * (1.0, -1.0, -1.0)
+        np.testing.assert_allclose(read(curves["translation"]["output"]), expected, atol=1e-4)
+    files = json.loads((out / "summary.json").read_text())["sources"][0]["files"]
+    assert {"clip.track_00.glb", "clip.track_01.glb"} <= set(files)
+
+
+def test_live_link_tables_need_arkit(clip, tmp_path, model):
+    config = RunConfig(sources=(str(clip),), out=tmp_path / "out", save="csv", csv="livelink")
+    with pytest.raises(ValueError, match="model must have ARKit's 52 expressions for csv livelink, got 'toy'"):
+        run(config, Reconstructor(DotEngine(), model))
 
 
 def test_overlay_keeps_times_and_sound(result, clip):

@@ -159,7 +159,7 @@ def test_hdr_light_becomes_srgb(tmp_path, transfer, encode):
 
 
 def test_wide_gamuts_become_srgb():
-    from morphable_reconstruct.video.colors import convert_gamut
+    from morphable_reconstruct.photographs.gamuts import convert_gamut
 
     # Gray stays; BT.2020 (128, 128, 0): linear yellow 0.2159 * (1.6605 - 0.5877, -0.1246 + 1.1330, -0.0182 - 0.1006)
     # = (0.2316, 0.2177, -0.0256): sRGB (132, 129, 0).

@@ -9,7 +9,17 @@ from stand_ins import with_faces
 from test_exports import make_scene
 
 import morphable
-from morphable_reconstruct.drawing.colors import SHUT_GAP_M, drawn_albedo, mouth_light
+from morphable_reconstruct.drawing.colors import (
+    DEPTH_M,
+    LID_SHADOW,
+    REACH,
+    SHUT_GAP_M,
+    TEETH_RGB,
+    crown_share,
+    drawn_albedo,
+    lid_shadow,
+    mouth_light,
+)
 from morphable_reconstruct.drawing.views import VIEW_NAMES, join_views, render_view
 
 
@@ -89,24 +99,74 @@ def test_an_empty_scene_is_white_and_tiny_sizes_are_refused(model):
         empty.views(size_px=0)
 
 
-def test_the_inside_of_the_mouth_is_drawn_by_how_far_the_lips_are_open(model):
-    scene = make_scene(model, count=1)
-    assert torch.equal(drawn_albedo(scene), scene.albedo_rgb)  # the stand-in names no mouth
-    model = morphable.load_model("open")
+def neutral_scene(model):
+    """One face of the open model without expression."""
+    scene, model = make_scene(model, count=1), morphable.load_model("open")
     none = {name: torch.zeros(1, getattr(model, f"num_{name}")) for name in ("identity", "expression", "albedo")}
-    scene = replace(with_faces(scene, **none), model=model)
+    return replace(with_faces(scene, **none), model=model)
+
+
+def with_open_jaw(scene, activation):
+    expression = torch.zeros(1, scene.model.num_expression)
+    expression[0, scene.model.expression_names.index("jawOpen")] = activation
+    return with_faces(scene, expression=expression)
+
+
+def light_in_mouth(scene, least_gap_m=0.0):
+    points = scene.model.landmarks(scene.vertices_model_m, "ibug68_3d")
+    return mouth_light(points, scene.vertices_model_m, least_gap_m)[0].numpy()
+
+
+def test_the_inside_of_the_mouth_is_drawn_by_how_far_the_lips_are_open(model):
+    stand_in = make_scene(model, count=1)
+    assert torch.equal(drawn_albedo(stand_in), stand_in.albedo_rgb)  # the stand-in names no mouth
+    scene = neutral_scene(model)
+    model = scene.model
     inside, albedo = model.region("inner_mouth").numpy(), scene[0].albedo_rgb
-    drawn = drawn_albedo(scene)[0].numpy()
-    light = mouth_light(scene)[0].numpy()
-    np.testing.assert_allclose(drawn[inside], light[inside, None] * albedo[inside], rtol=1e-6)
+    soft = inside & (crown_share(model) == 0).numpy()
+    drawn, light = drawn_albedo(scene)[0].numpy(), light_in_mouth(scene)
+    np.testing.assert_allclose(drawn[soft], light[soft, None] * albedo[soft], rtol=1e-6)
     lips = scene[0].landmarks("ibug68_3d")[[61, 62, 63, 65, 66, 67]]
     gap = np.linalg.norm(lips[:3] - lips[[5, 4, 3]], axis=1).max() + SHUT_GAP_M
     deepest = scene[0].vertices_model_m[inside][:, 2].argmin()
     depth = lips[:, 2].mean() - scene[0].vertices_model_m[inside][deepest, 2]
-    assert light[inside][deepest] == pytest.approx(gap / (gap + depth), rel=1e-4)
-    expression = torch.zeros(1, model.num_expression)
-    expression[0, model.expression_names.index("jawOpen")] = 0.7
-    opened = mouth_light(with_faces(scene, expression=expression))[0].numpy()
-    assert opened[inside].mean() > 2 * light[inside].mean()
-    assert (mouth_light(scene, 0.05)[0].numpy() >= light - 1e-6).all()
-    assert np.array_equal(drawn[~inside], albedo[~inside])
+    expected = np.exp(-depth / DEPTH_M) / (1 + (depth / (REACH * gap)) ** 2)
+    assert light[inside][deepest] == pytest.approx(expected, rel=1e-4)
+    assert light_in_mouth(with_open_jaw(scene, 0.7))[inside].mean() > 2 * light[inside].mean()
+    assert (light_in_mouth(scene, 0.05) >= light - 1e-6).all()
+    eyes = (model.region("left_eye") | model.region("right_eye")).numpy()
+    assert np.array_equal(drawn[~inside & ~eyes], albedo[~inside & ~eyes])
+
+
+def test_teeth_are_off_white_and_their_rows_end_in_gums(model):
+    scene = neutral_scene(model)
+    crown = crown_share(scene.model).numpy()
+    inside = scene.model.region("inner_mouth").numpy()
+    assert not crown[~inside].any()
+    place = scene[0].vertices_model_m
+    teeth = crown == 1.0
+    drawn = drawn_albedo(with_open_jaw(scene, 1.0), least_gap_m=10.0)[0].numpy()
+    opened = with_open_jaw(scene, 1.0)
+    depth = opened[0].landmarks("ibug68_3d")[[61, 62, 63, 65, 66, 67], 2].mean() - opened[0].vertices_model_m[teeth, 2]
+    white = np.array(TEETH_RGB) * np.exp(-depth.clip(0) / DEPTH_M)[:, None]  # through a gap of 10 m no light is lost
+    np.testing.assert_allclose(drawn[teeth], white, rtol=1e-3)
+    # a row above and one below the lips, crowns toward each other, gums beyond them
+    lips_y = scene[0].landmarks("ibug68_3d")[[62, 66], 1].mean()
+    for sign in (1, -1):
+        row = inside & (crown > 0) & (sign * (place[:, 1] - lips_y) > 0.002)
+        assert row.any()
+        assert (crown[row & (sign * (place[:, 1] - lips_y) > 0.012)] < 1).all()
+
+
+def test_lids_throw_shadows_on_eyeballs_alone(model):
+    scene = neutral_scene(model)
+    points = scene.model.landmarks(scene.vertices_model_m, "ibug68_3d")
+    share = lid_shadow(scene.model, points, scene.vertices_model_m)[0]
+    eyes = scene.model.region("left_eye") | scene.model.region("right_eye")
+    assert (share[~eyes] == 1).all()
+    assert float(share[eyes].min()) == pytest.approx(1 - LID_SHADOW, abs=0.02)
+    # the middle of an eyeball is about 5 mm from both lids
+    center = points[0, 42:48].mean(0)
+    front = scene.vertices_model_m[0][eyes]
+    middle = (front[:, :2] - center[:2]).norm(dim=1).argmin()
+    assert float(share[eyes][middle]) > 1 - LID_SHADOW * 0.3

@@ -40,8 +40,8 @@ ALONE = torch.tensor([AMBIENT, *[0.0] * 9])
 LEVEL_SHARE = 0.2
 """Share of the standard deviation of the light's level that the prior keeps. With all of it the likeliest skin lies
 between the true tone and the mean; with less, that bias falls and an over-exposed photograph lightens the skin more."""
-SHRINKAGE = 0.5
-"""Share of its diagonal in the covariance, so that some tens of faces give a sound inverse."""
+SHRINKAGE = 0.1
+"""Share of its diagonal in the covariance, so that some hundreds of faces give a sound inverse."""
 TONES = (("dark", -30), ("brown", 10), ("tan", 28), ("intermediate", 41), ("light", 55), ("very light", 91))
 """Classes of the individual typology angle, and the angle in degrees up to which each reaches."""
 
@@ -67,7 +67,7 @@ class Truth:
 def read_faces(folder: Path, model: morphable.MorphableModel) -> Iterator[Truth]:
     """Read the faces whose albedo is labelled and that little hides."""
     points = color_points(model)
-    for path in sorted(folder.glob("*.tar")):
+    for path in sorted(folder.glob("[!.]*.tar")):  # names with a dot are of shards that are being written
         for sample in read_shard(path):
             labels = {name: torch.from_numpy(np.asarray(values)) for name, values in sample.labels.items()}
             rows, cols = sample.image.shape[:2]

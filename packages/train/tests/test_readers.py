@@ -88,10 +88,10 @@ def test_aflw2000_gives_static_points(tmp_path):
     good, *bad = list(open_source(tmp_path))
     assert good.landmarks68_px[0, 0].tolist() == [9.5, 9.5]
     assert not good.contour
-    assert {item.name: item.problem for item in bad} == {
-        "b": "missing landmark file: no b.mat for it",
-        "c": "landmark file must hold pt3d_68, got none",
-    }
+    problems = {item.name: item.problem for item in bad}
+    assert problems["b"] == "missing landmark file: no b.mat for it"
+    assert problems["c"].startswith("landmark file is damaged: ")
+    assert problems["c"].endswith("c.mat must hold a numeric array pt3d_68")
 
 
 def hidden_face():

@@ -8,9 +8,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable.extras import import_extra
+from morphable.files import refusing
 
 from .detector import Detections, check_image
-from .export import DISTRIBUTION, INPUT_NAME, OUTPUT_NAMES, detections_from_outputs
+from .export import DISTRIBUTION, FACE_HEAD_OUTPUTS, INPUT_NAME, OUTPUT_NAMES, detections_from_outputs
 
 
 class OnnxDetector:
@@ -27,16 +28,14 @@ class OnnxDetector:
         _check_file(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads
-        try:
+        with refusing("model must be a complete ONNX file", path, next_step="export it again"):
             self._session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except onnxruntime.capi.onnxruntime_pybind11_state.InvalidProtobuf as error:
-            raise ValueError(f"{path} must be a complete ONNX file, got: {error}; export it again") from error
-        _check_outputs([output.name for output in self._session.get_outputs()], path)
+        self._outputs = _output_names([output.name for output in self._session.get_outputs()], path)
 
     def detect(self, image: Float[Tensor, "batch 3 height width"]) -> Detections:
         """Find the faces of pictures; see `FaceDetector.detect`."""
         check_image(image)
-        outputs = self._session.run(list(OUTPUT_NAMES), {INPUT_NAME: image.detach().cpu().float().numpy()})
+        outputs = self._session.run(list(self._outputs), {INPUT_NAME: image.detach().cpu().float().numpy()})
         return detections_from_outputs([torch.from_numpy(output) for output in outputs])
 
 
@@ -57,18 +56,15 @@ class OpenvinoDetector:
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         if num_threads:
             settings["INFERENCE_NUM_THREADS"] = num_threads
-        try:
+        with refusing("model must be complete", path, next_step="export it again"):
             self._model: Any = openvino.compile_model(openvino.Core().read_model(path), "CPU", settings)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise ValueError(f"{path} must be a complete model, got: {reason}; export it again") from error
-        _check_outputs([name for output in self._model.outputs for name in output.get_names()], path)
+        self._outputs = _output_names([name for output in self._model.outputs for name in output.get_names()], path)
 
     def detect(self, image: Float[Tensor, "batch 3 height width"]) -> Detections:
         """Find the faces of pictures; see `FaceDetector.detect`."""
         check_image(image)
         results = self._model({INPUT_NAME: image.detach().cpu().float().contiguous().numpy()})
-        outputs = [torch.from_numpy(results[name].copy()) for name in OUTPUT_NAMES]
+        outputs = [torch.from_numpy(results[name].copy()) for name in self._outputs]
         return detections_from_outputs(outputs)
 
 
@@ -77,10 +73,12 @@ def _check_file(path: Path) -> None:
         raise FileNotFoundError(f"{path} does not exist; write it with `export_onnx`")
 
 
-def _check_outputs(names: list[str], path: Path) -> None:
+def _output_names(names: list[str], path: Path) -> tuple[str, ...]:
+    """Return the outputs that a graph has, of a face head too; refuse a graph that lacks others."""
     missing = [name for name in OUTPUT_NAMES if name not in names]
     if missing:
         raise ValueError(
             f"{path} must have the outputs {', '.join(OUTPUT_NAMES)}, got none named {missing[0]}; "
             "write it with `export_onnx`"
         )
+    return OUTPUT_NAMES + tuple(name for name in FACE_HEAD_OUTPUTS if name in names)

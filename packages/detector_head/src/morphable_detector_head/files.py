@@ -1,12 +1,12 @@
 """Weight files: safetensors of our own, and state dictionaries of others. Never pickled code."""
 
-import pickle
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
+
+from morphable.files import refusing
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -21,13 +21,10 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; pass the path of a .safetensors or .pth file")
-    try:
+    with refusing("weights must be a complete file of tensors", path, next_step="fetch it again"):
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path} must be a complete file of tensors, got: {reason}; fetch it again") from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):

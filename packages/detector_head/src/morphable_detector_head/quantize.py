@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from morphable.extras import import_extra
-from morphable.files import atomic_path
+from morphable.files import atomic_path, refusing
 
 from .backbones import IMAGENET_MEAN
 from .export import DISTRIBUTION, INPUT_NAME, save_openvino
@@ -52,7 +52,7 @@ def calibration_images(
         raise FileNotFoundError(f"{folder} must hold .jpg or .png photographs, got none; pass another folder")
     height, width = size_hw
     for path in paths[:limit]:
-        with Image.open(path) as file:
+        with refusing("photograph must be a whole picture", path), Image.open(path) as file:
             picture = file.convert("RGB")
         scale = min(width / picture.width, height / picture.height)
         small = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))

@@ -16,6 +16,7 @@ from morphable import (
     reference_to,
     write_weights,
 )
+from morphable.files import refusing
 
 from .detector import DetectorConfig, FaceDetector, build_detector
 from .face_head import FaceHeadConfig
@@ -80,16 +81,15 @@ def load_detector(path: str | PathLike[str], model: MorphableModel | None = None
 
 def detector_from(info: WeightsInfo, state: dict[str, Tensor], path: str | PathLike[str]) -> FaceDetector:
     """Build the detector of a weights file that was read; `path` is for the errors."""
-    detector = build_detector(_config(info, path))
-    counters = {key: value for key, value in detector.state_dict().items() if key.endswith(_COUNTER)}
-    try:
-        detector.load_state_dict(counters | state)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise ValueError(
-            f"weights must fit the network they describe, got {path}: {reason}; "
-            "install the version of morphable-detector-head they were made with"
-        ) from error
+    step = "install the version of morphable-detector-head they were made with"
+    with refusing("weights must fit the network they describe", path, next_step=step):
+        config = _config(info, path)
+        with torch.device("meta"):  # a damaged configuration may describe a network that no memory holds
+            skeleton = build_detector(config)
+        counters = {key: value for key, value in skeleton.state_dict().items() if key.endswith(_COUNTER)}
+        skeleton.load_state_dict(counters | state, assign=True)
+    detector = build_detector(config)
+    detector.load_state_dict(state, strict=False)  # all but the counters
     return detector.eval()
 
 

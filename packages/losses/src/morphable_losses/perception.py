@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from morphable.extras import import_extra
+from morphable.files import refusing
 
 from ._reduce import face_mean, keep_present
 
@@ -86,10 +87,11 @@ def facenet_embedder(weights: Path | None = None) -> FacenetEmbedder:
                 f"the weights of InceptionResnetV1 could not be fetched ({error}); pass weights=FILE"
             ) from error
     network = network_class(pretrained=None)
-    state = torch.load(weights, map_location="cpu", weights_only=True)
+    with refusing("weights must be a complete file of tensors", weights):
+        state = dict(torch.load(weights, map_location="cpu", weights_only=True))
     try:
         network.load_state_dict({key: value for key, value in state.items() if not key.startswith("logits.")})
-    except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
+    except Exception as error:  # other networks' names and shapes, and values that are no tensors
+        reason = (str(error).splitlines()[1:] or [str(error)])[0].strip()
         raise ValueError(f"weights must be InceptionResnetV1's, got {weights}: {reason}") from error
     return FacenetEmbedder(network)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from morphable.faces import FaceParameters
+    from morphable.fitting import Fit, fit_landmarks, fit_surface
     from morphable.geometry import SparseRows, SurfacePoints
     from morphable.landmarks import IBUG68_FLIP, derive_landmarks
     from morphable.library import load_model
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "faces": ("FaceParameters",),
+    "fitting": ("Fit", "fit_landmarks", "fit_surface"),
     "geometry": ("SparseRows", "SurfacePoints"),
     "landmarks": ("IBUG68_FLIP", "derive_landmarks"),
     "library": ("load_model",),
@@ -50,6 +52,7 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 __all__ = [
     "IBUG68_FLIP",
     "FaceParameters",
+    "Fit",
     "InferenceDefaults",
     "ModelData",
     "ModelReference",
@@ -60,6 +63,8 @@ __all__ = [
     "WeightsInfo",
     "check_model",
     "derive_landmarks",
+    "fit_landmarks",
+    "fit_surface",
     "load_model",
     "model_sha256",
     "read_weights",

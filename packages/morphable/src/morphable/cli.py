@@ -1,4 +1,4 @@
-"""The command `morphable`: info, sample, convert, export."""
+"""The command `morphable`: info, sample, convert, export, fit."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ import tyro
 from tyro.conf import Positional
 
 from morphable.commands import run_command
+from morphable.fitted_scenes import check_suffix, fit_scene, read_faces, write_fit
 from morphable.library import load_model
 from morphable.model import STATIC68, MorphableModel
 from morphable.model_data import ModelData
@@ -93,8 +94,32 @@ class Export:
     """Activations by name, e.g. `--expression jawOpen 0.7 mouthSmileLeft 0.5`; replaces a random expression."""
 
 
-Command = Info | Sample | Convert | Export
-_COMMANDS: dict[str, Callable[..., Command]] = {"info": Info, "sample": Sample, "convert": Convert, "export": Export}
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """Fit a face model to the faces of a scene that `reconstruct` saved, e.g. to get them in FLAME's topology."""
+
+    model: Positional[Model]
+    """The model to fit: a file that `morphable convert` wrote, or `open`."""
+    scene: Positional[Path]
+    """The scene: .npz (--save npz of reconstruct), or .json, which has the 68 points only."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
+    """.glb, .ply or .obj: a mesh per face in the model's topology; .npz: coefficients, poses, vertices."""
+    to: Literal["auto", "surface", "landmarks"] = "auto"
+    """What to fit to: all of the faces' surface, or the 68 points in the picture; auto takes the surface if it is
+    there."""
+
+    def __post_init__(self) -> None:
+        check_suffix(self.output)
+
+
+Command = Info | Sample | Convert | Export | Fit
+_COMMANDS: dict[str, Callable[..., Command]] = {
+    "info": Info,
+    "sample": Sample,
+    "convert": Convert,
+    "export": Export,
+    "fit": Fit,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -123,6 +148,8 @@ def run(command: Command) -> None:
         )
     elif isinstance(command, Convert):
         convert(command)
+    elif isinstance(command, Fit):
+        fit(command)
     else:
         export_mesh(load_model(command.model), command.output, seed=command.seed, expression=command.expression)
 
@@ -179,6 +206,19 @@ def convert(command: Convert) -> None:
     sys.stdout.write(f"{command.output}\n")
     for note in notes(data):
         sys.stderr.write(f"note: {note}\n")
+
+
+def fit(command: Fit) -> None:
+    """Fit a model to a scene, write the faces, and print how near they come."""
+    faces = read_faces(command.scene)
+    surface = command.to == "surface" or (command.to == "auto" and faces.vertices_cam_m is not None)
+    model = load_model(command.model)
+    fitted = fit_scene(model, faces, "surface" if surface else "landmarks")
+    write_fit(fitted, model, command.output)
+    for index, residual in enumerate(fitted.residual.tolist()):
+        left = f"{1000 * residual:.2f} mm from the surface" if surface else f"{residual:.2f} px from the 68 points"
+        sys.stdout.write(f"face {index}: {left} (root mean square)\n")
+    sys.stdout.write(f"{command.output}\n")
 
 
 def notes(data: ModelData) -> list[str]:

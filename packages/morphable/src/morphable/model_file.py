@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from morphable.files import atomic_path
+from morphable.files import atomic_path, refusing
 from morphable.geometry import SparseRows, SurfacePoints
 from morphable.model_data import PLAIN_TENSORS, SUBDIVISION_PARTS, ModelData
 
@@ -60,15 +60,11 @@ def read_model_file(path: str | PathLike[str]) -> ModelData:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"path must be a model file, got {path}; convert one with `morphable convert`")
-    try:
+    with refusing("path must be a complete safetensors file", path, next_step="copy or convert it again"):
         with safe_open(path, framework="pt") as file:
             metadata = _metadata(file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
         return _assemble(tensors, metadata)
-    except SafetensorError as error:
-        raise ValueError(f"{path} must be a complete safetensors file: {error}; copy or convert it again") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def _metadata(raw: Mapping[str, str] | None) -> dict[str, Any]:

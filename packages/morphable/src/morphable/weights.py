@@ -8,15 +8,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from os import PathLike
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from morphable.files import atomic_path
+from morphable.files import atomic_path, refusing
 from morphable.model import MorphableModel
 
 FORMAT = "morphable-weights"
@@ -24,6 +25,8 @@ FORMAT_VERSION = "1"
 _HASHED_BUFFERS = ("mean", "identity_basis", "expression_basis", "mean_albedo", "albedo_basis", "triangles")
 _REQUIRED = {"format", "format_version", "name", "architecture", "model", "license", "training_data"}
 _OPTIONAL = {"inference", "results"}
+_LENGTH_BYTES = 8
+"""Of the number at the beginning of a safetensors file, the length of its header."""
 _Record = TypeVar("_Record")
 
 
@@ -47,6 +50,8 @@ class InferenceDefaults:
     """Long side of the network's input."""
     min_score: float = 0.5
     """Detections below this probability are dropped."""
+    point_std_factor: float = 1.0
+    """Factor on the standard deviations that the network expects of its points, fitted to photographs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +103,12 @@ def check_model(info: WeightsInfo, model: MorphableModel) -> None:
     expected, given = info.model, reference_to(model)
     if expected.sha256 == given.sha256:
         return
+    step = "install the version of morphable they were made with, or pass the right model"
+    if expected.name != given.name:
+        step = f"reconstruct with {expected.name!r}, then bring the faces of its .npz into yours: `morphable fit`"
     raise ValueError(
         f'model must be the one the weights "{info.name}" were trained with ({_shown(expected)}), '
-        f"got {_shown(given)}; install the version of morphable they were made with, or pass the right model"
+        f"got {_shown(given)}; {step}"
     )
 
 
@@ -144,19 +152,34 @@ def write_weights(
     }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata of a safetensors file in order, so that the same weights give the same bytes.
+
+    The library writes them in an order that differs from process to process. The header keeps its length.
+    """
+    with path.open("rb+") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        ordered = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+        if len(ordered) <= length:  # letters may be escaped in several ways
+            file.seek(_LENGTH_BYTES)
+            file.write(ordered.ljust(length))
 
 
 def _read(path: str | PathLike[str], *, with_tensors: bool) -> tuple[WeightsInfo, dict[str, Tensor]]:
     """Open the file once for both readers."""
+    rule = "weights must be a whole safetensors file"
     try:
-        with safe_open(path, framework="pt") as file:
+        with refusing(rule, path, next_step="fetch it again"), safe_open(path, framework="pt") as file:
             info = _parse_metadata(file.metadata() or {}, path)
             names = file.keys() if with_tensors else []
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError:
         raise FileNotFoundError(f"weights must be an existing file, got {path}; check the path") from None
-    except SafetensorError as error:
-        raise ValueError(f"weights must be a whole safetensors file, got {path}: {error}; fetch it again") from error
     return info, {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from morphable_reconstruct.reconstructor.config import ReconstructConfig
     from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
     from morphable_reconstruct.scene import Scene
+    from morphable_reconstruct.video.animation import write_animations
     from morphable_reconstruct.video.options import VideoConfig
     from morphable_reconstruct.video.tracks import TrackedFrame, track
 
@@ -44,6 +45,7 @@ _MODULES = {
     "reconstructor.config": ("ReconstructConfig",),
     "reconstructor.reconstructor": ("Reconstructor",),
     "scene": ("Scene",),
+    "video.animation": ("write_animations",),
     "video.options": ("VideoConfig",),
     "video.tracks": (
         "TrackedFrame",
@@ -71,6 +73,7 @@ __all__ = [
     "prediction_rows",
     "run",
     "track",
+    "write_animations",
     "write_predictions",
 ]
 

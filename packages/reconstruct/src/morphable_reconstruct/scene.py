@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, UInt8
 
 import morphable
 from morphable import MorphableModel
-from morphable_reconstruct.drawing.layers import SceneImage, render_layers, render_strips
+from morphable_reconstruct.drawing.layers import SceneImage, render_depth, render_layers, render_strips
 from morphable_reconstruct.drawing.overlay import draw_overlay
 from morphable_reconstruct.drawing.textures import scene_textures
 from morphable_reconstruct.drawing.views import VIEW_NAMES, render_view
@@ -63,10 +63,7 @@ class Scene(SceneRows):
     @cached_property
     def depth_m(self) -> Float[np.ndarray, "rows cols"]:
         """Depth of the nearest face per pixel of the photograph; 0 where there is none. Kept once made."""
-        depth_m = np.empty(self.camera.size_hw, np.float32)
-        for strip in render_strips(self):
-            depth_m[strip.rows] = strip.depth_m
-        return depth_m
+        return render_depth(self, max_pixels=None)
 
     @property
     def segmentation(self) -> Int[np.ndarray, "rows cols"]:
@@ -84,7 +81,7 @@ class Scene(SceneRows):
 
     def views(self, *, size_px: int = 512, caption: bool = True) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
         """Render the textured scene from the front, the picture's right and above; see `render_view`."""
-        textures = scene_textures(self, depth_m=self.depth_m)
+        textures = scene_textures(self)
         return {
             name: render_view(self, name, size_px=size_px, caption=caption, textures=textures) for name in VIEW_NAMES
         }
@@ -124,7 +121,8 @@ class Scene(SceneRows):
             with torch.no_grad():
                 before = self.model.decode_shape(self.faces.identity, self.faces.expression)
                 surface = surface + self.model.decode_shape(self.faces.identity, changed) - before
-        return replace(self, faces=replace(self.faces, expression=changed), surface_m=surface)
+        changed_scene = self.changed(replace(self.faces, expression=changed), surface)
+        return replace(changed_scene, landmarks68_std_px=None)
 
     @classmethod
     def load(

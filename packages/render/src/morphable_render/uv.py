@@ -26,6 +26,8 @@ BINS, SMOOTHED_BINS, EVEN_SHARE = 512, 3, 0.3
 the texels that is spread evenly."""
 MAX_REMAINDER_M = 0.01
 """A vertex that a map of the mean face misses by more is not in the map."""
+_ROWS_AT_ONCE = 128
+"""Rows of a UV map that are drawn or mirrored together."""
 MAX_CONTINUATION = 2.0
 """Margins continue a triangle by no more than this many times its own size."""
 
@@ -99,11 +101,14 @@ def uv_map_from_vertices(
 
     Of vertex positions this is the UV position map (Feng et al., PRNet, ECCV 2018). Differentiable in the values.
     """
-    corner = layout.mesh.triangles[layout.triangle[layout.mask]]
-    weight = layout.barycentric[layout.mask].to(attributes.dtype)
-    first, second, third = (attributes[..., corner[:, k], :] * weight[:, k, None] for k in range(3))
     image = attributes.new_zeros(*attributes.shape[:-2], *layout.mask.shape, attributes.shape[-1])
-    image[..., layout.mask, :] = first + second + third
+    for start in range(0, len(layout.mask), _ROWS_AT_ONCE):  # a few at a time: each texel takes 100 bytes on the way
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        mask = layout.mask[rows]
+        corner = layout.mesh.triangles[layout.triangle[rows][mask]]
+        weight = layout.barycentric[rows][mask].to(attributes.dtype)
+        first, second, third = (attributes[..., corner[:, k], :] * weight[:, k, None] for k in range(3))
+        image[..., rows, :, :][..., mask, :] = first + second + third
     return image
 
 
@@ -166,10 +171,15 @@ def mirrored_uv(layout: UvLayout) -> tuple[Float[Tensor, "size size 2"], Bool[Te
     corner, uv_corner = mesh.triangles.reshape(-1), mesh.uv_triangles.reshape(-1)
     low = torch.full_like(mesh.mirror_vertices, len(mesh.uv)).scatter_reduce(0, corner, uv_corner, "amin")
     high = torch.full_like(low, -1).scatter_reduce(0, corner, uv_corner, "amax")
-    opposite = mesh.mirror_vertices[mesh.triangles[layout.triangle]]
-    known = ((low == high)[opposite]).all(-1) & layout.mask
-    corners = mesh.uv[low.clamp(max=len(mesh.uv) - 1)[opposite]]
-    return (corners * layout.barycentric.to(corners)[..., None]).sum(-2), known
+    single, place = low == high, mesh.uv[low.clamp(max=len(mesh.uv) - 1)]
+    known: list[Tensor] = []
+    at: list[Tensor] = []
+    rows = zip(*(part.split(_ROWS_AT_ONCE) for part in (layout.triangle, layout.barycentric, layout.mask)), strict=True)
+    for triangle, barycentric, mask in rows:  # a few at a time: each corner of each texel takes 24 bytes
+        opposite = mesh.mirror_vertices[mesh.triangles[triangle]]
+        known.append(single[opposite].all(-1) & mask)
+        at.append((place[opposite] * barycentric.to(place)[..., None]).sum(-2))
+    return torch.cat(at), torch.cat(known)
 
 
 @dataclass(frozen=True)

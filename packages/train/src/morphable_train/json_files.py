@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from morphable.files import refusing
+
 
 def read_object(path: Path, name: str) -> dict[str, Any]:
     """Read the object in a JSON file.
@@ -15,10 +17,8 @@ def read_object(path: Path, name: str) -> dict[str, Any]:
     Raises:
         ValueError: It is not JSON, or not an object.
     """
-    try:
+    with refusing(f"{name} must be JSON", path):
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # UnicodeDecodeError is one too
-        raise ValueError(f"{name} must be JSON, got {path}: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{name} must be a JSON object, got a {type(content).__name__} in {path}")
     return content

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from morphable_evalkit.files import refusing
 from morphable_evalkit.measures.points import tight_box
 from morphable_evalkit.predictions.rows import Rows
 
@@ -76,6 +77,6 @@ def picture_sizes(folder: Path, names: tuple[str, ...]) -> dict[str, tuple[int, 
     sizes = {}
     for name in names:
         if (folder / name).is_file():
-            with Image.open(folder / name) as picture:
+            with refusing(folder / name, "a whole picture"), Image.open(folder / name) as picture:
                 sizes[name] = (picture.height, picture.width)
     return sizes

@@ -91,6 +91,7 @@ def check_arrays(arrays: Arrays, streamed: Shapes) -> list[Problem]:
         *_check_images(arrays),
         *_check_boxes(arrays),
         *_check_landmarks(arrays),
+        *_check_spread(arrays),
         *_check_camera(arrays),
     ]
 
@@ -201,6 +202,14 @@ def _check_landmarks(arrays: Arrays) -> Iterator[Problem]:
                 f"{name}{_rows(outside)}",
                 "lies far outside its picture; is the picture's size right?",
             )
+
+
+def _check_spread(arrays: Arrays) -> Iterator[Problem]:
+    """Standard deviations that are none."""
+    if "landmarks68_std_px" in arrays:
+        wrong: Bool[np.ndarray, " faces"] = np.logical_not((arrays["landmarks68_std_px"] > 0).all(axis=1))
+        if wrong.any():
+            yield Problem("error", f"landmarks68_std_px{_rows(wrong)}", "must be positive")
 
 
 def _check_camera(arrays: Arrays) -> Iterator[Problem]:

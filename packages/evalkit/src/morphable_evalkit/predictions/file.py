@@ -41,6 +41,8 @@ class Predictions:
     """Static points on the surface (AFLW2000-3D's convention)."""
     landmarks68_contour_px: Float[np.ndarray, "faces 68 2"] | None = None
     """The same with the jaw on the visible silhouette (300-W's convention)."""
+    landmarks68_std_px: Float[np.ndarray, "faces 68"] | None = None
+    """Expected standard deviation of each coordinate of the points."""
     landmarks68_cam_m: Float[np.ndarray, "faces 68 3"] | None = None
     landmarks68_depth_px: Float[np.ndarray, "faces 68"] | None = None
     """Depth away from the camera in pixels, with an arbitrary origin: of systems with a scaled-orthographic camera."""

@@ -33,6 +33,7 @@ ARRAYS: Mapping[str, ArraySpec] = {
     "box_xyxy_px": ArraySpec(("faces", 4), "f", required=True),
     "landmarks68_px": _LANDMARKS_2D,
     "landmarks68_contour_px": _LANDMARKS_2D,
+    "landmarks68_std_px": ArraySpec(("faces", 68), "f"),
     "landmarks68_cam_m": ArraySpec(("faces", 68, 3), "f"),
     "landmarks68_depth_px": ArraySpec(("faces", 68), "f"),
     "rotation_head": ArraySpec(("faces", 3, 3), "f"),

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from morphable_evalkit.datasets.ground_truth import GroundTruth
+from morphable_evalkit.files import refusing
 from morphable_evalkit.reports.plots import check_plot_path, save_figure
 
 _TILE_INCHES = 2.4
@@ -55,7 +56,8 @@ def draw_worst_sheet(
     figure = Figure(figsize=(columns * _TILE_INCHES, lines * (_TILE_INCHES + 0.35)), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, row in zip(figure.subplots(lines, columns, squeeze=False).flat, rows, strict=False):
-        with Image.open(truth.pictures / truth.image[row]) as picture:
+        path_of_picture = truth.pictures / truth.image[row]
+        with refusing(path_of_picture, "a whole picture"), Image.open(path_of_picture) as picture:
             pixels = np.asarray(picture.convert("RGB"))
         height, width = pixels.shape[:2]
         axes.imshow(pixels, extent=(0, width, height, 0))

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from morphable.files import refusing
 from morphable.importers.assemble import as_modes, outward, vertex_points, with_contour
 from morphable.importers.matlab import load_matlab
 from morphable.importers.mirror import with_mirror
@@ -98,10 +99,8 @@ def _make_crop(folder: Path) -> Arrays:
     of_expression = _indices(folder / "BFM_front_idx.mat", "idx", len(of_original))
     of_shape = of_original[of_expression]
     expression = _read_expressions(folder / "Exp_Pca.bin", len(of_original))
-    try:
+    with refusing("standard deviations must be numbers", folder / "std_exp.txt"):
         std = np.loadtxt(folder / "std_exp.txt").reshape(-1)
-    except ValueError as error:
-        raise ValueError(f"{folder / 'std_exp.txt'} must hold numbers: {error}") from error
     if std.size < expression.shape[1]:
         raise ValueError(f"{folder / 'std_exp.txt'} must hold {expression.shape[1]} numbers, got {std.size}")
     info = load_matlab(folder / "facemodel_info.mat", INFO_NAMES)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from morphable.files import refusing
 from morphable.importers.assemble import neutral_albedo, tiled_uv, vertex_points, with_contour
 from morphable.importers.mirror import with_mirror
 from morphable.importers.wavefront import read_obj, read_obj_vertices
@@ -78,10 +79,8 @@ def _read_indices(path: Path) -> dict[str, Any]:
     """Read `vertex_indices.json`, checking what is used of it."""
     if not path.is_file():
         raise FileNotFoundError(f"folder must hold {INDICES}, got none in {path.parent}")
-    try:
-        indices = json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} must be JSON: {error}") from error
+    with refusing("indices must be a JSON object", path):
+        indices: dict[str, Any] = dict(json.loads(path.read_text()))
     for name in ("expressions", "idx_to_landmark_verts"):
         if name not in indices:
             raise ValueError(f"{path} must hold {name}")

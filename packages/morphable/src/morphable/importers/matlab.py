@@ -15,18 +15,21 @@ HEADER_BYTES = 512
 VERSION_73 = b"MATLAB 7.3"
 
 
-def load_matlab(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+def load_matlab(
+    path: Path, names: Sequence[str], *, extra: tuple[str, str] = ("morphable", "convert")
+) -> dict[str, np.ndarray]:
     """Read numeric arrays of a `.mat` file (up to version 7).
 
     Args:
         path: The file.
         names: Variables to read.
+        extra: Distribution and extra that bring SciPy, named where it is missing.
 
     Raises:
         ModuleNotFoundError: If SciPy is not installed.
         ValueError: If the file is none of MATLAB's, damaged, of version 7.3, or lacks one of the variables.
     """
-    loadmat: Any = import_extra("scipy.io", "morphable", "convert").loadmat
+    loadmat: Any = import_extra("scipy.io", *extra).loadmat
     if not path.is_file():
         raise FileNotFoundError(f"folder must hold {path.name}, got {path.parent} without")
     _refuse_others(path)

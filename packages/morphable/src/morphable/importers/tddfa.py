@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from morphable.files import refusing
 from morphable.importers.assemble import as_modes, neutral_albedo, outward, vertex_points, with_contour
 from morphable.importers.matlab import load_matlab
 from morphable.importers.mirror import with_mirror
@@ -147,10 +148,8 @@ def _load(folder: Path, name: str) -> Float[np.ndarray, "..."]:
     path = folder / name
     if not path.is_file():
         raise FileNotFoundError(f"folder must hold {name}, got {folder} without")
-    try:
+    with refusing("array must be a complete numeric .npy file", path):
         return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-    except ValueError as error:
-        raise ValueError(f"{path} must be a complete numeric .npy file: {error}") from error
 
 
 def _triangles(folder: Path) -> Int[np.ndarray, "tris 3"]:

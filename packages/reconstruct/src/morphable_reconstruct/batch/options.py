@@ -14,7 +14,7 @@ PICTURE_KINDS = (
     *("render", "frontal", "depth", "segmentation", "texture", "crop"),
 )
 """What can be saved of a picture."""
-VIDEO_KINDS = ("overlay", "json", "csv")
+VIDEO_KINDS = ("overlay", "json", "csv", "glb")
 """What can be saved of a video."""
 SAVE_KINDS = tuple(dict.fromkeys((*PICTURE_KINDS, *VIDEO_KINDS)))
 
@@ -29,7 +29,7 @@ class RunConfig:
     """Folder of the results; pictures already done with the same options are skipped."""
     save: str = "overlay,json"
     """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, csv, render,
-    frontal, depth, segmentation, texture, crop. Videos give overlay, json and csv."""
+    frontal, depth, segmentation, texture, crop. Videos give overlay, json, csv and glb (animated, one per person)."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
     preds_vertices: bool = False
@@ -43,6 +43,9 @@ class RunConfig:
     per_face: str | None = None
     """Network that reconstructs each face from a crop of its own, after the single-shot network's boxes:
     mobile_frnet, prnet, dfmvr, or a weights file of one."""
+    csv: Literal["table", "livelink"] = "table"
+    """What .csv files hold: one table with a row per face, or a file per person with the columns of the app Live Link
+    Face."""
     texture: Literal["photo", "delit", "albedo", "none"] = "photo"
     """Texture of .glb and .obj: the photograph where it shows the face, the same without its light, or reflectance."""
     texture_px: int | None = None

@@ -4,8 +4,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from morphable.files import write_bytes
+from morphable.files import UNWRITABLE, write_bytes
+from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.exports.formats import write_scene
+from morphable_reconstruct.exports.livelink import livelink_header, livelink_row
 from morphable_reconstruct.exports.meshes import write_landmarks7
 from morphable_reconstruct.exports.pictures import (
     crop_png,
@@ -28,6 +30,8 @@ _PICTURES: dict[str, Callable[[Scene], bytes]] = {
     "depth": lambda scene: depth_png(scene),
     "segmentation": lambda scene: segmentation_png(scene.segmentation, parts=len(scene.model.part_names)),
 }
+LIVELINK_SUFFIX = ".livelink_{:02d}.csv"
+"""Ending of the file about one face, or one person of a video."""
 _SCENES = ("glb", "obj", "ply", "json", "npz", "csv")
 
 
@@ -54,7 +58,9 @@ def check_outputs(out: Path, *files: Path | None) -> None:
         try:
             with tempfile.TemporaryFile(dir=folder):
                 pass
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
             raise PermissionError(f"folder must be writable, got {folder}; choose another") from None
 
 
@@ -67,6 +73,7 @@ def save_results(
     texture: str = "photo",
     texture_px: int | None = None,
     mesh: str = "head",
+    csv: str = "table",
 ) -> tuple[str, ...]:
     """Write the chosen kinds of results as `folder/stem.*`.
 
@@ -79,17 +86,23 @@ def save_results(
         if kind in _PICTURES:
             written.append(f"{stem}{RESULT_SUFFIXES[kind]}")
             write_bytes(folder / written[-1], _PICTURES[kind](scene))
+        elif kind == "csv" and csv == "livelink":
+            for index, face in enumerate(scene):
+                written.append(stem + LIVELINK_SUFFIX.format(index))
+                write_bytes(folder / written[-1], (livelink_header() + livelink_row(face, 0.0)).encode())
         elif kind in _SCENES:
             paths = write_scene(scene, folder / f"{stem}.{kind}", texture=texture, texture_px=texture_px, mesh=mesh)
             written += [path.relative_to(folder).as_posix() for path in paths]
         elif kind == "texture":
+            depth_m = render_depth(scene)
             for index, face in enumerate(scene):
                 written.append(stem + NUMBERED_SUFFIXES["texture"].format(index))
-                write_bytes(folder / written[-1], texture_png(face, size_px=texture_px, depth_m=scene.depth_m))
+                write_bytes(folder / written[-1], texture_png(face, size_px=texture_px, depth_m=depth_m))
         elif kind == "frontal":
+            depth_m = render_depth(scene)
             for index, face in enumerate(scene):
                 written.append(stem + NUMBERED_SUFFIXES["frontal"].format(index))
-                write_bytes(folder / written[-1], frontal_png(face, depth_m=scene.depth_m))
+                write_bytes(folder / written[-1], frontal_png(face, depth_m=depth_m))
         elif kind == "crop":
             for index, face in enumerate(scene):
                 written.append(stem + NUMBERED_SUFFIXES["crop"].format(index))

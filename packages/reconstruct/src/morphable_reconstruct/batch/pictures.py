@@ -3,16 +3,20 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from zipfile import BadZipFile
 
+from morphable.memory import ARRAY_BYTES, LARGE_BYTES, give_memory_back
 from morphable_reconstruct.batch.options import PICTURE_KINDS, RunConfig
 from morphable_reconstruct.batch.output import save_results
 from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.exports.predictions import PredictionRows, prediction_rows
+from morphable_reconstruct.photographs.reading import Photograph
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.reconstructor.stream import EXPECTED_ERRORS, attempt_all
 from morphable_reconstruct.scene import Scene
+
+LARGE_PIXELS = 24_000_000
+"""Larger pictures are computed with little memory rather than at full speed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,7 +62,7 @@ def run_pictures(
             yield record
     for attempt in attempt_all(
         todo,
-        lambda source: reconstructor.load(source.path, name=source.name),
+        lambda source: _load(source, reconstructor),
         reconstructor.reconstruct,
         batch_size=reconstructor.config.batch_size,
     ):
@@ -69,11 +73,19 @@ def run_pictures(
             yield replace(saved, notes=_notes(attempt.scene, reconstructor.config.max_faces))
 
 
+def _load(source: Source, reconstructor: Reconstructor) -> Photograph:
+    """Decode a picture, and make room for what is computed of it."""
+    photo = reconstructor.load(source.path, name=source.name)
+    large = photo.size_hw[0] * photo.size_hw[1] > LARGE_PIXELS
+    give_memory_back(ARRAY_BYTES if large else LARGE_BYTES)
+    return photo
+
+
 def find_done(records: Records, source: Source) -> Outcome | None:
     """The outcome of an earlier run; a damaged record or a vanished picture counts as not done."""
     try:
         record = records.find(source)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except (OSError, ValueError):
         return None
     if record is None:
         return None
@@ -107,6 +119,7 @@ def _save(
             texture=config.texture,
             texture_px=config.texture_px,
             mesh=config.mesh,
+            csv=config.csv,
         )
         files += on_scene(source, scene) if on_scene else ()
         rows = prediction_rows(scene, vertices=config.preds_vertices)

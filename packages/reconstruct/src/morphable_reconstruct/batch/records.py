@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from morphable.files import atomic_path
+from morphable.files import atomic_path, refusing
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.exports.predictions import PredictionRows
 from morphable_reconstruct.photographs.sources import RECORDS, Source
@@ -48,11 +48,15 @@ class Records:
         self._options = json.dumps(options, sort_keys=True)
 
     def find(self, source: Source) -> Record | None:
-        """Return the record of a picture done with these options, if the picture and its results are unchanged."""
+        """Return the record of a picture done with these options, if the picture and its results are unchanged.
+
+        Raises:
+            ValueError: The record is damaged.
+        """
         path = self._path(source)
         if not path.is_file():
             return None
-        with np.load(path, allow_pickle=False) as stored:
+        with refusing("record must be a whole .npz file", path), np.load(path, allow_pickle=False) as stored:
             if str(stored["key"]) != self._key(source):
                 return None
             files = tuple(str(name) for name in stored["files"])

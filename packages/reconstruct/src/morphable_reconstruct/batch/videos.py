@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections import defaultdict
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,17 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from morphable.files import atomic_path
+from morphable.files import atomic_path, write_bytes
 from morphable_reconstruct.batch.options import RunConfig
+from morphable_reconstruct.batch.output import LIVELINK_SUFFIX
 from morphable_reconstruct.batch.pictures import Outcome, find_done
 from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.exports.coefficients import scene_to_dict
+from morphable_reconstruct.exports.livelink import livelink_header, livelink_row
 from morphable_reconstruct.exports.tables import csv_header, csv_rows
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.video.animation import TRACK_SUFFIX, TrackAnimations
 from morphable_reconstruct.video.pipeline import map_ahead, read_ahead
 from morphable_reconstruct.video.preview import Preview, preview_server
 from morphable_reconstruct.video.reading import Losses
@@ -26,7 +30,7 @@ from morphable_reconstruct.video.tracks import TrackedFrame, track
 from morphable_reconstruct.video.writing import VideoWriter, video_writer
 
 _SUFFIXES = {"overlay": ".overlay.mp4", "csv": ".csv", "json": ".jsonl"}
-"""Suffix of each of `VIDEO_KINDS`."""
+"""Suffix of each of `VIDEO_KINDS` that is one file."""
 _TRACKED_AHEAD = 2
 _DRAWERS = 2
 """Threads that draw overlays."""
@@ -55,8 +59,10 @@ def _save(
     """Stream the results to files that appear when they are whole; return them, the number of tracks, and notes."""
     tracker = Tracker(max_gap_s=config.video.max_gap_s, max_gap_frames=config.video.max_gap_frames)
     losses, frames = Losses(), 0
-    files = {kind: f"{source.stem}{suffix}" for kind, suffix in _SUFFIXES.items() if kind in config.save_kinds}
+    kinds = set(config.save_kinds) - ({"csv"} if config.csv == "livelink" else set())
+    files = {kind: f"{source.stem}{suffix}" for kind, suffix in _SUFFIXES.items() if kind in kinds}
     (config.out / source.stem).parent.mkdir(parents=True, exist_ok=True)
+    people = _People(config)
     with ExitStack() as stack:
         paths = {kind: stack.enter_context(atomic_path(config.out / name)) for kind, name in files.items()}
         preview = None
@@ -70,13 +76,46 @@ def _save(
             with closing(read_ahead(tracked, ahead=_TRACKED_AHEAD)) as ahead:
                 for drawn in map_ahead(sinks.draw, ahead, threads=_DRAWERS, ahead=2 * _DRAWERS):
                     sinks.add(drawn)
+                    people.add(drawn.frame)
                     frames += 1
         except KeyboardInterrupt:
             if source.kind != "webcam":
                 raise
         if frames == 0:
             raise ValueError(f"video must have at least one frame, got none in {source.path}")
-    return tuple(files.values()), tracker.count, (*losses.lines(), *sinks.notes)
+        written = people.write(source.stem)
+    return (*files.values(), *written), tracker.count, (*losses.lines(), *sinks.notes)
+
+
+class _People:
+    """What is written about each person of a video when all of it was seen: animation, Live Link Face's table."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._config = config
+        self._animations = TrackAnimations() if "glb" in config.save_kinds else None
+        livelink = "csv" in config.save_kinds and config.csv == "livelink"
+        self._rows: defaultdict[int, list[str]] | None = defaultdict(list) if livelink else None
+
+    def add(self, frame: TrackedFrame) -> None:
+        """Take the next frame."""
+        if self._animations is not None:
+            self._animations.add(frame)
+        if self._rows is not None:
+            for face in frame.scene:
+                self._rows[face.track_id or 0].append(livelink_row(face, frame.time_s))
+
+    def write(self, stem: str) -> tuple[str, ...]:
+        """Write the files; return their names relative to the folder of the results."""
+        config, written = self._config, []
+        for track_id, rows in sorted((self._rows or {}).items()):
+            written.append(stem + LIVELINK_SUFFIX.format(track_id))
+            write_bytes(config.out / written[-1], (livelink_header() + "".join(rows)).encode())
+        if self._animations is not None:
+            glbs = self._animations.glbs(texture=config.texture, texture_px=config.texture_px, mesh=config.mesh)
+            for track_id, data in glbs:
+                written.append(f"{stem}{TRACK_SUFFIX.format(track_id)}.glb")
+                write_bytes(config.out / written[-1], data)
+        return tuple(written)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable_reconstruct.drawing.colors import LIDS_SCHEME, lid_shadow
 
 POINTS_PER_PART = {
     "skin": 120,
@@ -42,6 +43,7 @@ class ColorPoints:
     modes: Float[Tensor, "modes points 3 3"]
     """The same for each mode: identity first, then expressions."""
     mean_albedo: Float[Tensor, "points 3"]
+    """As pictures show it: in the shadow of the lids on eyeballs (`lid_shadow`). The same holds for the modes."""
     albedo_modes: Float[Tensor, "alb points 3"]
 
     def place(
@@ -72,14 +74,19 @@ def color_points(model: MorphableModel) -> ColorPoints:
         zero = torch.zeros(model.num_albedo)
         mean_albedo = model.decode_albedo(zero)
         albedo_modes = [(model.decode_albedo(row) - mean_albedo)[corner].mean(1) for row in torch.eye(model.num_albedo)]
+        if LIDS_SCHEME in model.landmark_schemes:
+            lids = model.landmarks(mean[None], LIDS_SCHEME)
+            shade = lid_shadow(model, lids, mean[None])[0][corner].mean(1)[:, None]
+        else:
+            shade = torch.ones(len(corner), 1)
     return ColorPoints(
         corner=corner,
         barycentric=barycentric,
         part=part,
         mean=mean[corner],
         modes=torch.stack(modes),
-        mean_albedo=mean_albedo[corner].mean(1),
-        albedo_modes=torch.stack(albedo_modes) if albedo_modes else mean_albedo.new_zeros(0, len(corner), 3),
+        mean_albedo=mean_albedo[corner].mean(1) * shade,
+        albedo_modes=(torch.stack(albedo_modes) if albedo_modes else mean_albedo.new_zeros(0, len(corner), 3)) * shade,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import tyro
 
 from morphable.commands import run_command
+from morphable.memory import give_memory_back
 from morphable_reconstruct.batch.options import RunConfig, ViewsConfig
 from morphable_reconstruct.service.options import ServeConfig
 from morphable_reconstruct.viewer.options import ViewConfig
@@ -27,6 +28,7 @@ _DESCRIPTION = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status (`morphable.commands`)."""
+    give_memory_back()
     warnings.filterwarnings("ignore", module="PIL")  # of damaged tags, which count as absent
     return run_command(PROGRAM, "morphable-reconstruct", argv, parse=_parse, act=lambda config: _action(config)(config))
 

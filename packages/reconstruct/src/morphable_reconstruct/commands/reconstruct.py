@@ -1,12 +1,15 @@
 """`reconstruct SOURCES`: pictures and videos in, results, summary and exit status out."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
+from morphable import load_model
 from morphable.commands import UsageError
+from morphable.memory import trim_memory
 from morphable_reconstruct.batch.cells import cells_writer
 from morphable_reconstruct.batch.options import PICTURE_KINDS, VIDEO_KINDS, RunConfig
 from morphable_reconstruct.batch.output import check_outputs
@@ -14,6 +17,7 @@ from morphable_reconstruct.batch.pictures import Outcome, run_pictures
 from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.batch.report import with_progress
 from morphable_reconstruct.batch.summary import finish
+from morphable_reconstruct.exports.livelink import check_livelink
 from morphable_reconstruct.photographs.naming import printable
 from morphable_reconstruct.photographs.sources import LeftOut, Source, find_sources
 from morphable_reconstruct.reconstructor.fingerprint import networks_sha256
@@ -45,19 +49,31 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
     sources = find_sources(config.sources, without=config.out, left_out=left_out)
     check_kinds(config.save_kinds, sources)
     check_outputs(config.out, config.json, config.preds)
+    if config.csv == "livelink" and "csv" in config.save_kinds:
+        check_livelink(load_model(config.model) if reconstructor is None else reconstructor.model)
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
     errors = Console(stderr=True)
     for note in left_out.notes():
         errors.print(Text(printable(note)), soft_wrap=True)
+    missing = _missing(left_out)
     if config.engine_cluster == "ray":
-        return finish(_run_cluster(sources, config), config)
+        return finish(missing + _run_cluster(sources, config), config)
     if reconstructor is None:
         reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
         records = Records(config, networks_sha256(config.weights, config.model, config.per_face))
+        trim_memory()
     else:
         records = Records(config, "given")
     outcomes = _outcomes(sources, reconstructor, config, records)
-    return finish(list(with_progress(outcomes, len(sources), console=errors)), config)
+    return finish(missing + list(with_progress(outcomes, len(sources), console=errors)), config)
+
+
+def _missing(left_out: LeftOut) -> list[Outcome]:
+    """Count what was asked for and is not there as failed, so that the rest is done."""
+    return [
+        Outcome(source=Source(kind="image", path=Path(pattern), name=printable(pattern), stem=""), error=reason)
+        for pattern, reason in left_out.missing.items()
+    ]
 
 
 def check_kinds(kinds: Sequence[str], sources: Sequence[Source]) -> None:

@@ -7,11 +7,14 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from morphable_reconstruct.faces.rows import Face
+from morphable_reconstruct.photographs.window import window
 
 _MARGIN = 1.6
 """Side of a crop, as a multiple of the longer side of the box of the 68 points."""
 _MAX_OVERSAMPLING = 8
 """A crop is drawn at most this many times too large and then shrunk, so that large faces do not alias."""
+_BORDER_PX = 2.0
+"""Pixels that are read around a crop."""
 
 
 def face_crop(face: Face, *, size_px: int = 256) -> UInt8[np.ndarray, "size size 3"]:
@@ -48,8 +51,11 @@ def face_crop(face: Face, *, size_px: int = 256) -> UInt8[np.ndarray, "size size
     drawn_px = size_px * factor
     right, down = np.array([-up[1], up[0]]) * side_px / drawn_px, -up * side_px / drawn_px
     origin = corners.mean(0) - (right + down) * drawn_px / 2
+    shown = origin + np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) @ np.stack([right, down]) * drawn_px
+    part = window(face.scene.photo.pixels, shown.min(0) - _BORDER_PX, shown.max(0) + _BORDER_PX)
+    right, down, origin = right / part.factor, down / part.factor, (origin - part.corner_px) / part.factor
     coefficients = (right[0], down[0], origin[0], right[1], down[1], origin[1])
-    picture = Image.fromarray(face.scene.photo.pixels).transform(
+    picture = Image.fromarray(part.pixels).transform(
         (drawn_px, drawn_px), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
     )
     return np.asarray(picture.reduce(factor))

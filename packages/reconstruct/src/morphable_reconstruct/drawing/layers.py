@@ -1,5 +1,6 @@
 """A scene seen by the photograph's camera, with its layers."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -19,8 +20,10 @@ from morphable_render import (
     vertex_normals,
 )
 
-STRIP_PIXELS = 4_000_000
-"""Larger photographs are rendered in strips of about so many pixels, whose layers take 200 MB."""
+DEPTH_PIXELS = 12_000_000
+"""What hides what is seen as well in a picture of so many pixels as in a larger one."""
+STRIP_PIXELS = 2_000_000
+"""Larger photographs are rendered in strips of about so many pixels, whose layers take 250 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,6 +94,22 @@ def render_strips(rows: SceneRows, *, size_hw: tuple[int, int] | None = None) ->
         bottom = min(height, top + step)
         layers = _render_window(rows, top, bottom, (height, width))
         yield Strip(rows=slice(top, bottom), mask=layers.mask, depth_m=layers.depth_m, part=layers.part)
+
+
+def render_depth(rows: SceneRows, *, max_pixels: int | None = DEPTH_PIXELS) -> Float[np.ndarray, "rows cols"]:
+    """Render the depth of the nearest face per pixel in strips; 0 where there is none.
+
+    Args:
+        rows: The faces.
+        max_pixels: Larger photographs are rendered at so many pixels; None renders all.
+    """
+    height, width = rows.camera.size_hw
+    scale = 1.0 if max_pixels is None else min(1.0, math.sqrt(max_pixels / (height * width)))
+    size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
+    depth_m = np.empty(size_hw, np.float32)
+    for strip in render_strips(rows, size_hw=size_hw):
+        depth_m[strip.rows] = strip.depth_m
+    return depth_m
 
 
 def _render_window(rows: SceneRows, top: int, bottom: int, size_hw: tuple[int, int]) -> SceneImage:

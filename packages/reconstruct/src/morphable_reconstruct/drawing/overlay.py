@@ -1,22 +1,33 @@
 """Drawings over the photograph: faces, boxes, landmarks."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw
 
-from morphable.landmarks import CLOSED_LINES, NUM_JAW, OPEN_LINES
+from morphable.landmarks import CLOSED_LINES, LEFT_EYE, NUM_IBUG68, NUM_JAW, OPEN_LINES, RIGHT_EYE
 from morphable_reconstruct.drawing.layers import FaceShare, lay_faces
 from morphable_reconstruct.drawing.parsing import parse_faces
-from morphable_reconstruct.faces.rows import SceneRows
+from morphable_reconstruct.faces.rows import Face, SceneRows
+from morphable_reconstruct.photographs.window import resized
 
+OPAQUE = 255
 BOX_COLOR = (255, 214, 10)
 POINT_COLOR = (52, 255, 120)
 JAW_COLOR = (80, 200, 255)
+IRIS_COLOR = (255, 90, 200)
+SURE, UNSURE = 0.03, 0.10
+"""Standard deviations of a point, in units of the longer side of the face's box, up to which its lines are drawn in
+full, and from which on they are as faint as they get."""
+FAINTEST = 0.2
+"""Opacity of the lines of points whose place is unknown."""
 _LINES = (*((line, False) for line in OPEN_LINES), *((line, True) for line in CLOSED_LINES))
 """Runs of the 68 points that are joined, and whether they close."""
 _HIDDEN_PARTS = frozenset({"scalp", "neck", "ears"})
 """Parts of the model that the overlay leaves out: the photograph shows hair and collars there."""
+_REDUCING_GAP = 3.0
 _PIXELS_PER_STROKE = 700.0
 """One pixel of line width per this many pixels of the picture's longer side."""
 
@@ -43,19 +54,20 @@ def draw_overlay(
     height, width = rows.camera.size_hw
     scale = min(1.0, max_side_px / max(height, width))
     size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
-    photo = Image.fromarray(rows.photo.pixels)
+    pixels = rows.photo.pixels
     if scale < 1.0:
-        photo = photo.resize((size_hw[1], size_hw[0]), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    pixels = np.asarray(photo)
+        pixels = resized(pixels, (size_hw[1], size_hw[0]), reducing_gap=_REDUCING_GAP)
     if opacity > 0.0 and len(rows):
         share = _of_face(rows, size_hw) if parse else None
         pixels = lay_faces(rows, pixels, opacity=opacity, hidden_parts=_HIDDEN_PARTS, share=share)
     picture = Image.fromarray(pixels)
     ratio = np.array([size_hw[1] / width, size_hw[0] / height])
-    draw = ImageDraw.Draw(picture)
+    draw = ImageDraw.Draw(picture, "RGBA")  # a mode that blends
     for face in rows:
         if landmarks:
-            draw_landmarks(draw, face.landmarks68_contour_px * ratio, stroke_px=stroke(size_hw))
+            points = face.landmarks68_contour_px * ratio
+            draw_landmarks(draw, points, stroke_px=stroke(size_hw), opacity=point_opacity(face))
+            draw_irises(draw, face, ratio, stroke_px=stroke(size_hw))
         if boxes:
             box = face.box_xyxy_px.reshape(2, 2) * ratio
             label = f"{face.score:.2f}" if face.track_id is None else f"#{face.track_id} {face.score:.2f}"
@@ -82,11 +94,63 @@ def _of_face(rows: SceneRows, size_hw: tuple[int, int]) -> FaceShare:
     return share
 
 
-def draw_landmarks(draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "68 2"], *, stroke_px: int) -> None:
-    """Join the 68 points to the features they outline; the jaw has its own color."""
-    draw_lines(draw, points, color=POINT_COLOR, stroke_px=stroke_px)
-    jaw = [tuple(point) for point in points[:NUM_JAW].tolist()]
-    draw.line(jaw, fill=JAW_COLOR, width=stroke_px)
+def point_opacity(face: Face) -> Float[np.ndarray, "68"]:
+    """Return how opaque the lines at each of the 68 points are: faint where the network is unsure of the point."""
+    if face.landmarks68_std_px is None:
+        return np.ones(NUM_IBUG68)
+    corners = face.box_xyxy_px.reshape(2, 2)
+    relative = face.landmarks68_std_px / max(float((corners[1] - corners[0]).max()), 1e-6)
+    return np.interp(relative, [SURE, UNSURE], [1.0, FAINTEST])
+
+
+def draw_landmarks(
+    draw: ImageDraw.ImageDraw,
+    points: Float[np.ndarray, "68 2"],
+    *,
+    stroke_px: int,
+    opacity: Float[np.ndarray, "68"] | None = None,
+) -> None:
+    """Join the 68 points to the features they outline; the jaw has its own color.
+
+    Args:
+        draw: A drawing of mode RGBA where there are opacities.
+        points: In pixels of the picture that is drawn on.
+        stroke_px: Width of the lines.
+        opacity: Of each point, 0 to 1; a line between two points has the mean of theirs.
+    """
+    opacity = np.ones(NUM_IBUG68) if opacity is None else opacity
+    for run, closed in _LINES:
+        ends = [*pairwise(run), *[(run[-1], run[0])] * closed]
+        color = JAW_COLOR if len(run) == NUM_JAW else POINT_COLOR
+        for first, second in ends:
+            alpha = round(OPAQUE * float(opacity[first] + opacity[second]) / 2)
+            line = (*points[first].tolist(), *points[second].tolist())
+            draw.line(line, fill=color if alpha == OPAQUE else (*color, alpha), width=stroke_px)
+
+
+def draw_irises(draw: ImageDraw.ImageDraw, face: Face, ratio: Float[np.ndarray, "2"], *, stroke_px: int) -> None:
+    """Mark the centers of the irises that lie between the lids.
+
+    Args:
+        draw: The drawing.
+        face: The face.
+        ratio: Pixels of the drawing per pixel of the photograph, x and y.
+        stroke_px: Radius of the marks.
+    """
+    for name, points in (("right", RIGHT_EYE), ("left", LEFT_EYE)):
+        eye = None if face.eyes is None else face.eyes[name]
+        if eye is not None and _inside(eye.iris_px, face.landmarks68_px[list(points)]):
+            x, y = eye.iris_px * ratio
+            draw.ellipse((x - stroke_px, y - stroke_px, x + stroke_px, y + stroke_px), fill=IRIS_COLOR)
+
+
+def _inside(point: Float[np.ndarray, "2"], corners: Float[np.ndarray, "corners 2"]) -> bool:
+    """Whether a point lies in a polygon: a ray from it crosses an odd number of sides."""
+    (x0, y0), (x1, y1) = corners.T, np.roll(corners, -1, axis=0).T
+    crosses = (y0 > point[1]) != (y1 > point[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        at = x0 + (point[1] - y0) / (y1 - y0) * (x1 - x0)
+    return bool((crosses & (at > point[0])).sum() % 2)
 
 
 def draw_lines(

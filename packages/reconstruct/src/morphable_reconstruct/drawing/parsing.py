@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from morphable import read_weights
 from morphable_reconstruct.faces.rows import Face, SceneRows
+from morphable_reconstruct.photographs.window import window
 from morphable_regressors import CropRule, FaceParser, SystemSpec, crop_matrices, cut_crops, load_system
 from morphable_render import sample_image
 
@@ -20,6 +21,12 @@ WEIGHTS_FILE = Path(__file__).parents[1] / "weights" / "per_face" / "parsing.saf
 MIN_FACE_PX = 32
 """Smaller faces are not parsed: the network can't tell brows from glasses there."""
 _BACKGROUND = 0
+_ALIGNED_PX = 64
+"""Parts of photographs begin at multiples of this: pictures are halved up to six times."""
+_MOST_PIXELS = 1 << 22
+"""Pixels of the part from which a crop is cut, many times those of the crop."""
+_READ_AROUND = 3.0
+"""Pixels of a crop that are read around it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,13 +37,22 @@ class ShownFace:
     """By pixel of a square crop; classes as in `morphable_regressors.PARSING_CLASSES`."""
     crop_from_photo: Float[Tensor, "3 3"]
 
-    def face_at(self, px: Float[Tensor, "points 2"]) -> Float[Tensor, " points"]:
-        """Return the probability that the photograph shows the face at some of its pixels; 0 outside the crop."""
+    def face_at(self, px: Float[Tensor, "points 2"], *, margin_px: int = 0) -> Float[Tensor, " points"]:
+        """Return the probability that the photograph shows the face at some of its pixels; 0 outside the crop.
+
+        Args:
+            px: Pixels of the photograph.
+            margin_px: Take the smallest probability within this many pixels of the crop: strands and rims at the edge
+                of hair and glasses are thinner than the network can see.
+        """
         side = len(self.probability)
         scale, shift = self.crop_from_photo[0, 0], self.crop_from_photo[:2, 2]
         at = (px * scale + shift) / side
         inside = ((at > 0) & (at < 1)).all(-1)
-        return sample_image(1 - self.probability[..., _BACKGROUND, None], at)[:, 0] * inside
+        hidden = self.probability[None, ..., _BACKGROUND]
+        if margin_px:
+            hidden = F.max_pool2d(hidden, 2 * margin_px + 1, stride=1, padding=margin_px)
+        return sample_image(1 - hidden[0, ..., None], at)[:, 0] * inside
 
 
 def parse_faces(rows: SceneRows) -> list[ShownFace | None]:
@@ -48,15 +64,38 @@ def parse_faces(rows: SceneRows) -> list[ShownFace | None]:
     if network is None or not chosen:
         return shown
     system, rule = network
-    picture = torch.from_numpy(rows.photo.pixels).permute(2, 0, 1).float() / 255.0
     boxes = torch.from_numpy(rows.box_xyxy_px[chosen]).float()
     matrices = crop_matrices(boxes, rule)
     for index, matrix in zip(chosen, matrices, strict=True):
-        crop = cut_crops(picture, matrix[None], rule.side_px)
+        crop = _cut(rows.photo.pixels, matrix, rule.side_px)
         with torch.inference_mode():
             probability = F.softmax(system(crop)[0], dim=0).permute(1, 2, 0)
         shown[index] = ShownFace(probability.clone(), matrix)
     return shown
+
+
+def _cut(
+    pixels: UInt8[np.ndarray, "rows cols 3"], crop_from_photo: Float[Tensor, "3 3"], side_px: int
+) -> Float[Tensor, "1 3 side side"]:
+    """Cut one crop; only the part of the photograph that it shows becomes numbers.
+
+    The part begins where the halved pictures of the whole photograph have a pixel's corner, so that it is halved in
+    the same way.
+    """
+    scale, shift = float(crop_from_photo[0, 0]), crop_from_photo[:2, 2].double().numpy()
+    margin = _READ_AROUND / min(1.0, scale)
+    part = window(
+        pixels,
+        -shift / scale - margin,
+        (side_px - shift) / scale + margin,
+        align_px=_ALIGNED_PX,
+        max_pixels=_MOST_PIXELS,
+    )
+    matrix = crop_from_photo.clone()
+    matrix[:2, 2] += matrix[0, 0] * torch.from_numpy(part.corner_px).to(matrix)
+    matrix[:2, :2] *= part.factor
+    picture = torch.from_numpy(np.array(part.pixels)).permute(2, 0, 1).float().div_(255.0)
+    return cut_crops(picture, matrix[None], side_px)
 
 
 def parse_face(face: Face) -> ShownFace | None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from morphable_reconstruct.faces.eyes import Eye
 from morphable_reconstruct.faces.rows import Face, SceneRows
 
 FORMAT_VERSION = 1
@@ -34,7 +35,14 @@ def scene_to_json(scene: SceneRows) -> str:
 def scene_to_arrays(scene: SceneRows) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Stack every face's numbers, one row per face, for `numpy.savez`."""
     faces = scene.faces
-    optional = {"camera_residual_px": scene.residual_px, "track_id": scene.track_id}
+    optional = {
+        "camera_residual_px": scene.residual_px,
+        "track_id": scene.track_id,
+        "landmarks68_std_px": scene.landmarks68_std_px,
+        "iris_px": scene.iris_px,
+        "gaze_cam": scene.gaze_cam,
+        "gaze_angles_deg": scene.gaze_angles_deg,
+    }
     if scene.surface_m is not None:
         optional["surface_m"] = scene.surface_m.numpy()
     return {name: values for name, values in optional.items() if values is not None} | {
@@ -87,11 +95,21 @@ def _face_to_dict(face: Face) -> dict[str, Any]:
         "albedo": _list(face.albedo),
         "illumination": _list(face.illumination),
     }
+    if face.eyes is not None:
+        record["eyes"] = {side: _eye_to_dict(eye) for side, eye in face.eyes.items()}
     if face.camera_residual_px is not None:
         record["camera_residual_px"] = round(face.camera_residual_px, _DECIMALS)
+    if face.landmarks68_std_px is not None:
+        record["landmarks68_std_px"] = _list(face.landmarks68_std_px)
     if face.track_id is not None:
         record["track_id"] = face.track_id
     return record
+
+
+def _eye_to_dict(eye: Eye) -> dict[str, Any]:
+    """One eye of a face of the JSON."""
+    angles = {name: round(value, _DECIMALS) for name, value in eye.degrees.items()}
+    return {"iris_px": _list(eye.iris_px), "gaze_cam": _list(eye.gaze_cam), "gaze_angles_deg": angles}
 
 
 def _list(values: Shaped[np.ndarray, "..."]) -> list[Any]:

@@ -10,9 +10,9 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from morphable import MorphableModel
-from morphable_reconstruct.drawing.layers import render_layers
+from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.exports.gltf import GltfBuilder
-from morphable_reconstruct.exports.layout import TexturedLayout, textured_layout
+from morphable_reconstruct.exports.layout import textured_layout
 from morphable_reconstruct.exports.textures import LIT_KINDS, face_texture
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.faces.rows import Face, SceneRows
@@ -44,25 +44,30 @@ def scene_to_glb(
         mesh: `head`, or `face` without scalp, ears and neck.
     """
     builder = GltfBuilder()
-    children = [_add_camera(builder, scene.camera)]
+    children = [add_camera(builder, scene.camera)]
     if len(scene):
-        layout = textured_layout(scene.model, mesh)
-        shared = _Shared(builder, scene.model, layout, unlit=texture in LIT_KINDS)
-        depth_m = render_layers(scene).depth_m if texture in ("photo", "delit") else None
+        shared = GltfFaces(builder, scene.model, mesh=mesh, texture=texture)
+        depth_m = render_depth(scene) if texture in ("photo", "delit") else None
         for index, face in enumerate(scene):
             pixels = face_texture(face, kind=texture, size_px=texture_px, depth_m=depth_m)
             children.append(shared.add_face(face, f"face_{index:02d}", pixels))
-    root = builder.add("nodes", {"name": scene.name, "children": children})
-    builder.document["scenes"] = [{"name": scene.name, "nodes": [root]}]
-    builder.document["scene"] = 0
-    return builder.to_glb()
+    return builder.finish(scene.name, children)
 
 
-class _Shared:
-    """What all faces of one model have in common, stored once."""
+class GltfFaces:
+    """Adds faces of one model to a file; what they have in common is stored once."""
 
-    def __init__(self, builder: GltfBuilder, model: MorphableModel, layout: TexturedLayout, *, unlit: bool) -> None:
-        self.builder, self.model, self.layout, self.unlit = builder, model, layout, unlit
+    def __init__(self, builder: GltfBuilder, model: MorphableModel, *, mesh: str, texture: str) -> None:
+        """Store texture coordinates, triangles and morph targets.
+
+        Args:
+            builder: The file.
+            model: The faces' model.
+            mesh: As for `scene_to_glb`.
+            texture: Kind of the faces' textures, which decides whether viewers light them.
+        """
+        layout = textured_layout(model, mesh)
+        self.builder, self.model, self.layout, self.unlit = builder, model, layout, texture in LIT_KINDS
         self.uv = builder.add_vertices(layout.uv)
         self.indices = builder.add_indices(layout.triangles)
         self.targets = [
@@ -86,12 +91,12 @@ class _Shared:
         mesh: dict[str, Any] = {"name": name, "primitives": [primitive]}
         if self.targets:
             primitive["targets"] = self.targets
-            mesh["weights"] = _weights(face)
+            mesh["weights"] = morph_weights(face)
             mesh["extras"] = {"targetNames": list(self.model.expression_names)}
         node = {
             "name": name,
             "mesh": self.builder.add("meshes", mesh),
-            "rotation": _quaternion_xyzw(face.rotation_head),
+            "rotation": quaternion_xyzw(face.rotation_head),
             "translation": (face.translation_m * (1.0, -1.0, -1.0)).tolist(),
             "extras": {"score": face.score},
         }
@@ -112,8 +117,8 @@ class _Shared:
         return self.builder.add("materials", material)
 
 
-def _weights(face: Face) -> list[float]:
-    """Weights of the morph targets: viewers expect [0, 1] of activations; other coefficients stay as they are."""
+def morph_weights(face: Face) -> list[float]:
+    """Weights of the morph targets: programs expect [0, 1] of activations; other coefficients stay as they are."""
     activations = face.model.expression_prior == "activation"
     return (face.expression.clip(0.0, 1.0) if activations else face.expression).tolist()
 
@@ -136,7 +141,7 @@ def expression_offsets(model: MorphableModel) -> Float[np.ndarray, "expr verts 3
         return (model.decode_shape(zero.expand(len(full), -1), full) - neutral).numpy()
 
 
-def _add_camera(builder: GltfBuilder, camera: Camera) -> int:
+def add_camera(builder: GltfBuilder, camera: Camera) -> int:
     """The photograph's camera at the origin; glTF cameras look along -z with y up."""
     height, width = camera.size_hw
     perspective = {"yfov": camera.vertical_fov_rad, "aspectRatio": width / height, "znear": _NEAR_M}
@@ -144,7 +149,7 @@ def _add_camera(builder: GltfBuilder, camera: Camera) -> int:
     return builder.add("nodes", {"name": "photograph", "camera": index})
 
 
-def _quaternion_xyzw(rotation: Float[np.ndarray, "3 3"]) -> list[float]:
+def quaternion_xyzw(rotation: Float[np.ndarray, "3 3"]) -> list[float]:
     """Unit quaternion of a rotation matrix, from its largest component (Shepperd's method)."""
     r = rotation.astype(np.float64)
     trace = np.trace(r)

@@ -11,7 +11,7 @@ _MAGIC, _VERSION = 0x46546C67, 2
 _JSON_CHUNK, _BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 _FLOAT, _UINT32 = 5126, 5125
 _VERTEX_TARGET, _INDEX_TARGET = 34962, 34963
-_KINDS = {1: "SCALAR", 2: "VEC2", 3: "VEC3"}
+_KINDS = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
 
 
 class GltfBuilder:
@@ -65,6 +65,45 @@ class GltfBuilder:
         """Embed an encoded picture."""
         view = self._view(np.frombuffer(data, dtype=np.uint8), None)
         return self.add("images", {"bufferView": view, "mimeType": mime_type, "name": name})
+
+    def add_animation(
+        self, name: str, node: int, time_s: Float[np.ndarray, " frames"], curves: dict[str, Float[np.ndarray, "..."]]
+    ) -> None:
+        """Animate a node linearly between frames.
+
+        Args:
+            name: Name of the animation.
+            node: Index of the node.
+            time_s: Increasing times.
+            curves: By path, `rotation` (x, y, z, w), `translation` or `weights`: a row per frame, of weights all
+                numbers of all frames in one axis.
+        """
+        times = self._add_samples(time_s[:, None]) | _bounds(time_s[:, None])
+        moment = self.add("accessors", times)
+        samplers: list[dict[str, Any]] = []
+        channels: list[dict[str, Any]] = []
+        for path, values in curves.items():
+            output = self.add("accessors", self._add_samples(values.reshape(len(values), -1)))
+            channels.append({"sampler": len(samplers), "target": {"node": node, "path": path}})
+            samplers.append({"input": moment, "output": output, "interpolation": "LINEAR"})
+        self.add("animations", {"name": name, "samplers": samplers, "channels": channels})
+
+    def _add_samples(self, values: Float[np.ndarray, "frames axes"]) -> dict[str, Any]:
+        """Store what an animation runs through; return the accessor."""
+        view = self._view(np.asarray(values, dtype="<f4"), None)
+        return {
+            "bufferView": view,
+            "componentType": _FLOAT,
+            "count": len(values),
+            "type": _KINDS[values.shape[1]],
+        }
+
+    def finish(self, name: str, children: list[int]) -> bytes:
+        """Put nodes into the one scene of the file and encode it."""
+        root = self.add("nodes", {"name": name, "children": children})
+        self.document["scenes"] = [{"name": name, "nodes": [root]}]
+        self.document["scene"] = 0
+        return self.to_glb()
 
     def to_glb(self) -> bytes:
         """Pack JSON and binary into one GLB file; glTF allows neither an empty array nor a buffer without bytes."""

@@ -10,7 +10,7 @@ from PIL import Image
 
 from morphable.files import atomic_path, write_bytes
 from morphable_reconstruct.drawing.colors import lit_vertex_colors, to_bytes
-from morphable_reconstruct.drawing.layers import render_layers
+from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.drawing.unwrapping import texture_mesh
 from morphable_reconstruct.exports.layout import mesh_triangles
 from morphable_reconstruct.exports.textures import face_texture
@@ -37,7 +37,7 @@ def write_obj(
     stem, kept = safe_stem(path.stem), mesh_triangles(scene.model, mesh)
     library = path.with_name(f"{stem}.mtl")
     written, materials = [path, library], []
-    depth_m = render_layers(scene).depth_m if texture in ("photo", "delit") and len(scene) else None
+    depth_m = render_depth(scene) if texture in ("photo", "delit") and len(scene) else None
     for index, face in enumerate(scene):
         name = _face_name(stem, index)
         pixels = face_texture(face, kind=texture, size_px=texture_px, depth_m=depth_m)

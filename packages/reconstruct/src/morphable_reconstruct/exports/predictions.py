@@ -22,6 +22,8 @@ _ROWS: dict[str, tuple[int, ...]] = {
     "translation_m": (3,),
     "focal_px": (),
 }
+_OPTIONAL_ROWS: dict[str, tuple[int, ...]] = {"landmarks68_std_px": (68,)}
+"""Rows that not every network gives; written where all pictures have them."""
 VERTICES = "vertices_px"
 """Name of the array of vertices, which is written only when it is asked for."""
 PredictionRows = dict[str, Shaped[np.ndarray, "..."]]
@@ -53,6 +55,8 @@ def prediction_rows(scene: SceneRows, *, vertices: bool = False) -> PredictionRo
         rows[name] = getattr(scene, name).astype(np.float32)
     rows["rotation_head"], rows["translation_m"] = scene.faces.rotation_head.numpy(), scene.faces.translation_m.numpy()
     rows["focal_px"] = np.full(len(scene), scene.camera.focal_px, dtype=np.float32)
+    if scene.landmarks68_std_px is not None:
+        rows["landmarks68_std_px"] = scene.landmarks68_std_px.astype(np.float32)
     if vertices:
         rows[VERTICES] = _vertices_px(scene)
     return rows
@@ -98,9 +102,10 @@ def write_predictions(
         faces.append(len(found["score"]))
         rows.append(found)
     size_hw = np.array(sizes, dtype=np.int64).reshape(-1, 2)
+    known = {n: shape for n, shape in _OPTIONAL_ROWS.items() if rows and all(n in found for found in rows)}
     arrays = {
         name: np.concatenate([np.zeros((0, *shape), np.float32), *(found[name] for found in rows)])
-        for name, shape in _ROWS.items()
+        for name, shape in (_ROWS | known).items()
     }
     scalars = {"format_version": np.array(FORMAT_VERSION), "system": np.array(system)}
     pictures_of = {

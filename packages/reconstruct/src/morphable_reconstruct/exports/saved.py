@@ -4,15 +4,16 @@ import json
 import os
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 
 from morphable import FaceParameters, MorphableModel
+from morphable.files import refusing
+from morphable.landmarks import NUM_IBUG68
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.faces.rows import SceneRows
-from morphable_reconstruct.photographs.reading import Photograph
+from morphable_reconstruct.photographs.reading import DEFAULT_MAX_PIXELS, Photograph
 
 _WHITE = 255
 _COEFFICIENTS = {"identity": "num_identity", "expression": "num_expression", "albedo": "num_albedo"}
@@ -31,13 +32,10 @@ def read_scene(path: str | os.PathLike[str], model: MorphableModel, photo: Photo
         ValueError: It is no saved scene, is damaged, or belongs to another face model or photograph.
     """
     path = Path(path)
-    try:
-        columns = _from_json(path) if path.suffix.lower() == ".json" else _from_npz(path)
-        return _rows(columns, model, photo)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"path must be an existing file, got {path}; check the path") from None
-    except (KeyError, TypeError, BadZipFile, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"path must be a scene saved as .json or .npz, got {path}: {error}") from error
+    if not path.is_file():
+        raise FileNotFoundError(f"path must be an existing file, got {path}; check the path")
+    with refusing("path must be a scene saved as .json or .npz", path):
+        return _rows(_from_json(path) if path.suffix.lower() == ".json" else _from_npz(path), model, photo)
 
 
 def _from_npz(path: Path) -> dict[str, Any]:
@@ -67,6 +65,8 @@ def _from_json(path: Path) -> dict[str, Any]:
     columns |= {name: [face[name] for face in faces] for name in names}
     if any("track_id" in face for face in faces):
         columns["track_id"] = [face["track_id"] for face in faces]
+    if faces and all("landmarks68_std_px" in face for face in faces):
+        columns["landmarks68_std_px"] = [face["landmarks68_std_px"] for face in faces]
     if any("camera_residual_px" in face for face in faces):
         columns["camera_residual_px"] = [face.get("camera_residual_px", np.nan) for face in faces]
     return columns
@@ -77,6 +77,8 @@ def _rows(columns: dict[str, Any], model: MorphableModel, photo: Photograph | No
     if str(columns["model_name"]) != model.name:
         raise ValueError(f"model must be {columns['model_name']}, with which the scene was made, got {model.name}")
     height, width = (int(side) for side in columns["image_size_hw"])
+    if height < 1 or width < 1 or height * width > DEFAULT_MAX_PIXELS:
+        raise ValueError(f"image_size_hw must be a picture's, got {height} and {width}")
     if photo is None:
         photo = Photograph(pixels=np.full((height, width, 3), _WHITE, np.uint8), name=str(columns["image"]))
     if photo.size_hw != (height, width):
@@ -89,6 +91,7 @@ def _rows(columns: dict[str, Any], model: MorphableModel, photo: Photograph | No
     coefficients = {name: tensor(name, getattr(model, number)) for name, number in _COEFFICIENTS.items()}
     x, y = (float(value) for value in columns["principal_px"])
     residual, track_id, surface = (columns.get(name) for name in ("camera_residual_px", "track_id", "surface_m"))
+    spread = columns.get("landmarks68_std_px")
     return SceneRows(
         photo=photo,
         camera=Camera(focal_px=float(columns["focal_px"]), size_hw=(height, width), center_px=(x, y)),
@@ -103,5 +106,6 @@ def _rows(columns: dict[str, Any], model: MorphableModel, photo: Photograph | No
         center_px=np.asarray(columns["center_px"], np.float32).reshape(count, 2),
         residual_px=None if residual is None else np.asarray(residual, np.float32).reshape(count),
         track_id=None if track_id is None else np.asarray(track_id, np.int64).reshape(count),
+        landmarks68_std_px=None if spread is None else np.asarray(spread, np.float32).reshape(count, NUM_IBUG68),
         surface_m=None if surface is None else torch.from_numpy(np.asarray(surface, np.float32)),
     )

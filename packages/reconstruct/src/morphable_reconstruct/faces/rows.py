@@ -12,9 +12,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
+from morphable.eyes import EYE_PARTS, Eyes, gaze_angles
 from morphable.geometry import Pinhole, head_angles, resolve_pose
 from morphable.landmarks import derive_landmarks
 from morphable_reconstruct.faces.camera import MODEL_TO_CAMERA, Camera
+from morphable_reconstruct.faces.eyes import Eye, eye_reader
 from morphable_reconstruct.faces.landmarks import landmark_points
 from morphable_reconstruct.photographs.reading import Photograph
 
@@ -57,8 +59,13 @@ class SceneRows:
     all faces, where they were not."""
     track_id: Int[np.ndarray, " faces"] | None = None
     """Number of the person's track, the same throughout a video; None in photographs."""
+    landmarks68_std_px: Float[np.ndarray, "faces 68"] | None = None
+    """Standard deviation of each coordinate of the 68 static points in pixels of the photograph, as the network expects
+    it; None of networks without a face head and of per-face networks."""
     surface_m: Float[Tensor, "faces verts 3"] | None = None
     """Vertices in the model frame, where a network gave them itself; by default the coefficients' own."""
+    photographed: "SceneRows | None" = None
+    """The same faces as the photograph shows them, where they were changed since: textures are read there."""
 
     @property
     def name(self) -> str:
@@ -91,8 +98,15 @@ class SceneRows:
             center_px=self.center_px[indices],
             residual_px=None if self.residual_px is None else self.residual_px[indices],
             track_id=None if self.track_id is None else self.track_id[indices],
+            landmarks68_std_px=None if self.landmarks68_std_px is None else self.landmarks68_std_px[indices],
             surface_m=None if self.surface_m is None else self.surface_m[rows],
+            photographed=None if self.photographed is None else self.photographed.take(indices),
         )
+
+    def changed(self: _Rows, faces: FaceParameters, surface_m: Float[Tensor, "faces verts 3"] | None = None) -> _Rows:
+        """Return the same faces with other coefficients, which remember how the photograph shows them."""
+        shown = self if self.photographed is None else self.photographed
+        return replace(self, faces=faces, surface_m=surface_m, photographed=shown)
 
     def resolved_from(
         self: _Rows, source: Pinhole, points_model_m: Float[Tensor, "faces points 3"] | None = None
@@ -161,6 +175,33 @@ class SceneRows:
         """Vertices projected into the photograph."""
         return self.camera.project(self.vertices_cam_m.numpy())
 
+    @cached_property
+    def eyes(self) -> Eyes | None:
+        """Eyeballs, irises and gaze in the model frame, the person's right eye first; None for models without."""
+        reader = eye_reader(self.model)
+        if reader is None:
+            return None
+        with torch.no_grad():
+            return reader(self.vertices_model_m)
+
+    @property
+    def iris_px(self) -> Float[np.ndarray, "faces 2 2"] | None:
+        """Centers of the irises in the photograph, the person's right first; None for models without eyes."""
+        return None if self.eyes is None else self.camera.project(self._to_camera(self.eyes.iris_m).numpy())
+
+    @property
+    def gaze_cam(self) -> Float[np.ndarray, "faces 2 3"] | None:
+        """Unit vectors of the gaze in camera space, the person's right eye first; None for models without eyes."""
+        if self.eyes is None:
+            return None
+        turn = MODEL_TO_CAMERA.astype(np.float32) @ self.faces.rotation_head.numpy()
+        return self.eyes.gaze.numpy() @ turn.swapaxes(-1, -2)
+
+    @property
+    def gaze_angles_deg(self) -> Float[np.ndarray, "faces 2 2"] | None:
+        """Yaw toward the person's left and pitch upward of each eye relative to the head, degrees, right first."""
+        return None if self.eyes is None else np.rad2deg(gaze_angles(self.eyes.gaze).numpy())
+
     @property
     def head_angles_deg(self) -> Float[np.ndarray, "faces 3"]:
         """Pitch, yaw and roll of the heads in degrees."""
@@ -191,12 +232,14 @@ def concatenate_rows(parts: Sequence[_Rows]) -> _Rows:
         field.name: torch.cat([getattr(rows.faces, field.name) for rows in parts]) for field in fields(FaceParameters)
     }
     residuals = [np.full(len(r), np.nan, np.float32) if r.residual_px is None else r.residual_px for r in parts]
+    spreads = [rows.landmarks68_std_px for rows in parts if rows.landmarks68_std_px is not None]
     return replace(
         parts[0],
         faces=FaceParameters(**values),
         score=np.concatenate([rows.score for rows in parts]),
         center_px=np.concatenate([rows.center_px for rows in parts]),
         residual_px=np.concatenate(residuals),
+        landmarks68_std_px=np.concatenate(spreads) if len(spreads) == len(parts) else None,
         surface_m=None if parts[0].surface_m is None else torch.cat([rows.vertices_model_m for rows in parts]),
     )
 
@@ -229,6 +272,11 @@ class Face:
     def __repr__(self) -> str:
         depth_m, yaw_deg = float(self.translation_m[2]), self.angles.degrees["yaw"]
         return f"Face({self.index}, score={self.score:.2f}, depth_m={depth_m:.2f}, yaw_deg={yaw_deg:+.0f})"
+
+    @property
+    def photographed(self) -> "Face":
+        """The face as the photograph shows it, if it was changed since."""
+        return self if self.scene.photographed is None else self.scene.photographed[self.index]
 
     @property
     def camera(self) -> Camera:
@@ -313,6 +361,28 @@ class Face:
         return HeadAngles(pitch=pitch, yaw=yaw, roll=roll)
 
     @property
+    def eyes(self) -> dict[str, Eye] | None:
+        """Irises and gaze of the `right` and the `left` eye; None for face models without eyeballs."""
+        seen, scene = self.scene.eyes, self.scene
+        if seen is None:
+            return None
+        iris, center = (scene._to_camera(points)[self.index].numpy() for points in (seen.iris_m, seen.center_m))
+        iris_px, gaze_cam = scene.camera.project(iris), scene.gaze_cam
+        angles = gaze_angles(seen.gaze[self.index]).tolist()
+        assert gaze_cam is not None
+        return {
+            part.removesuffix("_eye"): Eye(
+                iris_px=iris_px[side],
+                iris_cam_m=iris[side],
+                center_cam_m=center[side],
+                gaze_cam=gaze_cam[self.index, side],
+                yaw=angles[side][0],
+                pitch=angles[side][1],
+            )
+            for side, part in enumerate(EYE_PARTS)
+        }
+
+    @property
     def vertices_model_m(self) -> Float[np.ndarray, "verts 3"]:
         """Vertices in the model frame, expression applied."""
         return self.scene.vertices_model_m[self.index].numpy()
@@ -346,6 +416,11 @@ class Face:
     def landmarks68_contour_px(self) -> Float[np.ndarray, "68 2"]:
         """The 68 points with the jaw on the visible silhouette (`ibug68_contour`), in the photograph."""
         return self.scene.landmarks68_contour_px[self.index]
+
+    @property
+    def landmarks68_std_px(self) -> Float[np.ndarray, "68"] | None:
+        """Standard deviation of each coordinate of the 68 static points in pixels; None where it is not known."""
+        return None if self.scene.landmarks68_std_px is None else self.scene.landmarks68_std_px[self.index]
 
     @property
     def landmarks5_px(self) -> Float[np.ndarray, "5 2"]:

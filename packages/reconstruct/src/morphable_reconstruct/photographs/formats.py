@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable, Iterator
 
-from morphable_reconstruct.photographs.exif import tiff_orientation
+from morphable.orientation import tiff_orientation
 
 FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "FLI", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "PCX", "PNG"),
@@ -26,6 +26,9 @@ AVIF_BRANDS = (b"avif", b"avis")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\x00", b"MM\x00*", b"BM", b"\x00\x00\x00\x0cjP  ")
 PREFIX_BYTES = 16
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
+_CICP_BYTES = 4
+HEAD_BYTES = 1 << 16
+"""Size of the beginning of a file in which `color_tags` are looked for."""
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _PNG_NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS")
@@ -43,6 +46,25 @@ def looks_like_picture(prefix: bytes) -> bool:
     if prefix.startswith(_SIGNATURES) or (prefix[:4] == b"RIFF" and prefix[8:12] == b"WEBP"):
         return True
     return prefix[4:8] == b"ftyp" and prefix[8:12] in (*HEIF_BRANDS, *AVIF_BRANDS)
+
+
+def color_tags(head: bytes) -> tuple[int, int] | None:
+    """Return primaries and transfer, by their numbers in ITU-T H.273, that a file states beside any profile.
+
+    PNG states them in a chunk cICP, AVIF and HEIC in a box colr. None where the beginning of the file has none.
+    """
+    if head.startswith(_PNG_SIGNATURE):
+        start = 8
+        while start + 12 <= len(head) and head[start + 4 : start + 8] != b"IDAT":
+            length = int.from_bytes(head[start : start + 4], "big")
+            if head[start + 4 : start + 8] == b"cICP" and length == _CICP_BYTES:
+                return head[start + 8], head[start + 9]
+            start += length + 12
+        return None
+    found = head.find(b"colrnclx") + 8 if head[4:8] == b"ftyp" else 0
+    if found < 8 or found + 4 > len(head):
+        return None
+    return int.from_bytes(head[found : found + 2], "big"), int.from_bytes(head[found + 2 : found + 4], "big")
 
 
 def with_less(raw: bytes) -> Iterator[bytes]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
+
+from morphable_reconstruct.photographs.window import resized
 
 STRIDE_PX = 32
 """Sides of the network's input are multiples of this."""
@@ -74,13 +75,11 @@ def letterbox(
     )
     center_x, center_y = _center(plan.photo_hw)
     box = (center_x - box_w / 2, center_y - box_h / 2, center_x + box_w / 2, center_y + box_h / 2)
-    resized = Image.fromarray(pixels).resize(
-        (inner_w, inner_h), Image.Resampling.BILINEAR, box=box, reducing_gap=_REDUCING_GAP
-    )
+    inner = resized(pixels, (inner_w, inner_h), box=box, reducing_gap=_REDUCING_GAP)
     canvas = np.empty((*plan.input_hw, 3), dtype=np.uint8)
     canvas[:] = PADDING_RGB
     top, left = (plan.input_hw[0] - inner_h) // 2, (plan.input_hw[1] - inner_w) // 2
-    canvas[top : top + inner_h, left : left + inner_w] = np.asarray(resized)
+    canvas[top : top + inner_h, left : left + inner_w] = inner
     return canvas, plan
 
 

@@ -7,15 +7,26 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms
 from torch import Tensor
 
+from morphable_reconstruct.photographs.gamuts import GAMUTS, HIGH_DYNAMIC_RANGE, ToneMapper, convert_gamut
+
 _WHITE = (255, 255, 255, 255)
 _GRAY_MODES = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
+_BAND_PIXELS = 4_000_000
+_CODES_PER_BYTE = 257
 _FULL_16 = 65535
 _FAR_BELOW = 16384
 """16-bit values all below this are taken for data of 8 to 14 bits (infrared and thermal cameras, scanners)."""
 
 
-def to_rgb(picture: Image.Image) -> tuple[UInt8[np.ndarray, "rows cols 3"], str | None]:
+def to_rgb(
+    picture: Image.Image, tags: tuple[int, int] | None = None
+) -> tuple[UInt8[np.ndarray, "rows cols 3"], str | None]:
     """Convert a decoded picture to sRGB, transparency laid over white.
+
+    Args:
+        picture: The picture.
+        tags: Primaries and transfer that its file states (`color_tags`). HDR transfers are tone-mapped as in videos;
+            wide primaries count where there is no profile.
 
     Returns:
         The pixels, and a note where values were stretched.
@@ -25,18 +36,34 @@ def to_rgb(picture: Image.Image) -> tuple[UInt8[np.ndarray, "rows cols 3"], str 
     profile = picture.info.get("icc_profile")
     if picture.has_transparency_data:
         rgba = picture.convert("RGBA")
-        opaque = _to_srgb(rgba.convert("RGB"), profile)
+        opaque = _to_srgb(rgba.convert("RGB"), profile, tags)
         layer = Image.merge("RGBA", (*opaque.split(), rgba.getchannel("A")))
         return np.array(Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")), None
     if picture.mode not in ("RGB", "CMYK"):
         picture = picture.convert("RGB")
-    converted = _to_srgb(picture, profile)  # CMYK without a usable profile is still CMYK
-    return np.array(converted if converted.mode == "RGB" else converted.convert("RGB")), None
+    converted = _to_srgb(picture, profile, tags)  # CMYK without a usable profile is still CMYK
+    return _as_array(converted if converted.mode == "RGB" else converted.convert("RGB")), None
 
 
-def _to_srgb(picture: Image.Image, profile: object) -> Image.Image:
-    """Apply an embedded profile; a profile LittleCMS cannot use leaves the numbers as they are."""
+def _as_array(picture: Image.Image) -> UInt8[np.ndarray, "rows cols 3"]:
+    """Copy pixels band by band: Pillow holds a whole picture two more times while it hands it over at once."""
+    pixels = np.empty((picture.height, picture.width, 3), np.uint8)
+    step = max(1, _BAND_PIXELS // picture.width)
+    for top in range(0, picture.height, step):
+        bottom = min(picture.height, top + step)
+        pixels[top:bottom] = np.asarray(picture.crop((0, top, picture.width, bottom)))
+    return pixels
+
+
+def _to_srgb(picture: Image.Image, profile: object, tags: tuple[int, int] | None) -> Image.Image:
+    """Apply HDR tags or an embedded profile; a profile LittleCMS cannot use leaves the numbers as they are."""
+    primaries, transfer = tags or (0, 0)
+    if transfer in HIGH_DYNAMIC_RANGE and picture.mode == "RGB":
+        codes = np.asarray(picture).astype(np.uint16) * _CODES_PER_BYTE
+        return Image.fromarray(ToneMapper()(codes, transfer=transfer, primaries=primaries))
     if not isinstance(profile, bytes) or not profile:
+        if primaries in GAMUTS and picture.mode == "RGB":
+            return Image.fromarray(convert_gamut(np.asarray(picture), primaries))
         return picture
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

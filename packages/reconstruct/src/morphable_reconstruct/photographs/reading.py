@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import IO, TypeAlias, cast
@@ -15,8 +15,9 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
 from morphable.extras import import_extra
-from morphable_reconstruct.photographs.exif import focal_from_exif, orientation_of, upright
-from morphable_reconstruct.photographs.formats import FORMATS, PREFIX_BYTES, is_heif, with_less
+from morphable.orientation import orientation_of, upright
+from morphable_reconstruct.photographs.exif import focal_from_exif
+from morphable_reconstruct.photographs.formats import FORMATS, HEAD_BYTES, PREFIX_BYTES, color_tags, is_heif, with_less
 from morphable_reconstruct.photographs.pixels import from_array, from_tensor, to_rgb
 
 ImageSource: TypeAlias = str | os.PathLike[str] | IO[bytes] | io.IOBase | Image.Image | np.ndarray | Tensor
@@ -67,9 +68,10 @@ def load_photograph(
 ) -> Photograph:
     """Read a picture as upright sRGB.
 
-    EXIF orientation is applied, transparency is laid over white, an embedded color profile is converted to sRGB, of an
-    animation the first frame that shows something is taken. 16-bit gray is scaled to 8 bits: from full scale, or from
-    the data's own range where that is far below it, which `notes` then say. Damaged tags count as absent.
+    EXIF orientation is applied, transparency is laid over white, an embedded color profile is converted to sRGB, HDR
+    pictures (PQ and HLG) are tone-mapped, of an animation the first frame that shows something is taken. 16-bit gray is
+    scaled to 8 bits: from full scale, or from the data's own range where that is far below it, which `notes` then say.
+    Damaged tags count as absent.
 
     Args:
         source: A path, an open binary file, a PIL image, an array (rows, cols[, 1 | 3 | 4]) of uint8, uint16 or
@@ -93,7 +95,7 @@ def load_photograph(
         pixels, note = from_array(source)
         return _checked(Photograph(pixels=pixels, name=name or "image", notes=_notes(note)), max_pixels)
     if isinstance(source, Image.Image):
-        return _from_pil(source, name or "image", max_pixels)
+        return _upright(*_from_pil(source, name or "image", max_pixels))
     if isinstance(source, str | os.PathLike):
         path = Path(source)
         return _from_file(path, name or path.name, str(path), max_pixels)
@@ -148,17 +150,20 @@ def _decode(opened: io.BufferedIOBase, name: str, max_pixels: int) -> Photograph
 def _open(opened: io.BufferedIOBase, name: str, max_pixels: int) -> Photograph:
     """Decode an open file by its content."""
     opened.seek(0)
-    prefix = opened.read(PREFIX_BYTES)
+    head = opened.read(HEAD_BYTES)
     opened.seek(0)
-    if not is_heif(prefix):
+    if not is_heif(head[:PREFIX_BYTES]):
         with Image.open(cast(IO[bytes], opened), formats=_installed_formats()) as picture:
-            return _from_pil(picture, name, max_pixels)
+            stored = _from_pil(picture, name, max_pixels, color_tags(head))
+            picture.close()  # before pixels are turned, which takes memory for a second copy
+        return _upright(*stored)
     try:
         heif = import_extra("pillow_heif", "morphable-reconstruct", "heif")
     except ImportError as error:
         raise ValueError(f"image must be of a format that is installed, got the HEIC file {name}: {error}") from error
     with heif.HeifImageFile(opened) as picture:
-        return _from_pil(picture, name, max_pixels)
+        stored = _from_pil(picture, name, max_pixels, color_tags(head))
+    return _upright(*stored)
 
 
 @cache
@@ -168,8 +173,15 @@ def _installed_formats() -> tuple[str, ...]:
     return tuple(name for name in Image.ID if name in FORMATS)
 
 
-def _from_pil(picture: Image.Image, name: str, max_pixels: int) -> Photograph:
-    """Check the size before decoding, then make the picture upright RGB."""
+def _upright(photo: Photograph, orientation: int) -> Photograph:
+    """Turn a photograph as its orientation asks."""
+    return replace(photo, pixels=upright(photo.pixels, orientation))
+
+
+def _from_pil(
+    picture: Image.Image, name: str, max_pixels: int, tags: tuple[int, int] | None = None
+) -> tuple[Photograph, int]:
+    """Check the size before decoding, then make the picture RGB; return it as it is stored, with its orientation."""
     _check_size(picture.height, picture.width, name, max_pixels)
     focal_px = focal_from_exif(picture)
     orientation = orientation_of(picture)
@@ -178,9 +190,10 @@ def _from_pil(picture: Image.Image, name: str, max_pixels: int) -> Photograph:
         picture.getexif = Image.Exif  # type: ignore[method-assign]  # Pillow would read all tags and turn it itself
         picture.load()
         picture = picture.copy()
-    pixels, note = to_rgb(picture)
+    pixels, note = to_rgb(picture, tags)
     shown = f"frame {frame} was taken, the first that shows something" if frame else None
-    return Photograph(pixels=upright(pixels, orientation), name=name, exif_focal_px=focal_px, notes=_notes(note, shown))
+    photo = Photograph(pixels=pixels, name=name, exif_focal_px=focal_px, notes=_notes(note, shown))
+    return photo, orientation
 
 
 def _first_visible(picture: Image.Image) -> int:

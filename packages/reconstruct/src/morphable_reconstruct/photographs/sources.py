@@ -44,6 +44,8 @@ class LeftOut:
     """Results of earlier runs."""
     hidden: int = 0
     """Hidden folders and folders of thumbnails."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """What was asked for and is not there beside sources that are, with the reason."""
 
     def notes(self) -> tuple[str, ...]:
         """Return one line for each kind of thing that was left out."""
@@ -82,10 +84,11 @@ def find_sources(
     Args:
         patterns: What was asked for.
         without: A folder whose files are no sources unless named directly: that of the results.
-        left_out: Counts what was found beside the sources, where it is given.
+        left_out: Counts what was found beside the sources, where it is given, and takes what is missing.
 
     Raises:
-        FileNotFoundError: A path does not exist, or a folder or glob holds no picture and no video.
+        FileNotFoundError: A path does not exist, or a folder or glob holds no picture and no video; with `left_out`
+            only where no source is left.
         ValueError: Nothing was given.
 
     >>> import tempfile
@@ -96,8 +99,18 @@ def find_sources(
     """
     if not patterns:
         raise ValueError("sources must be pictures, folders, globs, videos or webcam, got none; name at least one")
-    left_out = LeftOut() if left_out is None else left_out
-    entries = list({e.path: e for pattern in patterns for e in _expand(pattern, without, left_out)}.values())
+    found: dict[Path, _Entry] = {}
+    missing: dict[str, FileNotFoundError] = {}
+    for pattern in patterns:
+        try:
+            found |= {entry.path: entry for entry in _expand(pattern, without, left_out or LeftOut())}
+        except FileNotFoundError as error:
+            missing[pattern] = error
+    if missing and (left_out is None or not found):
+        raise next(iter(missing.values()))
+    if left_out is not None:
+        left_out.missing |= {pattern: str(error) for pattern, error in missing.items()}
+    entries = list(found.values())
     names = [e.path.name if e.kind == WEBCAM else e.path.relative_to(e.base).as_posix() for e in entries]
     if max(Counter(names).values()) > 1:
         shared = Path(os.path.commonpath([e.path.absolute() for e in entries]))

@@ -208,6 +208,7 @@ class Reconstructor:
         valid = found.valid[row]
         offset = (0, 0) if view.tile is None else (view.tile.left, view.tile.top)
         center_px = view.plan.to_photo(found.center_px[row][valid].numpy()) + np.array(offset)
+        std_px = None if found.point_std_px is None else found.point_std_px[row][valid].numpy()
         return Scene(
             photo=view.photo,
             camera=view.camera,
@@ -215,7 +216,12 @@ class Reconstructor:
             faces=found.parameters[row][valid],
             score=found.score[row][valid].numpy(),
             center_px=center_px.astype(np.float32),
+            landmarks68_std_px=None if std_px is None else std_px * self._std_factor(view),
         )
+
+    def _std_factor(self, view: _View) -> np.float32:
+        """From what the network expects in pixels of its input to calibrated pixels of the photograph."""
+        return np.float32(self.defaults.point_std_factor / view.plan.scale)
 
     def _merged(self, seen: list[tuple[_View, Scene]]) -> Scene:
         """Bring the faces of all inputs of one photograph into its camera."""

@@ -40,7 +40,7 @@ from morphable_reconstruct.service.options import ServeConfig
 from morphable_reconstruct.service.pages import docs_page, home_page
 
 BAD_FORM, NO_SUCH_FACE, BUSY, TOO_SLOW = 400, 404, 503, 504
-PIXELS_TOGETHER = 24_000_000
+PIXELS_TOGETHER = 12_000_000
 """Decoded pixels of all requests under way; a larger picture is decoded alone."""
 _RETRY_AFTER_S = "1"
 _TITLE = "morphable-reconstruct"

@@ -48,6 +48,28 @@ class AnglesAnswer(_Answer):
     roll: float
 
 
+class GazeAnswer(_Answer):
+    """Gaze relative to the head in degrees: yaw to the person's left, pitch upward."""
+
+    yaw: float
+    pitch: float
+
+
+class EyeAnswer(_Answer):
+    """One eye as the mesh has it, whether or not the lid covers it."""
+
+    iris_px: Point2
+    gaze_cam: Point3 = Field(description="Unit vector in camera space.")
+    gaze_angles_deg: GazeAnswer
+
+
+class EyesAnswer(_Answer):
+    """The person's right and left eye."""
+
+    right: EyeAnswer
+    left: EyeAnswer
+
+
 class FaceAnswer(_Answer):
     """One face: meters, pixels of the photograph (corner at 0, 0); left and right are the person's own."""
 
@@ -67,6 +89,10 @@ class FaceAnswer(_Answer):
     expressions: dict[str, float] = Field(description="Activation by name, 0 neutral, 1 full.")
     albedo: list[float]
     illumination: list[Point3] = Field(description="9 spherical-harmonics coefficients (bands 0 to 2) per RGB channel.")
+    landmarks68_std_px: list[float] | None = Field(
+        None, description="Expected standard deviation of each coordinate of the static points."
+    )
+    eyes: EyesAnswer | None = Field(None, description="Irises and gaze, of face models that have eyeballs.")
     camera_residual_px: float | None = None
     track_id: int | None = None
 

@@ -7,6 +7,7 @@ import sys
 from PIL import Image
 
 from morphable.extras import import_extra
+from morphable.memory import ARRAY_BYTES, give_memory_back, trim_memory
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.service.options import ServeConfig
 
@@ -17,9 +18,11 @@ def serve(config: ServeConfig) -> int:
     import_extra("fastapi", "morphable-reconstruct", "service")
     from morphable_reconstruct.service._app import create_app
 
+    give_memory_back(ARRAY_BYTES)
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
     reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
     app = create_app(reconstructor, config)
+    trim_memory()
     server = uvicorn.Server(
         uvicorn.Config(
             app,

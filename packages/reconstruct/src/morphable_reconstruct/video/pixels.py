@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from morphable_reconstruct.video.colors import GAMUTS, HIGH_DYNAMIC_RANGE, ToneMapper, convert_gamut
+from morphable_reconstruct.photographs.gamuts import GAMUTS, HIGH_DYNAMIC_RANGE, ToneMapper, convert_gamut
 
 _WHITE = 255
 _BICUBIC = 4

@@ -1,50 +1,72 @@
-"""Faces as meshes for the page."""
+"""Faces as GLB files for the page."""
 
-from typing import Literal
+import io
+from typing import Any, Literal
 
 import numpy as np
-import trimesh
+import torch
+from jaxtyping import UInt8
 from PIL import Image
 
-from morphable_reconstruct.drawing.colors import to_bytes
+from morphable_reconstruct.drawing.layers import render_depth
+from morphable_reconstruct.exports.glb import UNLIT
+from morphable_reconstruct.exports.gltf import GltfBuilder
 from morphable_reconstruct.exports.layout import textured_layout
 from morphable_reconstruct.exports.textures import face_texture
+from morphable_reconstruct.faces.rows import Face
 from morphable_reconstruct.scene import Scene
 
 Surface = Literal["photograph", "reflectance", "shape"]
 SURFACES: tuple[Surface, ...] = ("photograph", "reflectance", "shape")
-_PLAIN = (205, 200, 195)
+_PLAIN = (0.62, 0.59, 0.56, 1.0)
 _ROUGHNESS = 0.85
-_EMITTED = 0.35
-"""Part of the texture that shines by itself, so that it does not drown in the page's shadows."""
-TEXTURE_PX = 512
+_JPEG_QUALITY = 92
+TEXTURE_PX = 1024
 
 
-def face_mesh(scene: Scene, index: int, surface: Surface) -> trimesh.Trimesh:
-    """Build a face in camera space with the chosen surface."""
-    face = scene[index]
-    layout = textured_layout(face.model)
+def surface_texture(scene: Scene, index: int, surface: Surface) -> UInt8[np.ndarray, "size size 3"] | None:
+    """Make the texture of a face for the chosen surface; None for the bare shape."""
     if surface == "shape":
-        triangles = face.model.triangles.numpy()
-        colors = np.tile(np.array([*_PLAIN, 255], dtype=np.uint8), (len(face.vertices_cam_m), 1))
-        return trimesh.Trimesh(face.vertices_cam_m, triangles, vertex_colors=colors, process=False)
+        return None
     kind = "photo" if surface == "photograph" else "albedo"
-    pixels = face_texture(face, kind=kind, size_px=TEXTURE_PX, depth_m=scene.depth_m if kind == "photo" else None)
-    assert pixels is not None
-    picture = Image.fromarray(pixels)
-    material = trimesh.visual.material.PBRMaterial(  # type: ignore[no-untyped-call]
-        baseColorTexture=picture,
-        emissiveTexture=picture if surface == "photograph" else None,
-        emissiveFactor=[_EMITTED] * 3 if surface == "photograph" else None,
-        metallicFactor=0.0,
-        roughnessFactor=_ROUGHNESS,
-    )
-    uv = layout.uv * (1.0, -1.0) + (0.0, 1.0)  # trimesh counts v from the bottom
-    visual = trimesh.visual.TextureVisuals(uv=uv, material=material)  # type: ignore[no-untyped-call]
-    return trimesh.Trimesh(face.vertices_cam_m[layout.source], layout.triangles, visual=visual, process=False)
+    depth_m = render_depth(scene) if kind == "photo" else None
+    return face_texture(scene[index], kind=kind, size_px=TEXTURE_PX, depth_m=depth_m)
 
 
-def thumbnail(scene: Scene, *, side_px: int = 900) -> np.ndarray:
+def face_glb(face: Face, pixels: UInt8[np.ndarray, "size size 3"] | None, *, unlit: bool) -> bytes:
+    """Encode a face, as it is posed, in camera space.
+
+    Args:
+        face: The face.
+        pixels: Its texture.
+        unlit: The texture holds the light and is shown as it is.
+    """
+    builder, layout = GltfBuilder(), textured_layout(face.model)
+    vertices = torch.from_numpy(face.vertices_cam_m)
+    attributes = {
+        "POSITION": builder.add_vertices(vertices.numpy()[layout.source], bounds=True),
+        "NORMAL": builder.add_vertices(face.model.normals(vertices).numpy()[layout.source]),
+    }
+    surface: dict[str, Any] = {"metallicFactor": 0.0, "roughnessFactor": _ROUGHNESS, "baseColorFactor": list(_PLAIN)}
+    if pixels is not None:
+        attributes["TEXCOORD_0"] = builder.add_vertices(layout.uv)
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+        image = builder.add_image(stream.getvalue(), "image/jpeg", "face")
+        surface["baseColorTexture"] = {"index": builder.add("textures", {"source": image})}
+        surface["baseColorFactor"] = [1.0, 1.0, 1.0, 1.0]
+    material: dict[str, Any] = {"pbrMetallicRoughness": surface, "doubleSided": True}
+    if unlit:
+        material["extensions"] = {UNLIT: {}}
+        builder.document["extensionsUsed"] = [UNLIT]
+    indices = builder.add_indices(layout.triangles)
+    primitive = {"attributes": attributes, "indices": indices, "material": builder.add("materials", material)}
+    node = builder.add("nodes", {"mesh": builder.add("meshes", {"primitives": [primitive]})})
+    builder.add("scenes", {"nodes": [node]})
+    builder.document["scene"] = 0
+    return builder.to_glb()
+
+
+def thumbnail(scene: Scene, *, side_px: int = 900) -> UInt8[np.ndarray, "rows cols 3"]:
     """The photograph with boxes and landmarks."""
-    picture = Image.fromarray(scene.overlay(opacity=0.0, max_side_px=side_px))
-    return to_bytes(np.asarray(picture, dtype=np.float32) / 255)
+    return scene.overlay(opacity=0.0, max_side_px=side_px)

@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from morphable.files import refusing
+
 _MIRROR_SHAPE = (64, 128)
 _ROUGHNESS_BLUR_RAD = (0.0, 0.22, 0.5)
 """Half width of the reflection lobe of each prefiltered level."""
@@ -43,14 +45,11 @@ def read_radiance(path: Path) -> Float[np.ndarray, "rows cols 3"]:
     size = data[end + 2 : data.find(b"\n", end + 2)].split() if end > 0 else []
     if not data.startswith(b"#?") or len(size) != 4 or size[0] != b"-Y" or size[2] != b"+X":
         raise ValueError(f"{path} must be a Radiance picture (-Y rows +X cols), got another format; convert it to .hdr")
-    rows, cols = int(size[1]), int(size[3])
     at = data.find(b"\n", end + 2) + 1
-    try:
-        pixels = _decode_scanlines(data, at, rows, cols)
-    except (IndexError, ValueError) as error:
-        raise ValueError(f"{path} must hold {rows} x {cols} pixels, got a torn file; fetch it again") from error
-    scale = np.ldexp(1.0, pixels[..., 3].astype(np.int32) - 136)
-    return (pixels[..., :3] * scale[..., None]).astype(np.float32)
+    with refusing("environment must be a whole Radiance picture", path, next_step="fetch it again"):
+        pixels = _decode_scanlines(data, at, int(size[1]), int(size[3]))
+        scale = np.ldexp(1.0, pixels[..., 3].astype(np.int32) - 136)
+        return (pixels[..., :3] * scale[..., None]).astype(np.float32)
 
 
 def _decode_scanlines(data: bytes, at: int, rows: int, cols: int) -> np.ndarray:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from morphable.files import refusing
+
 HM08_VERTICES = 19158
 """Vertices of MakeHuman's base mesh, helpers included."""
 _AXES = ("x_scale", "y_scale", "z_scale")
@@ -53,10 +55,8 @@ def read_proxy(path: Path) -> ProxyMesh:
         FileNotFoundError: The file, or the ``.obj`` it names, is absent.
         ValueError: The file does not have the format it claims, or refers to another base mesh.
     """
-    try:
+    with refusing("mesh must be a whole MakeHuman proxy", path, next_step="fetch it again"):
         return _read_threejs(path) if path.suffix == ".json" else _read_mhclo(path)
-    except (KeyError, IndexError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} must be a MakeHuman proxy, got a malformed file ({error}); fetch it again") from error
 
 
 def _read_mhclo(path: Path) -> ProxyMesh:
@@ -121,7 +121,17 @@ def _proxy(
 
 
 def read_obj(path: Path) -> tuple[Int[np.ndarray, "tris 3"], Float[np.ndarray, "tris 3 2"], int]:
-    """Read triangles, corner texture coordinates (v down) and the number of vertices of a Wavefront file."""
+    """Read triangles, corner texture coordinates (v down) and the number of vertices of a Wavefront file.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    with refusing("mesh must be a whole Wavefront file", path, next_step="fetch it again"):
+        return _read_obj(path)
+
+
+def _read_obj(path: Path) -> tuple[Int[np.ndarray, "tris 3"], Float[np.ndarray, "tris 3 2"], int]:
+    """Parse the lines of a Wavefront file."""
     uv: list[tuple[float, float]] = []
     polygons: list[list[tuple[int, int]]] = []
     vertices = 0

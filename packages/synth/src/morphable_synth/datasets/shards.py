@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
-from morphable.files import atomic_path, write_text
+from morphable.files import atomic_path, refusing, write_text
 from morphable_synth.assets.checks import require_whole_assets
 from morphable_synth.datasets.provenance import Source, code_version, license_of, sources_of
 from morphable_synth.rendering.labels import FACE_LABELS, Sample
@@ -127,7 +127,10 @@ def _claim(config: GenerateConfig) -> GenerateConfig:
         settings.pop(name)
     settings["scenes"].pop("assets")
     path, current = config.out / "run.json", code_version()
-    known = json.loads(path.read_text()) if path.exists() else {"format_version": FORMAT_VERSION, "settings": settings}
+    known: dict[str, Any] = {"format_version": FORMAT_VERSION, "settings": settings}
+    if path.exists():
+        with refusing("run.json must be of `morphable-synth generate`", path):
+            known = dict(json.loads(path.read_text()))
     old = {"depth": False} | known.get("settings", {})
     names = [name for name in settings if name != "count" and settings[name] != old.get(name)]
     if names or known.get("format_version") != FORMAT_VERSION:
@@ -149,8 +152,11 @@ def _claim(config: GenerateConfig) -> GenerateConfig:
 def _describe(config: GenerateConfig, settings: dict[str, Any]) -> None:
     """Write `dataset.json`: what the pictures are made of, for whoever trains on them."""
     path = config.out / DESCRIPTION_FILE
-    before = json.loads(path.read_text())["sources"] if path.exists() else []
-    sources = tuple(dict.fromkeys((*(Source(**entry) for entry in before), *sources_of(config.scenes))))
+    before: tuple[Source, ...] = ()
+    if path.exists():
+        with refusing("description of shards must list its sources", path):
+            before = tuple(Source(**entry) for entry in json.loads(path.read_text())["sources"])
+    sources = tuple(dict.fromkeys((*before, *sources_of(config.scenes))))
     description = {
         "format_version": FORMAT_VERSION,
         "name": f"morphable-synth, {config.scenes.level}, {config.scenes.layout}, series {config.seed}",
@@ -220,9 +226,16 @@ def read_shard(path: Path) -> Iterator[StoredSample]:
     """Yield the scenes of a shard in order.
 
     Raises:
-        ValueError: The shard was written in another format version.
+        FileNotFoundError: There is no such file.
+        ValueError: The shard is damaged, or was written in another format version.
     """
-    with tarfile.open(path) as tar:
+    with refusing("shard must be a whole tar file of `morphable-synth generate`", path):
+        yield from _scenes(path)
+
+
+def _scenes(path: Path) -> Iterator[StoredSample]:
+    """Decode the scenes of a shard in order."""
+    with tarfile.open(path, "r:") as tar:
         files: dict[str, bytes] = {}
         for entry in tar:
             key, _, ending = entry.name.partition(".")

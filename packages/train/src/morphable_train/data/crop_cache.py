@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from morphable import MorphableModel
-from morphable.files import atomic_path, write_text
+from morphable.files import atomic_path, refusing, write_text
 from morphable_train.configs.stages import DataConfig
 from morphable_train.data.crops import FaceCrop, cut_faces
 from morphable_train.data.faces import SourceFaces
@@ -94,6 +94,12 @@ def open_cache(
     target = cache / f"{plane}_{_fingerprint(readers, config, model)}"
     if not (target / "info.json").is_file():
         _build(readers, target, config, model, plane=plane, cut=cut)
+    with refusing("cache of crops must be whole", target, next_step="delete it"):
+        return _open(target, config, plane)
+
+
+def _open(target: Path, config: DataConfig, plane: str) -> StoredCrops:
+    """Map the files of a cache."""
     info = json.loads((target / "info.json").read_text())
     if info["skipped"]:
         sys.stderr.write(f"{len(info['skipped'])} damaged records are left out; the first: {info['skipped'][0]}\n")

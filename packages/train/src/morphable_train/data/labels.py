@@ -15,6 +15,17 @@ SYNTH_VERSION = 1
 SYNTH_MARK = "landmarks68_contour_px"
 """An array that only shards of `morphable-synth` have."""
 NUM_LANDMARKS = NUM_IBUG68
+_FORMS: dict[str, tuple[str, tuple[int | None, ...]]] = {
+    "landmarks68_px": ("f", (NUM_LANDMARKS, 2)),
+    "landmark_valid": ("b", (NUM_LANDMARKS,)),
+    "contour": ("b", ()),
+    "exact": ("b", ()),
+    "identity": ("f", (None,)),
+    "expression": ("f", (None,)),
+    "rotation_head": ("f", (3, 3)),
+    "translation_m": ("f", (3,)),
+}
+"""Kind of number and axes after the faces of each array; None is any length."""
 
 
 class LabelVersionError(ValueError):
@@ -136,8 +147,28 @@ def labels_from_bytes(data: bytes) -> FaceLabels:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+        labels = _labels(arrays)
+        _check_forms(labels)
+        return labels
+    except LabelVersionError:
+        raise
     except Exception as error:
         raise ValueError(f"labels must be a whole npz archive, got {len(data)} bytes: {error}") from error
+
+
+def _check_forms(labels: FaceLabels) -> None:
+    """Refuse arrays that do not belong together."""
+    for name, (kind, axes) in _FORMS.items():
+        value = np.asarray(getattr(labels, name))
+        wanted = (len(labels), *axes)
+        fits = value.ndim == len(wanted) and all(b in (None, a) for a, b in zip(value.shape, wanted, strict=True))
+        if not fits or value.dtype.kind != kind:
+            shown = " x ".join("any" if length is None else str(length) for length in wanted)
+            raise ValueError(f"{name} must be {shown}, got shape {value.shape} of {value.dtype}")
+
+
+def _labels(arrays: dict[str, np.ndarray]) -> FaceLabels:
+    """Check the arrays of either kind of file."""
     if SYNTH_MARK in arrays:
         return _from_synth(arrays)
     version = int(arrays.pop("version", np.asarray(0)))

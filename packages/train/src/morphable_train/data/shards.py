@@ -7,7 +7,6 @@ A shard appears under its name only when it is whole; `dataset.json` beside the 
 import io
 import json
 import tarfile
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from morphable.files import atomic_path, write_text
+from morphable.files import atomic_path, refusing, write_text
 from morphable_train.data.labels import FaceLabels, LabelVersionError, labels_from_bytes, labels_to_bytes
 from morphable_train.json_files import read_object
 
@@ -127,7 +126,7 @@ class ShardWriter:
             for key, members in self._pending:
                 for suffix, data in members:
                     entry = tarfile.TarInfo(f"{key}.{suffix}")
-                    entry.size, entry.mtime = len(data), int(time.time())
+                    entry.size = len(data)
                     tar.addfile(entry, io.BytesIO(data))
         self._pending.clear()
         self.shard += 1
@@ -245,13 +244,13 @@ def _index_shard(path: Path) -> Iterator[_Entry]:
         ValueError: It is no tar file, or has no whole record.
     """
     entries: dict[str, _Entry] = {}
-    try:
-        with tarfile.open(path) as tar:
-            for member in tar:
-                key, _, suffix = member.name.partition(".")
-                entries.setdefault(key, _Entry(path, key)).members[suffix] = (member.offset_data, member.size)
-    except tarfile.TarError as error:
-        raise ValueError(f"shard must be a whole tar file, got {path}: {error}; delete it and prepare again") from error
+    with (
+        refusing("shard must be a whole tar file", path, next_step="delete it and prepare again"),
+        tarfile.open(path, "r:") as tar,
+    ):
+        for member in tar:
+            key, _, suffix = member.name.partition(".")
+            entries.setdefault(key, _Entry(path, key)).members[suffix] = (member.offset_data, member.size)
     records = [entry for entry in entries.values() if entry.members.keys() & {"npz", *_IMAGE_SUFFIXES}]
     if not any("npz" in e.members and e.members.keys() & set(_IMAGE_SUFFIXES) for e in records):
         raise ValueError(
@@ -261,10 +260,10 @@ def _index_shard(path: Path) -> Iterator[_Entry]:
 
 
 def _decode(data: bytes, mode: str | None, entry: _Entry) -> UInt8[np.ndarray, "..."]:
-    """Decode a picture, in its own mode if none is given; Pillow reports damage by several exception types."""
+    """Decode a picture, in its own mode if none is given."""
     try:
         return np.asarray(Image.open(io.BytesIO(data)).convert(mode))
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # decoders raise whatever damaged bytes make them
         raise ValueError(f"picture of record {entry.key} in {entry.path} is damaged: {error}") from error
 
 
@@ -294,11 +293,9 @@ def read_info(folder: Path) -> DatasetInfo | None:
         raise ValueError(
             f"shards must be of format version {FORMAT_VERSION}, got {version} in {path}; prepare them again"
         )
-    try:
+    with refusing("description of shards must hold the fields of DatasetInfo", path):
         sources = tuple(_source(entry, values["license"]) for entry in values.get("sources", ()))
         return DatasetInfo(**{**values, "sources": sources})
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{path} must hold the fields of DatasetInfo: {error}") from error
 
 
 def _source(entry: object, data_license: str) -> DatasetSource:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from morphable.files import refusing
 from morphable_synth import GenerateConfig, Sample, SceneConfig, generate
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.labels import exact_labels
@@ -55,7 +56,8 @@ def procedural_shards(folder: Path, scenes: SceneConfig, count: int, *, seed: in
     """Render and describe the scenes of one folder, and return it; what is there is kept."""
     shard_size = max(8, min(100, -(-count // (2 * workers))))
     if (folder / "run.json").is_file():
-        shard_size = json.loads((folder / "run.json").read_text())["settings"]["shard_size"]
+        with refusing("run.json must be of `morphable-synth generate`", folder / "run.json"):
+            shard_size = int(json.loads((folder / "run.json").read_text())["settings"]["shard_size"])
     config = GenerateConfig(scenes=scenes, out=folder, seed=seed, count=count, shard_size=shard_size, workers=workers)
     generate(config, quiet=True)
     return folder

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from morphable import load_model
-from morphable.files import write_text
+from morphable.files import refusing, write_text
 from morphable_detector_head.face_head import FaceHead, build_face_head
 from morphable_train.data.order import ShuffledOrder
 from morphable_train.data.surface import SurfaceSample
@@ -116,7 +116,8 @@ def start_from(head: FaceHead, source: Path) -> None:
         groups, _ = read_checkpoint(latest_checkpoint(source), None)
         head.load_state_dict(groups["average"])
         return
-    state = load_file(source)
+    with refusing("initial must be a whole safetensors file", source):
+        state = load_file(source)
     inside = {k.removeprefix("face_head."): v.float() for k, v in state.items() if k.startswith("face_head.")}
     if inside:
         head.load_state_dict(head.state_dict() | inside)
@@ -138,14 +139,16 @@ def train_face_head(config: FaceHeadTraining, run: Path, *, resume: bool = False
         ValueError: Data or configuration are unusable.
         DivergedError: A loss is not finite.
     """
-    fabric = open_run(config, run, resume=resume, devices=1)
-    log = RunLog(run, enabled=fabric.is_global_zero)
-    trainer = FaceHeadTrainer(config, run, fabric, log)
-    if resume:
-        trainer.resume()
-    write_run_file(run, config, processes=fabric.world_size)
-    trainer.train()
-    values = trainer.validate()
-    write_text(run / RESULTS_FILE, json.dumps({"step": trainer.progress.step} | values, indent=2) + "\n", parents=True)
-    log.close()
-    return values
+    with open_run(config, run, resume=resume, devices=1) as fabric:
+        log = RunLog(run, enabled=fabric.is_global_zero)
+        trainer = FaceHeadTrainer(config, run, fabric, log)
+        if resume:
+            trainer.resume()
+        write_run_file(run, config, processes=fabric.world_size)
+        trainer.train()
+        values = trainer.validate()
+        write_text(
+            run / RESULTS_FILE, json.dumps({"step": trainer.progress.step} | values, indent=2) + "\n", parents=True
+        )
+        log.close()
+        return values

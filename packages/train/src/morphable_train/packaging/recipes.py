@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from morphable import InferenceDefaults, WeightsInfo, load_model, read_weights, reference_to, write_weights
-from morphable.files import write_text
+from morphable.files import refusing, write_text
 from morphable_regressors import MultiViewConfig, SystemSpec, load_system
 from morphable_train.configs.recipes import RecipeConfig
 from morphable_train.packaging.provenance import read_any_run_config, started_from, terms
@@ -67,8 +67,11 @@ def _architecture(checkpoint: Path) -> dict[str, Any]:
     """What a checkpoint says its network is."""
     from safetensors import safe_open
 
-    with safe_open(checkpoint, framework="pt") as file:
-        values: dict[str, Any] = json.loads(file.metadata()["architecture"])
+    with (
+        refusing("checkpoint must be a whole safetensors file", checkpoint),
+        safe_open(checkpoint, framework="pt") as file,
+    ):
+        values: dict[str, Any] = dict(json.loads(file.metadata()["architecture"]))
     return values
 
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 
 from morphable import MorphableModel, load_model
+from morphable.files import refusing
 from morphable.geometry import rotation_from_angles
 from morphable_train.data.labels import FaceLabels
 from morphable_train.readers.w300lp import BaselFit
@@ -114,7 +115,5 @@ def _array(folder: Path, name: str) -> Float[np.ndarray, "..."]:
     path = folder / name
     if not path.is_file():
         raise FileNotFoundError(f"basel must be a folder with {name}, got {folder} without")
-    try:
+    with refusing("array must be a complete numeric .npy file", path):
         return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
-    except ValueError as error:
-        raise ValueError(f"{path} must be a complete numeric .npy file: {error}") from error

@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from morphable.extras import import_extra
+from morphable.files import refusing
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.preparation.alignment import build_face_alignment
 
@@ -131,16 +132,17 @@ def _load_onnx(path: Path) -> Network:
     onnxruntime = import_extra("onnxruntime", "morphable-train", "landmarks")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    with refusing("model must be a complete ONNX file", path):
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     entry = session.get_inputs()[0]
     return Network(lambda batch: list(session.run(None, {entry.name: batch})), entry.shape, path)
 
 
 def _load_tflite(path: Path) -> Network:
-    interpreter = import_extra("ai_edge_litert.interpreter", "morphable-train", "landmarks").Interpreter(
-        str(path), num_threads=1
-    )
-    interpreter.allocate_tensors()
+    kind = import_extra("ai_edge_litert.interpreter", "morphable-train", "landmarks").Interpreter
+    with refusing("model must be a complete TensorFlow Lite file", path):
+        interpreter = kind(str(path), num_threads=1)
+        interpreter.allocate_tensors()
     entry, outputs = interpreter.get_input_details()[0], interpreter.get_output_details()
 
     def run(batch: np.ndarray) -> list[np.ndarray]:

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
-from PIL import Image
+from jaxtyping import Float, UInt8
 
 from morphable_synth import PART_NAMES
 from morphable_train.data.labels import NUM_LANDMARKS, FaceLabels, weak_labels
-from morphable_train.data.pictures import DAMAGE
+from morphable_train.data.pictures import read_mask
 from morphable_train.preparation.skin_sources import SKIN_CLASSES
 from morphable_train.readers.celebamask import PART_OF_MASK
 
@@ -30,7 +29,7 @@ def read_parts(masks: Mapping[str, Path], size_hw: tuple[int, int]) -> UInt8[np.
     parts = np.zeros(size_hw, np.uint8)
     for mask, name in PART_OF_MASK.items():
         if mask in masks:
-            parts[_read_mask(masks[mask], size_hw)] = PART_NAMES.index(name)
+            parts[read_mask(masks[mask], "part mask", size_hw)] = PART_NAMES.index(name)
     for left, right in SIDED:
         _order_sides(parts, PART_NAMES.index(left), PART_NAMES.index(right))
     return parts
@@ -64,16 +63,6 @@ def labels_of_parts(parts: UInt8[np.ndarray, "rows cols"]) -> FaceLabels:
 def skin_of_parts(parts: UInt8[np.ndarray, "rows cols"]) -> UInt8[np.ndarray, "rows cols"]:
     """Return 255 on the parts that count as skin."""
     return np.isin(parts, [PART_NAMES.index(name) for name in SKIN_CLASSES]).astype(np.uint8) * np.uint8(255)
-
-
-def _read_mask(path: Path, size_hw: tuple[int, int]) -> Bool[np.ndarray, "rows cols"]:
-    """Read one mask, white on the part."""
-    try:
-        with Image.open(path) as picture:
-            gray = picture.convert("L").resize((size_hw[1], size_hw[0]), Image.Resampling.NEAREST)
-    except (*DAMAGE, Image.DecompressionBombError) as error:
-        raise ValueError(f"part mask is damaged or of an unknown kind: {error}") from error
-    return np.asarray(gray) > 127
 
 
 def _order_sides(parts: UInt8[np.ndarray, "rows cols"], left: int, right: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from morphable.files import atomic_path, write_text
+from morphable.files import atomic_path, claimed, write_text
 from morphable_train.data.shards import DatasetInfo, DatasetSource, Record, ShardReader, ShardWriter, write_info
 from morphable_train.json_files import read_object
 from morphable_train.preparation.basel import basel_labels
@@ -20,6 +20,7 @@ from morphable_train.preparation.landmarkers import LandmarkFinder, build_landma
 from morphable_train.preparation.records import PrepareConfig, RecordMaker
 from morphable_train.preparation.skin_sources import skin_source
 from morphable_train.readers import open_source
+from morphable_train.readers.item import SourceItem
 from morphable_train.runs.drawing import TRUE_COLOR, draw_points, grid
 from morphable_train.runs.progress import track
 
@@ -55,13 +56,21 @@ def prepare(
         FileNotFoundError: The source has another layout.
         ValueError: Landmarks must be found and no network is named; the folder was begun with another source or other
             options; or nothing at all was usable.
-        OSError: The disk is full; finished shards stay.
+        OSError: The disk is full; finished shards stay. Or another program prepares into the folder.
     """
     items = list(open_source(source, config.kind))
+    output.mkdir(parents=True, exist_ok=True)
+    with claimed(output):
+        return _prepare(items, source, output, config, finder)
+
+
+def _prepare(
+    items: list[SourceItem], source: Path, output: Path, config: PrepareConfig, finder: LandmarkFinder | None
+) -> PrepareResult:
+    """Fill the folder."""
     settings = _settings(source, config)
     _refuse_change(output, settings)
     skin = skin_source(config.skin, source, weights=config.skin_weights, folder=config.skin_folder)
-    output.mkdir(parents=True, exist_ok=True)
     done, first_shard = _finished(output, config.layout)
     todo = [item for item in items if item.name not in done]
     if finder is None and any(item.landmarks68_px is None and not (item.problem or item.part_masks) for item in todo):
@@ -120,8 +129,9 @@ def _rejects(output: Path) -> Iterator[dict[str, str]]:
     """What was refused so far; a line that a kill or a full disk cut short is not: its picture is looked at again."""
     path = output / REJECTS_FILE
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        with suppress(json.JSONDecodeError):
-            yield json.loads(line)
+        with suppress(json.JSONDecodeError, TypeError, KeyError):
+            entry = json.loads(line)
+            yield {key: str(entry[key]) for key in ("name", "reason")}
 
 
 def _note(output: Path, refused: list[tuple[str, str]]) -> None:

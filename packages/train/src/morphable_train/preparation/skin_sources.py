@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 
 from morphable import read_weights
 from morphable_regressors import PARSING_CLASSES, SystemSpec, crop_matrices, cut_crops, load_system
 from morphable_train.data.affine import warp_images
 from morphable_train.data.labels import FaceLabels
-from morphable_train.data.pictures import DAMAGE
+from morphable_train.data.pictures import read_mask
 from morphable_train.preparation.skin import skin_mask
 from morphable_train.readers.item import SourceItem
 
@@ -106,9 +105,4 @@ def given_mask(
     path = (folder / item.path.relative_to(source)).with_suffix(".png")
     if not path.is_file():
         return None
-    try:
-        with Image.open(path) as picture:
-            grey = picture.convert("L").resize((size_hw[1], size_hw[0]), Image.Resampling.NEAREST)
-    except (*DAMAGE, Image.DecompressionBombError) as error:
-        raise ValueError(f"skin mask is damaged or of an unknown kind: {error}") from error
-    return (np.asarray(grey) > 127).astype(np.uint8) * np.uint8(255)
+    return read_mask(path, "skin mask", size_hw).astype(np.uint8) * np.uint8(255)

@@ -17,7 +17,7 @@ def read_frame(path: Path, frame: int) -> UInt8[np.ndarray, "rows cols 3"]:
     """
     av = import_extra("av", "morphable-train", "video")
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             stream = container.streams.video[0]
             rate, base = float(stream.average_rate or stream.base_rate or 0), float(stream.time_base or 0)
             if rate <= 0 or base <= 0:
@@ -26,6 +26,6 @@ def read_frame(path: Path, frame: int) -> UInt8[np.ndarray, "rows cols 3"]:
             for picture in container.decode(stream):
                 if picture.pts is not None and round(picture.pts * base * rate) >= frame:
                     return picture.to_ndarray(format="rgb24")
-    except (av.error.FFmpegError, IndexError) as error:
+    except Exception as error:  # FFmpeg's errors, and what PyAV raises for streams without codec or rate
         raise ValueError(f"video is damaged: {error}") from error
     raise ValueError(f"video must hold frame {frame}, got fewer")

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from morphable.extras import import_extra
+from morphable.importers.matlab import load_matlab
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.data.pictures import pictures_in
 from morphable_train.readers.item import SourceItem, layout_error, record_key
@@ -126,11 +126,8 @@ def _load(path: Path, names: Sequence[str]) -> dict[str, Float[np.ndarray, "..."
     Raises:
         ValueError: It is damaged, or lacks one of them.
     """
-    loadmat = import_extra("scipy.io", "morphable-train", "mat").loadmat
     try:
-        content = loadmat(str(path), variable_names=list(names))
-        return {name: np.asarray(content[name], np.float64) for name in names}
-    except KeyError as error:
-        raise ValueError(f"landmark file must hold {error.args[0]}, got none") from error
-    except Exception as error:  # SciPy reports damage by many types
+        arrays = load_matlab(path, names, extra=("morphable-train", "mat"))
+    except ValueError as error:
         raise ValueError(f"landmark file is damaged: {error}") from error
+    return {name: np.asarray(values, np.float64) for name, values in arrays.items()}

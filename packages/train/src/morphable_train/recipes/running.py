@@ -71,23 +71,23 @@ def run_recipe(config: RecipeConfig, run: Path, *, resume: bool = False, devices
         ValueError: Data or configuration are unusable.
         DivergedError: A loss is not finite.
     """
-    fabric = open_run(config, run, resume=resume, devices=devices)
-    recipe = make_recipe(config, run, fabric)
-    log = RunLog(run, enabled=fabric.is_global_zero)
-    trainer = RecipeTrainer(config, run, fabric, recipe, log)
-    if resume:
-        trainer.resume()  # refuses another network before anything of the run is overwritten
-    if fabric.is_global_zero:
-        write_run_file(run, config, processes=fabric.world_size)
-    before = trainer.validate()
-    trainer.train()
-    after = trainer.validate()
-    if fabric.is_global_zero:
-        write_text(
-            run / RESULTS_FILE, json.dumps({"step": trainer.progress.step} | after, indent=2) + "\n", parents=True
-        )
-    log.close()
-    return RecipeResults(before, after)
+    with open_run(config, run, resume=resume, devices=devices) as fabric:
+        recipe = make_recipe(config, run, fabric)
+        log = RunLog(run, enabled=fabric.is_global_zero)
+        trainer = RecipeTrainer(config, run, fabric, recipe, log)
+        if resume:
+            trainer.resume()  # refuses another network before anything of the run is overwritten
+        if fabric.is_global_zero:
+            write_run_file(run, config, processes=fabric.world_size)
+        before = trainer.validate()
+        trainer.train()
+        after = trainer.validate()
+        if fabric.is_global_zero:
+            write_text(
+                run / RESULTS_FILE, json.dumps({"step": trainer.progress.step} | after, indent=2) + "\n", parents=True
+            )
+        log.close()
+        return RecipeResults(before, after)
 
 
 def make_recipe(config: RecipeConfig, run: Path, fabric: Fabric) -> Recipe:

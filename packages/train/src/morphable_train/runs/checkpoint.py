@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from morphable.files import atomic_path
+from morphable.files import atomic_path, refusing
 from morphable_train.runs.optimizer import AveragedWeights
 
 FORMAT = "morphable-checkpoint"
@@ -106,26 +106,38 @@ def read_checkpoint(path: Path, architecture: dict[str, Any] | None) -> tuple[di
     Raises:
         ValueError: Damaged, of another network, or of a newer version.
     """
-    try:
+    groups: dict[str, dict[str, Tensor]] = {prefix: {} for prefix in _PREFIXES}
+    with refusing("checkpoint must be a whole safetensors file", path, next_step="use an earlier one"):
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             _check_metadata(path, metadata, architecture)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
-    except SafetensorError as error:
-        raise ValueError(
-            f"checkpoint must be a whole safetensors file, got {path}: {error}; use an earlier one"
-        ) from error
-    groups: dict[str, dict[str, Tensor]] = {prefix: {} for prefix in _PREFIXES}
-    for name, tensor in tensors.items():
-        prefix, _, rest = name.partition("/")
-        groups[prefix][rest] = tensor
-    return groups, Progress(**json.loads(metadata["progress"]))
+            for name in file.keys():  # noqa: SIM118  (not a mapping)
+                prefix, _, rest = name.partition("/")
+                groups[prefix][rest] = file.get_tensor(name)
+        return groups, Progress(**json.loads(metadata["progress"]))
 
 
 def restore(
+    groups: dict[str, dict[str, Tensor]],
+    network: nn.Module,
+    average: AveragedWeights,
+    optimizer: torch.optim.Optimizer,
+    *,
+    path: Path,
+) -> None:
+    """Put the state of a checkpoint back, random states included; `path` is for the error.
+
+    Raises:
+        ValueError: The tensors are not those of this run.
+    """
+    with refusing("checkpoint must hold the state of this run", path, next_step="use an earlier one"):
+        _restore(groups, network, average, optimizer)
+
+
+def _restore(
     groups: dict[str, dict[str, Tensor]], network: nn.Module, average: AveragedWeights, optimizer: torch.optim.Optimizer
 ) -> None:
-    """Put a checkpoint's state back, random states included."""
+    """Put tensors back group by group."""
     network.load_state_dict(groups["network"])
     for name, value in groups["average"].items():
         average.state[name].copy_(value)

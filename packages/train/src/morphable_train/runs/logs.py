@@ -14,7 +14,7 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from morphable.files import atomic_path, write_text
+from morphable.files import atomic_path, refusing, write_text
 from morphable_train.json_files import read_object
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class RunLog:
     def forget_after(self, step: int) -> None:
         """Drop rows that a resumed run will write again."""
         for path in self._run.glob("*.csv") if self._enabled else ():
-            with path.open(newline="") as file:
+            with refusing("table of the run must have a column step", path), path.open(newline="") as file:
                 rows = [row for row in csv.DictReader(file) if float(row["step"]) <= step]
             _write_rows(path, rows)
 
@@ -122,6 +122,8 @@ def read_run_file(run: Path) -> dict[str, Any]:
             f"run must be of version {RUN_VERSION}, got {content.get('format_version')} in {path}; "
             "install the version of morphable-train that wrote it"
         )
+    if not isinstance(content.get("config"), dict):
+        raise ValueError(f"{RUN_FILE} must hold an object config, got none in {path}")
     return content
 
 

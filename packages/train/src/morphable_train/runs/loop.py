@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,6 +14,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
+from morphable.files import claimed
 from morphable_train.configs.stages import OptimizerConfig, RunConfig
 from morphable_train.runs.checkpoint import (
     Progress,
@@ -76,8 +78,9 @@ class TrainingLoop(ABC):
 
     def resume(self) -> None:
         """Go on from the run's newest checkpoint."""
-        groups, self.progress = read_checkpoint(latest_checkpoint(self.run), self.architecture())
-        restore(groups, self.module, self.average, self.optimizer)
+        path = latest_checkpoint(self.run)
+        groups, self.progress = read_checkpoint(path, self.architecture())
+        restore(groups, self.module, self.average, self.optimizer, path=path)
         self.log.forget_after(self.progress.step)
 
     def train(self) -> Progress:
@@ -183,11 +186,13 @@ def has_checkpoint(run: Path) -> bool:
     return bool(checkpoint_paths(run))
 
 
-def open_run(config: LoopConfig, run: Path, *, resume: bool, devices: int) -> Fabric:
-    """Make the folder of a run, and start its processes.
+@contextmanager
+def open_run(config: LoopConfig, run: Path, *, resume: bool, devices: int) -> Iterator[Fabric]:
+    """Make the folder of a run, keep other programs from training in it, and start its processes.
 
     Raises:
         FileExistsError: The run has checkpoints and `resume` is false.
+        BlockingIOError: Another program trains in the folder.
     """
     if has_checkpoint(run) and not resume:
         raise FileExistsError(f"run must be a new folder, got {run} with checkpoints; pass --resume or another folder")
@@ -199,7 +204,8 @@ def open_run(config: LoopConfig, run: Path, *, resume: bool, devices: int) -> Fa
             f"batch_size must be at least the number of processes, {fabric.world_size}, got {config.run.batch_size}"
         )
     run.mkdir(parents=True, exist_ok=True)
-    return fabric
+    with claimed(run) if fabric.is_global_zero else nullcontext():
+        yield fabric
 
 
 def make_fabric(config: LoopConfig, devices: int) -> Fabric:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from morphable import MorphableModel, load_model, read_weights
+from morphable.files import refusing
 from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
 from morphable_losses import facenet_embedder
 from morphable_train.configs.stages import TrainConfig
@@ -74,13 +75,11 @@ def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
         path = latest_checkpoint(path)
     if not path.is_file():
         raise FileNotFoundError(f"initial must be a run, a checkpoint or a weights file, got {path}; check the path")
-    try:
+    with refusing("initial must be a whole safetensors file", path, next_step="use another"):
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise ValueError(f"initial must be a whole safetensors file, got {path}: {error}; use another") from error
+        found = dict(json.loads(metadata.get("architecture", "{}")))
     if metadata.get("format") == FORMAT:
-        found = json.loads(metadata.get("architecture", "{}"))
         return read_checkpoint(path, _accepted(found, config))[0]["average"]
     info, state = read_weights(path)
     different = differences(info.architecture, _accepted(info.architecture, config))

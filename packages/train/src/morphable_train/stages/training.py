@@ -49,29 +49,29 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
         ValueError: Data or configuration are unusable.
         DivergedError: A loss is not finite.
     """
-    fabric = open_run(config, run, resume=resume, devices=devices)
-    parts = build_parts(config)
-    parts.model.to(fabric.device)
-    exact = bool(config.data.exact) or config.data.synthesize != "none"
-    config = replace(config, augment=mirrored_if_possible(config.augment, parts.model, exact=exact))
-    parts.objective.to(fabric.device)
-    if fabric.device.type == "cpu":
-        speed_up_depthwise(parts.network)
-    log = RunLog(run, enabled=fabric.is_global_zero)
-    validator = Validator(config, parts, open_validation(config, parts), log, run, open_detection(config))
-    trainer = make_trainer(config, run, fabric, parts, log, validator)
-    if resume:
-        trainer.resume()  # refuses another network before anything of the run is overwritten
-    if fabric.is_global_zero:
-        write_run_file(run, config, processes=fabric.world_size)
-    before: dict[str, dict[str, float]] = {}
-    if fabric.is_global_zero and validator.measures:
-        before = dict(validator.validate(trainer.progress.step, trainer.average))
-    if not resume and config.initial is None:
-        trainer.start_from_mean()
-    trainer.train()
-    log.close()
-    return RunResults(before, validator.results)
+    with open_run(config, run, resume=resume, devices=devices) as fabric:
+        parts = build_parts(config)
+        parts.model.to(fabric.device)
+        exact = bool(config.data.exact) or config.data.synthesize != "none"
+        config = replace(config, augment=mirrored_if_possible(config.augment, parts.model, exact=exact))
+        parts.objective.to(fabric.device)
+        if fabric.device.type == "cpu":
+            speed_up_depthwise(parts.network)
+        log = RunLog(run, enabled=fabric.is_global_zero)
+        validator = Validator(config, parts, open_validation(config, parts), log, run, open_detection(config))
+        trainer = make_trainer(config, run, fabric, parts, log, validator)
+        if resume:
+            trainer.resume()  # refuses another network before anything of the run is overwritten
+        if fabric.is_global_zero:
+            write_run_file(run, config, processes=fabric.world_size)
+        before: dict[str, dict[str, float]] = {}
+        if fabric.is_global_zero and validator.measures:
+            before = dict(validator.validate(trainer.progress.step, trainer.average))
+        if not resume and config.initial is None:
+            trainer.start_from_mean()
+        trainer.train()
+        log.close()
+        return RunResults(before, validator.results)
 
 
 def make_trainer(

@@ -83,9 +83,9 @@ def _crops(network: PerFaceNetwork, scene: Scene) -> tuple[Tensor, Float[Tensor,
 
 
 def _outside_inference_mode(scene: Scene) -> Scene:
-    """Copy what a network gave to ordinary tensors."""
-    surface = scene.surface_m
-    return replace(scene, faces=scene.faces.map(torch.clone), surface_m=None if surface is None else surface.clone())
+    """Copy what a network gave to ordinary tensors; the detector's expectation does not hold for it."""
+    surface = None if scene.surface_m is None else scene.surface_m.clone()
+    return replace(scene, faces=scene.faces.map(torch.clone), surface_m=surface, landmarks68_std_px=None)
 
 
 def _largest(scene: Scene) -> Scene:

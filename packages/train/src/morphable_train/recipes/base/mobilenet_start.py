@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
+from morphable.files import refusing
 from morphable_regressors import FaceParser, ParameterRegressor, SpatialGroupEnhance, SqueezeExcitation
 from morphable_regressors.mobile_frnet import MultiScaleDepthwise
 from morphable_train.runs.checkpoint import FORMAT, latest_checkpoint, read_checkpoint
@@ -83,12 +84,9 @@ def _read(source: Path) -> dict[str, Tensor]:
     path = latest_checkpoint(source) if source.is_dir() else source
     if not path.is_file():
         raise FileNotFoundError(f"start must be a run, a checkpoint or a safetensors file, got {path}; check the path")
-    try:
-        with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("format") != FORMAT:
-                return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118  (not a mapping)
-    except SafetensorError as error:
-        raise ValueError(f"start must be a whole safetensors file, got {path}: {error}") from error
+    with refusing("start must be a whole safetensors file", path), safe_open(path, framework="pt") as file:
+        if (file.metadata() or {}).get("format") != FORMAT:
+            return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118  (not a mapping)
     return read_checkpoint(path, None)[0]["average"]
 
 

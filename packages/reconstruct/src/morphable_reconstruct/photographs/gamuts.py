@@ -1,4 +1,4 @@
-"""Colors of videos as sRGB: wide gamuts, and the HDR transfers HLG and PQ (ITU-R BT.2100)."""
+"""Colors of pictures and videos as sRGB: wide gamuts, and the HDR transfers HLG and PQ (ITU-R BT.2100)."""
 
 from functools import lru_cache
 
