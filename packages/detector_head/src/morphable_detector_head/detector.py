@@ -15,7 +15,7 @@ from .aggregation import Aggregation
 from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
 from .cells import parameters_from_cells
 from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
-from .face_head import FaceHeadConfig, build_face_head, corrected, crop_frames, cut_crops, repeated
+from .face_head import NUM_POINTS, FaceHeadConfig, build_face_head, corrected, crop_frames, cut_crops, repeated
 from .heads import CenterHead, ParameterHead
 from .layout import ParameterLayout
 from .refinement import FINE_STRIDE_PX, ColorHead, FineRefinement, Refinement
@@ -23,7 +23,6 @@ from .refinement import FINE_STRIDE_PX, ColorHead, FineRefinement, Refinement
 SIZE_MULTIPLE_PX = 32
 NUM_IMAGE_AXES = 4
 NUM_CHANNELS = 3
-NUM_LANDMARKS = 68
 DEFAULT_TOP_K = 64
 DEFAULT_MIN_SCORE = 0.5
 
@@ -107,8 +106,10 @@ class Detections:
     """Centre (x, y) of the face's heatmap cell in input pixels."""
     valid: Bool[Tensor, "batch top"]
     """False on padding, where the other fields are meaningless."""
-    point_std_px: Float[Tensor, "batch top 68"] | None = None
-    """Standard deviation of each coordinate of the 68 points in input pixels; None without a face head."""
+    points_px: Float[Tensor, "batch top points 2"] | None = None
+    """The face head's `NUM_POINTS` points (x, y) as it locates them, in input pixels; None without a face head."""
+    point_std_px: Float[Tensor, "batch top points"] | None = None
+    """Standard deviation of each of their coordinates in input pixels; None without a face head."""
 
 
 class FaceDetector(nn.Module):
@@ -239,12 +240,15 @@ class FaceDetector(nn.Module):
         frames = crop_frames(estimate)
         reading = self.face_head.reading(self.face_head(cut_crops(image, frames)))
         seen = corrected(estimate, frames, self.face_head.limited(reading))
-        std_px = reading.log_std[..., :NUM_LANDMARKS].exp() * frames.side_px[..., None]
+        std_px = reading.log_std.exp() * frames.side_px[..., None]
+        principal_px = std_px.new_tensor((0.5 * image.shape[3], 0.5 * image.shape[2]))
+        points_px = frames.to_picture(reading.points) + principal_px
         parameters = FaceParameters(
             **{name: _padded(value, getattr(found.parameters, name)) for name, value in vars(seen).items()}
         )
-        unknown = std_px.new_zeros(*found.valid.shape, NUM_LANDMARKS)
-        corrected_faces = replace(found, parameters=parameters, point_std_px=_padded(std_px, unknown))
+        unknown = points_px.new_zeros(*found.valid.shape, NUM_POINTS, 2)
+        points = {"points_px": _padded(points_px, unknown), "point_std_px": _padded(std_px, unknown[..., 0])}
+        corrected_faces = replace(found, parameters=parameters, **points)
         score = self.face_head.face_score(found.score[:, :most], reading)
         score = torch.where(found.valid[:, :most], score, 0.0)
         score = torch.where(repeated(seen, score), 0.0, score)
@@ -280,12 +284,14 @@ def _best_first(found: Detections, score: Float[Tensor, "batch most"], min_score
         index = order.view(*order.shape, *(1,) * (value.ndim - 2)).expand(*order.shape, *value.shape[2:])
         return _padded(value[:, : order.shape[1]].gather(1, index), value)
 
+    assert found.points_px is not None
     assert found.point_std_px is not None
     return Detections(
         parameters=found.parameters.map(sorted_rows),
         score=_padded(score, torch.zeros_like(found.score)),
         center_px=sorted_rows(found.center_px),
         valid=_padded(score > min_score, torch.zeros_like(found.valid)),
+        points_px=sorted_rows(found.points_px),
         point_std_px=sorted_rows(found.point_std_px),
     )
 

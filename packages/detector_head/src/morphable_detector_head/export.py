@@ -33,7 +33,7 @@ OUTPUT_NAMES = (
     "illumination",
 )
 """Outputs of every exported graph, in order: the fields of `Detections`."""
-FACE_HEAD_OUTPUTS = ("point_std_px",)
+FACE_HEAD_OUTPUTS = ("points_px", "point_std_px")
 """Outputs that follow them where the network has a face head."""
 EXPORT_TOP_K = 32
 MAX_BATCH = 256
@@ -57,8 +57,9 @@ class TopKDetector(nn.Module):
         face = found.parameters
         coefficients = (face.identity, face.expression, face.albedo)
         pose_and_light = (face.rotation_head, face.translation_m, face.illumination)
-        spread = () if found.point_std_px is None else (found.point_std_px,)
-        return (found.score, found.center_px, found.valid, *coefficients, *pose_and_light, *spread)
+        located = [getattr(found, name) for name in FACE_HEAD_OUTPUTS]
+        points = () if self.detector.face_head is None else tuple(located)
+        return (found.score, found.center_px, found.valid, *coefficients, *pose_and_light, *points)
 
 
 def output_names(detector: FaceDetector) -> tuple[str, ...]:
@@ -73,8 +74,8 @@ def detections_from_outputs(outputs: tuple[Tensor, ...] | list[Tensor]) -> Detec
         outputs: Tensors in the order of `output_names`.
     """
     score, center_px, valid, *face = outputs[: len(OUTPUT_NAMES)]
-    spread = outputs[len(OUTPUT_NAMES)] if len(outputs) > len(OUTPUT_NAMES) else None
-    return Detections(FaceParameters(*face), score, center_px, valid, spread)
+    points = dict(zip(FACE_HEAD_OUTPUTS, outputs[len(OUTPUT_NAMES) :], strict=False))
+    return Detections(FaceParameters(*face), score, center_px, valid, **points)
 
 
 def export_program(

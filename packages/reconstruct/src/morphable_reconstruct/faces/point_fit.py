@@ -1,9 +1,8 @@
-"""Moves faces so that their landmarks lie where the face head saw them, as far as it was sure of it.
+"""Moves faces so that their landmarks lie where the face head located them, as far as it was sure of it.
 
-The head gives coefficients and pose, and beside them the landmarks with their standard deviations. The coefficients
-are regressed and keep to the mean; the points are located on the pixels. A few Gauss-Newton steps find the most likely
-face given both: the coefficients and the pose are a Gaussian prior around what was regressed, the points are
-observations.
+The head gives coefficients and pose, and beside them points with standard deviations. The coefficients are regressed
+and keep to the mean; the points are located on the pixels. A few Gauss-Newton steps find the most likely face given
+both: what was regressed is the mean of a Gaussian prior, the points are observations.
 """
 
 from dataclasses import dataclass, replace
@@ -12,101 +11,109 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable import FaceParameters, PointModel
-from morphable.geometry import axes_flip, camera_from_model, rotation_from_vector, skew
+from morphable import FaceParameters, MorphableModel
+from morphable.geometry import GLOBAL_FOCAL_PX, axes_flip, camera_from_model, rotation_from_vector, skew
+from morphable.landmarks import NUM_IBUG68
+from morphable_reconstruct.faces.landmarks import located_points
 
 _STEPS = 3
+_NUM_POSE = 6
+_LEAST_STD_PX = 1e-3
+_NEAREST_M = 1e-2
 
 
 @dataclass(frozen=True, kw_only=True)
 class PointFit:
-    """How much is believed."""
+    """Standard deviations of what was regressed about the truth; chosen on every second photograph of Helen and AFW."""
 
-    identity_std: float = 0.4
-    """Standard deviation of an identity coefficient about the regressed one."""
-    expression_std: float = 0.12
-    """The same of an expression coefficient."""
-    rotation_std: float = 0.04
-    """The same of the rotation about each axis, radians."""
-    place_std: float = 0.01
-    """The same of the position across the line of sight, as a share of the depth."""
-    depth_std: float = 0.03
-    """The same along it."""
-    point_factor: float = 2.0
-    """Factor on the points' standard deviations: their errors are not independent of each other."""
+    identity: float = 0.4
+    """Of an identity coefficient."""
+    expression: float = 0.12
+    """Of an expression coefficient."""
+    rotation_rad: float = 0.04
+    """Of the rotation about each axis."""
+    place: float = 0.01
+    """Of the position across the line of sight, as a share of the depth."""
+    depth: float = 0.03
+    """Of the position along it, as a share of the depth."""
+    point_factor: float = 1.0
+    """Factor on the points' standard deviations: more than 1 if their errors go together."""
 
 
 def fit_points(
     faces: FaceParameters,
     points_px: Float[Tensor, "faces points 2"],
     std_px: Float[Tensor, "faces points"],
-    model: PointModel,
-    focal_px: float,
-    *,
-    activations: bool,
-    believed: PointFit | None = None,
+    model: MorphableModel,
+    prior: PointFit | None = None,
 ) -> FaceParameters:
     """Return the most likely faces.
 
     Args:
-        faces: What was regressed.
-        points_px: Observed points, from the principal point.
+        faces: What was regressed, in the network's camera.
+        points_px: The face head's points, from the principal point.
         std_px: Standard deviations of their coordinates.
-        model: The face model restricted to these points.
-        focal_px: Focal length.
-        activations: Expression coefficients lie in [0, 1].
-        believed: Standard deviations of what was regressed.
+        model: The face model.
+        prior: Standard deviations of what was regressed.
     """
-    believed = believed or PointFit()
-    flip = axes_flip(points_px)
-    scale = torch.cat(
+    prior, points = prior or PointFit(), located_points(model)
+    chosen = [*range(NUM_IBUG68), *range(points_px.shape[1] - len(points) + NUM_IBUG68, points_px.shape[1])]
+    observed, weight = points_px[:, chosen], 1 / (prior.point_factor * std_px[:, chosen]).clamp(min=_LEAST_STD_PX)
+    scale = _prior_std(faces, prior)
+    basis = torch.cat([points.identity_basis, points.expression_basis]).permute(1, 2, 0)
+    activations = model.expression_prior != "normal"
+    identity_end = _NUM_POSE + faces.identity.shape[1]
+    now, moved = faces, torch.zeros_like(scale)
+    for _ in range(_STEPS):
+        shape = points.decode_shape(now.identity, now.expression)
+        seen, jacobian = _projected(shape, basis, now)
+        jacobian = (jacobian * weight[..., None, None]).flatten(1, 2) * scale[:, None]
+        wrong = ((observed - seen) * weight[..., None]).flatten(1)
+        # the unknowns are distances from what was regressed, in standard deviations
+        target = wrong[..., None] + jacobian @ moved[..., None]
+        system = jacobian.mT @ jacobian + torch.eye(jacobian.shape[-1])
+        new = torch.linalg.solve(system, jacobian.mT @ target)[..., 0]
+        step, total = (new - moved) * scale, new * scale
+        expression = faces.expression + total[:, identity_end:]
+        if activations:
+            expression = expression.clamp(0, 1)
+            new = torch.cat([new[:, :identity_end], (expression - faces.expression) / prior.expression], 1)
+        now = replace(
+            now,
+            identity=faces.identity + total[:, _NUM_POSE:identity_end],
+            expression=expression,
+            rotation_head=rotation_from_vector(step[:, :3]) @ now.rotation_head,
+            translation_m=faces.translation_m + total[:, 3:_NUM_POSE],
+        )
+        moved = new
+    return now
+
+
+def _prior_std(faces: FaceParameters, prior: PointFit) -> Float[Tensor, "faces unknowns"]:
+    """Standard deviations of rotation, translation, identity and expression, in this order."""
+    depth, full = faces.translation_m[:, 2:].abs(), faces.translation_m.new_full
+    count = len(depth)
+    return torch.cat(
         [
-            points_px.new_tensor([believed.rotation_std] * 3).expand(len(points_px), 3),
-            faces.translation_m[:, 2:] * points_px.new_tensor([believed.place_std] * 2 + [believed.depth_std]),
-            points_px.new_full((len(points_px), faces.identity.shape[1]), believed.identity_std),
-            points_px.new_full((len(points_px), faces.expression.shape[1]), believed.expression_std),
+            full((count, 3), prior.rotation_rad),
+            depth * depth.new_tensor([prior.place, prior.place, prior.depth]),
+            full((count, faces.identity.shape[1]), prior.identity),
+            full((count, faces.expression.shape[1]), prior.expression),
         ],
         1,
     )
-    weight = 1 / (believed.point_factor * std_px).clamp(min=1e-3)
-    moved = torch.zeros_like(scale)
-    now = faces
-    num_identity = faces.identity.shape[1]
-    basis = torch.cat([model.identity_basis, model.expression_basis]).permute(1, 2, 0)
-    for _ in range(_STEPS):
-        turned = now.rotation_head @ model.decode_shape(now.identity, now.expression).mT
-        place = camera_from_model(
-            model.decode_shape(now.identity, now.expression), now.rotation_head, now.translation_m
-        )
-        depth = place[..., 2:].clamp(min=1e-2)
-        seen = focal_px * place[..., :2] / depth
-        by_place = torch.zeros(*place.shape[:2], 2, 3, dtype=place.dtype)
-        by_place[..., 0, 0] = by_place[..., 1, 1] = 1.0
-        by_place[..., 2] = -place[..., :2] / depth
-        by_place = by_place * (focal_px / depth)[..., None] * weight[..., None, None]
-        flipped = by_place * flip
-        by_turn = -flipped @ skew(turned.mT)
-        by_shape = (flipped @ now.rotation_head[:, None]) @ basis
-        jacobian = torch.cat([by_turn, by_place, by_shape], -1).flatten(1, 2) * scale[:, None]
-        wrong = ((points_px - seen) * weight[..., None]).flatten(1)
-        # moved is in units of the prior's standard deviations, from the regressed face
-        target = wrong[..., None] + jacobian @ moved[..., None]
-        system = jacobian.mT @ jacobian + torch.eye(jacobian.shape[-1], dtype=place.dtype)
-        new = torch.linalg.solve(system, jacobian.mT @ target)[..., 0]
-        step = (new - moved) * scale
-        identity = now.identity + step[:, 6 : 6 + num_identity]
-        expression = now.expression + step[:, 6 + num_identity :]
-        if activations:
-            expression = expression.clamp(0, 1)
-        now = replace(
-            now,
-            identity=identity,
-            expression=expression,
-            rotation_head=rotation_from_vector(step[:, :3]) @ now.rotation_head,
-            translation_m=now.translation_m + step[:, 3:6],
-        )
-        moved = torch.cat(
-            [new[:, :6], (identity - faces.identity) / believed.identity_std,
-             (expression - faces.expression) / believed.expression_std], 1
-        )  # fmt: skip
-    return now
+
+
+def _projected(
+    shape: Float[Tensor, "faces points 3"], basis: Float[Tensor, "points 3 modes"], faces: FaceParameters
+) -> tuple[Float[Tensor, "faces points 2"], Float[Tensor, "faces points 2 unknowns"]]:
+    """Project points, from the principal point; return the derivatives by turn, shift and coefficients too."""
+    place = camera_from_model(shape, faces.rotation_head, faces.translation_m)
+    depth = place[..., 2:].clamp(min=_NEAREST_M)
+    slope = place[..., :2] / depth
+    by_place = torch.cat([torch.eye(2).expand(*slope.shape, 2), -slope[..., None]], -1)
+    by_place = by_place * (GLOBAL_FOCAL_PX / depth)[..., None]
+    by_head = by_place * axes_flip(by_place)
+    by_turn = -by_head @ skew(shape @ faces.rotation_head.mT)
+    by_mode = by_head @ faces.rotation_head[:, None] @ basis
+    return GLOBAL_FOCAL_PX * slope, torch.cat([by_turn, by_place, by_mode], -1)

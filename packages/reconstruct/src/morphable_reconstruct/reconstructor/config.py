@@ -31,6 +31,8 @@ class ReconstructConfig:
     absent), or `network`, the field of view the network assumes for every picture."""
     colors: ColorChoice = "photograph"
     """Where albedo and light come from: fitted to the photograph's colors, or as the network guesses them."""
+    fit_points: bool = True
+    """Move each face so that its landmarks lie where the face head located them, as far as it was sure of it."""
     face_head: bool = True
     """Let the weights' face head look at the pixels of each found face; without it the network is a single shot."""
     tile_px: int | None = None

@@ -12,9 +12,11 @@ from jaxtyping import UInt8
 import morphable
 from morphable import InferenceDefaults, MorphableModel
 from morphable.geometry import GLOBAL_FOCAL_PX
+from morphable.landmarks import NUM_IBUG68
 from morphable_detector_head import Detections
 from morphable_reconstruct.colors.faces import with_photo_colors
 from morphable_reconstruct.faces.camera import Camera
+from morphable_reconstruct.faces.point_fit import fit_points
 from morphable_reconstruct.photographs.letterbox import Letterbox, letterbox, unenlarged_side
 from morphable_reconstruct.photographs.reading import ImageSource, Photograph, load_photograph
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
@@ -208,12 +210,18 @@ class Reconstructor:
         valid = found.valid[row]
         offset = (0, 0) if view.tile is None else (view.tile.left, view.tile.top)
         center_px = view.plan.to_photo(found.center_px[row][valid].numpy()) + np.array(offset)
-        std_px = None if found.point_std_px is None else found.point_std_px[row][valid].numpy()
+        faces, std_px = found.parameters[row][valid], None
+        if found.points_px is not None and found.point_std_px is not None:
+            located = found.points_px[row][valid] - found.points_px.new_tensor(view.plan.input_hw[::-1]) / 2
+            spread = found.point_std_px[row][valid]
+            std_px = spread[:, :NUM_IBUG68].numpy()
+            if self.config.fit_points:
+                faces = fit_points(faces, located, spread, self.model)
         return Scene(
             photo=view.photo,
             camera=view.camera,
             model=self.model,
-            faces=found.parameters[row][valid],
+            faces=faces,
             score=found.score[row][valid].numpy(),
             center_px=center_px.astype(np.float32),
             landmarks68_std_px=None if std_px is None else std_px * self._std_factor(view),

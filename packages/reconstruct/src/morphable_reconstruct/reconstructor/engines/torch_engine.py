@@ -37,6 +37,7 @@ class TorchEngine:
             score=_to_cpu(found.score),
             center_px=_to_cpu(found.center_px),
             valid=_to_cpu(found.valid),
+            points_px=None if found.points_px is None else _to_cpu(found.points_px),
             point_std_px=None if found.point_std_px is None else _to_cpu(found.point_std_px),
         )
 

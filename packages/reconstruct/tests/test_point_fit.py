@@ -1,0 +1,104 @@
+"""Faces fitted to the points that the face head located."""
+
+import pytest
+import torch
+
+import morphable
+from morphable.geometry import GLOBAL_FOCAL_PX, rotation_from_vector
+from morphable_reconstruct.faces.landmarks import located_points
+from morphable_reconstruct.faces.point_fit import PointFit, _projected, fit_points
+
+
+@pytest.fixture(scope="module")
+def model():
+    return morphable.load_model("open")
+
+
+@pytest.fixture(scope="module")
+def faces(model):
+    sampled = model.sample(3, torch.Generator().manual_seed(0))
+    return sampled.map(lambda value: value.float())
+
+
+def observed(model, faces):
+    """The head's 87 points (the outline's are not used), exact, from the principal point."""
+    place = located_points(model).vertices(faces)
+    seen = GLOBAL_FOCAL_PX * place[..., :2] / place[..., 2:]
+    return torch.cat([seen[:, :68], torch.full((len(seen), 17, 2), 1e6), seen[:, 68:]], 1)
+
+
+def mean_error(model, faces, points):
+    used = torch.cat([points[:, :68], points[:, 85:]], 1)
+    now = observed(model, faces)
+    return float((torch.cat([now[:, :68], now[:, 85:]], 1) - used).norm(dim=-1).mean())
+
+
+def disturbed(faces):
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(3, 6, generator=generator) * torch.tensor([0.03, 0.03, 0.03, 0.005, 0.005, 0.02])
+    changed = {
+        "identity": faces.identity + 0.3 * torch.randn(faces.identity.shape, generator=generator),
+        "expression": (faces.expression + 0.1 * torch.randn(faces.expression.shape, generator=generator)).clamp(0, 1),
+        "rotation_head": rotation_from_vector(noise[:, :3]) @ faces.rotation_head,
+        "translation_m": faces.translation_m + noise[:, 3:],
+    }
+    return type(faces)(**(vars(faces) | changed))
+
+
+def test_sure_points_are_met(model, faces):
+    start, points = disturbed(faces), observed(model, faces)
+    fitted = fit_points(start, points, torch.full((3, 87), 0.2), model)
+    assert mean_error(model, start, points) > 5.0
+    assert mean_error(model, fitted, points) < 0.5
+    assert fitted.expression.min() >= 0
+    assert fitted.expression.max() <= 1
+    torch.testing.assert_close(
+        fitted.rotation_head @ fitted.rotation_head.mT, torch.eye(3).expand(3, 3, 3), atol=1e-5, rtol=0
+    )
+    assert torch.equal(fitted.albedo, start.albedo)
+
+
+def test_points_that_nobody_is_sure_of_move_nothing(model, faces):
+    start = disturbed(faces)
+    fitted = fit_points(start, observed(model, faces), torch.full((3, 87), 1e6), model)
+    for name, value in vars(fitted).items():
+        torch.testing.assert_close(value, getattr(start, name), atol=1e-5, rtol=0)
+
+
+def test_one_face_does_not_depend_on_the_others(model, faces):
+    start, points, std = disturbed(faces), observed(model, faces), torch.full((3, 87), 1.0)
+    together = fit_points(start, points, std, model)
+    alone = fit_points(start[1:2], points[1:2], std[1:2], model)
+    torch.testing.assert_close(together.identity[1:2], alone.identity, atol=2e-4, rtol=0)
+
+
+def test_no_faces_stay_none(model, faces):
+    assert len(fit_points(faces[:0], torch.zeros(0, 87, 2), torch.zeros(0, 87), model).identity) == 0
+
+
+def test_derivatives_are_those_of_the_projection(model, faces):
+    """Against finite differences in float64."""
+    points = located_points(model)
+    one = faces[:1].map(lambda value: value.double())
+    basis = torch.cat([points.identity_basis, points.expression_basis]).permute(1, 2, 0).double()
+
+    def project(turn, shift, coefficients):
+        moved = type(one)(
+            **(vars(one) | {"rotation_head": rotation_from_vector(turn[None]) @ one.rotation_head,
+                            "translation_m": one.translation_m + shift})
+        )  # fmt: skip
+        return _projected(shape + (basis @ coefficients)[None], basis, moved)[0]
+
+    shape = points.decode_shape(one.identity.float(), one.expression.float()).double()
+    zeros = (torch.zeros(3).double(), torch.zeros(3).double(), torch.zeros(basis.shape[-1]).double())
+    expected = torch.autograd.functional.jacobian(project, zeros)
+    _, jacobian = _projected(shape, basis, one)
+    torch.testing.assert_close(jacobian[0], torch.cat([part[0] for part in expected], -1), atol=1e-6, rtol=1e-6)
+
+
+def test_priors_hold_back(model, faces):
+    start, points = disturbed(faces), observed(model, faces)
+    std = torch.full((3, 87), 1.0)
+    free, held = (fit_points(start, points, std, model, PointFit(identity=s)) for s in (1.0, 1e-4))
+    torch.testing.assert_close(held.identity, start.identity, atol=1e-3, rtol=0)
+    assert (free.identity - start.identity).abs().max() > 0.05
