@@ -25,6 +25,7 @@ from PIL import Image
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _START_S = 600.0
+_STOP_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +136,9 @@ def main() -> int:
         while any(thread.is_alive() for thread in threads):
             peak.append(resident_mb(process.pid))
             time.sleep(0.5)
+        print(f"memory {before:.0f} MB before, at most {max(peak):.0f} MB", flush=True)
         process.send_signal(signal.SIGTERM)
-        status = process.wait(60)
+        status = process.wait(_STOP_S)
     finally:
         process.kill()
     counts = Counter(code for code, _ in seen)
@@ -144,7 +146,7 @@ def main() -> int:
     print(f"{config.clients} clients, {100 * config.bad:g} % damaged bodies, {config.seconds:g} s")
     print("answers:", ", ".join(f"{count} x {code}" for code, count in sorted(counts.items())))
     print(f"200 after {np.median(good):.2f} s (median), {np.quantile(good, 0.95):.2f} s (95 %)")
-    print(f"memory {before:.0f} MB before, at most {max(peak):.0f} MB; SIGTERM ended it with status {status}")
+    print(f"SIGTERM ended it with status {status}")
     failed = status != 0 or max(peak) > config.limit_mb or any(code not in (200, 415, 422, 503, 504) for code in counts)
     return 1 if failed else 0
 

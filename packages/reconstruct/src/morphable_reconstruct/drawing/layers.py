@@ -22,8 +22,8 @@ from morphable_render import (
 
 DEPTH_PIXELS = 12_000_000
 """What hides what is seen as well in a picture of so many pixels as in a larger one."""
-STRIP_PIXELS = 2_000_000
-"""Larger photographs are rendered in strips of about so many pixels, whose layers take 250 MB."""
+STRIP_PIXELS = 1_000_000
+"""Larger pictures are rendered in strips of about so many pixels, whose layers take 200 MB."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -180,15 +180,21 @@ def lay_faces(
         drawn = rasterize_faces(vertices, triangles, image_index, focal_px=focal_px, size_hw=(height, width))
         hidden = torch.tensor([name in hidden_parts for name in rows.model.part_names], dtype=torch.bool)
         mask = drawn.mask & ~hidden[rows.model.part_labels][drawn.triangle]
-        shown = surface_pixels(replace(drawn, mask=mask), vertices, triangles, focal_px=focal_px)
         normals = lighting_normals(vertex_normals(vertices, triangles))
         colors = shade_sh(drawn_albedo(rows), normals, rows.faces.illumination)
-        rgb = interpolate_at(colors, shown).clamp(0.0, 1.0).numpy()
-    row, col = shown.row.numpy(), shown.col.numpy()
-    before = pixels[row, col].astype(np.float32) / 255.0
-    over = pixels.copy()
-    opaque = opacity if share is None else opacity * share(shown.face.numpy(), row, col)[:, None]
-    over[row, col] = to_bytes(before + opaque * (rgb - before))
+        over = pixels.copy()
+        step = max(1, STRIP_PIXELS // width)
+        for top in range(0, height, step):
+            part = torch.zeros_like(mask)
+            part[:, top : top + step] = mask[:, top : top + step]
+            if not part.any():
+                continue
+            shown = surface_pixels(replace(drawn, mask=part), vertices, triangles, focal_px=focal_px)
+            rgb = interpolate_at(colors, shown).clamp(0.0, 1.0).numpy()
+            row, col = shown.row.numpy(), shown.col.numpy()
+            before = pixels[row, col].astype(np.float32) / 255.0
+            opaque = opacity if share is None else opacity * share(shown.face.numpy(), row, col)[:, None]
+            over[row, col] = to_bytes(before + opaque * (rgb - before))
     return over
 
 

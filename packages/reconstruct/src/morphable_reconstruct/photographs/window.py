@@ -56,7 +56,8 @@ def window(
     part = pixels[low[1] : high[1], low[0] : high[0]]
     halvings = max(0, math.ceil(math.log2(part.shape[0] * part.shape[1] / max_pixels) / 2))
     if halvings:
-        part = np.asarray(Image.fromarray(part).reduce(1 << halvings))
+        step = max(1, (_BAND_PIXELS // part.shape[1]) >> halvings) << halvings
+        part = _by_bands(part, step, lambda band: band.reduce(1 << halvings))
     return Window(pixels=part, corner_px=low, factor=1 << halvings)
 
 
