@@ -174,7 +174,7 @@ def test_refusals(detector: FaceDetector, onnx_path: Path, tmp_path: Path):
     (tmp_path / "cut.onnx").write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match="must be a complete ONNX file"):
         OnnxDetector(tmp_path / "cut.onnx")
-    with pytest.raises(ValueError, match="must be a complete model"):
+    with pytest.raises(ValueError, match="model must be complete"):
         OpenvinoDetector(tmp_path / "cut.onnx")
     for engine in (OnnxDetector, OpenvinoDetector):
         with pytest.raises(FileNotFoundError, match="does not exist; write it with"):
