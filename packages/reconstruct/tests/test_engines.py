@@ -177,7 +177,8 @@ def test_expected_errors_are_calibrated_pixels_of_the_photograph(tmp_path_factor
     path = write(random_detector(face_head=FaceHeadConfig(width=8)), tmp_path_factory)
     info, state = read_weights(path)
     calibrated = path.with_name("calibrated.safetensors")
-    write_weights(calibrated, dataclasses.replace(info, inference=InferenceDefaults(point_std_factor=2.0)), state)
+    for file, factor in ((path, 1.0), (calibrated, 2.0)):
+        write_weights(file, dataclasses.replace(info, inference=InferenceDefaults(point_std_factor=factor)), state)
     pixels = (np.random.default_rng(0).random((256, 256, 3)) * 255).astype(np.uint8)
     config = ReconstructConfig(size_px=128, max_faces=4, min_score=0.5)
     plain, doubled = (Reconstructor(weights, model=model, config=config)(pixels) for weights in (path, calibrated))

@@ -35,5 +35,29 @@ def test_small_faces_are_not_parsed_and_large_ones_are(model):
     torch.testing.assert_close(shown.probability.sum(-1), torch.ones(shown.probability.shape[:2]))
 
 
+def test_segmentation_shows_the_photograph_and_the_nearer_face(model, monkeypatch):
+    from morphable_reconstruct.drawing import parsing
+
+    scene = make_scene(model, count=2)
+    near = int(scene.faces.translation_m[:, 2].argmin())
+
+    def crop(name, left):
+        probability = torch.zeros(4, 4, 10)
+        probability[..., name] = 1.0
+        probability[0] = torch.eye(10)[0]  # the uppermost row shows no face
+        return ShownFace(probability, torch.tensor([[0.1, 0.0, -0.1 * left], [0.0, 0.1, -1.0], [0.0, 0.0, 1.0]]))
+
+    crops = [crop(1, 30), crop(6, 50)] if near == 1 else [crop(6, 50), crop(1, 30)]
+    monkeypatch.setattr(parsing, "parse_faces", lambda rows: crops)
+    found = scene.segmentation
+    assert found.shape == scene.camera.size_hw
+    # crops of 40 px from (30, 10) and (50, 10); the nearer one is in front where they overlap
+    assert found[15, 30:90].max() == 0
+    assert (found[25:50, 30:50] == 1).all()
+    assert (found[25:50, 50:90] == 6).all()
+    assert not found[50:].any()
+    assert not found[:, 90:].any()
+
+
 def test_without_the_network_nothing_is_parsed(model, no_parsing):
     assert parse_faces(make_scene(model)) == [None, None]

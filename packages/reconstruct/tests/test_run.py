@@ -47,9 +47,9 @@ def test_every_kind_of_result(engine, model, photos, tmp_path, capsys):
     assert status == 0
     assert summary["faces"] == 3
     files = sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file())
-    suffixes = [".depth.png", ".glb", ".json", ".mtl", ".npz", ".obj", ".overlay.jpg", ".ply", ".segmentation.png"]
+    suffixes = [".depth.png", ".glb", ".json", ".mtl", ".npz", ".obj", ".overlay.jpg", ".ply", ".parts.png"]
     for name, faces in {"a": 2, "empty": 0, "sub/b": 1}.items():
-        for suffix in [*suffixes, ".render.png", ".views.png"] + [
+        for suffix in [*suffixes, ".render.png", ".segmentation.png", ".views.png"] + [
             f".{kind}_{i:02d}.png" for kind in ("texture", "frontal") for i in range(faces)
         ]:
             assert f"{name}{suffix}" in files
@@ -59,7 +59,7 @@ def test_every_kind_of_result(engine, model, photos, tmp_path, capsys):
     depth = np.asarray(Image.open(tmp_path / "out" / "a.depth.png"))
     assert depth.shape == (240, 320)
     assert 2500 < depth[depth > 0].mean() < 3500  # 1015 * 0.15 / 48 = 3.17 m, its front nearer
-    parts = np.asarray(Image.open(tmp_path / "out" / "a.segmentation.png"))
+    parts = np.asarray(Image.open(tmp_path / "out" / "a.parts.png"))
     assert set(np.unique(parts)) == {0, 1, 2}
     assert ((parts > 0) == (depth > 0)).all()
 

@@ -29,7 +29,7 @@ def test_strips_are_the_whole_picture(scene, monkeypatch):
     both = mask & whole.mask
     np.testing.assert_allclose(depth_m[both], whole.depth_m[both], atol=1e-4)
     assert (part[both] != whole.part[both]).mean() < 1e-3
-    np.testing.assert_array_equal(scene.segmentation > 0, mask)
+    np.testing.assert_array_equal(scene.parts > 0, mask)
 
 
 def test_one_strip_is_the_layers_themselves(scene):

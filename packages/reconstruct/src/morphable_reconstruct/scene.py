@@ -14,6 +14,7 @@ import morphable
 from morphable import MorphableModel
 from morphable_reconstruct.drawing.layers import SceneImage, render_depth, render_layers, render_strips
 from morphable_reconstruct.drawing.overlay import draw_overlay
+from morphable_reconstruct.drawing.parsing import segment_photograph
 from morphable_reconstruct.drawing.textures import scene_textures
 from morphable_reconstruct.drawing.views import VIEW_NAMES, render_view
 from morphable_reconstruct.exports.formats import write_scene
@@ -67,7 +68,15 @@ class Scene(SceneRows):
 
     @property
     def segmentation(self) -> Int[np.ndarray, "rows cols"]:
-        """Per pixel of the photograph 1 + the index into `model.part_names`; 0 where there is no face."""
+        """What the photograph shows of the faces: per pixel an index into `morphable_regressors.PARSING_CLASSES`.
+
+        0 is whatever is no face, hair, hands and glasses before one included; see `parts` for the model's own.
+        """
+        return segment_photograph(self)
+
+    @property
+    def parts(self) -> Int[np.ndarray, "rows cols"]:
+        """Parts of the reconstructed heads: per pixel 1 + the index into `model.part_names`; 0 where there is none."""
         parts = np.empty(self.camera.size_hw, np.int16)
         for strip in render_strips(self):
             parts[strip.rows] = np.where(strip.mask, strip.part + 1, 0)

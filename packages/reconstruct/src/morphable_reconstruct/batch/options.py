@@ -11,7 +11,7 @@ from morphable_reconstruct.video.options import VideoConfig
 
 PICTURE_KINDS = (
     *("overlay", "views", "glb", "obj", "ply", "json", "npz", "csv"),
-    *("render", "frontal", "depth", "segmentation", "texture", "crop"),
+    *("render", "frontal", "depth", "segmentation", "parts", "texture", "crop"),
 )
 """What can be saved of a picture."""
 VIDEO_KINDS = ("overlay", "json", "csv", "glb")
@@ -29,7 +29,8 @@ class RunConfig:
     """Folder of the results; pictures already done with the same options are skipped."""
     save: str = "overlay,json"
     """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, csv, render,
-    frontal, depth, segmentation, texture, crop. Videos give overlay, json, csv and glb (animated, one per person)."""
+    frontal, depth, segmentation, parts, texture, crop. Videos give overlay, json, csv and glb (animated, one per
+    person)."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
     preds_vertices: bool = False
@@ -92,7 +93,7 @@ class ViewsConfig:
     """Folder of the results, which carry the front picture's name."""
     save: str = "overlay,json"
     """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, csv, render, frontal,
-    depth, segmentation, texture, crop."""
+    depth, segmentation, parts, texture, crop."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
     preds_vertices: bool = False

@@ -10,17 +10,18 @@ from morphable_reconstruct.exports.formats import write_scene
 from morphable_reconstruct.exports.livelink import livelink_header, livelink_row
 from morphable_reconstruct.exports.meshes import write_landmarks7
 from morphable_reconstruct.exports.pictures import (
+    classes_png,
     crop_png,
     depth_png,
     frontal_png,
     overlay_jpeg,
     render_png,
-    segmentation_png,
     texture_png,
     views_png,
 )
 from morphable_reconstruct.photographs.naming import NUMBERED_SUFFIXES, RESULT_SUFFIXES
 from morphable_reconstruct.scene import Scene
+from morphable_regressors import PARSING_CLASSES
 
 _VIEW_PX = 640
 _PICTURES: dict[str, Callable[[Scene], bytes]] = {
@@ -28,7 +29,8 @@ _PICTURES: dict[str, Callable[[Scene], bytes]] = {
     "views": lambda scene: views_png(scene.views(size_px=_VIEW_PX)),
     "render": lambda scene: render_png(scene.rendered),
     "depth": lambda scene: depth_png(scene),
-    "segmentation": lambda scene: segmentation_png(scene.segmentation, parts=len(scene.model.part_names)),
+    "segmentation": lambda scene: classes_png(scene.segmentation, count=len(PARSING_CLASSES) - 1),
+    "parts": lambda scene: classes_png(scene.parts, count=len(scene.model.part_names)),
 }
 LIVELINK_SUFFIX = ".livelink_{:02d}.csv"
 """Ending of the file about one face, or one person of a video."""

@@ -18,7 +18,7 @@ BOX_COLOR = (255, 214, 10)
 POINT_COLOR = (52, 255, 120)
 JAW_COLOR = (80, 200, 255)
 IRIS_COLOR = (255, 90, 200)
-SURE, UNSURE = 0.03, 0.10
+SURE, UNSURE = 0.04, 0.12
 """Standard deviations of a point, in units of the longer side of the face's box, up to which its lines are drawn in
 full, and from which on they are as faint as they get."""
 FAINTEST = 0.2

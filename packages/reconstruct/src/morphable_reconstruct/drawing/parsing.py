@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from morphable import read_weights
@@ -21,6 +21,7 @@ WEIGHTS_FILE = Path(__file__).parents[1] / "weights" / "per_face" / "parsing.saf
 MIN_FACE_PX = 32
 """Smaller faces are not parsed: the network can't tell brows from glasses there."""
 _BACKGROUND = 0
+_STRIP_ROWS = 256
 _ALIGNED_PX = 64
 """Parts of photographs begin at multiples of this: pictures are halved up to six times."""
 _MOST_PIXELS = 1 << 22
@@ -96,6 +97,33 @@ def _cut(
     matrix[:2, :2] *= part.factor
     picture = torch.from_numpy(np.array(part.pixels)).permute(2, 0, 1).float().div_(255.0)
     return cut_crops(picture, matrix[None], side_px)
+
+
+def segment_photograph(rows: SceneRows) -> Int[np.ndarray, "rows cols"]:
+    """Find what the photograph shows of the faces: per pixel an index into `PARSING_CLASSES`.
+
+    0 is whatever is no face, hair, hands and glasses before one included. Where crops overlap the nearer face counts.
+    """
+    height, width = rows.camera.size_hw
+    found = np.zeros((height, width), np.int16)
+    shown = parse_faces(rows)
+    for index in np.argsort(-rows.faces.translation_m[:, 2].numpy()):
+        parsed = shown[index]
+        if parsed is None:
+            continue
+        scale, shift = float(parsed.crop_from_photo[0, 0]), parsed.crop_from_photo[:2, 2].numpy()
+        side = len(parsed.probability)
+        left, top = np.floor(-shift / scale).clip(0, [width, height]).astype(int)
+        right, bottom = np.ceil((side - shift) / scale).clip(0, [width, height]).astype(int)
+        x = torch.arange(left, right) + 0.5
+        for start in range(top, bottom, _STRIP_ROWS):
+            y = torch.arange(start, min(bottom, start + _STRIP_ROWS)) + 0.5
+            px = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+            at = (px * scale + parsed.crop_from_photo[:2, 2]) / side
+            classes = sample_image(parsed.probability, at.reshape(-1, 2)).argmax(-1).reshape(px.shape[:2]).numpy()
+            strip = found[start : start + len(y), left:right]
+            np.copyto(strip, classes.astype(np.int16), where=classes != _BACKGROUND)
+    return found
 
 
 def parse_face(face: Face) -> ShownFace | None:

@@ -1,4 +1,4 @@
-"""Pictures as files: depth, segmentation, textures, overlay, views."""
+"""Pictures as files: depth, segmentation, parts, textures, overlay, views."""
 
 import colorsys
 import io
@@ -39,10 +39,10 @@ def depth_png(rows: SceneRows) -> bytes:
     return encode(Image.fromarray(millimeters), "PNG")
 
 
-def segmentation_png(segmentation: Int[np.ndarray, "rows cols"], *, parts: int) -> bytes:
-    """Encode parts as a palette picture: 0 nothing, then 1 + index into the model's part names."""
-    picture = Image.fromarray(segmentation.astype(np.uint8))
-    picture.putpalette(part_palette(parts).tobytes())
+def classes_png(classes: Int[np.ndarray, "rows cols"], *, count: int) -> bytes:
+    """Encode numbers of classes, 0 for nothing and 1 to `count`, as a palette picture."""
+    picture = Image.fromarray(classes.astype(np.uint8))
+    picture.putpalette(part_palette(count).tobytes())
     return encode(picture, "PNG")
 
 

@@ -13,6 +13,7 @@ RESULT_SUFFIXES = {
     "render": ".render.png",
     "depth": ".depth.png",
     "segmentation": ".segmentation.png",
+    "parts": ".parts.png",
     "cells": ".cells.png",
     "video": ".overlay.mp4",
 }

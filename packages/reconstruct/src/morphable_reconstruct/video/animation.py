@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 
 from morphable.files import write_bytes
-from morphable_reconstruct.drawing.layers import render_layers
+from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.exports.glb import GltfFaces, add_camera, morph_weights, quaternion_xyzw
 from morphable_reconstruct.exports.gltf import GltfBuilder
 from morphable_reconstruct.exports.textures import face_texture
@@ -149,7 +149,7 @@ def _cut_out(face: Face) -> SceneRows:
 def _encode(track: _Track, name: str, texture: str, texture_px: int | None, mesh: str) -> bytes:
     """One track as binary glTF."""
     assert track.best is not None
-    depth_m = render_layers(track.best).depth_m if texture in ("photo", "delit") else None
+    depth_m = render_depth(track.best) if texture in ("photo", "delit") else None
     pixels = face_texture(track.best[0], kind=texture, size_px=texture_px, depth_m=depth_m)
     mean = torch.from_numpy(np.asarray(track.identity_sum / len(track.time_s), np.float32))[None]
     person = replace(track.best, faces=replace(track.best.faces, identity=mean))
