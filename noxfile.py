@@ -42,8 +42,23 @@ BENCHMARKS = (
     ("morphable_decode.py",),
     ("render.py",),
 )
+# PyTorch without CUDA, as the README installs it.
+CPU_TORCH = ("torch", "--index-url", "https://download.pytorch.org/whl/cpu")
 TEST_TOOLS = ("beartype", "hypothesis", "pytest")
-TOOLS = ("build", "deptry", "import-linter", "mypy", "packaging", "poetry-core", "ruff")
+SITE_TOOLS = ("mkdocstrings-python>=2.0", "tomli-w>=1.2", "zensical>=0.0.73,<0.2")
+NOTEBOOK_TOOLS = ("ipykernel", "nbclient")
+TOOLS = (
+    "build",
+    "deptry",
+    "import-linter",
+    "mypy",
+    "packaging",
+    "poetry-core",
+    "ruff",
+    "twine",
+    *NOTEBOOK_TOOLS,
+    *SITE_TOOLS,
+)
 
 
 def package_siblings() -> dict[str, tuple[str, ...]]:
@@ -149,6 +164,12 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", requires=["workspace"])
+def docs(session: nox.Session) -> None:
+    """Build the site into build/site/html; a link that leads nowhere is an error."""
+    session.run(tool("python"), str(ROOT / "docs" / "site" / "build.py"), external=True)
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
 def train_stage1(session: nox.Session) -> None:
     """Train single faces on procedural scenes into runs/stage1; options of `morphable-train stage1` go after `--`."""
     options = ("--preset", "smoke", "--synth", "800", "--out", "runs/stage1")
@@ -177,15 +198,16 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", requires=["workspace"])
-def build_wheels(session: nox.Session) -> None:
-    """Build the wheel of every package into dist/."""
+def dist(session: nox.Session) -> None:
+    """Build source archive and wheel of every package into dist/ and check their metadata."""
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
     for package in SIBLINGS:
-        source = str(package_dir(package))
-        session.run(tool("python"), "-m", "build", "--wheel", "--outdir", "dist", source, external=True)
+        options = ("--no-isolation", "--outdir", "dist")  # poetry-core, which builds, is in the workspace
+        session.run(tool("python"), "-m", "build", *options, str(package_dir(package)), external=True)
+    session.run(tool("twine"), "check", "--strict", *map(str, sorted((ROOT / "dist").iterdir())), external=True)
 
 
-@nox.session(requires=["build_wheels"])
+@nox.session(requires=["dist"])
 def wheels(session: nox.Session) -> None:
     """Install the wheels alone in a fresh environment and import each package."""
     built = sorted(str(path) for path in (ROOT / "dist").glob("*.whl"))
@@ -193,6 +215,24 @@ def wheels(session: nox.Session) -> None:
     session.chdir(session.create_tmp())
     for package in SIBLINGS:
         session.run("python", "-c", f"import {import_name(package)} as package; print(package.__file__)")
+
+
+@nox.session(venv_backend="venv", reuse_venv=False, requires=["dist"])
+def install(session: nox.Session) -> None:
+    """Install without CUDA in a fresh environment by pip, as the README says, and reconstruct a picture.
+
+    First from the checkout, then from the wheels in dist/. Arguments after `--` take the place of `CPU_TORCH`.
+    """
+    session.install(*(session.posargs or CPU_TORCH))
+    session.install("-r", "requirements.txt")
+    session.run("pip", "check")
+    measure = ("benchmarks/install.py", "examples/astronaut.jpg", "--without", "nvidia", "torchvision", "triton")
+    session.run("python", *measure)
+    needed = [import_name(package) for package in ("reconstruct", *SIBLINGS["reconstruct"])]
+    built = [str(path) for name in needed for path in (ROOT / "dist").glob(f"{name}-*.whl")]
+    session.install("--force-reinstall", "--no-deps", *built)
+    session.run("pip", "check")
+    session.run("python", *measure)
 
 
 @nox.session(venv_backend="none")

@@ -1,8 +1,7 @@
 """Reconstruct a rendered group and a photograph, or the pictures given, into `out/`.
 
 Run by `nox -s demo`, or `python examples/demo.py [PICTURE ...] [--out out] [--weights mobile]`. Leaves for every
-picture the overlay, three views, a GLB and a JSON. The picture of the repository's README is its `--sheet`:
-`nox -s demo -- --sheet docs/demo.png`.
+picture the overlay, three views, a GLB and a JSON; `--sheet FILE` puts overlays and views side by side.
 """
 
 from dataclasses import dataclass

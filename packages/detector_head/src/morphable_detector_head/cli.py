@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from morphable import read_weights_info
+from morphable import check_model, load_model, read_weights_info
 from morphable.commands import run_command
 
-from .detector import DEFAULT_MIN_SCORE, SIZE_MULTIPLE_PX
+from .detector import SIZE_MULTIPLE_PX
 from .export import EXPORT_TOP_K, export_onnx, export_openvino
 from .quantize import calibration_images, quantize_onnx, quantize_openvino
-from .weights import load_detector
+from .weights import find_weights, load_detector
 
 PROGRAM = "morphable-detector"
 ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
@@ -25,33 +25,41 @@ ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
 class Info:
     """Print what a weights file says about itself as JSON."""
 
-    weights: Annotated[Path, tyro.conf.Positional]
-    """Weights file (docs/weights_file.md)."""
+    weights: Annotated[str, tyro.conf.Positional]
+    """Weights file (docs/weights_file.md), or bundled weights by name (mobile)."""
 
     def run(self) -> None:
         """Print."""
-        sys.stdout.write(json.dumps(asdict(read_weights_info(self.weights)), indent=2) + "\n")
+        sys.stdout.write(json.dumps(asdict(read_weights_info(find_weights(self.weights))), indent=2) + "\n")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
     """Write a detector with its top-K decoding as ONNX or OpenVINO."""
 
-    weights: Annotated[Path, tyro.conf.Positional]
-    """Weights file (docs/weights_file.md)."""
+    weights: Annotated[str, tyro.conf.Positional]
+    """Weights file (docs/weights_file.md), or bundled weights by name (mobile)."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
     """An .onnx file, or an .xml file for OpenVINO."""
     top_k: int = EXPORT_TOP_K
     """Faces per picture in the output."""
-    min_score: float = DEFAULT_MIN_SCORE
-    """Probability that a face must exceed."""
+    min_score: float | None = None
+    """Probability that a face must exceed; by default the weights' own threshold."""
+    model: str | None = None
+    """Face model that becomes a part of the graph: open, or a model file. The graph then also gives 68 points and
+    vertices of every face."""
 
     def run(self) -> None:
         """Export."""
         _check_suffix(self.output)
-        detector = load_detector(self.weights)
+        weights = find_weights(self.weights)
+        info = read_weights_info(weights)
+        min_score = info.inference.min_score if self.min_score is None else self.min_score
+        model = None if self.model is None else load_model(self.model)
+        if model is not None:
+            check_model(info, model)
         onnx = self.output.with_suffix(ONNX_SUFFIX)
-        export_onnx(detector, onnx, top_k=self.top_k, min_score=self.min_score)
+        export_onnx(load_detector(weights), onnx, top_k=self.top_k, min_score=min_score, model=model)
         if self.output.suffix == OPENVINO_SUFFIX:
             export_openvino(onnx, self.output)
 

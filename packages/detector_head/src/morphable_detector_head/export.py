@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from morphable import FaceParameters
+from morphable import FaceParameters, MorphableModel
 from morphable.extras import import_extra
 from morphable.files import atomic_path
 
 from .detector import DEFAULT_MIN_SCORE, SIZE_MULTIPLE_PX, Detections, FaceDetector
+from .mesh_graph import MESH_OUTPUTS, MeshDecoder
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -45,11 +46,14 @@ CONFIG_KEY = "morphable_detector_config"
 
 
 class TopKDetector(nn.Module):
-    """A detector whose output is a tuple of tensors with a fixed number of faces."""
+    """A detector whose output is a tuple of tensors with a fixed number of faces; with a face model, meshes as well."""
 
-    def __init__(self, detector: FaceDetector, *, top_k: int, min_score: float) -> None:
+    def __init__(
+        self, detector: FaceDetector, *, top_k: int, min_score: float, model: MorphableModel | None = None
+    ) -> None:
         super().__init__()
         self.detector, self.top_k, self.min_score = detector, top_k, min_score
+        self.mesh = None if model is None else MeshDecoder(model)
 
     def forward(self, image: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor, ...]:
         """Detect; the results are in the order of `output_names`."""
@@ -59,11 +63,12 @@ class TopKDetector(nn.Module):
         pose_and_light = (face.rotation_head, face.translation_m, face.illumination)
         located = [getattr(found, name) for name in FACE_HEAD_OUTPUTS]
         points = () if self.detector.face_head is None else tuple(located)
-        return (found.score, found.center_px, found.valid, *coefficients, *pose_and_light, *points)
+        meshes = () if self.mesh is None else self.mesh(image, face)
+        return (found.score, found.center_px, found.valid, *coefficients, *pose_and_light, *points, *meshes)
 
 
 def output_names(detector: FaceDetector) -> tuple[str, ...]:
-    """Return the names of the outputs of a detector's exported graph."""
+    """Return the names of the outputs of a detector's exported graph; `MESH_OUTPUTS` follow where it has a model."""
     return OUTPUT_NAMES if detector.face_head is None else OUTPUT_NAMES + FACE_HEAD_OUTPUTS
 
 
@@ -71,7 +76,7 @@ def detections_from_outputs(outputs: tuple[Tensor, ...] | list[Tensor]) -> Detec
     """Name the outputs of an exported graph.
 
     Args:
-        outputs: Tensors in the order of `output_names`.
+        outputs: Tensors in the order of `output_names`, without meshes.
     """
     score, center_px, valid, *face = outputs[: len(OUTPUT_NAMES)]
     points = dict(zip(FACE_HEAD_OUTPUTS, outputs[len(OUTPUT_NAMES) :], strict=False))
@@ -79,7 +84,11 @@ def detections_from_outputs(outputs: tuple[Tensor, ...] | list[Tensor]) -> Detec
 
 
 def export_program(
-    detector: FaceDetector, *, top_k: int = EXPORT_TOP_K, min_score: float = DEFAULT_MIN_SCORE
+    detector: FaceDetector,
+    *,
+    top_k: int = EXPORT_TOP_K,
+    min_score: float = DEFAULT_MIN_SCORE,
+    model: MorphableModel | None = None,
 ) -> "ExportedProgram":
     """Export with torch.export: any batch, any size in multiples of 32 pixels with at least `top_k` cells.
 
@@ -87,6 +96,7 @@ def export_program(
         detector: The network; must be in evaluation mode.
         top_k: Faces per picture in the output.
         min_score: Probability that a face must exceed to be valid.
+        model: The face model that the network was trained with, for outputs `MESH_OUTPUTS`.
 
     Raises:
         ValueError: The network is in training mode.
@@ -96,7 +106,7 @@ def export_program(
     rows, cols = (torch.export.Dim(name, min=2, max=MAX_SIDE) for name in ("height_32", "width_32"))
     shapes = {INPUT_NAME: {0: batch, 2: SIZE_MULTIPLE_PX * rows, 3: SIZE_MULTIPLE_PX * cols}}
     example = torch.zeros(2, 3, *EXAMPLE_HW, device=detector.mean.device)
-    wrapped = TopKDetector(detector, top_k=top_k, min_score=min_score)
+    wrapped = TopKDetector(detector, top_k=top_k, min_score=min_score, model=model)
     return torch.export.export(wrapped, (example,), dynamic_shapes=shapes, strict=False)
 
 
@@ -107,8 +117,9 @@ def export_onnx(
     top_k: int = EXPORT_TOP_K,
     min_score: float = DEFAULT_MIN_SCORE,
     size_hw: tuple[int, int] | None = None,
+    model: MorphableModel | None = None,
 ) -> None:
-    """Write an ONNX file with the outputs `output_names`.
+    """Write an ONNX file with the outputs `output_names`, and `MESH_OUTPUTS` where it gets a face model.
 
     Args:
         detector: The network; must be in evaluation mode.
@@ -116,6 +127,7 @@ def export_onnx(
         top_k: Faces per picture in the output.
         min_score: Probability that a face must exceed to be valid.
         size_hw: Fix the batch to one and the size to this; dynamic if None.
+        model: The face model that the network was trained with.
 
     Raises:
         ModuleNotFoundError: The extra `onnx` is not installed.
@@ -123,17 +135,17 @@ def export_onnx(
     """
     import_extra("onnxscript", DISTRIBUTION, "onnx")
     if size_hw is None:
-        program = export_program(detector, top_k=top_k, min_score=min_score)
+        program = export_program(detector, top_k=top_k, min_score=min_score, model=model)
     else:
         _check_mode(detector)
-        wrapped = TopKDetector(detector, top_k=top_k, min_score=min_score)
+        wrapped = TopKDetector(detector, top_k=top_k, min_score=min_score, model=model)
         program = torch.export.export(wrapped, (torch.zeros(1, 3, *size_hw),), strict=False)
     onnx_program = torch.onnx.export(
         program,
         dynamo=True,
         opset_version=ONNX_OPSET,
         input_names=[INPUT_NAME],
-        output_names=list(output_names(detector)),
+        output_names=[*output_names(detector), *(() if model is None else MESH_OUTPUTS)],
         external_data=False,
         verbose=False,
     )

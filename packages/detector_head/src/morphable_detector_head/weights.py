@@ -1,7 +1,9 @@
 """The detector in a weights file (docs/weights_file.md): its configuration is the file's `architecture`."""
 
 from dataclasses import asdict
-from os import PathLike
+from importlib.metadata import entry_points
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +26,27 @@ from .layout import ParameterLayout
 
 _COUNTER = "num_batches_tracked"
 """Batch normalisation's training counters, which inference does not need and averaged weights lack."""
+
+BUNDLED_WEIGHTS = "morphable.weights"
+"""Entry points of this group name folders with weights files; `morphable-reconstruct` has one."""
+
+
+def find_weights(name_or_path: str | PathLike[str]) -> Path:
+    """Return a weights file by its path, or one that an installed distribution brings by its name (`mobile`).
+
+    Raises:
+        FileNotFoundError: There is neither.
+    """
+    text = fspath(name_or_path)
+    if Path(text).is_file():
+        return Path(text)
+    bundled = {
+        file.stem: file for entry in entry_points(group=BUNDLED_WEIGHTS) for file in entry.load().glob("*.safetensors")
+    }
+    if text not in bundled:
+        names = "".join(f", or {name}" for name in sorted(bundled))
+        raise FileNotFoundError(f"weights must be an existing file{names}, got {text}; check the path")
+    return bundled[text]
 
 
 def save_detector(

@@ -18,6 +18,7 @@ from morphable_reconstruct.drawing.parsing import segment_photograph
 from morphable_reconstruct.drawing.textures import scene_textures
 from morphable_reconstruct.drawing.views import VIEW_NAMES, render_view
 from morphable_reconstruct.exports.formats import write_scene
+from morphable_reconstruct.exports.notebooks import scene_html
 from morphable_reconstruct.exports.saved import read_scene
 from morphable_reconstruct.faces.rows import SceneRows
 from morphable_reconstruct.photographs.reading import ImageSource, Photograph, load_photograph
@@ -50,6 +51,10 @@ class Scene(SceneRows):
     def __repr__(self) -> str:
         height, width = self.camera.size_hw
         return f"Scene({self.name!r}, {width}x{height}, {len(self)} {'face' if len(self) == 1 else 'faces'})"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the overlay and a table of the faces."""
+        return scene_html(self)
 
     @property
     def image(self) -> UInt8[np.ndarray, "rows cols 3"]:

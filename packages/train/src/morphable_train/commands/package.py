@@ -7,6 +7,9 @@ from typing import Annotated
 
 import tyro
 
+from morphable.files import write_text
+from morphable_train.packaging.card import with_photographs
+
 
 @dataclass(frozen=True, kw_only=True)
 class PackageCommand:
@@ -30,11 +33,15 @@ class PackageCommand:
     """Other runs of the same single-shot network whose weights are averaged with this run's."""
     detector: Path | None = None
     """For a run of the face head: weights file of the network that finds the faces."""
+    photographs: Path | None = None
+    """Markdown file with what these weights measured on photographs, for the card. Package once, measure
+    (`benchmarks/photograph_summary.py`), then package again: the weights are the same."""
 
 
 def package_command(arguments: list[str]) -> int:
     """Parse `package ...`, write weights and card, and print their paths."""
     command = tyro.cli(PackageCommand, args=arguments, prog="morphable-train package")
+    measured = None if command.photographs is None else command.photographs.read_text(encoding="utf-8")
     from morphable_train.packaging.face_head import FaceHeadPackage, is_face_head_run, package_face_head
     from morphable_train.packaging.recipes import RecipePackage, package_recipe, read_recipe_config
     from morphable_train.packaging.stages import PackageOptions, package
@@ -54,5 +61,7 @@ def package_command(arguments: list[str]) -> int:
             **described, size_px=command.size_px, min_score=command.min_score, averaged_with=command.averaged_with
         )
         card = package(command.run, command.output, options)
+    if measured is not None:
+        write_text(card, with_photographs(card.read_text(encoding="utf-8"), measured))
     sys.stdout.write(f"{command.output}\n{card}\n")
     return 0

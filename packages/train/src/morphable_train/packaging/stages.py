@@ -139,7 +139,7 @@ def model_card(
 def _results_table(results: dict[str, dict[str, float]]) -> list[str]:
     """One row per validation set."""
     if not results:
-        return ["Nothing was measured when the file was written."]
+        return ["The run itself measured nothing."]
     columns = list(dict.fromkeys(name for values in results.values() for name in values))
     head = ["| set | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     rows = [
