@@ -11,4 +11,4 @@ def test_the_schema_is_that_of_the_answers_types():
     made = runpy.run_path(str(ROOT / "docs" / "write_scene_schema.py"))["scene_schema"]()
     committed = json.loads((ROOT / "docs" / "scene.schema.json").read_text())
     assert committed == made, "run `python docs/write_scene_schema.py`"
-    assert set(committed["$defs"]) == {"AnglesAnswer", "CameraAnswer", "FaceAnswer"}
+    assert {"AnglesAnswer", "CameraAnswer", "FaceAnswer"} <= set(committed["$defs"])

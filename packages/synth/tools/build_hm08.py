@@ -1,8 +1,9 @@
 """Rebuild `src/morphable_synth/data/hm08.safetensors`: the rest of MakeHuman's base mesh around the open model's head.
 
-Needs `pip install './packages/morphable[build]'` and the repository (it samples people exactly as the open model's builder
-does). Each sampled person is aligned to the open model and projected on its identity basis; the other hm08 vertices (body,
-clothes helper, lashes, eyes, hair helper) are then regressed on the identity coefficients. Arms are lowered first.
+Needs `pip install './packages/morphable[build]'` and the repository (it samples people exactly as the open model's
+builder does). Each sampled person is aligned to the open model and projected on its identity basis; the other hm08
+vertices (body, clothes helper, lashes, eyes, hair helper) are then regressed on the identity coefficients. Arms are
+lowered first.
 """
 
 import sys
