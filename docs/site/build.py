@@ -161,7 +161,7 @@ def write_commands() -> None:
 def schema_type(schema: dict[str, Any]) -> str:
     """Return a JSON Schema's type in words."""
     if "$ref" in schema:
-        return schema["$ref"].rpartition("/")[2]
+        return schema["$ref"].rpartition("/")[2].removesuffix("Answer")
     if "const" in schema:
         return f"`{schema['const']!r}`"
     if "anyOf" in schema:
@@ -184,7 +184,14 @@ def schema_tables(schema: dict[str, Any]) -> str:
             for field, value in kind["properties"].items()
         ]
         parts.append(
-            "\n".join([f"### {name}\n\n{kind.get('description', '')}\n", "| field | type | |", "|---|---|---|"] + rows)
+            "\n".join(
+                [
+                    f"### {name.removesuffix('Answer')}\n\n{kind.get('description', '')}\n",
+                    "| field | type | |",
+                    "|---|---|---|",
+                ]
+                + rows
+            )
         )
     return "\n\n".join(parts) + "\n"
 
@@ -277,7 +284,7 @@ def broken_links(site: Path) -> list[str]:
 
 def main() -> int:
     """Build the site and check its links."""
-    os.environ |= {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    os.environ |= {"COLUMNS": "84", "NO_COLOR": "1", "TERM": "dumb"}
     shutil.rmtree(BUILD, ignore_errors=True)
     (PAGES / "docs" / "site").mkdir(parents=True)
     mirror()
