@@ -27,8 +27,8 @@ _GAZE = "eyeLook"
 class PointFit:
     """Standard deviations of what was regressed about the truth.
 
-    They are about what held-out synthetic people show (series 900): an identity coefficient is hardly known (the model's
-    own standard deviation is 1), expressions to 0.15, gaze not at all.
+    They are about what held-out synthetic people show (series 900): an identity coefficient is hardly known (the
+    model's own standard deviation is 1), expressions to 0.15, gaze not at all.
     """
 
     identity: float = 0.9

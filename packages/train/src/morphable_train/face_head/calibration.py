@@ -62,6 +62,9 @@ class Candidates:
         return np.stack([self.center_logit, self.face_logit, np.ones(len(self.is_face))], 1)
 
 
+_NONE = Candidates(np.zeros(0), np.zeros(0), np.zeros(0, bool))
+
+
 def calibrate(config: CalibrationConfig) -> dict[str, float]:
     """Fit on every `step`-th picture, write the weights, and return the errors on the pictures between.
 
@@ -131,8 +134,7 @@ def _sigmoid(x: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
 
 def _collect(detector: FaceDetector, head: FaceHead, config: CalibrationConfig) -> tuple[Candidates, Candidates]:
     """Candidates of the pictures to fit on, and of those between."""
-    none = Candidates(np.zeros(0), np.zeros(0), np.zeros(0, bool))
-    sums = [none, none]
+    sums = [_NONE, _NONE]
     photographs = [path for folder in config.pictures for path in sorted(folder.glob("*.jpg"))]
     for number, path in enumerate(track(photographs, "photographs", len(photographs))):
         with Image.open(path) as opened:
@@ -156,11 +158,14 @@ def _candidates(
 ) -> Candidates:
     pixels = padded_pixels(picture)
     found = detector.detect(pixels, _TOP_K, min_score=head.config.min_center_score)
-    frames = crop_frames(found.parameters)
+    count = int(found.valid.sum())  # the valid ones come first
+    if not count:
+        return _NONE
+    estimate, score = found.parameters[:, :count], found.score[:, :count]
+    frames = crop_frames(estimate)
     reading = head.reading(head(cut_crops(pixels, frames)))
-    seen = corrected(found.parameters, frames, reading)
-    score = torch.where(found.valid, found.score, 0.0)
-    kept = (found.valid & ~repeated(seen, score))[0].numpy()
+    seen = corrected(estimate, frames, reading)
+    kept = ~repeated(seen, score)[0].numpy()
     seen_frames = crop_frames(seen)
     middle = np.array([pixels.shape[3] / 2, pixels.shape[2] / 2])
     center = seen_frames.center_px[0].numpy() + middle
@@ -170,5 +175,5 @@ def _candidates(
         extent = float(np.sqrt(np.prod(box[2:] - box[:2])))
         near = np.linalg.norm(center - (box[:2] + box[2:]) / 2, axis=1) < _NEAR * extent
         is_face |= near & (size > _SIZES[0] * extent) & (size < _SIZES[1] * extent)
-    logit = torch.logit(found.score[0].clamp(_LEAST_SCORE, 1 - _LEAST_SCORE)).double().numpy()
+    logit = torch.logit(score[0].clamp(_LEAST_SCORE, 1 - _LEAST_SCORE)).double().numpy()
     return Candidates(logit[kept], reading.face_logit[0].double().numpy()[kept], is_face[kept])
