@@ -22,12 +22,12 @@ WORKSPACE = ROOT / ".nox" / "workspace"
 
 # What the tests of a package use beyond its run-time dependencies: extras, and packages of their own.
 TEST_EXTRAS = {
-    "morphable": "build,convert",
+    "morphable": "build,cli,convert",
     "detector_head": "backbones,onnx,openvino",
     "losses": "perception",
     "regressors": "backbones",
     "reconstruct": "cluster,heif,onnxruntime,openvino,service,video,viewer",
-    "train": "backbones,landmarks,mat,video",
+    "train": "backbones,landmarks,mat,tensorboard,video",
 }
 TEST_PACKAGES: dict[str, tuple[str, ...]] = {
     "detector_head": ("ai-edge-litert",),

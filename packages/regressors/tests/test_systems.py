@@ -266,7 +266,10 @@ def test_backbones_answer_with_as_many_numbers_as_asked(name):
             "network must be one of mobile_frnet, prnet",
         ),
         (lambda: SystemSpec.from_json({"backbone": "resnet50"}), "architecture must name a per-face network"),
-        (lambda: SystemSpec.from_json({"network": "prnet", "crop": {}, "options": {"depth": 3}}), "options must be"),
+        (
+            lambda: SystemSpec.from_json({"network": "prnet", "crop": {}, "options": {"depth": 3}}),
+            "options must have no unknown keys, got depth",
+        ),
         (lambda: load_system(SPECS[1], {}), "weights must fit the network"),
         (
             lambda: MultiViewRegressor(MultiViewConfig(width=0.25, with_parser=False))(torch.zeros(1, 3, 3, 64, 64)),

@@ -4,7 +4,6 @@ from dataclasses import asdict
 from importlib.metadata import entry_points
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,10 +18,9 @@ from morphable import (
     write_weights,
 )
 from morphable.files import refusing
+from morphable.records import build_record
 
 from .detector import DetectorConfig, FaceDetector, build_detector
-from .face_head import FaceHeadConfig
-from .layout import ParameterLayout
 
 _COUNTER = "num_batches_tracked"
 """Batch normalisation's training counters, which inference does not need and averaged weights lack."""
@@ -118,17 +116,11 @@ def detector_from(info: WeightsInfo, state: dict[str, Tensor], path: str | PathL
 
 def _config(info: WeightsInfo, path: str | PathLike[str]) -> DetectorConfig:
     """Rebuild the configuration; other networks and unknown fields are refused."""
-    fields: dict[str, Any] = dict(info.architecture)
-    if "network" in fields:
-        raise ValueError(f"weights must be a detector's, got those of {fields['network']} in {path}")
-    head = fields.pop("face_head", None)
+    if "network" in info.architecture:
+        raise ValueError(f"weights must be a detector's, got those of {info.architecture['network']} in {path}")
     try:
-        return DetectorConfig(
-            layout=ParameterLayout(**fields.pop("layout", {})),
-            face_head=FaceHeadConfig(**head) if head is not None else None,
-            **fields,
-        )
-    except TypeError as error:
+        return build_record(DetectorConfig, info.architecture, "architecture")
+    except ValueError as error:
         raise ValueError(
             f"weights must describe a network this version knows, got {error} in {path}; "
             "upgrade morphable-detector-head"

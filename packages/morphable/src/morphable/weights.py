@@ -6,10 +6,9 @@ One safetensors file: the network's tensors, and metadata that says which networ
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from morphable.files import atomic_path, refusing
 from morphable.model import MorphableModel
+from morphable.records import Json, build_record, parse_object
 
 FORMAT = "morphable-weights"
 FORMAT_VERSION = "1"
@@ -30,7 +30,7 @@ trained on synthetic people expects smaller errors than photographs, and the peo
 _OPTIONAL = {"inference", "results"}
 _LENGTH_BYTES = 8
 """Of the number at the beginning of a safetensors file, the length of its header."""
-_Record = TypeVar("_Record")
+_OBJECTS = ("architecture", "model", "inference", "results")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class WeightsInfo:
 
     name: str
     """Shown to the user."""
-    architecture: dict[str, Any]
+    architecture: dict[str, Json]
     """Fields of the network's configuration; `network` names it, absent for the detector."""
     model: ModelReference
     license: str
@@ -71,7 +71,7 @@ class WeightsInfo:
     training_data: str
     """What the network saw, in one line."""
     inference: InferenceDefaults = field(default_factory=InferenceDefaults)
-    results: dict[str, Any] = field(default_factory=dict)
+    results: dict[str, Json] = field(default_factory=dict)
     """Measured numbers, for the model card."""
 
 
@@ -208,30 +208,15 @@ def _parse_metadata(metadata: Mapping[str, str], path: str | PathLike[str]) -> W
             f"weights must have the documented keys, got missing {sorted(missing)}, unknown {sorted(unknown)} in {path}"
         )
     try:
+        objects = {name: parse_object(metadata.get(name, "{}"), name) for name in _OBJECTS}
         return WeightsInfo(
             name=metadata["name"],
-            architecture=_json_object(metadata, "architecture"),
-            model=_build(ModelReference, _json_object(metadata, "model")),
+            architecture=objects["architecture"],
+            model=build_record(ModelReference, objects["model"], "model"),
             license=metadata["license"],
             training_data=metadata["training_data"],
-            inference=_build(InferenceDefaults, _json_object(metadata, "inference")),
-            results=_json_object(metadata, "results"),
+            inference=build_record(InferenceDefaults, objects["inference"], "inference"),
+            results=objects["results"],
         )
-    except (json.JSONDecodeError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"weights must have JSON metadata as documented, got {path}: {error}") from error
-
-
-def _json_object(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
-    """One JSON object of the metadata; an absent optional one is empty."""
-    value = json.loads(metadata.get(key, "{}"))
-    if not isinstance(value, dict):
-        raise TypeError(f"{key} must be a JSON object, got {type(value).__name__}")
-    return value
-
-
-def _build(record: type[_Record], values: dict[str, Any]) -> _Record:
-    """Fill a dataclass from JSON, refusing unknown and missing fields by name."""
-    names = {item.name for item in fields(record)}  # type: ignore[arg-type]
-    if unknown := set(values) - names:
-        raise TypeError(f"unknown fields {sorted(unknown)}")
-    return record(**values)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from morphable.records import Json, build_record
 from morphable_regressors.backbones import build_backbone
 from morphable_regressors.crops import CropRule
 from morphable_regressors.dfmvr import DFMVR, DFMVRConfig, MultiViewParameters
@@ -176,30 +177,36 @@ class SystemSpec:
         """One of `NETWORKS`."""
         return next(name for name, kind in _CONFIGS.items() if type(self.config) is kind)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """Return what JSON can hold."""
         return {"network": self.network, "crop": asdict(self.crop), "options": asdict(self.config)}
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> "SystemSpec":
+    def from_json(values: Mapping[str, Json]) -> "SystemSpec":
         """Read a weights file's `architecture`; options that it lacks have their default.
 
         Raises:
             ValueError: It is not of a per-face network, or has options that this version does not know.
         """
-        try:
-            network, crop, options = values["network"], CropRule(**values["crop"]), dict(values.get("options", {}))
-        except (KeyError, TypeError) as error:
+        if not {"network", "crop"} <= values.keys():
             raise ValueError(
-                f"architecture must name a per-face network with its crop and options, got {sorted(values)} ({error}); "
+                f"architecture must name a per-face network with its crop and options, got {sorted(values)}; "
                 "weights of the single-shot detector go elsewhere"
-            ) from error
-        if network not in _CONFIGS:
+            )
+        network, kind = values["network"], _CONFIGS.get(str(values["network"]))
+        if kind is None:
             raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
-        try:
-            return SystemSpec(crop=crop, config=_CONFIGS[network](**options))
-        except TypeError as error:
-            raise ValueError(f"options must be those of {network}, got {options}: {error}") from error
+        return SystemSpec(
+            crop=build_record(CropRule, _object(values["crop"], "crop"), "crop"),
+            config=build_record(kind, _object(values.get("options", {}), "options"), f"{network}'s options"),
+        )
+
+
+def _object(value: Json, name: str) -> dict[str, Json]:
+    """Take a JSON object as it is."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be a JSON object, got {value!r}")
+    return value
 
 
 def build_system(spec: SystemSpec) -> nn.Module:

@@ -18,8 +18,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from morphable.files import atomic_path, refusing, write_text
+from morphable.records import build_record, read_object
 from morphable_train.data.labels import FaceLabels, LabelVersionError, labels_from_bytes, labels_to_bytes
-from morphable_train.json_files import read_object
 
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "dataset.json"
@@ -293,11 +293,10 @@ def read_info(folder: Path) -> DatasetInfo | None:
         raise ValueError(
             f"shards must be of format version {FORMAT_VERSION}, got {version} in {path}; prepare them again"
         )
-    with refusing("description of shards must hold the fields of DatasetInfo", path):
-        sources = tuple(_source(entry, values["license"]) for entry in values.get("sources", ()))
-        return DatasetInfo(**{**values, "sources": sources})
+    named = {"sources": [_source(entry, values.get("license")) for entry in values.get("sources", ())]}
+    return build_record(DatasetInfo, values | named, str(path))
 
 
-def _source(entry: object, data_license: str) -> DatasetSource:
-    """One source; a bare name has the licence of the whole."""
-    return DatasetSource(**entry) if isinstance(entry, dict) else DatasetSource(name=str(entry), license=data_license)
+def _source(entry: object, data_license: object) -> object:
+    """Return a source as an object; a bare name has the license of the whole."""
+    return {"name": entry, "license": data_license} if isinstance(entry, str) else entry

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from morphable import read_weights_info
+from morphable.records import build_record
 from morphable_synth.datasets.provenance import NOT_STATED
 from morphable_train.configs.recipes import CONFIGS, DfmvrConfig, MobileFrnetConfig, ParsingConfig, RecipeConfig
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.rendered_scenes import describe_rendered
 from morphable_train.data.shards import DESCRIPTION_FILE, DatasetInfo, read_info
 from morphable_train.runs.logs import RUN_FILE, read_run_file
-from morphable_train.runs.settings import dataclass_from_json
 
 _NO_LICENSE = ("", "unknown", NOT_STATED)
 """What stands for a licence that nobody stated: by hand, `prepare`'s default, and `morphable-synth`'s word."""
@@ -93,7 +93,7 @@ def read_any_run_config(run: Path) -> TrainConfig | RecipeConfig:
     """
     values = read_run_file(run)["config"]
     kind: type[TrainConfig | RecipeConfig] = CONFIGS.get(values.get("recipe", ""), TrainConfig)
-    return dataclass_from_json(kind, values)
+    return build_record(kind, values, "config")
 
 
 def _origins(config: TrainConfig | RecipeConfig, later: tuple[Path, ...]) -> Iterator[tuple[str, DatasetInfo]]:

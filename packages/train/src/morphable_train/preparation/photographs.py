@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from morphable.files import atomic_path, claimed, write_text
+from morphable.records import read_object
 from morphable_train.data.shards import DatasetInfo, DatasetSource, Record, ShardReader, ShardWriter, write_info
-from morphable_train.json_files import read_object
 from morphable_train.preparation.basel import basel_labels
 from morphable_train.preparation.landmarkers import LandmarkFinder, build_landmark_finder
 from morphable_train.preparation.records import PrepareConfig, RecordMaker

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from morphable import MorphableModel, load_model, read_weights
 from morphable.files import refusing
+from morphable.records import plain
 from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
 from morphable_losses import facenet_embedder
 from morphable_train.configs.stages import TrainConfig
@@ -18,7 +19,6 @@ from morphable_train.data.surface import SurfaceSample
 from morphable_train.objective.paper import PaperObjective
 from morphable_train.objective.total import Objective
 from morphable_train.runs.checkpoint import ADDED_PARTS, FORMAT, differences, latest_checkpoint, read_checkpoint
-from morphable_train.runs.logs import plain
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from morphable_train.configs.stages import TrainConfig, ValidationConfig
 from morphable_train.data.backgrounds import Backgrounds
