@@ -23,6 +23,7 @@ import tyro
 from torch.utils.flop_counter import FlopCounterMode
 
 import morphable
+from morphable.geometry import Pinhole, camera_from_model
 from morphable_detector_head import PRESETS, Detections, FaceDetector, build_detector, load_detector
 from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
 from morphable_detector_head.export import export_onnx, export_openvino
@@ -31,7 +32,7 @@ from morphable_detector_head.quantize import calibration_images, quantize_onnx, 
 SIZE_HW = (512, 512)
 TOP_K = 32
 WARM_UP, MIN_SCORE = 3, 0.5
-FOCAL_PX = 1015.0
+
 Detect = Callable[[torch.Tensor], Detections]
 
 
@@ -137,8 +138,7 @@ def landmarks_px(found: Detections, model: morphable.MorphableModel) -> torch.Te
     """Project the 68 points of all entries of one picture."""
     face = found.parameters.map(lambda tensor: tensor[0])
     shape = model.landmarks(model.decode_shape(face.identity, face.expression))
-    cam = shape @ face.rotation_head.mT * torch.tensor([1.0, -1.0, -1.0]) + face.translation_m[:, None]
-    return FOCAL_PX * cam[..., :2] / cam[..., 2:] + torch.tensor([SIZE_HW[1] / 2, SIZE_HW[0] / 2])
+    return Pinhole(SIZE_HW).project(camera_from_model(shape, face.rotation_head, face.translation_m))
 
 
 def print_int8(options: Options) -> None:

@@ -25,15 +25,8 @@ from morphable_evalkit.commands.latency import LatencyConfig, run_latency
 from morphable_evalkit.reports.output import OutputConfig
 from morphable_reconstruct import ReconstructConfig, Reconstructor, load_photograph
 from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork
-from morphable_regressors import (
-    CropRule,
-    MultiViewConfig,
-    ParameterConfig,
-    ParameterRegressor,
-    PositionMapConfig,
-    SystemSpec,
-    build_system,
-)
+from morphable_regressors import CropRule, SystemSpec, build_system
+from morphable_regressors.systems import MultiViewConfig, ParameterConfig, ParameterRegressor, PositionMapConfig
 
 SPECS = {
     "mobile_frnet": SystemSpec(crop=CropRule(side_px=120), config=ParameterConfig()),

@@ -27,6 +27,7 @@ from torch import Tensor
 import morphable
 import morphable_render as mr
 from morphable import geometry
+from morphable_render.pixels import RenderedPixels
 
 ROWS: list[tuple[str, str, str]] = []
 
@@ -121,7 +122,7 @@ class Training:
         self.images = torch.rand(self.num_images, size, size, 3, generator=generator).to(device)
         self.index = (torch.arange(faces) // per_image).to(device)
 
-    def forward(self) -> mr.RenderedPixels:
+    def forward(self) -> RenderedPixels:
         """Decode and render."""
         identity, expression, albedo, turn, place, light = self.leaves
         shape = self.model.decode_shape(identity, expression)

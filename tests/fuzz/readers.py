@@ -143,9 +143,11 @@ def _models() -> dict[str, Reader]:
         read_weights,
         write_weights,
     )
-    from morphable_detector_head import DetectorConfig, ParameterLayout, build_detector, load_detector, save_detector
+    from morphable_detector_head import DetectorConfig, build_detector, load_detector, save_detector
     from morphable_detector_head.files import read_state_dict
-    from morphable_regressors import CropRule, ParameterConfig, SystemSpec
+    from morphable_detector_head.layout import ParameterLayout
+    from morphable_regressors import CropRule, SystemSpec
+    from morphable_regressors.systems import ParameterConfig
 
     mean = torch.randn(12, 3, generator=torch.Generator().manual_seed(0)) * 0.05
     triangles = torch.stack([torch.arange(10), torch.arange(10) + 1, torch.arange(10) + 2], -1)

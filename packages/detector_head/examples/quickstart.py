@@ -3,7 +3,8 @@
 import torch
 
 import morphable
-from morphable_detector_head import MOBILE, build_detector
+from morphable_detector_head import build_detector
+from morphable_detector_head.presets import MOBILE
 
 torch.manual_seed(0)
 model = morphable.load_model("open")

@@ -24,8 +24,7 @@ import morphable
 from morphable_reconstruct.colors.estimate import LUMINANCE, SMALLEST_LEVEL, LightPrior, estimate_colors
 from morphable_reconstruct.colors.observe import Observed, observe
 from morphable_reconstruct.colors.points import ColorPoints, color_points
-from morphable_render import sh_basis
-from morphable_render.lighting import AMBIENT
+from morphable_render.lighting import AMBIENT, sh_basis
 from morphable_synth.datasets.shards import read_shard
 
 MIN_VISIBLE = 0.85

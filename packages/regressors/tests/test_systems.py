@@ -8,29 +8,28 @@ import torch
 
 from morphable.geometry import GLOBAL_FOCAL_PX, nearest_rotation
 from morphable_regressors import (
-    BACKBONES,
     CropRule,
-    FaceCodec,
-    MultiViewConfig,
-    MultiViewParameters,
-    MultiViewRegressor,
     OrthographicFaces,
-    ParameterConfig,
-    ParameterRegressor,
-    PositionMapConfig,
-    PositionMapRegressor,
     SystemSpec,
-    boxes_of_landmarks,
-    build_backbone,
     build_system,
     crop_matrices,
     cut_crops,
     load_system,
-    map_of_points,
-    parsing_channel,
-    points_of_map,
-    similarity_pose,
-    view_poses,
+)
+from morphable_regressors.backbones import BACKBONES, build_backbone
+from morphable_regressors.crops import boxes_of_landmarks
+from morphable_regressors.dfmvr import MultiViewParameters
+from morphable_regressors.face_codec import FaceCodec
+from morphable_regressors.parsing import parsing_channel
+from morphable_regressors.poses import similarity_pose, view_poses
+from morphable_regressors.position_map import map_of_points, points_of_map
+from morphable_regressors.systems import (
+    MultiViewConfig,
+    MultiViewRegressor,
+    ParameterConfig,
+    ParameterRegressor,
+    PositionMapConfig,
+    PositionMapRegressor,
 )
 
 

@@ -19,6 +19,8 @@ from PIL import Image
 import morphable
 import morphable_render as mr
 from morphable import geometry
+from morphable_render.interpolation import interpolate_at, surface_pixels
+from morphable_render.lighting import irradiance_sh, sh_basis
 
 SIZE, FOCAL_PX = 128, 500.0
 LANDMARK_SIGMA_PX = 0.1
@@ -135,10 +137,10 @@ class Derivatives:
         head = shape @ face.rotation[0].T
         cam = geometry.camera_from_model(head, torch.eye(3), face.translation_m[0])
         fragments = mr.rasterize(cam[None], model.triangles, focal_px=FOCAL_PX, size_hw=(SIZE, SIZE))
-        surface = mr.surface_pixels(fragments, cam[None], model.triangles, focal_px=FOCAL_PX)
+        surface = surface_pixels(fragments, cam[None], model.triangles, focal_px=FOCAL_PX)
 
         def at_pixels(values):
-            return mr.interpolate_at(values.flatten(1)[None], surface).unflatten(1, values.shape[1:])
+            return interpolate_at(values.flatten(1)[None], surface).unflatten(1, values.shape[1:])
 
         normals, light, light_by_shape = self._shading(face, shape)
         motion = _to_camera(_turned(at_pixels(self.shape), at_pixels(head), face.rotation[0]))
@@ -146,7 +148,7 @@ class Derivatives:
         by_geometry = at_pixels(torch.nn.functional.pad(albedo[..., None] * light_by_shape, (0, 3)))
         by_geometry -= slope @ (_rays_by_points(at_pixels(cam)) @ motion)
         by_albedo = at_pixels(self.albedo * light[..., None])
-        by_light = at_pixels(mr.sh_basis(normals)[..., None] * albedo[:, None])
+        by_light = at_pixels(sh_basis(normals)[..., None] * albedo[:, None])
         by_light = torch.diag_embed(by_light).transpose(1, 2).flatten(2)  # a channel's light colours that channel
         return torch.cat([by_geometry, by_albedo, by_light], dim=2)
 
@@ -158,7 +160,7 @@ class Derivatives:
         normals = normals @ face.rotation[0].T
         by_shape = _turned(bent.permute(1, 2, 0) / small, normals, face.rotation[0])
         leaf = normals.clone().requires_grad_()
-        light = mr.irradiance_sh(leaf, face.illumination[0])
+        light = irradiance_sh(leaf, face.illumination[0])
         by_normal = [torch.autograd.grad(light[:, k].sum(), leaf, retain_graph=True)[0] for k in range(3)]
         return normals, light.detach(), torch.stack(by_normal, dim=1) @ by_shape
 

@@ -3,8 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, TypeVar
 
@@ -69,15 +68,6 @@ def choose_command(
     return extras.subcommand_cli_from_dict(
         dict(commands), prog=program, description=description, args=list(arguments[:1])
     )
-
-
-@contextmanager
-def wrong_usage() -> Iterator[None]:
-    """Turn a ValueError of what the block does with options into wrong usage."""
-    try:
-        yield
-    except ValueError as error:
-        raise UsageError(str(error)) from error
 
 
 def _carry_out(

@@ -31,8 +31,9 @@ def read_object(path: Path, name: str) -> dict[str, Any]:
         OSError: The file cannot be read.
         ValueError: The file is not JSON, or not an object.
     """
-    with refusing(f"{name} must be a JSON object", path):
-        return parse_object(path.read_text(encoding="utf-8"), name)
+    with refusing(f"{name} must be JSON", path):
+        content = json.loads(path.read_text(encoding="utf-8"))
+    return _object(content, f"{name} must be a JSON object, got {path}:")
 
 
 def parse_object(text: str, name: str) -> dict[str, Any]:
@@ -49,9 +50,7 @@ def parse_object(text: str, name: str) -> dict[str, Any]:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} must be JSON, got an error: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{name} must be a JSON object, got a {type(content).__name__}")
-    return content
+    return _object(content, f"{name} must be a JSON object, got")
 
 
 def build_record(kind: type[Record], values: Mapping[str, Any], name: str) -> Record:
@@ -95,6 +94,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def _object(content: Any, refusal: str) -> dict[str, Any]:
+    """Take a JSON object, or complain about another kind of value."""
+    if not isinstance(content, dict):
+        raise ValueError(f"{refusal} a {type(content).__name__}")
+    return content
 
 
 class _WrongTypeError(TypeError):
@@ -166,7 +172,7 @@ def _converter() -> "cattrs.Converter":
     for kind, accepted in {int: (int,), bool: (bool,), str: (str,), float: (int, float), Path: (str, Path)}.items():
         converter.register_structure_hook(kind, _exactly(kind, *accepted))
     converter.register_structure_hook_factory(dataclasses.is_dataclass, dataclass)
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) is Literal, _literal)
+    converter.register_structure_hook_func(lambda kind: get_origin(kind) in (Literal,), _literal)
     converter.register_structure_hook_func(_is_union, union)
     converter.register_structure_hook_func(_is_tuple, sequence)
     return converter

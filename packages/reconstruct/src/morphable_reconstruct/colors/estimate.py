@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable_render import sh_basis
-from morphable_render.lighting import AMBIENT
+from morphable_render.lighting import AMBIENT, sh_basis
 
 STEPS = 4
 """Gauss-Newton steps."""

@@ -9,7 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from morphable.geometry import camera_from_model
+from morphable.geometry import Pinhole, axes_flip, camera_from_model
 from morphable_reconstruct.colors.points import ColorPoints
 from morphable_render import sample_image
 
@@ -52,10 +52,9 @@ def observe(
     placed, normals_model = points.place(identity, expression)
     position = camera_from_model(placed, rotation_head, translation_m)
     normals = normals_model @ rotation_head.mT
-    rays = position[..., :2] / position[..., 2:].clamp(min=1e-3)
-    px = rays * focal_px + position.new_tensor(principal_px)
+    px = Pinhole(image.shape[:2], focal_px, principal_px).project(position)
     toward = F.normalize(-position, dim=-1)
-    cosine = (toward * normals * position.new_tensor([1.0, -1.0, -1.0])).sum(-1)
+    cosine = (toward * normals * axes_flip(position)).sum(-1)
     ramp = ((cosine - GRAZING_COSINE) / (FACING_COSINE - GRAZING_COSINE)).clamp(0, 1)
     rows, cols = image.shape[:2]
     inside = ((px > 0) & (px < px.new_tensor([cols, rows]))).all(-1)

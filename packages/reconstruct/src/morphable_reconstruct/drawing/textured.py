@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable_render import UvMesh, rasterize_faces, sample_image, scatter_to_image, surface_pixels, uv_at_surface
+from morphable_render import rasterize_faces, sample_image
+from morphable_render.interpolation import scatter_to_image, surface_pixels
+from morphable_render.uv import UvMesh, uv_at_surface
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from morphable_synth.assets.textures import linear_from_srgb
 from morphable_synth.people.face_mask import mask_layer
 from morphable_synth.people.figure import Figure
 from morphable_synth.people.layers import HAIR_WRAP, SKIN_WRAP, Layer, Material, soft_normals, vertex_normals
+from morphable_synth.scene.camera import CAM_FROM_UP, head_rotation
 from morphable_synth.scene.description import Wearing
 from morphable_synth.scene.expressions import gaze_angles
-from morphable_synth.scene.placement import head_rotation
 
 LEFT_EYE, RIGHT_EYE = np.arange(14598, 14670), np.arange(14670, 14742)
 _OPAQUE = 0.5
@@ -86,7 +86,7 @@ def _eyes(library: Library, figure: Figure) -> Layer | None:
         offset = (xyz[side] - center) @ turn.T * (ball_radius / radius)
         xyz[side] = ball + offset
         normal[side] = offset / np.linalg.norm(offset, axis=1, keepdims=True)
-    rotation = np.diag([1.0, -1.0, -1.0]) @ figure.person.rotation_head
+    rotation = CAM_FROM_UP @ figure.person.rotation_head
     labels = np.where(left[mesh.triangles[:, 0]], part("left_eye"), part("right_eye")).astype(np.int32)
     material = Material(library.texture(iris), lut=plain_table(), specular=(0.035, 0.0))
     placed = figure.pose(xyz, 1.0)

@@ -12,6 +12,7 @@ from morphable_synth.assets.parts import FIRST_COVERING_PART, part
 from morphable_synth.people.baking import albedo_label
 from morphable_synth.people.figure import Figure
 from morphable_synth.rendering.soup import Stage
+from morphable_synth.scene.camera import project
 from morphable_synth.scene.description import Person, Scene
 
 _VISIBLE_TOLERANCE_M = 0.006
@@ -75,11 +76,6 @@ FACE_LABELS = (
 """Names of the arrays of `Sample` with one row per face."""
 PIXEL_LABELS = ("face_index", "part", "skin_mask", "depth_m")
 """Names of the arrays of `Sample` with one value per pixel."""
-
-
-def project(points_cam: Float[np.ndarray, "*shape 3"], size_px: int, focal_px: float) -> Float[np.ndarray, "*shape 2"]:
-    """Return the pixels of camera-frame points."""
-    return np.asarray(focal_px * points_cam[..., :2] / points_cam[..., 2:] + size_px / 2, np.float32)
 
 
 def face_labels(

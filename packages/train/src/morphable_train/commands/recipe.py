@@ -6,7 +6,6 @@ from typing import Annotated, cast
 
 import tyro
 
-from morphable.commands import wrong_usage
 from morphable.records import build_record
 from morphable_train.commands.options import RunOptions, print_results, take_options
 from morphable_train.configs.recipe_presets import recipe_preset
@@ -25,8 +24,7 @@ class RecipeOptions(RunOptions):
 
 def train_recipe(recipe: str, arguments: list[str]) -> int:
     """Parse the options of one recipe, train, and print the errors before and after."""
-    with wrong_usage():
-        default, arguments = _recipe_defaults(recipe, arguments)
+    default, arguments = _recipe_defaults(recipe, arguments)
     command, config = _parse(recipe, default, arguments)
     from morphable_train.recipes.running import run_recipe, with_procedural_faces
     from morphable_train.runs.loop import has_checkpoint

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import tyro
 
-from morphable.commands import wrong_usage
 from morphable_train.commands.options import RunOptions, print_results, take_options
 from morphable_train.configs.stage_presets import PRESETS, preset
 from morphable_train.configs.stages import TrainConfig
@@ -42,8 +41,7 @@ class ResumeCommand:
 
 def stage_command(stage: int, arguments: list[str]) -> int:
     """Parse `stage1 ...` or `stage2 ...`, train, and print the validation before and after."""
-    with wrong_usage():
-        default, arguments = _stage_defaults(stage, arguments)
+    default, arguments = _stage_defaults(stage, arguments)
     command = tyro.cli(
         StageCommand,
         args=arguments,

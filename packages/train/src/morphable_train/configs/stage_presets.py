@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from morphable_detector_head import MOBILE, RESNET50, RESNET50_128, DetectorConfig
-from morphable_losses import Wm3drWeights
+from morphable_detector_head import DetectorConfig
+from morphable_detector_head.presets import MOBILE, RESNET50, RESNET50_128
+from morphable_losses.wm3dr import Wm3drWeights
 from morphable_train.configs.stages import (
     AugmentConfig,
     DataConfig,

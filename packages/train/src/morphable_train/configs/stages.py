@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from morphable_detector_head import DetectorConfig
-from morphable_losses import Wm3drWeights
+from morphable_losses.wm3dr import Wm3drWeights
 
 NUM_NEIGHBORS = 8
 """Cells beside the center cell that are trained to describe a face."""

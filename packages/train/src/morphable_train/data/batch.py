@@ -28,7 +28,7 @@ class FaceTargets:
     landmark_weight: Float[Tensor, "faces 68"]
     """0 where a point is not annotated."""
     dense_px: Float[Tensor, "faces dense 2"]
-    """Where the picture shows the dense surface points (`SurfaceSample.decode_few`), hidden ones included; of exact
+    """Where the picture shows the dense surface points (`SurfaceSample.few`), hidden ones included; of exact
     faces. What a longer lens or a zoom did to the perspective is in them, and in no pose under the network's camera."""
     contour: Bool[Tensor, " faces"]
     """Jaw points lie on the visible silhouette."""

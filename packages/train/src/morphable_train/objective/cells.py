@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable_detector_head import STRIDE_PX, cell_centers, encode_centers
+from morphable_detector_head import encode_centers
+from morphable_detector_head.decode import STRIDE_PX, cell_centers
 from morphable_train.data.batch import FaceTargets
 
 

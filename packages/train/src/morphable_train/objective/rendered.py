@@ -6,8 +6,10 @@ from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
-from morphable_losses import albedo_variance, point_distance
-from morphable_render import RenderedPixels, render_pixels
+from morphable_losses.coefficients import albedo_variance
+from morphable_losses.face_errors import point_distance
+from morphable_render import render_pixels
+from morphable_render.pixels import RenderedPixels
 
 SKIN_REGION = "skin"
 """Region of the model whose albedo should vary little; all vertices of a model without one."""

@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import GLOBAL_FOCAL_PX
-from morphable_detector_head import ParameterLayout, parameters_from_cells
-from morphable_losses import center_focal_loss, landmark_weights, prior_errors
+from morphable_detector_head.cells import parameters_from_cells
+from morphable_detector_head.layout import ParameterLayout
+from morphable_losses import center_focal_loss
+from morphable_losses.face_errors import prior_errors
+from morphable_losses.landmarks import landmark_weights
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch, FaceTargets
 from morphable_train.data.surface import SurfaceSample

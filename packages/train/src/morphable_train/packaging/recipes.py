@@ -9,7 +9,8 @@ from torch import Tensor
 
 from morphable import InferenceDefaults, WeightsInfo, load_model, read_weights, reference_to, write_weights
 from morphable.files import refusing, write_text
-from morphable_regressors import MultiViewConfig, SystemSpec, load_system
+from morphable_regressors import SystemSpec, load_system
+from morphable_regressors.systems import MultiViewConfig
 from morphable_train.configs.recipes import RecipeConfig
 from morphable_train.packaging.provenance import read_any_run_config, started_from, terms
 from morphable_train.runs.checkpoint import latest_checkpoint, read_checkpoint

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, UInt8
 
 from morphable import read_weights
-from morphable_regressors import PARSING_CLASSES, SystemSpec, crop_matrices, cut_crops, load_system
+from morphable_regressors import SystemSpec, crop_matrices, cut_crops, load_system
+from morphable_regressors.parsing import PARSING_CLASSES
 from morphable_train.data.affine import warp_images
 from morphable_train.data.labels import FaceLabels
 from morphable_train.data.pictures import read_mask

@@ -13,7 +13,7 @@ from morphable import MorphableModel, load_model, read_weights
 from morphable.files import refusing
 from morphable.records import plain
 from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
-from morphable_losses import facenet_embedder
+from morphable_losses.perception import facenet_embedder
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.objective.paper import PaperObjective

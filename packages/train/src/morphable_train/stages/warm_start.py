@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from morphable import FaceParameters
-from morphable_detector_head import FaceDetector, ParameterLayout, cells_from_parameters
+from morphable_detector_head import FaceDetector
+from morphable_detector_head.cells import cells_from_parameters
+from morphable_detector_head.layout import ParameterLayout
 from morphable_train.data.batch import FaceTargets
 from morphable_train.objective.cells import CellTargets
 

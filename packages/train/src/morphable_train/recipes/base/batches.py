@@ -9,7 +9,7 @@ from torch import Tensor
 
 from morphable import MorphableModel
 from morphable_regressors import CropRule
-from morphable_synth import PART_NAMES
+from morphable_synth.assets.parts import PART_NAMES
 from morphable_train.configs.recipes import RecipeConfig
 from morphable_train.configs.stages import AugmentConfig
 from morphable_train.data.affine import sampling_grid, similarity_matrix
