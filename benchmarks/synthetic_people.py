@@ -24,7 +24,8 @@ from morphable_evalkit import (
 from morphable_evalkit.measures.summaries import bootstrap_interval, mean_or_nan
 from morphable_evalkit.reports.tables import Table, percent, to_markdown
 from morphable_reconstruct import Reconstructor, prediction_rows, write_predictions
-from morphable_synth import Sample, SceneConfig, render_scene, sample_scene
+from morphable_synth import SceneConfig, render_scene, sample_scene
+from morphable_synth.rendering.labels import Sample
 from morphable_synth.scene.description import Scene
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])

@@ -11,13 +11,13 @@ from morphable_losses import (
     landmark_3d_loss,
     parsing_loss,
     position_map_loss,
-    vertex_displacement,
     weighted_photo_loss,
     wing_loss,
     wpdc_loss,
 )
 from morphable_losses.dfmvr import DfmvrWeights, photo_weights
 from morphable_losses.position_map import position_map_weights
+from morphable_losses.wpdc import vertex_displacement
 
 NAN = float("nan")
 

@@ -7,19 +7,11 @@ import pytest
 import torch
 
 from morphable.geometry import GLOBAL_FOCAL_PX, nearest_rotation
-from morphable_regressors import (
-    CropRule,
-    OrthographicFaces,
-    SystemSpec,
-    build_system,
-    crop_matrices,
-    cut_crops,
-    load_system,
-)
+from morphable_regressors import CropRule, SystemSpec, build_system, crop_matrices, cut_crops, load_system
 from morphable_regressors.backbones import BACKBONES, build_backbone
 from morphable_regressors.crops import boxes_of_landmarks
 from morphable_regressors.dfmvr import MultiViewParameters
-from morphable_regressors.face_codec import FaceCodec
+from morphable_regressors.face_codec import FaceCodec, OrthographicFaces
 from morphable_regressors.parsing import parsing_channel
 from morphable_regressors.poses import similarity_pose, view_poses
 from morphable_regressors.position_map import map_of_points, points_of_map

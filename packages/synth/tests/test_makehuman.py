@@ -11,10 +11,10 @@ import torch
 import morphable
 from morphable.geometry import camera_from_model
 from morphable_render import rasterize
-from morphable_synth import Sample, SceneConfig, render_scene, sample_scene
+from morphable_synth import SceneConfig, render_scene, sample_scene
 from morphable_synth.assets.parts import FIRST_COVERING_PART, PART_NAMES
 from morphable_synth.rendering import renderer as rendering
-from morphable_synth.rendering.labels import FACE_LABELS, PIXEL_LABELS
+from morphable_synth.rendering.labels import FACE_LABELS, PIXEL_LABELS, Sample
 
 _RENDERED_ELSEWHERE = """
 import sys

@@ -70,6 +70,11 @@ def decode_centers(
 
     Raises:
         ValueError: More entries are asked for than the heatmap has cells.
+
+    >>> heatmap = torch.zeros(1, 4, 4)
+    >>> heatmap[0, 1, 2] = 0.9
+    >>> decode_centers(heatmap, top_k=1).score
+    tensor([[0.9000]])
     """
     _, rows, cols = heatmap.shape
     if top_k < 1 or top_k > rows * cols:

@@ -29,7 +29,11 @@ DEFAULT_MIN_SCORE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorConfig:
-    """Shape of the network."""
+    """Shape of the network.
+
+    >>> DetectorConfig(width=64).layout.num_identity
+    80
+    """
 
     backbone: BackboneName = "mobilenet_v2_tf"
     """Image encoder."""
@@ -96,7 +100,14 @@ class CellPredictions:
 
 @dataclass(frozen=True)
 class Detections:
-    """Faces of a batch of images, best first, padded to `top` entries per image."""
+    """Faces of a batch of images, best first, padded to `top` entries per image.
+
+    >>> config = DetectorConfig(backbone="mobilenet_v2", width=8, center_width=8, parameter_width=16)
+    >>> detector = build_detector(config).eval()
+    >>> found = detector.detect(torch.rand(1, 3, 64, 64), top_k=2, min_score=0.0)
+    >>> found.center_px.shape
+    torch.Size([1, 2, 2])
+    """
 
     parameters: FaceParameters
     """Leading axes batch, top."""
@@ -113,7 +124,14 @@ class Detections:
 
 
 class FaceDetector(nn.Module):
-    """WM3DR's network. Input: RGB in [0, 1], sides multiples of 32; normalised inside."""
+    """WM3DR's network. Input: RGB in [0, 1], sides multiples of 32; normalised inside.
+
+    >>> config = DetectorConfig(backbone="mobilenet_v2", width=8, center_width=8, parameter_width=16)
+    >>> detector = build_detector(config).eval()
+    >>> found = detector.detect(torch.rand(1, 3, 64, 64), top_k=2, min_score=0.0)
+    >>> found.score.shape
+    torch.Size([1, 2])
+    """
 
     mean: Tensor
     std: Tensor
@@ -310,6 +328,11 @@ def build_detector(
         config: Its shape; presets are in `morphable_detector_head.presets`.
         backbone_weights: First weights of the encoder: random if None, `imagenet` through torchvision's
             loader (downloads on first use), or a local file. See `build_backbone`.
+
+    >>> config = DetectorConfig(backbone="mobilenet_v2", width=8, center_width=8, parameter_width=16)
+    >>> detector = build_detector(config).eval()
+    >>> detector.config.width
+    8
     """
     return FaceDetector(config, build_backbone(config.backbone, weights=backbone_weights))
 

@@ -55,6 +55,10 @@ def load_official(path: Path, *, config: DetectorConfig = WM3DR_OFFICIAL) -> Fac
     Raises:
         FileNotFoundError: The file does not exist.
         ValueError: It is truncated or of another network.
+
+    >>> load_official(Path("final.pth"))
+    Traceback (most recent call last):
+    FileNotFoundError: ...
     """
     state = read_state_dict(path)
     renamed = {own_name(name): value for name, value in state.items() if not name.startswith("fc.")}

@@ -46,6 +46,10 @@ def encode_centers(
         size_hw: Height and width of the input, multiples of 8 pixels.
         kind: `binary` is the paper's map (equation 8); `gaussian` adds CenterNet's penalty-reducing
             bumps, whose width follows the size of the box.
+
+    >>> box = torch.tensor([[[8.0, 8.0, 24.0, 24.0]]])
+    >>> encode_centers(box, torch.tensor([[True]]), (32, 32)).heatmap.sum()
+    tensor(1.)
     """
     rows, cols = size_hw[0] // STRIDE_PX, size_hw[1] // STRIDE_PX
     center_px = (box_xyxy_px[..., :2] + box_xyxy_px[..., 2:]) / 2

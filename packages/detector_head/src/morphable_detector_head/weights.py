@@ -69,6 +69,10 @@ def save_detector(
         training_data: What the network saw, in one line.
         inference: Settings it was validated with.
         dtype: Type that floating-point tensors are stored in.
+
+    >>> from morphable_detector_head import DetectorConfig, build_detector
+    >>> detector = build_detector(DetectorConfig(backbone="mobilenet_v2", width=8, center_width=8, parameter_width=16))
+    >>> save_detector(detector, folder / "w.safetensors", model, name="mine", license="CC0-1.0", training_data="none")
     """
     info = WeightsInfo(
         name=name,
@@ -93,6 +97,12 @@ def load_detector(path: str | PathLike[str], model: MorphableModel | None = None
         FileNotFoundError: The file does not exist.
         ValueError: It is damaged, of another format or network, of another face model, or its weights do not fit its
             configuration.
+
+    >>> from morphable_detector_head import DetectorConfig, build_detector
+    >>> detector = build_detector(DetectorConfig(backbone="mobilenet_v2", width=8, center_width=8, parameter_width=16))
+    >>> save_detector(detector, folder / "w.safetensors", model, name="mine", license="CC0-1.0", training_data="none")
+    >>> load_detector(folder / "w.safetensors", model).config.width
+    8
     """
     info, state = read_weights(path)
     if model is not None:

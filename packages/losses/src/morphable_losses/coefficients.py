@@ -30,6 +30,9 @@ def coefficient_norm(
 
     Returns:
         The loss; zero without faces.
+
+    >>> coefficient_norm(torch.zeros(2, 80), torch.zeros(2, 64), torch.zeros(2, 80))
+    tensor(0.)
     """
     weighted = ((identity, identity_weight), (expression, expression_weight), (albedo, albedo_weight))
     squares = [keep_present(value, present).square().sum(-1) * weight for value, weight in weighted]

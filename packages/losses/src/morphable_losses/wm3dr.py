@@ -60,6 +60,9 @@ def wm3dr_loss(terms: Wm3drTerms, weights: Wm3drWeights) -> TotalLoss:
 
     Raises:
         ValueError: No term was computed.
+
+    >>> wm3dr_loss(Wm3drTerms(landmark=torch.tensor(2.0)), Wm3drWeights()).total
+    tensor(0.2000)
     """
     named = {field.name: getattr(terms, field.name) for field in fields(terms)}
     weighted = {name: term * getattr(weights, name) for name, term in named.items() if term is not None}

@@ -63,6 +63,9 @@ def derive_landmarks(landmarks68: Float[Tensor, "*batch 68 dims"], scheme: str) 
 
     Raises:
         ValueError: If the scheme is not one of those.
+
+    >>> morphable.derive_landmarks(torch.zeros(68, 2), "five_points").shape
+    torch.Size([5, 2])
     """
     if scheme not in DERIVED_SCHEMES:
         raise ValueError(f"scheme must be one of {', '.join(sorted(DERIVED_SCHEMES))}, got {scheme!r}")

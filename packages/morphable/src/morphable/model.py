@@ -46,6 +46,10 @@ class MorphableModel(nn.Module):
     says what expression coefficients are. Shapes are in metres in the model frame (docs/conventions.md), colours
     sRGB-encoded. `.to()` moves everything; decoding runs in the buffers' dtype (float32 unless cast), under autocast
     too. Nothing is in `state_dict()`: a network's checkpoint holds no face model, the model file does.
+
+    >>> model = morphable.load_model("open")
+    >>> model.decode_shape(torch.zeros(80), torch.zeros(64)).shape
+    torch.Size([17970, 3])
     """
 
     mean: Float[Tensor, "base 3"]

@@ -23,6 +23,10 @@ class ModelData:
 
     Bases are stored for the `base` vertices. Where a subdivision is given, triangles, regions, landmarks and
     mirroring refer to the subdivided `verts`; without one the two are the same.
+
+    >>> data = model.data()
+    >>> data.identity_basis.shape[0] == model.num_identity
+    True
     """
 
     name: str

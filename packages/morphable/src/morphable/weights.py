@@ -35,7 +35,11 @@ _OBJECTS = ("architecture", "model", "inference", "results")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelReference:
-    """The face model whose coefficients a network predicts."""
+    """The face model whose coefficients a network predicts.
+
+    >>> morphable.reference_to(model).num_identity
+    80
+    """
 
     name: str
     sha256: str
@@ -47,7 +51,11 @@ class ModelReference:
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceDefaults:
-    """Settings the weights were validated with."""
+    """Settings the weights were validated with.
+
+    >>> morphable.InferenceDefaults(size_px=640).min_score
+    0.5
+    """
 
     size_px: int = 512
     """Long side of the network's input."""
@@ -59,7 +67,18 @@ class InferenceDefaults:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsInfo:
-    """Everything of a weights file but the tensors."""
+    """Everything of a weights file but the tensors.
+
+    >>> info = morphable.WeightsInfo(
+    ...     name="mine",
+    ...     architecture={"width": 8},
+    ...     model=morphable.reference_to(model),
+    ...     license="CC0-1.0",
+    ...     training_data="none",
+    ... )
+    >>> info.inference.size_px
+    512
+    """
 
     name: str
     """Shown to the user."""
@@ -76,7 +95,11 @@ class WeightsInfo:
 
 
 def model_sha256(model: MorphableModel) -> str:
-    """Hash the numbers of a face model, independent of the file they came from."""
+    """Hash the numbers of a face model, independent of the file they came from.
+
+    >>> len(morphable.model_sha256(model))
+    64
+    """
     digest = hashlib.sha256()
     for name in _HASHED_BUFFERS:
         array = getattr(model, name).detach().cpu().numpy()
@@ -87,7 +110,11 @@ def model_sha256(model: MorphableModel) -> str:
 
 
 def reference_to(model: MorphableModel) -> ModelReference:
-    """Describe a face model for a weights file."""
+    """Describe a face model for a weights file.
+
+    >>> morphable.reference_to(model).name == model.name
+    True
+    """
     return ModelReference(
         name=model.name,
         sha256=model_sha256(model),
@@ -102,6 +129,11 @@ def check_model(info: WeightsInfo, model: MorphableModel) -> None:
 
     Raises:
         ValueError: The model's numbers differ from those the weights were trained with.
+
+    >>> info = morphable.WeightsInfo(
+    ...     name="mine", architecture={}, model=morphable.reference_to(model), license="CC0-1.0", training_data="none"
+    ... )
+    >>> morphable.check_model(info, model)
     """
     expected, given = info.model, reference_to(model)
     if expected.sha256 == given.sha256:
@@ -121,12 +153,27 @@ def read_weights(path: str | PathLike[str]) -> tuple[WeightsInfo, dict[str, Tens
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: Not a weights file, damaged, or of another format version.
+
+    >>> info = morphable.WeightsInfo(
+    ...     name="mine", architecture={}, model=morphable.reference_to(model), license="CC0-1.0", training_data="none"
+    ... )
+    >>> morphable.write_weights(folder / "w.safetensors", info, {"weight": torch.ones(2)})
+    >>> morphable.read_weights(folder / "w.safetensors")[1]["weight"]
+    tensor([1., 1.])
     """
     return _read(path, with_tensors=True)
 
 
 def read_weights_info(path: str | PathLike[str]) -> WeightsInfo:
-    """Read what a weights file says about itself, without its tensors; raises as `read_weights` does."""
+    """Read what a weights file says about itself, without its tensors; raises as `read_weights` does.
+
+    >>> info = morphable.WeightsInfo(
+    ...     name="mine", architecture={}, model=morphable.reference_to(model), license="CC0-1.0", training_data="none"
+    ... )
+    >>> morphable.write_weights(folder / "w.safetensors", info, {"weight": torch.ones(2)})
+    >>> morphable.read_weights_info(folder / "w.safetensors").name
+    'mine'
+    """
     return _read(path, with_tensors=False)[0]
 
 
@@ -140,6 +187,11 @@ def write_weights(
         info: What it says about itself.
         state: The network's `state_dict()`.
         dtype: Type that floating-point tensors are stored in.
+
+    >>> info = morphable.WeightsInfo(
+    ...     name="mine", architecture={}, model=morphable.reference_to(model), license="CC0-1.0", training_data="none"
+    ... )
+    >>> morphable.write_weights(folder / "w.safetensors", info, {"weight": torch.ones(2)})
     """
     tensors = {name: (t.to(dtype) if t.is_floating_point() else t).contiguous().cpu() for name, t in state.items()}
     metadata = {

@@ -2,7 +2,6 @@
 
 from morphable_regressors.counting import count_operations
 from morphable_regressors.crops import CropRule, crop_matrices, cut_crops
-from morphable_regressors.face_codec import OrthographicFaces
 from morphable_regressors.parsing import FaceParser
 from morphable_regressors.systems import SystemSpec, build_system, load_system
 
@@ -11,7 +10,6 @@ __version__ = "0.1.0"
 __all__ = [
     "CropRule",
     "FaceParser",
-    "OrthographicFaces",
     "SystemSpec",
     "build_system",
     "count_operations",

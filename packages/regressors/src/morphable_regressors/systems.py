@@ -167,7 +167,12 @@ class MultiViewRegressor(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class SystemSpec:
-    """Which system, its shape, and its crops: the `architecture` of a weights file."""
+    """Which system, its shape, and its crops: the `architecture` of a weights file.
+
+    >>> spec = SystemSpec(crop=CropRule(side_px=64), config=PositionMapConfig(width=4))
+    >>> SystemSpec.from_json(spec.to_json()) == spec
+    True
+    """
 
     crop: CropRule
     config: SystemConfig
@@ -210,7 +215,12 @@ def _object(value: Json, name: str) -> dict[str, Json]:
 
 
 def build_system(spec: SystemSpec) -> nn.Module:
-    """Make a system with random weights."""
+    """Make a system with random weights.
+
+    >>> spec = SystemSpec(crop=CropRule(side_px=64), config=PositionMapConfig(width=4))
+    >>> build_system(spec)(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 3, 64, 64])
+    """
     match spec.config:
         case ParameterConfig():
             return ParameterRegressor(spec.config)
@@ -227,6 +237,10 @@ def load_system(spec: SystemSpec, state: Mapping[str, Tensor]) -> nn.Module:
 
     Raises:
         ValueError: They are of another network.
+
+    >>> spec = SystemSpec(crop=CropRule(side_px=64), config=PositionMapConfig(width=4))
+    >>> load_system(spec, build_system(spec).state_dict()).training
+    False
     """
     try:
         with torch.device("meta"):  # a damaged configuration may describe a network that no memory holds

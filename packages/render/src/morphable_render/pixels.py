@@ -59,6 +59,19 @@ def render_pixels(
         num_images: Number of images; some may hold no face.
         focal_px: Focal length in pixels, common or per image.
         size_hw: Height and width of every image.
+
+    >>> pixels = render_pixels(
+    ...     vertices_cam,
+    ...     model.triangles,
+    ...     albedo,
+    ...     illumination=faces.illumination,
+    ...     image_index=torch.tensor([0, 0]),
+    ...     num_images=1,
+    ...     focal_px=200.0,
+    ...     size_hw=(64, 64),
+    ... )
+    >>> pixels.rgb.shape[1]
+    3
     """
     fragments = rasterize_faces(
         vertices_cam.detach(), triangles, image_index, focal_px=focal_px, size_hw=size_hw, num_images=num_images

@@ -57,6 +57,10 @@ def rasterize(
     Raises:
         ValueError: A vertex is not finite, an index is out of range, the image is empty, or the backend
             cannot work here.
+
+    >>> fragments = rasterize(vertices_cam[0], model.triangles, focal_px=200.0, size_hw=(64, 64))
+    >>> bool((fragments.triangle >= 0).any())
+    True
     """
     batch = vertices_cam.shape[:-2]
     count = batch.numel()
@@ -91,6 +95,11 @@ def rasterize_faces(
 
     Raises:
         ValueError: As in `rasterize`, or a face belongs to no image.
+
+    >>> image_index = torch.zeros(2, dtype=torch.int64)
+    >>> fragments = rasterize_faces(vertices_cam, model.triangles, image_index, focal_px=200.0, size_hw=(64, 64))
+    >>> fragments.triangle.shape
+    torch.Size([1, 64, 64])
     """
     focal = _per_image(focal_px, torch.Size([num_images]), vertices_cam)
     return _draw(vertices_cam, triangles[None], image_index, focal_px=focal, size_hw=size_hw, backend=backend)

@@ -57,6 +57,12 @@ def render_faces(
 
     Returns:
         Everything that covered pixels show, differentiable in vertices, albedo, light and focal length.
+
+    >>> image = render_faces(
+    ...     vertices_cam, model.triangles, albedo, focal_px=200.0, background=torch.zeros(64, 64, 3)
+    ... )
+    >>> image.rgb.shape
+    torch.Size([64, 64, 3])
     """
     size_hw = (background.shape[0], background.shape[1])
     image_index = torch.zeros(len(vertices_cam), dtype=torch.int64, device=vertices_cam.device)

@@ -122,6 +122,12 @@ def bake_texture(
         usable: False where something else is in front of the face (hair, hands).
         illumination: Light to divide out, so that the texture is albedo and can be lit anew.
         fallback: Vertex colours, such as the model's albedo, for what neither side shows.
+
+    >>> from morphable_render import uv_layout, uv_mesh
+    >>> layout = uv_layout(uv_mesh(model), 64)
+    >>> baked = bake_texture(torch.full((64, 64, 3), 0.5), vertices_cam[0], layout, focal_px=200.0)
+    >>> baked.texture.shape
+    torch.Size([64, 64, 3])
     """
     size_hw = (photograph.shape[0], photograph.shape[1])
     extent = photograph.new_tensor([size_hw[1], size_hw[0]])

@@ -56,7 +56,11 @@ class UvLayout:
 
 
 def uv_mesh(model: MorphableModel) -> UvMesh:
-    """Take a face model's topology."""
+    """Take a face model's topology.
+
+    >>> uv_mesh(model).uv.shape[1]
+    2
+    """
     return UvMesh(model.triangles, model.uv, model.uv_triangles, model.mirror_vertices)
 
 
@@ -68,6 +72,9 @@ def uv_layout(mesh: UvMesh, size: int, *, margin: int = 2) -> UvLayout:
         size: Texels along each side of the map.
         margin: Empty texels around each island that continue it linearly, so that bilinear reading
             is right up to the island's edge.
+
+    >>> uv_layout(uv_mesh(model), 64).triangle.shape
+    torch.Size([64, 64])
     """
     flat = torch.cat([(mesh.uv - 0.5) * size, torch.ones_like(mesh.uv[:, :1])], dim=-1)
     fragments = rasterize(flat, mesh.uv_triangles, focal_px=1.0, size_hw=(size, size))
@@ -124,6 +131,9 @@ def sample_image(
         at: Positions as fractions of width and height; beyond the edge the last pixel counts.
         mask: Pixels that hold a value. Others get no weight, so that islands keep their colours up to
             their edges. A point without any valid neighbour reads zero.
+
+    >>> sample_image(torch.tensor([[[0.0], [1.0]]]), torch.tensor([[0.5, 0.5]]))
+    tensor([[0.5000]])
     """
     batch, (rows, cols, channels) = image.shape[:-3], image.shape[-3:]
     planes = image.reshape(-1, rows, cols, channels).permute(0, 3, 1, 2)
@@ -223,6 +233,9 @@ def position_map_layout(model: MorphableModel, size: int, *, kind: PositionMapKi
         model: The model.
         size: Texels along each side of the map.
         kind: `face` stretches the model's UV plane so that eyes, nose and mouth get most of the texels.
+
+    >>> position_map_layout(model, 64).encode(vertices_cam).shape
+    torch.Size([2, 64, 64, 3])
     """
     mesh = uv_mesh(model)
     none = model.mean.new_zeros(model.num_identity), model.mean.new_zeros(model.num_expression)

@@ -3,7 +3,6 @@
 from morphable_synth.assets.checks import check_assets
 from morphable_synth.datasets.dataset import SynthDataset
 from morphable_synth.datasets.shards import GenerateConfig, generate, read_shard
-from morphable_synth.rendering.labels import Sample
 from morphable_synth.rendering.renderer import render_scene
 from morphable_synth.scene.description import SceneConfig
 from morphable_synth.scene.sampling import sample_scene
@@ -12,7 +11,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "GenerateConfig",
-    "Sample",
     "SceneConfig",
     "SynthDataset",
     "check_assets",

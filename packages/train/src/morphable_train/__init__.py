@@ -7,11 +7,10 @@ if TYPE_CHECKING:
     from morphable_train.configs.recipe_presets import recipe_preset
     from morphable_train.configs.stage_presets import preset
     from morphable_train.configs.stages import TrainConfig
-    from morphable_train.data.shards import Record, ShardReader, ShardWriter
+    from morphable_train.data.shards import ShardReader, ShardWriter
     from morphable_train.packaging.recipes import package_recipe
     from morphable_train.packaging.stages import package
     from morphable_train.preparation.photographs import prepare
-    from morphable_train.preparation.records import PrepareConfig
     from morphable_train.recipes.running import run_recipe
     from morphable_train.stages.training import evaluate, train
 
@@ -22,14 +21,12 @@ _MODULES = {
     "configs.stage_presets": ("preset",),
     "configs.stages": ("TrainConfig",),
     "data.shards": (
-        "Record",
         "ShardReader",
         "ShardWriter",
     ),
     "packaging.recipes": ("package_recipe",),
     "packaging.stages": ("package",),
     "preparation.photographs": ("prepare",),
-    "preparation.records": ("PrepareConfig",),
     "recipes.running": ("run_recipe",),
     "stages.training": (
         "evaluate",
@@ -39,8 +36,6 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
-    "PrepareConfig",
-    "Record",
     "ShardReader",
     "ShardWriter",
     "TrainConfig",

@@ -33,6 +33,11 @@ def render_scene(scene: Scene) -> Sample:
     """Render a scene and its labels; a pure function of the scene (on one machine).
 
     Faces of which too little shows (see `SceneConfig.min_visible`) are in the picture but not in the labels.
+
+    >>> from morphable_synth import SceneConfig, sample_scene
+    >>> sample = render_scene(sample_scene(0, 0, SceneConfig(layout="single", size_px=128)))
+    >>> sample.image.shape
+    (128, 128, 3)
     """
     library = load_library(scene.config.assets, scene.config.cc0_only)
     rng, size = np.random.default_rng([scene.seed, scene.index, 1]), scene.config.size_px

@@ -14,7 +14,11 @@ LIGHTEST_FACE_PX, LARGEST_FACE_PX = 12.0, 420.0
 
 @dataclass(frozen=True, kw_only=True)
 class SceneConfig:
-    """What kind of pictures are made."""
+    """What kind of pictures are made.
+
+    >>> SceneConfig(layout="single", size_px=256).max_faces
+    10
+    """
 
     level: Literal["procedural", "makehuman"] = "procedural"
     """`procedural` needs this package alone; `makehuman` reads photographic skins, hair, clothes from `assets`."""

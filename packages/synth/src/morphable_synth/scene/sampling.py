@@ -49,6 +49,9 @@ def sample_scene(seed: int, index: int, config: SceneConfig | None = None) -> Sc
 
     Raises:
         ValueError: The assets folder lacks a kind that people cannot be drawn without.
+
+    >>> len(sample_scene(0, 0, SceneConfig(layout="single", size_px=128)).people)
+    1
     """
     config = config or SceneConfig()
     library = load_library(config.assets, config.cc0_only)

@@ -128,6 +128,9 @@ def preset(name: str, stage: int, *, exact: tuple[Path, ...] = (), weak: tuple[P
         stage: 1 or 2.
         exact: Folders of shards with exact labels.
         weak: Folders of shards with landmark labels.
+
+    >>> preset("mobile", 2).run.stage
+    2
     """
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")

@@ -301,7 +301,11 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A training run."""
+    """A training run.
+
+    >>> TrainConfig(run=RunConfig(steps=100)).run.stage
+    1
+    """
 
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     """The network."""

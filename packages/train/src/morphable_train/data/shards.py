@@ -75,6 +75,11 @@ class ShardWriter:
     """Write records into numbered tar files of a bounded size; a context manager.
 
     Leaving it by an exception drops the unfinished shard; what was finished stays.
+
+    >>> with ShardWriter(folder / "copy") as writer:
+    ...     writer.write(ShardReader(shards).read(0))
+    >>> len(ShardReader(folder / "copy"))
+    1
     """
 
     def __init__(self, folder: Path, *, records_per_shard: int = 500, first_shard: int = 0) -> None:
@@ -161,6 +166,10 @@ class ShardReader:
     Raises:
         FileNotFoundError: The folder does not exist.
         ValueError: It holds no shard, an unreadable one, or one without a whole record.
+
+    >>> reader = ShardReader(shards)
+    >>> reader.read(0).image.shape
+    (128, 128, 3)
     """
 
     def __init__(self, folder: Path) -> None:

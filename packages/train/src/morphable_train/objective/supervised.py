@@ -6,8 +6,7 @@ from torch import Tensor
 
 from morphable import FaceParameters
 from morphable.geometry import Pinhole, camera_from_model
-from morphable_losses import exact_errors
-from morphable_losses.face_errors import ExactErrors
+from morphable_losses.face_errors import ExactErrors, exact_errors
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.surface import SurfaceSample
 

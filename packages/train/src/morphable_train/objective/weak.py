@@ -7,8 +7,7 @@ from torch import Tensor
 
 from morphable import FaceParameters
 from morphable.geometry import Pinhole, axes_flip, camera_from_model
-from morphable_losses import landmark_errors, point_color_errors
-from morphable_losses.face_errors import LandmarkErrors
+from morphable_losses.face_errors import LandmarkErrors, landmark_errors, point_color_errors
 from morphable_render import shade_sh
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS

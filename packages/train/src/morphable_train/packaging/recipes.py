@@ -83,6 +83,10 @@ def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
         FileNotFoundError: The folder is not a run, or has no checkpoint.
         ValueError: The run is none of a recipe, its network needs a parser and has none, or licence or training data
             are not given, and data or first weights do not state them.
+
+    >>> package_recipe(folder / "nowhere", folder / "w.safetensors", RecipePackage(name="mine"))
+    Traceback (most recent call last):
+    FileNotFoundError: run must be a folder with run.json...
     """
     spec, state = read_system(run)
     config = read_recipe_config(run)

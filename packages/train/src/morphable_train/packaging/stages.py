@@ -44,6 +44,10 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
         FileNotFoundError: The folder is not a run, or has no checkpoint.
         ValueError: Licence or training data are not given, and data or first weights do not state them; a run to
             average with is of another network.
+
+    >>> package(folder / "nowhere", folder / "w.safetensors", PackageOptions(name="mine"))
+    Traceback (most recent call last):
+    FileNotFoundError: run must be a folder with run.json...
     """
     config = read_run_config(run)
     licence, training_data = terms(

@@ -57,6 +57,10 @@ def prepare(
         ValueError: Landmarks must be found and no network is named; the folder was begun with another source or other
             options; or nothing at all was usable.
         OSError: The disk is full; finished shards stay. Or another program prepares into the folder.
+
+    >>> prepare(folder / "nowhere", folder / "shards", PrepareConfig())
+    Traceback (most recent call last):
+    FileNotFoundError: ...
     """
     items = list(open_source(source, config.kind))
     output.mkdir(parents=True, exist_ok=True)

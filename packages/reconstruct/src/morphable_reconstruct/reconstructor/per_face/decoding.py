@@ -13,8 +13,9 @@ from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole, axes_flip
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.reconstructor.per_face.nearest import nearest_coefficients
 from morphable_reconstruct.scene import Scene
-from morphable_regressors import CropRule, OrthographicFaces
+from morphable_regressors import CropRule
 from morphable_regressors.dfmvr import MultiViewParameters
+from morphable_regressors.face_codec import OrthographicFaces
 from morphable_regressors.poses import similarity_pose, view_poses
 from morphable_render import position_map_layout
 from morphable_render.uv import PositionMapKind, PositionMapLayout

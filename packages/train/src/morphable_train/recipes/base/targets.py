@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
-from morphable_regressors import OrthographicFaces
+from morphable_regressors.face_codec import OrthographicFaces
 from morphable_regressors.poses import similarity_pose
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.surface import SurfaceSample
