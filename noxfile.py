@@ -19,6 +19,7 @@ nox.options.sessions = ["lint", "types", "tests"]
 ROOT = Path(__file__).parent
 CONSTRAINTS = ROOT / "constraints.txt"
 WORKSPACE = ROOT / ".nox" / "workspace"
+PUBLIC_API = ROOT / "tests" / "test_public_api.py"  # of the packages that are installed
 
 # What the tests of a package use beyond its run-time dependencies: extras, and packages of their own.
 TEST_EXTRAS = {
@@ -148,7 +149,7 @@ def isolated_tests(package: str) -> None:
         own = editable(package, extras=True)
         tools = (*TEST_TOOLS, *TEST_PACKAGES.get(package, ()))
         session.install("-c", str(CONSTRAINTS), *siblings, *own, *tools)
-        session.run("pytest", str(package_dir(package)), *session.posargs)
+        session.run("pytest", str(package_dir(package)), str(PUBLIC_API), *session.posargs)
 
 
 for _package in SIBLINGS:

@@ -1,4 +1,3 @@
-import pkgutil
 import subprocess
 import sys
 

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
 import morphable_render
-from morphable_render.scene import FaceImage
 from morphable_reconstruct.drawing.colors import drawn_albedo, to_bytes
 from morphable_reconstruct.faces.rows import SceneRows
 from morphable_render import rasterize_faces, shade_sh, vertex_normals
 from morphable_render.interpolation import interpolate_at, surface_pixels
 from morphable_render.lighting import lighting_normals
+from morphable_render.scene import FaceImage
 
 DEPTH_PIXELS = 12_000_000
 """What hides what is seen as well in a picture of so many pixels as in a larger one."""
