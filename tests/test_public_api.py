@@ -88,7 +88,7 @@ def shared(tmp_path_factory):
 
         shards = tmp_path_factory.mktemp("examples") / "shards"
         scenes = SceneConfig(layout="single", size_px=128, min_face_px=48.0, max_face_px=96.0)
-        generate(GenerateConfig(scenes=scenes, out=shards, count=2, workers=0), quiet=True)
+        generate(GenerateConfig(scenes=scenes, out=shards, count=2, workers=1), quiet=True)
         known["shards"] = shards
     return known
 

@@ -64,7 +64,7 @@ def derive_landmarks(landmarks68: Float[Tensor, "*batch 68 dims"], scheme: str) 
     Raises:
         ValueError: If the scheme is not one of those.
 
-    >>> morphable.derive_landmarks(torch.zeros(68, 2), "five_points").shape
+    >>> morphable.derive_landmarks(torch.zeros(68, 2), "five").shape
     torch.Size([5, 2])
     """
     if scheme not in DERIVED_SCHEMES:

@@ -49,7 +49,7 @@ class MorphableModel(nn.Module):
 
     >>> model = morphable.load_model("open")
     >>> model.decode_shape(torch.zeros(80), torch.zeros(64)).shape
-    torch.Size([17970, 3])
+    torch.Size([17355, 3])
     """
 
     mean: Float[Tensor, "base 3"]
@@ -177,7 +177,7 @@ class MorphableModel(nn.Module):
         >>> import morphable, torch
         >>> model = morphable.load_model("open")
         >>> model.vertices(model.sample(2, torch.Generator().manual_seed(0))).shape
-        torch.Size([2, 17970, 3])
+        torch.Size([2, 17355, 3])
         """
         shape = self.decode_shape(faces.identity, faces.expression)
         return camera_from_model(shape, faces.rotation_head, faces.translation_m)

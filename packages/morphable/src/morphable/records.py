@@ -69,8 +69,8 @@ def build_record(kind: type[Record], values: Mapping[str, Any], name: str) -> Re
             by the dataclass. The message names every such field, up to three.
 
     >>> from morphable.weights import InferenceDefaults
-    >>> build_record(InferenceDefaults, {"size_px": 640}, "inference")
-    InferenceDefaults(size_px=640, min_score=0.5)
+    >>> build_record(InferenceDefaults, {"size_px": 640}, "inference").size_px
+    640
     >>> build_record(InferenceDefaults, {"size_px": "640"}, "inference")
     Traceback (most recent call last):
     ...

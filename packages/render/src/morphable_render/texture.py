@@ -126,7 +126,7 @@ def bake_texture(
     >>> from morphable_render import uv_layout, uv_mesh
     >>> layout = uv_layout(uv_mesh(model), 64)
     >>> baked = bake_texture(torch.full((64, 64, 3), 0.5), vertices_cam[0], layout, focal_px=200.0)
-    >>> baked.texture.shape
+    >>> baked.rgb.shape
     torch.Size([64, 64, 3])
     """
     size_hw = (photograph.shape[0], photograph.shape[1])

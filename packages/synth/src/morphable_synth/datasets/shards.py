@@ -74,7 +74,7 @@ def generate(config: GenerateConfig, *, quiet: bool = False) -> list[Path]:
         ValueError: An asset is missing or broken, or the folder holds shards of other settings.
 
     >>> scenes = SceneConfig(layout="single", size_px=128)
-    >>> paths = generate(GenerateConfig(scenes=scenes, out=folder / "scenes", count=1, workers=0), quiet=True)
+    >>> paths = generate(GenerateConfig(scenes=scenes, out=folder / "scenes", count=1, workers=1), quiet=True)
     >>> [path.name for path in paths]
     ['000000.tar']
     """
