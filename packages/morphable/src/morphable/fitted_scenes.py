@@ -115,7 +115,19 @@ def write_fit(fit: Fit, model: MorphableModel, path: Path) -> None:
         )
         scene.add_geometry(mesh, node_name=f"face_{index:02d}", geom_name=f"face_{index:02d}")
     with atomic_path(path) as temporary:
-        scene.export(temporary)
+        if path.suffix.lower() == ".glb":
+            temporary.write_bytes(trimesh.exchange.gltf.export_glb(scene, tree_postprocessor=_matte))
+        else:
+            scene.export(temporary)
+
+
+def _matte(document: dict[str, Any]) -> None:
+    """Give a glTF document's meshes a rough material: without one they are of metal, and dark."""
+    surface = {"metallicFactor": 0.0, "roughnessFactor": 0.8}
+    document["materials"] = [{"name": "face", "pbrMetallicRoughness": surface, "doubleSided": True}]
+    for mesh in document["meshes"]:
+        for primitive in mesh["primitives"]:
+            primitive["material"] = 0
 
 
 def check_suffix(path: Path) -> None:
