@@ -104,6 +104,7 @@ def write_fit(fit: Fit, model: MorphableModel, path: Path) -> None:
     import trimesh
 
     scene: Any = trimesh.Scene()
+    export_glb: Any = trimesh.exchange.gltf.export_glb
     colors = (255 * model.decode_albedo(fit.faces.albedo).clamp(0, 1)).round().byte().numpy()
     for index, (points, color) in enumerate(zip(vertices * _UPRIGHT, colors, strict=True)):
         mesh = trimesh.Trimesh(
@@ -116,7 +117,7 @@ def write_fit(fit: Fit, model: MorphableModel, path: Path) -> None:
         scene.add_geometry(mesh, node_name=f"face_{index:02d}", geom_name=f"face_{index:02d}")
     with atomic_path(path) as temporary:
         if path.suffix.lower() == ".glb":
-            temporary.write_bytes(trimesh.exchange.gltf.export_glb(scene, tree_postprocessor=_matte))
+            temporary.write_bytes(export_glb(scene, tree_postprocessor=_matte))
         else:
             scene.export(temporary)
 
