@@ -5,7 +5,7 @@
     python benchmarks/detector_head.py int8 --weights FILE --photographs FOLDER
 
 Latency needs no trained weights. `int8` takes the float network's faces as the truth: it prints how many of them the
-quantised networks, and OpenVINO in bfloat16, find, how many they add, and how far the 68 landmarks move in percent of
+quantized networks, and OpenVINO in bfloat16, find, how many they add, and how far the 68 landmarks move in percent of
 the face's size.
 """
 
@@ -81,7 +81,7 @@ def print_sizes(options: Options) -> None:
 
 
 def engines(detector: FaceDetector, folder: Path, options: Options) -> Iterator[tuple[str, Detect]]:
-    """Export and quantise; yield engines by name."""
+    """Export and quantize; yield engines by name."""
     onnx = folder / "detector.onnx"
     export_onnx(detector, onnx, top_k=TOP_K, min_score=MIN_SCORE)
     if options.photographs is None:
@@ -142,7 +142,7 @@ def landmarks_px(found: Detections, model: morphable.MorphableModel) -> torch.Te
 
 
 def print_int8(options: Options) -> None:
-    """Compare quantised networks with the float one on photographs that did not calibrate them."""
+    """Compare quantized networks with the float one on photographs that did not calibrate them."""
     if options.weights is None or options.photographs is None:
         raise ValueError("weights and photographs must be given for int8, got none; pass both")
     detector, model = load_detector(options.weights), morphable.load_model("open")

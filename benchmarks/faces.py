@@ -2,7 +2,7 @@
 
     python benchmarks/faces.py [--systems mobile_frnet prnet dfmvr] [--weights FILE] [--plot faces.png]
 
-The picture is noise and exactly as many faces are taken as asked for, the best cells of the centre map: time does not
+The picture is noise and exactly as many faces are taken as asked for, the best cells of the center map: time does not
 depend on what they show, and all systems reconstruct the same ones. Per-face networks have their papers' sizes and
 random weights. A measurement is one call with a photograph in memory: resizing, networks, decoding, faces in one
 camera; no meshes, no files. Systems alternate, so that another program on the machine disturbs all alike. The times go

@@ -62,7 +62,7 @@ class LandmarkModel:
     weights: torch.Tensor
 
     def points(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-        """All points (68 + candidates, 3), metres."""
+        """All points (68 + candidates, 3), meters."""
         return self.mean + np.tensordot(coefficients, self.basis, axes=1)
 
 

@@ -1,4 +1,4 @@
-"""WM3DR's network: from a picture to face centres and morphable-model parameters in one forward pass."""
+"""WM3DR's network: from a picture to face centers and morphable-model parameters in one forward pass."""
 
 from morphable_detector_head.decode import decode_centers
 from morphable_detector_head.detector import Detections, DetectorConfig, FaceDetector, build_detector

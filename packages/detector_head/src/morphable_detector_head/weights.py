@@ -23,7 +23,7 @@ from morphable.records import build_record
 from .detector import DetectorConfig, FaceDetector, build_detector
 
 _COUNTER = "num_batches_tracked"
-"""Batch normalisation's training counters, which inference does not need and averaged weights lack."""
+"""Batch normalization's training counters, which inference does not need and averaged weights lack."""
 
 BUNDLED_WEIGHTS = "morphable.weights"
 """Entry points of this group name folders with weights files; `morphable-reconstruct` has one."""

@@ -75,10 +75,10 @@ def weighted_photo_loss(
     weights: Float[Tensor, "batch height width"],
     covered: Bool[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Compare colours where the rendered face and the photograph's meet (DF-MVR, equation 2).
+    """Compare colors where the rendered face and the photograph's meet (DF-MVR, equation 2).
 
     Args:
-        rendered: One view per row, sRGB-encoded colours in [0, 1].
+        rendered: One view per row, sRGB-encoded colors in [0, 1].
         photograph: The same of the photograph.
         weights: See `photo_weights`. The result does not change with their scale.
         covered: Pixels that the rendered face covers.

@@ -31,11 +31,11 @@ class ModelData:
 
     name: str
     mean: Float[Tensor, "base 3"]
-    """Mean shape: metres, model frame."""
+    """Mean shape: meters, model frame."""
     identity_basis: Float[Tensor, "id base 3"]
-    """Metres per standard deviation."""
+    """Meters per standard deviation."""
     expression_basis: Float[Tensor, "expr base 3"]
-    """Metres at activation 1."""
+    """Meters at activation 1."""
     mean_albedo: Float[Tensor, "base 3"]
     """sRGB-encoded, 0 to 1."""
     albedo_basis: Float[Tensor, "alb base 3"]

@@ -80,7 +80,7 @@ class Convert:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write one face as a mesh with vertex colours, in metres, +y up."""
+    """Write one face as a mesh with vertex colors, in meters, +y up."""
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Mesh to write: .obj, .ply or .glb."""

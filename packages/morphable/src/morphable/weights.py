@@ -1,6 +1,6 @@
 """The weights file of networks that predict a face model's coefficients (docs/weights_file.md).
 
-One safetensors file: the network's tensors, and metadata that says which network, which face model, which licence.
+One safetensors file: the network's tensors, and metadata that says which network, which face model, which license.
 """
 
 import hashlib

@@ -15,7 +15,7 @@ _HALVE_BELOW = 0.6
 
 @dataclass(frozen=True, kw_only=True)
 class CropRule:
-    """How a crop stands around a face: centred on the box of its 68 points.
+    """How a crop stands around a face: centered on the box of its 68 points.
 
     >>> CropRule(side_px=256).side_px
     256

@@ -1,4 +1,4 @@
-"""The training form: colours of covered pixels only, for any number of faces in a batch of images."""
+"""The training form: colors of covered pixels only, for any number of faces in a batch of images."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from morphable_render.rasterization import rasterize_faces
 
 @dataclass(frozen=True)
 class RenderedPixels:
-    """Colours of the pixels that a batch's faces cover."""
+    """Colors of the pixels that a batch's faces cover."""
 
     rgb: Float[Tensor, "pixels 3"]
     """sRGB-encoded, not clamped; differentiable in vertices, albedo, light and focal length."""
@@ -51,9 +51,9 @@ def render_pixels(
     albedo and light; the silhouette's own motion has none.
 
     Args:
-        vertices_cam: Camera-frame vertices of all faces of the batch, metres.
+        vertices_cam: Camera-frame vertices of all faces of the batch, meters.
         triangles: Common triangles, counter-clockwise seen from outside.
-        albedo: sRGB-encoded vertex colours.
+        albedo: sRGB-encoded vertex colors.
         illumination: Spherical-harmonics light per face (`shade_sh`).
         image_index: The image that each face belongs to.
         num_images: Number of images; some may hold no face.

@@ -46,12 +46,12 @@ def render_faces(
     """Render the faces of one image; a nearer face hides a farther one.
 
     Args:
-        vertices_cam: Camera-frame vertices, metres.
+        vertices_cam: Camera-frame vertices, meters.
         triangles: Common triangles, counter-clockwise seen from outside.
-        albedo: sRGB-encoded vertex colours in [0, 1].
+        albedo: sRGB-encoded vertex colors in [0, 1].
         illumination: Spherical-harmonics light per face (`shade_sh`); none shows the bare albedo.
-        focal_px: Focal length in pixels; the principal point is the image centre.
-        background: Colours behind the faces; its size is the picture's.
+        focal_px: Focal length in pixels; the principal point is the image center.
+        background: Colors behind the faces; its size is the picture's.
         part_labels: Label of each triangle.
         backend: As in `rasterize`.
 

@@ -57,11 +57,11 @@ def render_view(
     """Render a scene from one side, as large as it fits.
 
     Args:
-        vertices_cam: Vertices of all faces in the photograph's camera frame, metres.
+        vertices_cam: Vertices of all faces in the photograph's camera frame, meters.
         triangles: Common triangles.
-        colors: Vertex colours as they are to be shown; light them in the photograph's frame (`shade_sh`).
+        colors: Vertex colors as they are to be shown; light them in the photograph's frame (`shade_sh`).
         view: Where to stand.
-        background: Colours behind the faces; its size is the picture's.
+        background: Colors behind the faces; its size is the picture's.
         part_labels: Label of each triangle.
         backend: As in `rasterize`.
 

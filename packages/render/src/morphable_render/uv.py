@@ -65,7 +65,7 @@ def uv_mesh(model: MorphableModel) -> UvMesh:
 
 
 def uv_layout(mesh: UvMesh, size: int, *, margin: int = 2) -> UvLayout:
-    """Find the surface point under the centre of every texel.
+    """Find the surface point under the center of every texel.
 
     Args:
         mesh: Topology with texture coordinates. Where triangles overlap in the UV plane the first one wins.
@@ -129,8 +129,8 @@ def sample_image(
     Args:
         image: Any number of channels.
         at: Positions as fractions of width and height; beyond the edge the last pixel counts.
-        mask: Pixels that hold a value. Others get no weight, so that islands keep their colours up to
-            their edges. A point without any valid neighbour reads zero.
+        mask: Pixels that hold a value. Others get no weight, so that islands keep their colors up to
+            their edges. A point without any valid neighbor reads zero.
 
     >>> sample_image(torch.tensor([[[0.0], [1.0]]]), torch.tensor([[0.5, 0.5]]))
     tensor([[0.5000]])
@@ -201,9 +201,9 @@ class PositionMapLayout:
     """Where the map is read for each vertex: of its texture coordinates the one that holds the mean face best. A vertex
     on a seam has several, and texels of folds belong to other parts of the surface."""
     mean: Float[Tensor, "verts 3"]
-    """The mean face, metres."""
+    """The mean face, meters."""
     remainder: Float[Tensor, "verts 3"]
-    """What reading a map of the mean face misses, metres: detail finer than a texel."""
+    """What reading a map of the mean face misses, meters: detail finer than a texel."""
     held: Bool[Tensor, " verts"]
     """False for vertices of which the map holds nothing: their texels belong to others."""
     fit: Float[Tensor, "4 verts"]

@@ -1,6 +1,6 @@
 """Geometry that every package shares: camera, rotations, similarity fits, poses, meshes, boxes.
 
-The frames and units are those of docs/conventions.md: metres, pixels, radians; +x right, +y down, +z into the scene
+The frames and units are those of docs/conventions.md: meters, pixels, radians; +x right, +y down, +z into the scene
 in the camera; +y up, +z out of the face in the model.
 """
 

@@ -37,7 +37,7 @@ def render_textured(
     """Draw textured faces through a pinhole camera; a nearer face hides a farther one.
 
     Args:
-        vertices_cam: Camera-frame vertices, metres.
+        vertices_cam: Camera-frame vertices, meters.
         mesh: Triangles and texture coordinates, common to all faces.
         textures: One per face, in the layout of `mesh`; texels outside the islands must repeat those inside.
         focal_px: Focal length in pixels.

@@ -27,7 +27,7 @@ from morphable_synth.scene.sampling import sample_scene
 
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "dataset.json"
-"""Beside the shards: name, licence, sources with their licences, and settings of the data set."""
+"""Beside the shards: name, license, sources with their licenses, and settings of the data set."""
 _JPEG_QUALITY = 95
 _OTHER_RUN = (
     "out must be empty or hold shards of the same settings, got {path} with other {names}; choose another folder"

@@ -27,7 +27,7 @@ class Figure:
     resting_hm08: Float[np.ndarray, "hm08 3"]
     """The same with eyes looking ahead."""
     face_cam: Float[np.ndarray, "verts 3"]
-    """The face as labelled: head pose alone, no bending of the neck."""
+    """The face as labeled: head pose alone, no bending of the neck."""
     drawn_cam: Float[np.ndarray, "verts 3"]
     """The face as drawn: the neck bent toward the shoulders."""
     drawn_normal: Float[np.ndarray, "verts 3"]

@@ -31,7 +31,7 @@ _HANGING_M = (0.02, 0.12)
 def _recolored(
     library: Library, style: Style, color: tuple[float, float, float], *, gray: bool = False
 ) -> tuple[int, np.ndarray]:
-    """A style's texture and the table that gives it a colour; ``gray`` drops the texture's own hues."""
+    """A style's texture and the table that gives it a color; ``gray`` drops the texture's own hues."""
     texture = library.gray_texture(style.texture) if gray else library.texture(style.texture)
     mean = linear_from_srgb(library.pool.mean_color(texture)[:3])
     return texture, recolor_table(mean, np.array(color), 0.85)
@@ -106,7 +106,7 @@ def _eyes(library: Library, figure: Figure) -> Layer | None:
 
 
 def sphere_through(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre and radius of the sphere nearest to points (algebraic least squares)."""
+    """Center and radius of the sphere nearest to points (algebraic least squares)."""
     design = np.hstack([2 * points, np.ones((len(points), 1))]).astype(np.float64)
     solution = np.linalg.lstsq(design, (points.astype(np.float64) ** 2).sum(1), rcond=None)[0]
     center = solution[:3]

@@ -18,12 +18,12 @@ from morphable_synth.scene.description import Person, Scene
 _VISIBLE_TOLERANCE_M = 0.006
 """A landmark counts as seen if nothing lies farther than this before it."""
 _MIN_SHOWN_PX = 8
-"""Faces with less visible skin are not labelled."""
+"""Faces with less visible skin are not labeled."""
 
 
 @dataclass(frozen=True)
 class PixelLabels:
-    """What the rasteriser found at pixel centres."""
+    """What the rasterizer found at pixel centers."""
 
     inverse_depth: Float[np.ndarray, "rows cols"]
     owner: Int[np.ndarray, "rows cols"]
@@ -35,7 +35,7 @@ class PixelLabels:
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture with its labels. One row per labelled face, nearest first; frames, units: docs/conventions.md."""
+    """A picture with its labels. One row per labeled face, nearest first; frames, units: docs/conventions.md."""
 
     image: UInt8[np.ndarray, "rows cols 3"]
     focal_px: float
@@ -56,7 +56,7 @@ class Sample:
     box_xyxy_px: Float[np.ndarray, "faces 4"]
     """Tight box of the 68 static points."""
     center_px: Float[np.ndarray, "faces 2"]
-    """Centre of that box."""
+    """Center of that box."""
     visible_share: Float[np.ndarray, " faces"]
     """Share of the face's skin, as seen alone from the camera, that shows in the picture."""
     face_index: Int[np.ndarray, "rows cols"]
@@ -64,7 +64,7 @@ class Sample:
     part: UInt8[np.ndarray, "rows cols"]
     """Index into `PART_NAMES`."""
     skin_mask: Bool[np.ndarray, "rows cols"]
-    """Visible skin of labelled faces (the model's region `skin`)."""
+    """Visible skin of labeled faces (the model's region `skin`)."""
     depth_m: Float[np.ndarray, "rows cols"]
     """Depth of the nearest opaque surface along the optical axis; 0 on the background."""
 
@@ -123,7 +123,7 @@ def _landmarks(library: Library, figures: list[Figure]) -> tuple[np.ndarray, np.
 
 
 def _person_labels(library: Library, people: list[Person]) -> dict[str, Any]:
-    """What is labelled as it was drawn."""
+    """What is labeled as it was drawn."""
     model = library.model
     widths = {
         "identity": (model.num_identity,),

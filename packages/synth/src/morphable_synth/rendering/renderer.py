@@ -83,7 +83,7 @@ def _environment(library: Library, scene: Scene, rng: np.random.Generator) -> En
 
 @dataclass(frozen=True)
 class _Surface:
-    """The nearest opaque surface at the centre of every sample."""
+    """The nearest opaque surface at the center of every sample."""
 
     screen: np.ndarray
     """Position of each vertex in samples, and its inverse depth."""
@@ -116,7 +116,7 @@ def _detail_levels(library: Library, soup: Soup, screen: np.ndarray, *selected: 
 
 
 def _colors(library: Library, stage: Stage, light: CameraLight, surface: _Surface) -> tuple[np.ndarray, np.ndarray]:
-    """Linear colours with background left black, and how much of the background shows."""
+    """Linear colors with background left black, and how much of the background shows."""
     soup, texels, screen = stage.soup, library.texels, surface.screen
     lod = _detail_levels(library, soup, screen, stage.opaque, stage.transparent)
     size, memory = surface.owner.shape, scratch()
@@ -134,7 +134,7 @@ def _reduced(values: np.ndarray) -> np.ndarray:
 
 
 def _pixel_labels(library: Library, stage: Stage, surface: _Surface) -> PixelLabels:
-    """What is seen at the centre of every pixel."""
+    """What is seen at the center of every pixel."""
     soup, zbuffer, owner = stage.soup, surface.inverse_depth, surface.owner
     cover, coverer = np.zeros_like(zbuffer), np.full_like(owner, -1)
     covering = stage.transparent[soup.part[stage.transparent] >= FIRST_COVERING_PART]

@@ -33,7 +33,7 @@ _MIDDLE_SEX = 0.41
 _AGE = 0.684, 0.137
 """Mean and standard deviation of the age that the shapes of drawn people suggest."""
 _FIRST_GRAY = 0.8
-"""Age, from 0.6 (young) to 1 (old), from which hair turns grey more and more often."""
+"""Age, from 0.6 (young) to 1 (old), from which hair turns gray more and more often."""
 _SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 _CLOSE_HAIR = ("short02", "short04")
 _RARE_HAIR = {"long2_alpha7": 0.08, "bob01": 0.25, "bob02": 0.4, "short03": 0.45, "braid01": 0.6, "curly2": 0.6}

@@ -21,7 +21,7 @@ STAGE2_AUGMENT = AugmentConfig(angle_deg=15.0, erase=0.0)
 
 
 def mobile(stage: int) -> TrainConfig:
-    """MobileNetV2 for two CPU cores; losses and colours as the bundled weights were trained with."""
+    """MobileNetV2 for two CPU cores; losses and colors as the bundled weights were trained with."""
     return TrainConfig(
         detector=MOBILE,
         run=_run(stage, RunConfig(steps=20_000 if stage == 1 else 8_000, batch_size=32 if stage == 1 else 8)),

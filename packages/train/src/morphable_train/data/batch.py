@@ -87,7 +87,7 @@ class Batch:
     """Visible skin of the faces, in [0, 1]; all zero where it is not known (no photometric term there)."""
     faces: FaceTargets
     complete: Bool[Tensor, " batch"]
-    """Every face of the picture is labelled: what is no labelled face is background."""
+    """Every face of the picture is labeled: what is no labeled face is background."""
 
     @property
     def size_hw(self) -> tuple[int, int]:

@@ -138,7 +138,7 @@ class ShardWriter:
 
 
 def encode_image(image: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
-    """Return a JPEG without colour subsampling."""
+    """Return a JPEG without color subsampling."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
@@ -277,7 +277,7 @@ def _decode(data: bytes, mode: str | None, entry: _Entry) -> UInt8[np.ndarray, "
 
 
 def _decode_skin(data: bytes, entry: _Entry) -> UInt8[np.ndarray, "rows cols"]:
-    """Decode a skin mask: grey, or the last plane of the masks of `morphable-synth` (part, face, skin)."""
+    """Decode a skin mask: gray, or the last plane of the masks of `morphable-synth` (part, face, skin)."""
     planes = _decode(data, "RGB", entry)
     return np.ascontiguousarray(planes[..., 2])
 

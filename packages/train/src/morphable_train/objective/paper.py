@@ -27,7 +27,7 @@ MIN_SKIN = 0.5
 
 
 class PaperObjective(nn.Module):
-    """Computes `wm3dr_loss` of a batch; exactly labelled faces count by their landmarks, as any other."""
+    """Computes `wm3dr_loss` of a batch; exactly labeled faces count by their landmarks, as any other."""
 
     weights: Tensor
 

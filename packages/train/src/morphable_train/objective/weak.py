@@ -51,7 +51,7 @@ def point_colors(
     image_index: Int[Tensor, " cells"],
     focal_px: float,
 ) -> tuple[Float[Tensor, " cells"], Bool[Tensor, " cells"]]:
-    """Compare the colours of surface points with the photograph's pixels there: the photometric term without a raster.
+    """Compare the colors of surface points with the photograph's pixels there: the photometric term without a raster.
 
     Points that face the camera and fall on visible skin are compared (equations 9 and 10 of the paper, sampled on the
     surface instead of on the pixel grid). Gradients reach albedo and light, and through the place where the photograph
@@ -67,7 +67,7 @@ def point_colors(
         focal_px: Focal length of the input.
 
     Returns:
-        Mean colour distance, and which cells have any skin to compare.
+        Mean color distance, and which cells have any skin to compare.
     """
     points = surface.decode_shape(geometry.identity, geometry.expression)
     size_hw = image.shape[2], image.shape[3]

@@ -27,7 +27,7 @@ class RecipePackage:
     name: str = ""
     """Name shown to the user; by default the recipe's."""
     license: str = ""
-    """Licence of the weights; by default those of the data and of first weights, joined. Needed where one is not
+    """License of the weights; by default those of the data and of first weights, joined. Needed where one is not
     stated."""
     training_data: str = ""
     """One line on what the network saw; by default what the data and first weights say of themselves. Needed where
@@ -81,7 +81,7 @@ def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
 
     Raises:
         FileNotFoundError: The folder is not a run, or has no checkpoint.
-        ValueError: The run is none of a recipe, its network needs a parser and has none, or licence or training data
+        ValueError: The run is none of a recipe, its network needs a parser and has none, or license or training data
             are not given, and data or first weights do not state them.
 
     >>> package_recipe(folder / "nowhere", folder / "w.safetensors", RecipePackage(name="mine"))

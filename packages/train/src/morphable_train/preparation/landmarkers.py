@@ -58,7 +58,7 @@ class LandmarkModelConfig:
     device: str = "cpu"
     """Where face-alignment runs."""
     colors: Literal["rgb", "bgr"] = "bgr"
-    """Order of the colour channels."""
+    """Order of the color channels."""
     divisor: float = 255.0
     """Pixel values are divided by this ..."""
     offset: float = 0.0
@@ -225,7 +225,7 @@ class ModelLandmarks:
     """Face boxes, then a landmark network whose crop follows its own points."""
 
     def __init__(self, config: LandmarkModelConfig, network: Network, boxes: Callable[[Picture], np.ndarray]) -> None:
-        """Try the landmark network on a grey picture.
+        """Try the landmark network on a gray picture.
 
         Raises:
             ValueError: It does not give 68 points as shares of the crop.

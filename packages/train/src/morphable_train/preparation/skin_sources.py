@@ -1,4 +1,4 @@
-"""Where the skin masks of prepared photographs come from: colour, a parsing network, or masks that are given."""
+"""Where the skin masks of prepared photographs come from: color, a parsing network, or masks that are given."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -39,19 +39,19 @@ class CellNetwork(Protocol):
     """A network that predicts faces at given cells."""
 
     def __call__(self, image: Tensor, cell: Tensor) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        """Return the raw parameters at the cells, the best estimate last, and the centre logits."""
+        """Return the raw parameters at the cells, the best estimate last, and the center logits."""
         ...
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Pictures with one centred face each."""
+    """Pictures with one centered face each."""
 
     name: str
     image: UInt8[Tensor, "pictures 3 side side"]
     faces: FaceTargets
     skipped: int = 0
-    """Photographs that are damaged or lack landmarks, and faces that are too small or centred outside their picture."""
+    """Photographs that are damaged or lack landmarks, and faces too small or centered outside their picture."""
 
 
 def open_landmark_folder(

@@ -12,7 +12,7 @@ from morphable_train.data.surface import SurfaceSample
 
 
 def true_shape(faces: FaceTargets, surface: SurfaceSample) -> Float[Tensor, "faces few 3"]:
-    """Return the true 68 points and a sample of the surface, model frame, metres."""
+    """Return the true 68 points and a sample of the surface, model frame, meters."""
     return surface.few.decode_shape(faces.identity, faces.expression)
 
 
@@ -22,7 +22,7 @@ def points_in_crop(
     """Return points as the crop's camera sees them.
 
     Args:
-        shape_m: Points in the model frame, metres.
+        shape_m: Points in the model frame, meters.
         faces: Their poses, true or predicted, in the crop's pinhole camera.
         side_px: Side of the crop.
 

@@ -33,7 +33,7 @@ def rendered_terms(
     Args:
         found: Coefficients and light of each person.
         rotation: Head rotation in each view.
-        translation: Its place in the crop's camera, metres.
+        translation: Its place in the crop's camera, meters.
         batch: The photographs, one person's views after the other.
         model: The face model.
         weights: Of the terms.
