@@ -4,14 +4,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from morphable.files import atomic_path
+from morphable.files import atomic_path, refusing
 from morphable.fitting import Fit, fit_landmarks, fit_surface
 from morphable.geometry import Pinhole
 from morphable.library import BUILT_IN, load_model
@@ -48,10 +47,8 @@ def read_faces(path: Path) -> SavedFaces:
     """
     if not path.is_file():
         raise FileNotFoundError(f"scene must be an existing file, got {path}; check the path")
-    try:
+    with refusing("scene must be a scene saved as .json or .npz", path):
         return _from_json(path) if path.suffix.lower() == ".json" else _from_npz(path)
-    except (KeyError, TypeError, OSError, BadZipFile, EOFError, ValueError) as error:
-        raise ValueError(f"scene must be a scene saved as .json or .npz, got {path}: {error}") from error
 
 
 def fit_scene(model: MorphableModel, faces: SavedFaces, to: str) -> Fit:
