@@ -6,11 +6,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Tensor
 
 from morphable.geometry import Pinhole, axes_flip, camera_from_model
 from morphable_reconstruct.colors.points import ColorPoints
+from morphable_reconstruct.photographs.window import reduced
 from morphable_render import sample_image
 
 FACE_PX = 112
@@ -83,7 +83,7 @@ def _read(image: np.ndarray, px: Float[Tensor, "points 2"]) -> Float[Tensor, "po
     part = image[low[1] : high[1], low[0] : high[0]]
     factor = max(1, round(extent / FACE_PX))
     if factor > 1:
-        part = np.asarray(Image.fromarray(part).reduce(factor))
+        part = reduced(part, (factor, factor))
     small = torch.from_numpy(np.array(part, dtype=np.float32) / 255.0)
     size = px.new_tensor([part.shape[1] * factor, part.shape[0] * factor])
     return sample_image(small, (px - px.new_tensor(low)) / size)
