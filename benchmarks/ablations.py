@@ -17,7 +17,7 @@ from typing import Literal
 
 import torch
 import tyro
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from morphable_evalkit.reports.tables import Table, to_markdown
 from morphable_synth import SceneConfig

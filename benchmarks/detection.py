@@ -4,7 +4,7 @@
 a series that nobody trains on: `morphable-synth generate --scenes.level makehuman --scenes.assets ../shared/data
 --scenes.layout group --seed 951 --count 100 --out SHARDS`. Of `backgrounds/`, every second picture by name trains the
 face head's score (`morphable-train negatives`, `calibrate`); the pictures between are measured here. `--sheet` draws
-the detections in AFW's groups that no label explains, to be looked at: not every face there is labelled.
+the detections in AFW's groups that no label explains, to be looked at: not every face there is labeled.
 """
 
 import json

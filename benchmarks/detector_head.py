@@ -5,7 +5,7 @@
     python benchmarks/detector_head.py int8 --weights FILE --photographs FOLDER
 
 Latency needs no trained weights. `int8` takes the float network's faces as the truth: it prints how many of them the
-quantised networks, and OpenVINO in bfloat16, find, how many they add, and how far the 68 landmarks move in percent of
+quantized networks, and OpenVINO in bfloat16, find, how many they add, and how far the 68 landmarks move in percent of
 the face's size.
 """
 
@@ -23,6 +23,7 @@ import tyro
 from torch.utils.flop_counter import FlopCounterMode
 
 import morphable
+from morphable.geometry import Pinhole, camera_from_model
 from morphable_detector_head import PRESETS, Detections, FaceDetector, build_detector, load_detector
 from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
 from morphable_detector_head.export import export_onnx, export_openvino
@@ -31,7 +32,7 @@ from morphable_detector_head.quantize import calibration_images, quantize_onnx, 
 SIZE_HW = (512, 512)
 TOP_K = 32
 WARM_UP, MIN_SCORE = 3, 0.5
-FOCAL_PX = 1015.0
+
 Detect = Callable[[torch.Tensor], Detections]
 
 
@@ -80,7 +81,7 @@ def print_sizes(options: Options) -> None:
 
 
 def engines(detector: FaceDetector, folder: Path, options: Options) -> Iterator[tuple[str, Detect]]:
-    """Export and quantise; yield engines by name."""
+    """Export and quantize; yield engines by name."""
     onnx = folder / "detector.onnx"
     export_onnx(detector, onnx, top_k=TOP_K, min_score=MIN_SCORE)
     if options.photographs is None:
@@ -137,12 +138,11 @@ def landmarks_px(found: Detections, model: morphable.MorphableModel) -> torch.Te
     """Project the 68 points of all entries of one picture."""
     face = found.parameters.map(lambda tensor: tensor[0])
     shape = model.landmarks(model.decode_shape(face.identity, face.expression))
-    cam = shape @ face.rotation_head.mT * torch.tensor([1.0, -1.0, -1.0]) + face.translation_m[:, None]
-    return FOCAL_PX * cam[..., :2] / cam[..., 2:] + torch.tensor([SIZE_HW[1] / 2, SIZE_HW[0] / 2])
+    return Pinhole(SIZE_HW).project(camera_from_model(shape, face.rotation_head, face.translation_m))
 
 
 def print_int8(options: Options) -> None:
-    """Compare quantised networks with the float one on photographs that did not calibrate them."""
+    """Compare quantized networks with the float one on photographs that did not calibrate them."""
     if options.weights is None or options.photographs is None:
         raise ValueError("weights and photographs must be given for int8, got none; pass both")
     detector, model = load_detector(options.weights), morphable.load_model("open")

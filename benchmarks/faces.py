@@ -2,7 +2,7 @@
 
     python benchmarks/faces.py [--systems mobile_frnet prnet dfmvr] [--weights FILE] [--plot faces.png]
 
-The picture is noise and exactly as many faces are taken as asked for, the best cells of the centre map: time does not
+The picture is noise and exactly as many faces are taken as asked for, the best cells of the center map: time does not
 depend on what they show, and all systems reconstruct the same ones. Per-face networks have their papers' sizes and
 random weights. A measurement is one call with a photograph in memory: resizing, networks, decoding, faces in one
 camera; no meshes, no files. Systems alternate, so that another program on the machine disturbs all alike. The times go
@@ -25,15 +25,8 @@ from morphable_evalkit.commands.latency import LatencyConfig, run_latency
 from morphable_evalkit.reports.output import OutputConfig
 from morphable_reconstruct import ReconstructConfig, Reconstructor, load_photograph
 from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork
-from morphable_regressors import (
-    CropRule,
-    MultiViewConfig,
-    ParameterConfig,
-    ParameterRegressor,
-    PositionMapConfig,
-    SystemSpec,
-    build_system,
-)
+from morphable_regressors import CropRule, SystemSpec, build_system
+from morphable_regressors.systems import MultiViewConfig, ParameterConfig, ParameterRegressor, PositionMapConfig
 
 SPECS = {
     "mobile_frnet": SystemSpec(crop=CropRule(side_px=120), config=ParameterConfig()),

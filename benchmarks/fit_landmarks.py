@@ -20,13 +20,14 @@ from scipy.spatial.transform import Rotation
 
 import morphable
 from morphable.contour import jaw_outward, outward_in_image, silhouette_index, up_weights
+from morphable.geometry import AXES_FLIP
+from morphable.landmarks import NUM_JAW
 
 IDENTITY_LIMIT = 2.5
 EXPRESSION_LIMITS = (0.0, 1.2)
 FAR_M = 100.0
 """Camera distance at which perspective is scaled orthography for choosing outline points."""
-NUM_JAW = 17
-CAMERA_FROM_HEAD = np.diag([1.0, -1.0, -1.0])
+CAMERA_FROM_HEAD = np.diag(AXES_FLIP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
-class PointModel:
+class LandmarkModel:
     """The 68 points and the outline candidates as linear functions of identity and expression."""
 
     mean: NDArray[np.float64]
@@ -61,31 +62,23 @@ class PointModel:
     weights: torch.Tensor
 
     def points(self, coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-        """All points (68 + candidates, 3), metres."""
+        """All points (68 + candidates, 3), meters."""
         return self.mean + np.tensordot(coefficients, self.basis, axes=1)
 
 
-def make_point_model(model: morphable.MorphableModel) -> PointModel:
-    """Decode every mode once and read off its points."""
-    static = model.surface_points("ibug68_3d")
-    data = model.data()
-    count_id, count_ex = model.num_identity, model.num_expression
-    lines = data.contour
+def make_landmark_model(model: morphable.MorphableModel) -> LandmarkModel:
+    """Restrict the model to its points."""
+    static, lines = model.surface_points("ibug68_3d"), model.data().contour
     assert lines is not None
-
-    def read(vertices: torch.Tensor) -> NDArray[np.float64]:
-        first = static.on(vertices, model.triangles)
-        second = lines.on(vertices, model.triangles).flatten(-3, -2)
-        return torch.cat([first, second], dim=-2).double().numpy()
-
-    zero_id, zero_ex = torch.zeros(count_id), torch.zeros(count_ex)
-    mean = read(model.decode_shape(zero_id, zero_ex))
-    modes = [read(model.decode_shape(row, zero_ex)) - mean for row in torch.eye(count_id)]
-    modes += [read(model.decode_shape(zero_id, row)) - mean for row in torch.eye(count_ex)]
+    triangle = torch.cat([static.triangle, lines.triangle.reshape(-1)])
+    barycentric = torch.cat([static.barycentric, lines.barycentric.reshape(-1, 3).to(static.barycentric)])
+    points = model.restrict(morphable.SurfacePoints(triangle, barycentric))
+    modes = torch.cat([points.identity_basis, points.expression_basis]).double().numpy()
+    count_id, count_ex = model.num_identity, model.num_expression
     lower = np.concatenate([np.full(count_id, -IDENTITY_LIMIT), np.full(count_ex, EXPRESSION_LIMITS[0])])
     upper = np.concatenate([np.full(count_id, IDENTITY_LIMIT), np.full(count_ex, EXPRESSION_LIMITS[1])])
-    mean68 = torch.as_tensor(mean[:68], dtype=torch.float32)
-    return PointModel(mean, np.stack(modes), lower, upper, count_id, jaw_outward(mean68), up_weights(mean68))
+    mean, mean68 = points.mean.double().numpy(), points.mean[:68]
+    return LandmarkModel(mean, modes, lower, upper, count_id, jaw_outward(mean68), up_weights(mean68))
 
 
 def project(pose: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -108,7 +101,7 @@ def start_pose(points: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
 
 
 def choose_rows(
-    model: PointModel, points: NDArray[np.float64], pose: NDArray[np.float64], contour: bool
+    model: LandmarkModel, points: NDArray[np.float64], pose: NDArray[np.float64], contour: bool
 ) -> NDArray[np.int64]:
     """Which points stand for the 68: static ones, or the outline's of each jaw point's line."""
     rows = np.arange(68)
@@ -122,7 +115,7 @@ def choose_rows(
 
 
 def fit_face(
-    model: PointModel, target: NDArray[np.float64], contour: bool, config: FitConfig
+    model: LandmarkModel, target: NDArray[np.float64], contour: bool, config: FitConfig
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Alternate pose and bounded linear least squares.
 
@@ -165,7 +158,7 @@ def load_targets(data: Path, name: str) -> tuple[list[str], NDArray[np.float64]]
 
 def run(config: FitConfig) -> None:
     """Fit both sets and print the table."""
-    model = make_point_model(morphable.load_model(config.model))
+    model = make_landmark_model(morphable.load_model(config.model))
     kept: dict[str, NDArray[np.float64]] = {}
     for name, contour, goal in (("helen", True, 1.7), ("aflw2000", False, 1.9)):
         _, targets = load_targets(config.data, name)

@@ -18,10 +18,11 @@ from jaxtyping import Float
 from scipy.io import loadmat
 
 import morphable
-from morphable_synth import Person, SceneConfig, sample_scene
+from morphable.geometry import camera_from_model, fit_similarity
+from morphable.landmarks import CHIN, LEFT_EYE, NOSE_RIDGE, NUM_JAW, RIGHT_EYE
+from morphable_synth import SceneConfig, sample_scene
+from morphable_synth.scene.description import Person
 
-NUM_JAW, CHIN = 17, 8
-RIGHT_EYE, LEFT_EYE, NOSE_RIDGE = slice(36, 42), slice(42, 48), slice(27, 31)
 MOUTH_CORNERS = (48, 54)
 PLACES = {"tip of the nose": 30, "foot of the nose": 33, "inner end of the brow": 22, "outer end of the brow": 26}
 """Points of the middle or the person's left."""
@@ -29,7 +30,6 @@ MAX_RIDGE_OFFSET, MAX_CHIN_OFFSET = 0.05, 0.12
 """A face is frontal if ridge of the nose and chin are that near to the middle, in distances between the eyes."""
 DEV_SETS = ("helen", "afw_single", "aflw2000")
 BATCH = 64
-CAMERA_FROM_HEAD = np.diag([1.0, -1.0, -1.0])
 
 Points = Float[np.ndarray, "faces 68 2"]
 Shape = Float[np.ndarray, "68 3"]
@@ -48,12 +48,9 @@ class PlacementConfig:
 
 
 def fitted(source: Shape, target: Shape) -> Shape:
-    """The source moved onto the target by the similarity of least squares (Umeyama 1991)."""
-    centred, goal = source - source.mean(0), target - target.mean(0)
-    u, singular, vt = np.linalg.svd(centred.T @ goal)
-    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    scale = (singular * signs).sum() / (centred**2).sum()
-    return scale * centred @ (u * signs) @ vt + target.mean(0)
+    """The source moved onto the target by the similarity of least squares."""
+    scale, rotation, translation = (part.numpy() for part in fit_similarity(*map(torch.from_numpy, (source, target))))
+    return scale * source @ rotation.T + translation
 
 
 def rms(first: Shape, second: Shape) -> float:
@@ -129,10 +126,10 @@ def project_people(
     for start in range(0, len(people), BATCH):
         part = people[start : start + BATCH]
         expression = torch.as_tensor(np.stack([person.expression for person in part]))
-        turn = torch.as_tensor(np.stack([CAMERA_FROM_HEAD @ person.rotation_head for person in part])).float()
+        rotation = torch.as_tensor(np.stack([person.rotation_head for person in part])).float()
         place = torch.as_tensor(np.stack([person.translation_m for person in part])).float()
         shape = model.decode_shape(torch.as_tensor(identity[start : start + BATCH]).float(), expression)
-        points = model.contour_landmarks(shape @ turn.mT + place[:, None])
+        points = model.contour_landmarks(camera_from_model(shape, rotation, place))
         found.append((points[..., :2] / points[..., 2:]).double().numpy())
     return np.concatenate(found)
 

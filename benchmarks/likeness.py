@@ -26,7 +26,8 @@ from face_embedding import FaceEmbedding, align
 from jaxtyping import Bool, Float
 from PIL import Image
 
-from morphable_reconstruct import Face, ReconstructConfig, Reconstructor, Scene, SceneImage
+from morphable_reconstruct import Face, ReconstructConfig, Reconstructor, Scene
+from morphable_reconstruct.drawing.layers import SceneImage
 from morphable_reconstruct.drawing.textured import render_textured
 from morphable_reconstruct.drawing.textures import photo_texture
 from morphable_reconstruct.drawing.unwrapping import texture_mesh

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 import morphable
+from morphable.geometry import AXES_FLIP
 
 FACES = 64
 REPEATS = 15
@@ -60,7 +61,7 @@ def main() -> None:
     full_basis = torch.randn(both.shape[1], 3 * model.num_vertices, generator=generator)
     with torch.no_grad():
         vertices = model.decode_shape(identity, expression)
-        in_camera = vertices * torch.tensor([1.0, -1.0, -1.0]) + torch.tensor([0.0, 0.0, 1.0])
+        in_camera = vertices * torch.tensor(AXES_FLIP) + torch.tensor([0.0, 0.0, 1.0])
         lines = {
             "load('open') in a fresh process": load_ms(threads),
             f"decode_shape, {FACES} faces": median_ms(lambda: model.decode_shape(identity, expression)),

@@ -78,7 +78,7 @@ def main() -> None:
     for name, found in of_set.items():
         for group in ("inner", *GROUPS):
             print(_row(name, group, found, factor))
-    print("\nerror (root mean square over the median std) of the inner points by quarter of the expectation, all sets:")
+    print("\nmedian error of the inner points over what the median std promises, by quarter of the std, all sets:")
     print(" ".join(f"{value:.2f}" for value in _by_quarter(list(of_set.values()), factor)))
     if config.write is not None:
         info, state = read_weights(find_weights(config.weights))

@@ -2,17 +2,12 @@
 
 import torch
 
-from morphable_regressors import (
-    DFMVR,
-    DFMVRConfig,
-    FaceParser,
-    MobileFRNet,
-    MobileFRNetConfig,
-    MulEnUNet,
-    PRNet,
-    RedNet50,
-    count_operations,
-)
+from morphable_regressors import FaceParser, count_operations
+from morphable_regressors.dfmvr import DFMVR, DFMVRConfig
+from morphable_regressors.mobile_frnet import MobileFRNet, MobileFRNetConfig
+from morphable_regressors.mulen_unet import MulEnUNet
+from morphable_regressors.prnet import PRNet
+from morphable_regressors.rednet import RedNet50
 
 NETWORKS = (
     ("Mobile-FRNet", MobileFRNet(), (1, 3, 120, 120)),

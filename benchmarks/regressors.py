@@ -22,14 +22,9 @@ from PIL import Image
 from morphable import check_model, load_model, read_weights
 from morphable_evalkit import DatasetConfig, GroundTruth, nme, open_dataset, summarize
 from morphable_evalkit.reports.tables import Table, percent, to_markdown
-from morphable_regressors import (
-    PARSING_CLASSES,
-    SystemSpec,
-    boxes_of_landmarks,
-    crop_matrices,
-    cut_crops,
-    load_system,
-)
+from morphable_regressors import SystemSpec, crop_matrices, cut_crops, load_system
+from morphable_regressors.crops import boxes_of_landmarks
+from morphable_regressors.parsing import PARSING_CLASSES
 from morphable_train.configs.recipes import ParsingConfig, RecipeData
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.recipes.base.crops import open_part_crops

@@ -1,4 +1,4 @@
-"""How fast faces are drawn: the rasteriser alone, one and two cores, the training form, memory, and CUDA.
+"""How fast faces are drawn: the rasterizer alone, one and two cores, the training form, memory, and CUDA.
 
 `python benchmarks/render.py` prints a Markdown table. Times are medians, with the best beside them for busy machines;
 what is compared is measured in one run, in turn; `--parts costs` counts processor time, which other programs disturb
@@ -27,6 +27,7 @@ from torch import Tensor
 import morphable
 import morphable_render as mr
 from morphable import geometry
+from morphable_render.pixels import RenderedPixels
 
 ROWS: list[tuple[str, str, str]] = []
 
@@ -65,7 +66,7 @@ def with_threads(count: int, task: Callable[[], object]) -> Callable[[], object]
 
 
 def rasterizer(repeats: int) -> None:
-    """Time the rasteriser alone, and how much two cores of this machine can give at all."""
+    """Time the rasterizer alone, and how much two cores of this machine can give at all."""
     grid, (head, mesh) = bulged_grid(), open_head(224)
     cases = [
         ("grid", *grid, geometry.GLOBAL_FOCAL_PX, 224, repeats, "<= 2.0 ms", ">= 1.6 x"),
@@ -121,7 +122,7 @@ class Training:
         self.images = torch.rand(self.num_images, size, size, 3, generator=generator).to(device)
         self.index = (torch.arange(faces) // per_image).to(device)
 
-    def forward(self) -> mr.RenderedPixels:
+    def forward(self) -> RenderedPixels:
         """Decode and render."""
         identity, expression, albedo, turn, place, light = self.leaves
         shape = self.model.decode_shape(identity, expression)

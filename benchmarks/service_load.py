@@ -40,6 +40,8 @@ class LoadConfig:
     """Folder of JPEG files; by default scikit-image's astronaut at several sizes."""
     limit_mb: float = 1500.0
     """Status 1 if the server's memory exceeds this."""
+    timeout_s: float = 30.0
+    """The server's limit of a request; on a busy machine nothing is answered within the default."""
     seed: int = 0
 
 
@@ -81,7 +83,7 @@ def client(
             body = damaged(body, rng)
         kind = rng.choice(("json", "json", "json", "overlay", "glb"))
         start = time.monotonic()
-        connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = HTTPConnection("127.0.0.1", port, timeout=2 * config.timeout_s)
         try:
             connection.request("POST", f"/reconstruct?format={kind}", body=body)
             answer = connection.getresponse()
@@ -100,12 +102,21 @@ def resident_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 1e6
 
 
-def start_server() -> tuple[subprocess.Popen[bytes], int]:
+def start_server(timeout_s: float) -> tuple[subprocess.Popen[bytes], int]:
     """Start the command and wait until it answers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "morphable_reconstruct", "serve", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "morphable_reconstruct",
+        "serve",
+        "--port",
+        str(port),
+        "--timeout-s",
+        str(timeout_s),
+    ]
     process = subprocess.Popen(command)
     for _ in range(round(_START_S * 10)):
         try:
@@ -123,7 +134,7 @@ def main() -> int:
     """Print statuses, latencies and memory."""
     config = tyro.cli(LoadConfig)
     pictures, seen, peak = bodies(config), [], []
-    process, port = start_server()
+    process, port = start_server(config.timeout_s)
     try:
         before = resident_mb(process.pid)
         end = time.monotonic() + config.seconds
@@ -138,7 +149,7 @@ def main() -> int:
             time.sleep(0.5)
         print(f"memory {before:.0f} MB before, at most {max(peak):.0f} MB", flush=True)
         process.send_signal(signal.SIGTERM)
-        status = process.wait(_STOP_S)
+        status = process.wait(_STOP_S + config.timeout_s)
     finally:
         process.kill()
     counts = Counter(code for code, _ in seen)

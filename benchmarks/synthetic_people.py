@@ -2,7 +2,7 @@
 
 `python benchmarks/synthetic_people.py --assets ../shared/data` draws groups with the project's camera, so that
 distances are known, reconstructs them, and prints two Markdown tables. A face's tone is the luminance of the skin
-colour it was drawn with, not of its pixels: a light face in the shade counts as light.
+color it was drawn with, not of its pixels: a light face in the shade counts as light.
 """
 
 import tempfile
@@ -24,7 +24,9 @@ from morphable_evalkit import (
 from morphable_evalkit.measures.summaries import bootstrap_interval, mean_or_nan
 from morphable_evalkit.reports.tables import Table, percent, to_markdown
 from morphable_reconstruct import Reconstructor, prediction_rows, write_predictions
-from morphable_synth import Sample, Scene, SceneConfig, render_scene, sample_scene
+from morphable_synth import SceneConfig, render_scene, sample_scene
+from morphable_synth.rendering.labels import Sample
+from morphable_synth.scene.description import Scene
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 """Of linear red, green, blue (ITU-R BT.709)."""
@@ -54,7 +56,7 @@ def draw(config: PeopleConfig) -> list[tuple[str, Scene, Sample]]:
 
 
 def truth_of(pictures: list[tuple[str, Scene, Sample]]) -> GroundTruth:
-    """The labelled faces as a data set of evalkit."""
+    """The labeled faces as a data set of evalkit."""
     samples = [sample for _, _, sample in pictures]
     return GroundTruth(
         name="synthetic groups",
@@ -67,7 +69,7 @@ def truth_of(pictures: list[tuple[str, Scene, Sample]]) -> GroundTruth:
 
 
 def tones_of(pictures: list[tuple[str, Scene, Sample]]) -> Float[np.ndarray, " faces"]:
-    """Luminance of the skin colour of each labelled face, which is found again by its place."""
+    """Luminance of the skin color of each labeled face, which is found again by its place."""
     tones = []
     for _, scene, sample in pictures:
         places = np.array([person.translation_m for person in scene.people]).reshape(-1, 3)

@@ -4,6 +4,7 @@ apt-get install chromium chromium-driver
 python docs/draw_viewer.py PHOTOGRAPH --out docs/viewer.png
 """
 
+import base64
 import shutil
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 import torch
 import tyro
 from selenium import webdriver
+from selenium.common.exceptions import TimeoutException
 
 from morphable_reconstruct import Reconstructor
 from morphable_reconstruct.viewer.options import ViewConfig
@@ -28,7 +30,7 @@ class ScreenshotConfig:
     """The PNG file; others with more open folders lie beside it."""
     port: int = 8192
     """Port of the page."""
-    size: tuple[int, int] = (1400, 900)
+    size: tuple[int, int] = (1200, 800)
     """Width and height of the window."""
     wait_s: float = 60.0
     """Time for the page to load."""
@@ -49,15 +51,27 @@ def main() -> None:
         browser.get(f"http://127.0.0.1:{config.port}")
         _wait(browser, "found", config.wait_s)
         time.sleep(config.wait_s / 4)  # the mesh follows the text
-        browser.save_screenshot(str(config.out))
+        _save(browser, config.out, config.wait_s)
         for label in ("Mouth", "photo camera", "photograph behind"):
             for node in browser.find_elements("xpath", f"//*[normalize-space(text())='{label}']")[-1:]:
                 browser.execute_script("arguments[0].scrollIntoView(); arguments[0].click()", node)
         time.sleep(config.wait_s / 6)
-        browser.save_screenshot(str(config.out.with_stem(f"{config.out.stem}_controls")))
+        _save(browser, config.out.with_stem(f"{config.out.stem}_controls"), config.wait_s)
     finally:
         browser.quit()
         server.stop()
+
+
+def _save(browser: webdriver.Chrome, path: Path, limit_s: float) -> None:
+    """Take a screenshot, again and again if the machine is too slow for the driver's patience."""
+    end = time.monotonic() + limit_s
+    while True:
+        try:
+            path.write_bytes(base64.b64decode(browser.execute_cdp_cmd("Page.captureScreenshot", {})["data"]))
+            return
+        except TimeoutException:
+            if time.monotonic() > end:
+                raise
 
 
 def _wait(browser: webdriver.Chrome, text: str, limit_s: float) -> None:

@@ -14,7 +14,7 @@ from morphable_train.cli import main
 
 folder, scenes, steps = Path(sys.argv[1]), *(sys.argv[2:] + ["200", "100"][len(sys.argv[2:]) :])
 first, second, weights = str(folder / "one"), str(folder / "two"), str(folder / "tiny.safetensors")
-size = ("--preset", "smoke", "--synth", scenes, "--run.steps", steps)
+size = ("--preset", "smoke", "--synth", scenes, "--steps", steps)
 commands = [
     ("stage1", *size, "--out", first),  # single faces
     ("stage2", *size, "--initial", first, "--out", second),  # groups

@@ -79,7 +79,8 @@ def test_the_notebook_runs():
     notebook = nbformat.read(EXAMPLES / "quickstart.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
     notebook.cells[-1].source = notebook.cells[-1].source.replace('.save("astronaut.glb")', "")
-    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    path = {"metadata": {"path": str(EXAMPLES)}}
+    nbclient.NotebookClient(notebook, timeout=600, startup_timeout=600, resources=path).execute()
     shown = [output.data for cell in notebook.cells for output in cell.get("outputs", []) if "data" in output]
     assert any("<table>" in data.get("text/html", "") for data in shown)
     assert any("image/png" in data for data in shown)

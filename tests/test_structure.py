@@ -1,6 +1,7 @@
 """The structure of the code: floors, no import circle, no module behind a function of its name, one command style."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -178,6 +179,16 @@ def test_command_knows_its_version_and_the_exit_statuses(package, capsys):
     assert capsys.readouterr().out.split() == [COMMANDS[package], project(package)["version"]]
     assert status(main, "--help") == 0
     assert status(main, "--no-such-option") == 2
+
+
+@pytest.mark.parametrize("package", COMMANDS)
+def test_help_that_nobody_reads_to_its_end_ends_without_a_traceback(package):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", import_name(package), "--help"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert done.stderr == b""
 
 
 @pytest.mark.parametrize("package", COMMANDS)

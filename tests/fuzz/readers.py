@@ -29,6 +29,8 @@ PICTURE_FORMATS = {
 }
 
 
+_LARGE_ARRAY = 2000
+"""Arrays of a scene that are larger are not read back."""
 _NAMES = ("Outer right", "Inner right", "Inner left", "Outer left")
 _LM3 = "".join(f"{name} eye corner\n{k} {k + 1} 2.5\n" for k, name in enumerate(_NAMES))
 _SEVEN_POINTS = {
@@ -143,9 +145,11 @@ def _models() -> dict[str, Reader]:
         read_weights,
         write_weights,
     )
-    from morphable_detector_head import DetectorConfig, ParameterLayout, build_detector, load_detector, save_detector
+    from morphable_detector_head import DetectorConfig, build_detector, load_detector, save_detector
     from morphable_detector_head.files import read_state_dict
-    from morphable_regressors import CropRule, ParameterConfig, SystemSpec
+    from morphable_detector_head.layout import ParameterLayout
+    from morphable_regressors import CropRule, SystemSpec
+    from morphable_regressors.systems import ParameterConfig
 
     mean = torch.randn(12, 3, generator=torch.Generator().manual_seed(0)) * 0.05
     triangles = torch.stack([torch.arange(10), torch.arange(10) + 1, torch.arange(10) + 2], -1)
@@ -254,29 +258,25 @@ def _bosphorus() -> bytes:
 
 def _scenes() -> dict[str, Reader]:
     """Saved scenes, and shards of synthetic scenes."""
+    import torch
+
+    import morphable_reconstruct as mr
     from morphable import load_model
+    from morphable.fitted_scenes import read_faces
+    from morphable_reconstruct.exports.coefficients import scene_to_arrays, scene_to_json
     from morphable_reconstruct.exports.saved import read_scene
     from morphable_synth.datasets.shards import read_shard
 
     model = load_model("open")
-    scene = {
-        "image": "a.jpg",
-        "image_size_hw": [48, 64],
-        "model": model.name,
-        "camera": {"focal_px": 100.0, "principal_px": [32.0, 24.0]},
-        "faces": [
-            {
-                "score": 0.9,
-                "center_px": [30.0, 20.0],
-                "identity": [0.0] * model.num_identity,
-                "albedo": [0.0] * model.num_albedo,
-                "expressions": dict.fromkeys(model.expression_names, 0.0),
-                "rotation_head": np.eye(3).tolist(),
-                "translation_m": [0.0, 0.0, 1.0],
-                "illumination": np.zeros((9, 3)).tolist(),
-            }
-        ],
-    }
+    scene = mr.Scene(
+        photo=mr.load_photograph(np.full((48, 64, 3), 128, np.uint8), name="a.jpg"),
+        camera=mr.Camera(focal_px=100.0, size_hw=(48, 64)),
+        model=model,
+        faces=model.sample(1, torch.Generator().manual_seed(0)),
+        score=np.array([0.9], np.float32),
+        center_px=np.array([[30.0, 20.0]], np.float32),
+    )
+    small = {name: value for name, value in scene_to_arrays(scene).items() if value.size < _LARGE_ARRAY}
 
     def shard() -> bytes:
         arrays, stream = io.BytesIO(), io.BytesIO()
@@ -293,6 +293,13 @@ def _scenes() -> dict[str, Reader]:
         return stream.getvalue()
 
     return {
-        "scene_json": Reader(".json", json.dumps(scene).encode, lambda path: read_scene(path, model)),
+        "scene_json": Reader(".json", scene_to_json(scene).encode, lambda path: read_scene(path, model)),
+        "scene_npz": Reader(
+            ".npz", written(lambda path: np.savez(path, **small), ".npz"), lambda path: read_scene(path, model)
+        ),
+        "fitted_json": Reader(".json", scene_to_json(scene).encode, read_faces),
+        "fitted_npz": Reader(
+            ".npz", written(lambda path: np.savez(path, **scene_to_arrays(scene)), ".npz"), read_faces
+        ),
         "shard": Reader(".tar", shard, lambda path: list(read_shard(path))),
     }

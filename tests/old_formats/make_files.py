@@ -21,11 +21,12 @@ sys.path.insert(0, str(HERE.parents[1] / "packages" / "train" / "tests"))
 from stand_in import stand_in_model  # noqa: E402
 from tiny_run import tiny_config, write_shards  # noqa: E402
 
-from morphable import WeightsInfo, load, reference_to, write_weights  # noqa: E402
+from morphable import WeightsInfo, load_model, reference_to, write_weights  # noqa: E402
 from morphable_detector_head import build_detector, save_detector  # noqa: E402
 from morphable_reconstruct import Reconstructor  # noqa: E402
 from morphable_reconstruct.exports.predictions import prediction_rows, write_predictions  # noqa: E402
-from morphable_regressors import CropRule, ParameterConfig, SystemSpec, build_system  # noqa: E402
+from morphable_regressors import CropRule, SystemSpec, build_system  # noqa: E402
+from morphable_regressors.systems import ParameterConfig  # noqa: E402
 from morphable_train.runs.checkpoint import latest_checkpoint  # noqa: E402
 from morphable_train.stages.training import train  # noqa: E402
 
@@ -64,7 +65,12 @@ def main() -> None:
 
     detector = repeat_numbers(build_detector(config.detector), 1)
     save_detector(
-        detector, work / "w", load(HERE / "model.safetensors"), name="tiny", license="CC0-1.0", training_data="none"
+        detector,
+        work / "w",
+        load_model(HERE / "model.safetensors"),
+        name="tiny",
+        license="CC0-1.0",
+        training_data="none",
     )
     compress(work / "w", HERE / "detector.safetensors.xz")
     with torch.no_grad():

@@ -8,16 +8,12 @@ from torch import Tensor
 import morphable
 from morphable import FaceParameters
 from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole, camera_from_model
-from morphable_detector_head import (
-    DetectorConfig,
-    FaceDetector,
-    build_detector,
-    cell_centers,
-    encode_centers,
-    parameters_from_cells,
-)
+from morphable_detector_head import DetectorConfig, FaceDetector, build_detector, encode_centers
+from morphable_detector_head.cells import parameters_from_cells
+from morphable_detector_head.decode import cell_centers
 from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
-from morphable_losses import center_focal_loss, coefficient_norm, landmark_loss, landmark_weights
+from morphable_losses import center_focal_loss, coefficient_norm, landmark_loss
+from morphable_losses.landmarks import landmark_weights
 from morphable_render import render_faces
 
 CONFIG = DetectorConfig(backbone="mobilenet_v3_small", width=64, center_width=32, parameter_width=256)

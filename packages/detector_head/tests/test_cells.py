@@ -5,7 +5,8 @@ import torch
 from torch.autograd import gradcheck
 
 from morphable.geometry import GLOBAL_FOCAL_PX
-from morphable_detector_head import ParameterLayout, cells_from_parameters, parameters_from_cells
+from morphable_detector_head.cells import cells_from_parameters, parameters_from_cells
+from morphable_detector_head.layout import ParameterLayout
 
 SMALL = {"num_identity": 2, "num_expression": 1, "num_albedo": 1}
 LAYOUTS = [

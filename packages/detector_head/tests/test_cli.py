@@ -5,8 +5,9 @@ import pytest
 import torch
 
 import morphable
-from morphable_detector_head import DetectorConfig, ParameterLayout, build_detector, save_detector
+from morphable_detector_head import DetectorConfig, build_detector, save_detector
 from morphable_detector_head.cli import main
+from morphable_detector_head.layout import ParameterLayout
 
 CONFIG = DetectorConfig(
     backbone="mobilenet_v3_small",

@@ -3,7 +3,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from morphable_detector_head import cell_centers, decode_centers, local_maxima
+from morphable_detector_head import decode_centers
+from morphable_detector_head.decode import cell_centers, local_maxima
 
 
 def heatmap(*rows: str) -> torch.Tensor:

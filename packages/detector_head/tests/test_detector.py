@@ -3,18 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from morphable_detector_head import (
-    PRESETS,
-    WM3DR_OFFICIAL,
-    DetectorConfig,
-    FaceDetector,
-    ParameterLayout,
-    build_detector,
-    cells_from_parameters,
-    check_image,
-    gather_patches,
-)
-from morphable_detector_head.heads import ParameterHead
+from morphable_detector_head import PRESETS, DetectorConfig, FaceDetector, build_detector
+from morphable_detector_head.cells import cells_from_parameters
+from morphable_detector_head.detector import check_image
+from morphable_detector_head.heads import ParameterHead, gather_patches
+from morphable_detector_head.layout import ParameterLayout
+from morphable_detector_head.presets import WM3DR_OFFICIAL
 
 TINY = DetectorConfig(
     backbone="mobilenet_v3_small",

@@ -5,15 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from morphable_detector_head import (
-    Detections,
-    DetectorConfig,
-    FaceDetector,
-    ParameterLayout,
-    build_detector,
-)
+from morphable_detector_head import Detections, DetectorConfig, FaceDetector, build_detector
 from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
 from morphable_detector_head.export import detections_from_outputs, export_onnx, export_openvino, export_program
+from morphable_detector_head.layout import ParameterLayout
 from morphable_detector_head.quantize import calibration_images, quantize_onnx, quantize_openvino
 
 CONFIG = DetectorConfig(

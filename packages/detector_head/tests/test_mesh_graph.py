@@ -8,9 +8,10 @@ import torch
 
 import morphable
 from morphable.geometry import Pinhole
-from morphable_detector_head import DetectorConfig, ParameterLayout, build_detector, save_detector
+from morphable_detector_head import DetectorConfig, build_detector, save_detector
 from morphable_detector_head.cli import main
 from morphable_detector_head.engines import OnnxDetector
+from morphable_detector_head.layout import ParameterLayout
 from morphable_detector_head.mesh_graph import MESH_OUTPUTS, MeshDecoder, vertex_model
 from morphable_detector_head.weights import find_weights
 

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from morphable_detector_head import WM3DR_OFFICIAL, load_official
+from morphable_detector_head import load_official
 from morphable_detector_head.backbones import build_classifier
+from morphable_detector_head.presets import WM3DR_OFFICIAL
 
 HEIGHT = WIDTH = 128
 FOCAL = 1015.0

@@ -5,7 +5,8 @@ import roma
 import torch
 
 from morphable import FaceParameters
-from morphable_detector_head import DetectorConfig, ParameterLayout, build_detector
+from morphable_detector_head import DetectorConfig, build_detector
+from morphable_detector_head.layout import ParameterLayout
 from morphable_detector_head.refinement import face_grid, place_on_face, sample_features
 
 LAYOUT = ParameterLayout(num_identity=3, num_expression=2, num_albedo=2)

@@ -2,7 +2,8 @@ import math
 
 import torch
 
-from morphable_detector_head import decode_centers, encode_centers, gaussian_radius
+from morphable_detector_head import decode_centers, encode_centers
+from morphable_detector_head.targets import gaussian_radius
 
 SIZE_HW = (64, 96)
 

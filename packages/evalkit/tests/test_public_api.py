@@ -6,18 +6,6 @@ from types import ModuleType
 
 import morphable_evalkit
 
-PUBLIC = """
-SCAN_PROTOCOLS DatasetConfig GroundTruth Mesh Predictions Result ScanCase Scores Summary check_coverage
-check_predictions
-compare_results dense_error measure_scan nme open_dataset read_mesh read_predictions read_results score_alignment
-score_pose summarize summarize_faces summarize_placement summarize_pose write_predictions write_results
-"""
-
-
-def test_public_names_change_only_on_purpose():
-    assert sorted(morphable_evalkit.__all__) == sorted(PUBLIC.split())
-    assert all(hasattr(morphable_evalkit, name) for name in morphable_evalkit.__all__)
-
 
 def test_import_needs_neither_torch_nor_plots_nor_siblings():
     code = (

@@ -2,15 +2,9 @@
 
 import torch
 
-from morphable_losses import (
-    Wm3drTerms,
-    Wm3drWeights,
-    center_focal_loss,
-    coefficient_norm,
-    landmark_loss,
-    landmark_weights,
-    wm3dr_loss,
-)
+from morphable_losses import center_focal_loss, coefficient_norm, landmark_loss, wm3dr_loss
+from morphable_losses.landmarks import landmark_weights
+from morphable_losses.wm3dr import Wm3drTerms, Wm3drWeights
 
 heatmap = torch.zeros(2, 64, 64)
 heatmap[0, 10, 20] = heatmap[0, 40, 33] = 1.0  # two faces in the first picture, none in the second

@@ -7,7 +7,7 @@ from torch.autograd import gradcheck
 
 from morphable import FaceParameters
 from morphable.landmarks import OPPOSITE_POINTS
-from morphable_losses import exact_errors, landmark_errors, opening_errors, point_color_errors, prior_errors
+from morphable_losses.face_errors import exact_errors, landmark_errors, opening_errors, point_color_errors, prior_errors
 
 ONES = torch.ones(1, 68).double()
 UNIT = torch.tensor([100.0]).double()

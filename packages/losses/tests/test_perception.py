@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from morphable_losses import facenet_embedder, perception_loss
+from morphable_losses import perception_loss
+from morphable_losses.perception import facenet_embedder
 
 
 def corners(crops: torch.Tensor) -> torch.Tensor:

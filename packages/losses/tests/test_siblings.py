@@ -8,17 +8,16 @@ from torch.autograd import gradcheck
 
 from morphable import PointModel
 from morphable_losses import (
-    DfmvrWeights,
     landmark_3d_loss,
     parsing_loss,
-    photo_weights,
     position_map_loss,
-    position_map_weights,
-    vertex_displacement,
     weighted_photo_loss,
     wing_loss,
     wpdc_loss,
 )
+from morphable_losses.dfmvr import DfmvrWeights, photo_weights
+from morphable_losses.position_map import position_map_weights
+from morphable_losses.wpdc import vertex_displacement
 
 NAN = float("nan")
 

@@ -4,19 +4,11 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from morphable_losses import (
-    Wm3drTerms,
-    Wm3drWeights,
-    albedo_variance,
-    center_focal_loss,
-    coefficient_norm,
-    landmark_loss,
-    landmark_weights,
-    light_prior,
-    photometric_mask,
-    pixel_loss,
-    wm3dr_loss,
-)
+from morphable_losses import center_focal_loss, coefficient_norm, landmark_loss, pixel_loss, wm3dr_loss
+from morphable_losses.coefficients import albedo_variance, light_prior
+from morphable_losses.landmarks import landmark_weights
+from morphable_losses.pixels import photometric_mask
+from morphable_losses.wm3dr import Wm3drTerms, Wm3drWeights
 
 
 def random(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:

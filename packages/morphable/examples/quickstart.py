@@ -11,7 +11,7 @@ expression = torch.zeros(8, model.num_expression)
 expression[:, model.expression_names.index("jawOpen")] = 0.6
 albedo = torch.randn(8, model.num_albedo)
 
-vertices = model.decode_shape(identity, expression)  # metres, +y up, +z out of the face
+vertices = model.decode_shape(identity, expression)  # meters, +y up, +z out of the face
 colours = model.decode_albedo(albedo)  # sRGB-encoded
 mirrored = model.decode_shape(model.flip_identity(identity), model.flip_expression(expression))
 

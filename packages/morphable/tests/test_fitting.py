@@ -108,6 +108,7 @@ def test_the_command_writes_meshes_and_numbers(tmp_path, capsys, ict_head, suffi
     assert ("mm from the surface" if suffix == ".npz" else "px from the 68 points") in said[1]
     loaded = trimesh.load(tmp_path / "fit.glb", process=False)
     assert [len(mesh.vertices) for mesh in loaded.geometry.values()] == [ict_head.num_vertices] * 2
+    assert {mesh.visual.material.metallicFactor for mesh in loaded.geometry.values()} == {0.0}
     expected = ict_head.vertices(posed(ict_head))[0] * torch.tensor([1.0, -1.0, -1.0])
     distance = np.linalg.norm(loaded.geometry["face_00"].vertices - expected.numpy(), axis=1)
     assert distance.mean() < (0.001 if suffix == ".npz" else 0.01)

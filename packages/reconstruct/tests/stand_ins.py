@@ -9,16 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import FaceParameters, ModelData, MorphableModel, SurfacePoints
-from morphable_detector_head import (
-    Detections,
-    DetectorConfig,
-    FaceDetector,
-    ParameterLayout,
-    build_detector,
-    cell_centers,
-    decode_centers,
-    parameters_from_cells,
-)
+from morphable_detector_head import Detections, DetectorConfig, FaceDetector, build_detector, decode_centers
+from morphable_detector_head.cells import parameters_from_cells
+from morphable_detector_head.decode import cell_centers
+from morphable_detector_head.layout import ParameterLayout
 from morphable_reconstruct.scene import Scene
 
 ROWS, COLS = 21, 25

@@ -15,7 +15,8 @@ from morphable_reconstruct.colors.prior import light_prior
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.photographs.reading import Photograph
 from morphable_reconstruct.scene import Scene
-from morphable_render import irradiance_sh, shade_sh
+from morphable_render import shade_sh
+from morphable_render.lighting import irradiance_sh
 
 POINTS = 200
 

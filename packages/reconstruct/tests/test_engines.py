@@ -135,7 +135,8 @@ def test_refusals(weights, model, monkeypatch):
 def test_the_official_checkpoint_needs_its_model(tmp_path, model):
     import torch
 
-    from morphable_detector_head import WM3DR_OFFICIAL, build_detector
+    from morphable_detector_head import build_detector
+    from morphable_detector_head.presets import WM3DR_OFFICIAL
 
     assert build_detector is not None
     assert WM3DR_OFFICIAL.model_name == "bfm09"

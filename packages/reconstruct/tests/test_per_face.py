@@ -27,7 +27,8 @@ from morphable_reconstruct.reconstructor.per_face.nearest import nearest_coeffic
 from morphable_reconstruct.reconstructor.per_face.weights import load_per_face
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
-from morphable_render import uv_layout, uv_map_from_vertices, uv_mesh
+from morphable_render import uv_layout, uv_mesh
+from morphable_render.uv import uv_map_from_vertices
 
 regressors = pytest.importorskip("morphable_regressors")
 

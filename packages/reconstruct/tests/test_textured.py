@@ -1,7 +1,7 @@
 import torch
 
 from morphable_reconstruct.drawing.textured import render_textured
-from morphable_render import UvMesh
+from morphable_render.uv import UvMesh
 
 SQUARE = torch.tensor([[-0.5, -0.5, 1.0], [0.5, -0.5, 1.0], [0.5, 0.5, 1.0], [-0.5, 0.5, 1.0]])
 MESH = UvMesh(

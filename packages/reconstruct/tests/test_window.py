@@ -8,7 +8,7 @@ from PIL import Image
 from morphable_reconstruct.drawing.parsing import _cut
 from morphable_reconstruct.drawing.textures import _colors_at
 from morphable_reconstruct.photographs import window as module
-from morphable_reconstruct.photographs.window import resized, window
+from morphable_reconstruct.photographs.window import reduced, resized, window
 from morphable_regressors import cut_crops
 from morphable_render import sample_image
 
@@ -43,6 +43,12 @@ def test_resizing_is_pillows(pixels, size, box, monkeypatch):
     monkeypatch.setattr(module, "MAX_PIXELS", 0)  # every picture is a large one
     found = resized(pixels, size, box=box, reducing_gap=2.0)
     np.testing.assert_allclose(found.astype(int), np.asarray(wanted).astype(int), atol=1)
+
+
+def test_means_are_pillows(pixels, monkeypatch):
+    monkeypatch.setattr(module, "_BAND_PIXELS", 7000)
+    wanted = np.asarray(Image.fromarray(pixels).reduce((5, 3)))
+    np.testing.assert_array_equal(reduced(pixels, (5, 3)), wanted)
 
 
 @pytest.mark.parametrize(

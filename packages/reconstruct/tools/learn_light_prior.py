@@ -24,8 +24,7 @@ import morphable
 from morphable_reconstruct.colors.estimate import LUMINANCE, SMALLEST_LEVEL, LightPrior, estimate_colors
 from morphable_reconstruct.colors.observe import Observed, observe
 from morphable_reconstruct.colors.points import ColorPoints, color_points
-from morphable_render import sh_basis
-from morphable_render.lighting import AMBIENT
+from morphable_render.lighting import AMBIENT, sh_basis
 from morphable_synth.datasets.shards import read_shard
 
 MIN_VISIBLE = 0.85
@@ -37,9 +36,12 @@ MIRROR = torch.tensor([1.0, 1.0, 1.0, -1.0, -1.0, 1.0, 1.0, -1.0, 1.0])
 SHEEN_RIDGE = 2.0
 ALONE = torch.tensor([AMBIENT, *[0.0] * 9])
 """Ambient light without sheen, toward which the ridge pulls."""
-LEVEL_SHARE = 0.2
+LEVEL_SHARE = 0.1
 """Share of the standard deviation of the light's level that the prior keeps. With all of it the likeliest skin lies
 between the true tone and the mean; with less, that bias falls and an over-exposed photograph lightens the skin more."""
+SHEEN_SHARE = 0.1
+"""Share of the sheen's standard deviation that is kept. With all of it the estimated sheen differs from the true one as
+the skin's tone does."""
 SHRINKAGE = 0.1
 """Share of its diagonal in the covariance, so that some hundreds of faces give a sound inverse."""
 TONES = (("dark", -30), ("brown", 10), ("tan", 28), ("intermediate", 41), ("light", 55), ("very light", 91))
@@ -115,8 +117,10 @@ def learn(lights: Tensor) -> LightPrior:
     mean, covariance = both.mean(0), both.T.cov()
     covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * torch.diag(covariance.diag())
     free = covariance + torch.outer(mean, mean)  # the level has a distribution of its own
+    narrow = torch.cat([torch.ones(27), torch.full((3,), 1 / SHEEN_SHARE)]).double()
+    precision = torch.linalg.inv(free) * torch.outer(narrow, narrow)
     spread = LEVEL_SHARE * float(level.std())
-    return LightPrior(mean.float(), torch.linalg.inv(free).float(), float(level.mean()), spread)
+    return LightPrior(mean.float(), precision.float(), float(level.mean()), spread)
 
 
 def typology_angle(srgb: Tensor) -> float:

@@ -2,7 +2,10 @@
 
 import torch
 
-from morphable_regressors import DFMVR, DFMVRConfig, FaceParser, MobileFRNet, PRNet, count_operations
+from morphable_regressors import FaceParser, count_operations
+from morphable_regressors.dfmvr import DFMVR, DFMVRConfig
+from morphable_regressors.mobile_frnet import MobileFRNet
+from morphable_regressors.prnet import PRNet
 
 crop = torch.rand(1, 3, 128, 128)
 views = torch.rand(1, 3, 4, 64, 64)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from morphable_regressors import AttentionGate, Involution2d, SpatialGroupEnhance, SqueezeExcitation
+from morphable_regressors.attention import AttentionGate, SpatialGroupEnhance, SqueezeExcitation
+from morphable_regressors.involution import Involution2d
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:

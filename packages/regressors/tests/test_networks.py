@@ -4,22 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from morphable_regressors import (
-    DFMVR,
-    PARSER_BACKBONES,
-    PARSING_CLASSES,
-    DFMVRConfig,
-    FaceParser,
-    Involution2d,
-    MobileFRNet,
-    MobileFRNetConfig,
-    MulEnUNet,
-    PRNet,
-    RedNet50,
-    count_operations,
-    repeat_views,
-)
-from morphable_regressors.rednet import Bottleneck
+from morphable_regressors import FaceParser, count_operations
+from morphable_regressors.dfmvr import DFMVR, DFMVRConfig, repeat_views
+from morphable_regressors.involution import Involution2d
+from morphable_regressors.mobile_frnet import MobileFRNet, MobileFRNetConfig
+from morphable_regressors.mulen_unet import MulEnUNet
+from morphable_regressors.parsing import PARSER_BACKBONES, PARSING_CLASSES
+from morphable_regressors.prnet import PRNet
+from morphable_regressors.rednet import Bottleneck, RedNet50
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Fit the open model to pictures by descending the renderer's gradients: the differentiable renderer at work.
 
-Faces with known coefficients are rendered; from the mean face, landmarks and the pictures' own colours lead back to
+Faces with known coefficients are rendered; from the mean face, landmarks and the pictures' own colors lead back to
 pose, shape, albedo and light. Turning a head and bending its shape move the landmarks alike, and the loss is
 thousands of times flatter along such directions than across: plain descent (or Adam's) stops there, degrees away.
 So each step is the gradient, taken through the renderer by autograd, times the inverse of the Gauss-Newton matrix
@@ -19,12 +19,14 @@ from PIL import Image
 import morphable
 import morphable_render as mr
 from morphable import geometry
+from morphable_render.interpolation import interpolate_at, surface_pixels
+from morphable_render.lighting import irradiance_sh, sh_basis
 
 SIZE, FOCAL_PX = 128, 500.0
 LANDMARK_SIGMA_PX = 0.1
 """How exactly the points are believed; they are exact here."""
 LEVELS = (None, 0.05, 0.02, 0.005)
-"""Landmarks alone, then with colours: errors up to about this are explained, larger ones (background beside the
+"""Landmarks alone, then with colors: errors up to about this are explained, larger ones (background beside the
 outline) are distrusted."""
 STEPS = 5
 """At each level."""
@@ -33,7 +35,7 @@ PRIOR_SIGMA = {"identity": 1.0, "expression": 0.3, "pose": torch.inf, "albedo": 
 EFFECTIVE_PIXELS = SIZE * SIZE / 3
 """A face counts as this many pixels, however large it is: otherwise covering less would lower the loss."""
 CUTOFF = 9.0
-"""Squared colour error, in sigmas, at which trust has fallen to a quarter (Geman and McClure's function)."""
+"""Squared color error, in sigmas, at which trust has fallen to a quarter (Geman and McClure's function)."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Face:
     illumination: torch.Tensor
 
     def moved(self, step):
-        """Take a step: shape, a rotation vector that turns the head, metres, albedo, light."""
+        """Take a step: shape, a rotation vector that turns the head, meters, albedo, light."""
         sizes = self.identity.shape[1], self.expression.shape[1], 3, 3, self.albedo.shape[1], 27
         identity, expression, turn, shift, albedo, light = step.split(sizes)
         return Face(
@@ -78,7 +80,7 @@ def random_face(model, generator):
 
 
 def mean_face(model):
-    """The start: mean face, frontal, one metre away, under soft white light."""
+    """The start: mean face, frontal, one meter away, under soft white light."""
     return Face(
         torch.zeros(1, model.num_identity),
         torch.zeros(1, model.num_expression),
@@ -108,7 +110,7 @@ def render(model, face):
 
 
 class Derivatives:
-    """How landmarks and colours change along every coefficient: the rows of the Gauss-Newton matrix."""
+    """How landmarks and colors change along every coefficient: the rows of the Gauss-Newton matrix."""
 
     def __init__(self, model):
         self.model = model
@@ -129,16 +131,16 @@ class Derivatives:
         return torch.nn.functional.pad(motion * FOCAL_PX, (0, model.num_albedo + 27))
 
     def of_colors(self, face):
-        """Derivative (pixels, 3, coefficients) of the covered pixels' colours, visibility held fixed."""
+        """Derivative (pixels, 3, coefficients) of the covered pixels' colors, visibility held fixed."""
         model = self.model
         shape, albedo = model.decode_shape(face.identity, face.expression)[0], model.decode_albedo(face.albedo)[0]
         head = shape @ face.rotation[0].T
         cam = geometry.camera_from_model(head, torch.eye(3), face.translation_m[0])
         fragments = mr.rasterize(cam[None], model.triangles, focal_px=FOCAL_PX, size_hw=(SIZE, SIZE))
-        surface = mr.surface_pixels(fragments, cam[None], model.triangles, focal_px=FOCAL_PX)
+        surface = surface_pixels(fragments, cam[None], model.triangles, focal_px=FOCAL_PX)
 
         def at_pixels(values):
-            return mr.interpolate_at(values.flatten(1)[None], surface).unflatten(1, values.shape[1:])
+            return interpolate_at(values.flatten(1)[None], surface).unflatten(1, values.shape[1:])
 
         normals, light, light_by_shape = self._shading(face, shape)
         motion = _to_camera(_turned(at_pixels(self.shape), at_pixels(head), face.rotation[0]))
@@ -146,8 +148,8 @@ class Derivatives:
         by_geometry = at_pixels(torch.nn.functional.pad(albedo[..., None] * light_by_shape, (0, 3)))
         by_geometry -= slope @ (_rays_by_points(at_pixels(cam)) @ motion)
         by_albedo = at_pixels(self.albedo * light[..., None])
-        by_light = at_pixels(mr.sh_basis(normals)[..., None] * albedo[:, None])
-        by_light = torch.diag_embed(by_light).transpose(1, 2).flatten(2)  # a channel's light colours that channel
+        by_light = at_pixels(sh_basis(normals)[..., None] * albedo[:, None])
+        by_light = torch.diag_embed(by_light).transpose(1, 2).flatten(2)  # a channel's light colors that channel
         return torch.cat([by_geometry, by_albedo, by_light], dim=2)
 
     def _shading(self, face, shape, small=1e-4):
@@ -158,7 +160,7 @@ class Derivatives:
         normals = normals @ face.rotation[0].T
         by_shape = _turned(bent.permute(1, 2, 0) / small, normals, face.rotation[0])
         leaf = normals.clone().requires_grad_()
-        light = mr.irradiance_sh(leaf, face.illumination[0])
+        light = irradiance_sh(leaf, face.illumination[0])
         by_normal = [torch.autograd.grad(light[:, k].sum(), leaf, retain_graph=True)[0] for k in range(3)]
         return normals, light.detach(), torch.stack(by_normal, dim=1) @ by_shape
 
@@ -183,7 +185,7 @@ def _rays_by_points(cam):
 
 
 def _colors_by_rays(colors, cam, surface, thinnest=1e-4):
-    """Derivative (pixels, 3, 2) of the colour within the triangle that a pixel shows by the ray (x/z, y/z)."""
+    """Derivative (pixels, 3, 2) of the color within the triangle that a pixel shows by the ray (x/z, y/z)."""
     corners, values = cam[surface.corner], colors[surface.corner]
     place = (corners * surface.barycentric[..., None]).sum(1)
     edges = _rays_by_points(place) @ (corners[:, 1:] - corners[:, :1]).mT
@@ -249,7 +251,7 @@ def fit(model, picture, landmarks_px, steps=STEPS, levels=LEVELS):
 
 
 def compare(model, truth, fitted):
-    """Return degrees of rotation, relative error of depth, and how many times smaller the squared colour error is."""
+    """Return degrees of rotation, relative error of depth, and how many times smaller the squared color error is."""
     target, _ = render(model, truth)
     picture = target.over(torch.zeros(1, SIZE, SIZE, 3))
 
@@ -264,7 +266,7 @@ def compare(model, truth, fitted):
 
 
 def fit_random(model, seed, **settings):
-    """Fit one random face in front of a grey wall; return the truth, the fitted face and `compare` of both."""
+    """Fit one random face in front of a gray wall; return the truth, the fitted face and `compare` of both."""
     truth = random_face(model, torch.Generator().manual_seed(seed))
     target, landmarks_px = render(model, truth)
     picture = target.over(torch.full((1, SIZE, SIZE, 3), 0.15))

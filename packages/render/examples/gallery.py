@@ -12,6 +12,9 @@ from PIL import Image
 import morphable
 import morphable_render as mr
 from morphable import geometry
+from morphable_render.lighting import lighting_normals
+from morphable_render.pncc import pncc_colors
+from morphable_render.uv import uv_at_surface
 
 SIZE, SUPERSAMPLE = 320, 3
 
@@ -56,7 +59,7 @@ def main(argv=None):
     mask = image.mask[..., None]
     palette = torch.rand(len(model.part_names), 3, generator=torch.Generator().manual_seed(5)) * 0.8 + 0.1
     mean = model.decode_shape(torch.zeros(model.num_identity), torch.zeros(model.num_expression))
-    pncc = mr.pncc_colors(mean).expand(3, -1, -1)
+    pncc = pncc_colors(mean).expand(3, -1, -1)
     layers = [
         image.rgb,
         torch.where(mask, ((1.8 - image.depth_m) / 1.1)[..., None], 1.0).expand(-1, -1, 3),
@@ -65,7 +68,7 @@ def main(argv=None):
         mr.render_faces(cam, model.triangles, pncc, **settings).rgb,
     ]
     save(layers, folder / "layers.jpg")
-    lit = mr.shade_sh(albedo, mr.lighting_normals(mr.vertex_normals(cam, model.triangles)), light)
+    lit = mr.shade_sh(albedo, lighting_normals(mr.vertex_normals(cam, model.triangles)), light)
     views = mr.views(cam, model.triangles, lit, background=settings["background"])
     save([views.front.rgb, views.right.rgb, views.top.rgb], folder / "views.jpg")
 
@@ -79,7 +82,7 @@ def main(argv=None):
     front = cam[1:2] @ geometry.rotation_from_angles(torch.tensor([0.0, 0.9, 0.0])).T
     front = front - front.mean(1, keepdim=True) + torch.tensor([0.0, 0.0, 0.75])
     turned = mr.render_faces(front, model.triangles, albedo[1:2], **settings)
-    at = mr.uv_at_surface(turned.triangle[turned.mask], turned.barycentric[turned.mask].detach(), mesh)
+    at = uv_at_surface(turned.triangle[turned.mask], turned.barycentric[turned.mask].detach(), mesh)
     textured = turned.rgb.clone()
     textured[turned.mask] = mr.sample_image(baked.rgb, at, layout.mask)
     shares = torch.stack([baked.weight, baked.mirrored, baked.filled], dim=-1)

@@ -12,7 +12,7 @@ shape = model.decode_shape(identity, torch.zeros(2, model.num_expression))
 albedo = model.decode_albedo(torch.zeros(2, model.num_albedo))
 
 rotation = geometry.rotation_from_angles(torch.tensor([[0.0, 0.3, 0.0], [0.0, -0.3, 0.0]]))  # pitch, yaw, roll
-place = torch.tensor([[-0.1, 0.0, 1.0], [0.1, 0.0, 1.5]])  # metres, camera frame
+place = torch.tensor([[-0.1, 0.0, 1.0], [0.1, 0.0, 1.5]])  # meters, camera frame
 cam = geometry.camera_from_model(shape, rotation, place)
 
 image = mr.render_faces(

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from morphable.geometry import Pinhole, camera_from_model, rotation_from_vector
-from morphable_render import interpolate, interpolate_at, rasterize, rasterize_faces, scatter_to_image, surface_pixels
+from morphable_render import rasterize, rasterize_faces
 from morphable_render._normals_numba import VertexNormals
+from morphable_render.interpolation import interpolate, interpolate_at, scatter_to_image, surface_pixels
 from morphable_render.normals import _vertex_normals
 
 

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from morphable_render import irradiance_sh, lighting_normals, mirror_illumination, sh_basis, shade_sh
-from morphable_render.lighting import AMBIENT, BASIS, LOBE
+from morphable_render import shade_sh
+from morphable_render.lighting import (
+    AMBIENT,
+    BASIS,
+    LOBE,
+    irradiance_sh,
+    lighting_normals,
+    mirror_illumination,
+    sh_basis,
+)
 
 
 def unit(count, seed=0):

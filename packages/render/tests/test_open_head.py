@@ -7,6 +7,7 @@ import morphable
 import morphable_render as mr
 from morphable import geometry
 from morphable.geometry import rotation_from_angles
+from morphable_render.uv import mirrored_uv, uv_map_from_vertices, vertices_from_uv_map
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_parts_stand_where_a_face_has_them(model):
 
 def test_position_map_gives_the_mesh_back(model, head):
     layout = mr.uv_layout(mr.uv_mesh(model), 256)
-    back = mr.vertices_from_uv_map(mr.uv_map_from_vertices(head, layout), layout)
+    back = vertices_from_uv_map(uv_map_from_vertices(head, layout), layout)
     # Teeth and tongue share texels in the open model's UV plane: no position map can hold both.
     outside = ~model.region("inner_mouth") & ~model.region("eyes") & ~model.region("lips")
     error = (back - head).norm(dim=-1)[outside]
@@ -133,8 +134,8 @@ def test_position_maps_keep_expressions_where_the_face_has_its_texels(model):
 def test_mirrored_texels_hold_the_mirrored_point(model):
     shape = model.decode_shape(torch.zeros(model.num_identity), torch.zeros(model.num_expression))
     layout = mr.uv_layout(mr.uv_mesh(model), 256, margin=0)
-    at, known = mr.mirrored_uv(layout)
+    at, known = mirrored_uv(layout)
     assert known[layout.mask].float().mean() > 0.9
-    position = mr.uv_map_from_vertices(shape, layout)
+    position = uv_map_from_vertices(shape, layout)
     there = mr.sample_image(position, at[known], layout.mask) * torch.tensor([-1.0, 1.0, 1.0])
     assert (there - position[known]).norm(dim=-1).quantile(0.99) < 2e-3

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from morphable.geometry import Pinhole
-from morphable_render import rasterize, stand_in_pinhole
+from morphable_render import rasterize
+from morphable_render.orthographic import stand_in_pinhole
 
 
 def test_stand_in_pinhole_rasterises_parallel_rays(reference):

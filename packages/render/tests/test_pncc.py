@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from morphable_render import pncc_colors, render_faces
+from morphable_render import render_faces
+from morphable_render.pncc import pncc_colors
 
 
 def test_corners_of_the_box_are_black_and_white():

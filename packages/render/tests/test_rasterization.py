@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from morphable.geometry import Pinhole
-from morphable_render import Fragments, rasterize, rasterize_faces
+from morphable_render import rasterize, rasterize_faces
+from morphable_render.rasterization import Fragments
 
 
 def tensor(vertices):

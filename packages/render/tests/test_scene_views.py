@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from morphable_render import render_view, view_rotation, views
+from morphable_render import render_view, views
+from morphable_render.scene_views import view_rotation
 
 
 @pytest.fixture

@@ -4,18 +4,10 @@ import pytest
 import torch
 
 from morphable.geometry import rotation_from_vector
-from morphable_render import (
-    UvMesh,
-    bake_texture,
-    irradiance_sh,
-    lighting_normals,
-    rasterize,
-    render_faces,
-    surface_visibility,
-    uv_layout,
-    uv_map_from_vertices,
-    vertex_normals,
-)
+from morphable_render import bake_texture, rasterize, render_faces, uv_layout, vertex_normals
+from morphable_render.lighting import irradiance_sh, lighting_normals
+from morphable_render.texture import surface_visibility
+from morphable_render.uv import UvMesh, uv_map_from_vertices
 
 
 @pytest.fixture

@@ -1,16 +1,8 @@
 import pytest
 import torch
 
-from morphable_render import (
-    UvMesh,
-    mirrored_uv,
-    rasterize,
-    sample_image,
-    uv_at_surface,
-    uv_layout,
-    uv_map_from_vertices,
-    vertices_from_uv_map,
-)
+from morphable_render import rasterize, sample_image, uv_layout
+from morphable_render.uv import UvMesh, mirrored_uv, uv_at_surface, uv_map_from_vertices, vertices_from_uv_map
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from morphable_synth import Sample, Scene, SceneConfig, render_scene, sample_scene
+from morphable_synth import SceneConfig, render_scene, sample_scene
+from morphable_synth.rendering.labels import Sample
+from morphable_synth.scene.description import Scene
 
 ASSETS = Path(__file__).parents[3].parent / "shared/data"
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 import morphable
-from morphable_synth import Person, SceneConfig, sample_scene
+from morphable_synth import SceneConfig, sample_scene
 from morphable_synth.assets.library import load_library
 from morphable_synth.people.baking import albedo_label, albedo_weights, baked_colors
 from morphable_synth.people.complexion import complexion_factor, complexion_map
 from morphable_synth.people.wardrobe import sphere_through
-from morphable_synth.scene.description import Complexion
+from morphable_synth.scene.description import Complexion, Person
 
 
 def _config(assets: Path) -> SceneConfig:

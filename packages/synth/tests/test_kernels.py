@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from morphable_synth import Scene, render_scene
+from morphable_synth import render_scene
 from morphable_synth.kernels.rasterization import rasterize, reaching
 from morphable_synth.rendering import renderer as rendering
+from morphable_synth.scene.description import Scene
 
 _SIZE = 24
 

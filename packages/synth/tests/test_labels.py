@@ -8,8 +8,12 @@ import torch
 
 import morphable
 from morphable.geometry import camera_from_model
-from morphable_render import Fragments, rasterize
-from morphable_synth import PART_NAMES, Sample, Scene, SceneConfig, render_scene, sample_scene
+from morphable_render import rasterize
+from morphable_render.rasterization import Fragments
+from morphable_synth import SceneConfig, render_scene, sample_scene
+from morphable_synth.assets.parts import PART_NAMES
+from morphable_synth.rendering.labels import Sample
+from morphable_synth.scene.description import Scene
 
 
 def test_points_follow_from_the_coefficients(single: Sample):

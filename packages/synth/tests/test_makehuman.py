@@ -11,15 +11,17 @@ import torch
 import morphable
 from morphable.geometry import camera_from_model
 from morphable_render import rasterize
-from morphable_synth import FACE_LABELS, PART_NAMES, PIXEL_LABELS, Sample, SceneConfig, render_scene, sample_scene
-from morphable_synth.assets.parts import FIRST_COVERING_PART
+from morphable_synth import SceneConfig, render_scene, sample_scene
+from morphable_synth.assets.parts import FIRST_COVERING_PART, PART_NAMES
 from morphable_synth.rendering import renderer as rendering
+from morphable_synth.rendering.labels import FACE_LABELS, PIXEL_LABELS, Sample
 
 _RENDERED_ELSEWHERE = """
 import sys
 import numpy as np
 from pathlib import Path
-from morphable_synth import FACE_LABELS, PIXEL_LABELS, SceneConfig, render_scene, sample_scene
+from morphable_synth import SceneConfig, render_scene, sample_scene
+from morphable_synth.rendering.labels import FACE_LABELS, PIXEL_LABELS
 config = SceneConfig(level="makehuman", assets=Path(sys.argv[1]), size_px=256)
 sample = render_scene(sample_scene(11, 40, config))
 np.savez(sys.argv[2], **{name: getattr(sample, name) for name in ("image", *FACE_LABELS, *PIXEL_LABELS)})

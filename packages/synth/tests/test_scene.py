@@ -10,8 +10,9 @@ import morphable
 from morphable_synth import SceneConfig, SynthDataset, sample_scene
 from morphable_synth.assets.hm08 import fingerprint, load_hm08
 from morphable_synth.assets.recoloring import recolor_table
+from morphable_synth.scene.camera import head_rotation
 from morphable_synth.scene.expressions import GAZE_RAD, gaze_activations, gaze_angles, sample_expression
-from morphable_synth.scene.placement import head_rotation, sample_places
+from morphable_synth.scene.placement import sample_places
 from morphable_synth.scene.tones import skin_tone
 
 

@@ -12,20 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from morphable_synth import (
-    FACE_LABELS,
-    GenerateConfig,
-    SceneConfig,
-    check_assets,
-    contact_sheet,
-    generate,
-    read_shard,
-    render_scene,
-    sample_scene,
-)
+from morphable_synth import GenerateConfig, SceneConfig, check_assets, generate, read_shard, render_scene, sample_scene
 from morphable_synth.assets.catalog import read_texture, scan_assets, style_named
 from morphable_synth.cli import main
+from morphable_synth.datasets.preview import contact_sheet
 from morphable_synth.datasets.provenance import code_version
+from morphable_synth.rendering.labels import FACE_LABELS
 from morphable_synth.scene.tones import skin_tone
 
 TINY = SceneConfig(layout="single", size_px=64, camera_effects=False)

@@ -18,7 +18,7 @@ from scipy.sparse import csc_matrix, csr_matrix, diags
 from scipy.sparse.linalg import splu
 
 from morphable import MorphableModel
-from morphable.files import read_model_file, write_model_file
+from morphable.model_file import read_model_file, write_model_file
 from morphable_synth import SceneConfig, sample_scene
 from morphable_synth.assets.library import load_library
 from morphable_synth.people.baking import albedo_weights, baked_colors

@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 import morphable
+from morphable.geometry import fit_similarity
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "packages/morphable/tools"))
@@ -150,7 +151,8 @@ def _align(xyz: np.ndarray, head: np.ndarray, model: "morphable.MorphableModel")
     for person in xyz.astype(np.float64):
         target = mean
         for _ in range(4):
-            scale, rotation, shift = _similarity(person[head], target)
+            fit = fit_similarity(torch.from_numpy(person[head]), torch.from_numpy(target))
+            scale, rotation, shift = (part.numpy() for part in fit)
             placed = scale * person @ rotation.T + shift
             coefficients = np.linalg.solve(gram, basis @ (placed[head] - mean).ravel())
             target = mean + (coefficients @ basis).reshape(mean.shape)
@@ -160,16 +162,6 @@ def _align(xyz: np.ndarray, head: np.ndarray, model: "morphable.MorphableModel")
     fit = mean + (np.array(identity) @ basis).reshape(len(rest), *mean.shape)
     print(f"head residual {np.sqrt(((rest[:, head] - fit) ** 2).sum(-1).mean()) * 1e3:.2f} mm RMS")
     return rest, np.array(identity)
-
-
-def _similarity(points: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-    """Least-squares similarity (Umeyama 1991): target ~ scale * R @ point + shift."""
-    p, q = points - points.mean(0), target - target.mean(0)
-    u, s, vt = np.linalg.svd(q.T @ p)
-    sign = np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = u @ sign @ vt
-    scale = float(np.trace(np.diag(s) @ sign) / (p**2).sum())
-    return scale, rotation, target.mean(0) - scale * rotation @ points.mean(0)
 
 
 def _fit(aligned: np.ndarray, identity: np.ndarray, exact: np.ndarray, body: np.ndarray) -> dict[str, np.ndarray]:

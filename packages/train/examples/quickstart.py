@@ -5,16 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from morphable_synth import SceneConfig, render_scene, sample_scene
-from morphable_train import (
-    DatasetInfo,
-    PackageOptions,
-    ShardWriter,
-    package,
-    preset,
-    record_from_sample,
-    train,
-    write_info,
-)
+from morphable_train import ShardWriter, package, preset, train
+from morphable_train.data.shards import DatasetInfo, write_info
+from morphable_train.data.synthetic import record_from_sample
+from morphable_train.packaging.stages import PackageOptions
 
 folder = Path(tempfile.mkdtemp())
 scenes = SceneConfig(layout="single", size_px=128, max_face_px=64.0)

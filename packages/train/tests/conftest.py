@@ -37,7 +37,7 @@ def two_faces(model, surface):
         landmark_weight=torch.ones(2, 68),
         dense_px=Pinhole((128, 128)).project(
             camera_from_model(
-                surface.decode_few(truth["identity"], truth["expression"])[:, 68:],
+                surface.few.decode_shape(truth["identity"], truth["expression"])[:, 68:],
                 truth["rotation_head"],
                 truth["translation_m"],
             )

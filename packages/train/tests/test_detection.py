@@ -11,6 +11,7 @@ from stand_in import draw_truth
 from tiny_run import SIZE, tiny_config, write_shards
 
 from morphable import FaceParameters
+from morphable.geometry import box_iou
 from morphable_train.cli import main
 from morphable_train.configs.stages import LossConfig, ValidationConfig
 from morphable_train.stages.training import train
@@ -20,14 +21,13 @@ from morphable_train.validation.detection import (
     match,
     measure_detection,
     open_pictures,
-    overlaps,
 )
 
 
 def test_overlap_by_hand():
     # 10 x 10 boxes shifted by 5: shared 50, union 150
     a, b = torch.tensor([[0.0, 0.0, 10.0, 10.0]]), torch.tensor([[5.0, 0.0, 15.0, 10.0], [20.0, 20.0, 30.0, 30.0]])
-    torch.testing.assert_close(overlaps(a, b), torch.tensor([[1 / 3, 0.0]]))
+    torch.testing.assert_close(box_iou(a, b), torch.tensor([[1 / 3, 0.0]]))
 
 
 def test_a_face_is_found_once():

@@ -12,12 +12,13 @@ import torch
 from safetensors import safe_open
 from tiny_run import tiny_config, write_shards
 
+from morphable.records import plain
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.scenes import SceneStream
 from morphable_train.data.shards import ShardReader
 from morphable_train.data.streams import Shard
 from morphable_train.runs.checkpoint import checkpoint_paths, latest_checkpoint
-from morphable_train.runs.logs import RunLog, plain
+from morphable_train.runs.logs import RunLog
 from morphable_train.runs.loop import DivergedError, make_fabric
 from morphable_train.runs.optimizer import EMA_HORIZON, AveragedWeights
 from morphable_train.stages.parts import build_parts

@@ -8,7 +8,7 @@ from stand_in import draw_truth, render_record
 from tiny_run import SIZE, tiny_config
 
 from morphable import MorphableModel
-from morphable_detector_head import ParameterLayout
+from morphable_detector_head.layout import ParameterLayout
 from morphable_train.configs.stages import AugmentConfig
 from morphable_train.data.mirroring import MAX_RESIDUAL_M, fit_mirror, flip_coefficients, mirrored_if_possible
 from morphable_train.data.shards import DatasetInfo, ShardWriter, write_info

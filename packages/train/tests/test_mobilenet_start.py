@@ -5,7 +5,9 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models import mobilenet_v2
 
-from morphable_regressors import FaceParser, ParameterConfig, ParameterRegressor, SqueezeExcitation
+from morphable_regressors import FaceParser
+from morphable_regressors.attention import SqueezeExcitation
+from morphable_regressors.systems import ParameterConfig, ParameterRegressor
 from morphable_train.recipes.base.mobilenet_start import OPEN_GATE, start_from_mobilenet
 
 

@@ -8,7 +8,8 @@ import torch
 from stand_in import draw_truth, render_record
 
 from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole, camera_from_model
-from morphable_render import mirror_illumination, render_faces
+from morphable_render import render_faces
+from morphable_render.lighting import mirror_illumination
 from morphable_train.data.affine import flip_matrix, similarity_matrix
 from morphable_train.data.augment import warp_pictures
 from morphable_train.data.crops import picture_tensor
@@ -54,7 +55,7 @@ def test_points_stay_where_a_longer_lens_showed_them(model, surface):
     truth = draw_truth(model, 1, 11, size_px=SIZE, face_px=(50, 51))
     labels = render_record(model, truth, "far", size_px=SIZE).labels
     lens = replace(labels, focal_px=4 * labels.focal_px, translation_m=labels.translation_m * np.float32([1, 1, 4]))
-    shape = surface.decode_few(truth["identity"], truth["expression"])
+    shape = surface.few.decode_shape(truth["identity"], truth["expression"])
     translation = torch.from_numpy(lens.translation_m)
     seen = Pinhole((SIZE, SIZE), lens.focal_px).project(camera_from_model(shape, truth["rotation_head"], translation))
     targets = input_targets(

@@ -9,8 +9,9 @@ from stand_in import draw_truth
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import Pinhole, camera_from_model
 from morphable.landmarks import OPPOSITE_POINTS
-from morphable_detector_head import ParameterLayout, cells_from_parameters
-from morphable_losses import opening_errors, prior_errors
+from morphable_detector_head.cells import cells_from_parameters
+from morphable_detector_head.layout import ParameterLayout
+from morphable_losses.face_errors import opening_errors, prior_errors
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch
 from morphable_train.objective.cells import count_cells, encode_cells
@@ -116,11 +117,11 @@ def test_surface_points_are_the_models(model, surface):
         model.decode_shape(truth["identity"], truth["expression"]), truth["rotation_head"], truth["translation_m"]
     )
     points = camera_from_model(
-        surface.decode(truth["identity"], truth["expression"]), truth["rotation_head"], truth["translation_m"]
+        surface.decode_shape(truth["identity"], truth["expression"]), truth["rotation_head"], truth["translation_m"]
     )
     torch.testing.assert_close(surface.groups(points).landmarks, model.landmarks(vertices), atol=1e-6, rtol=0)
     torch.testing.assert_close(surface.contour_landmarks(points), model.contour_landmarks(vertices), atol=1e-6, rtol=0)
-    few = surface.decode_few(truth["identity"], truth["expression"])
+    few = surface.few.decode_shape(truth["identity"], truth["expression"])
     assert few.shape == (3, 68 + 64, 3)
     assert Pinhole((SIZE, SIZE)).project(points).isfinite().all()
 

@@ -8,7 +8,8 @@ from test_objective import LAYOUT, SIZE, cells_of, perfect_channels
 from tiny_run import tiny_config, write_shards
 
 from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole, camera_from_model
-from morphable_losses import Wm3drWeights, landmark_weights
+from morphable_losses.landmarks import landmark_weights
+from morphable_losses.wm3dr import Wm3drWeights
 from morphable_render import render_faces
 from morphable_train.configs.stage_presets import preset
 from morphable_train.configs.stages import LossConfig

@@ -1,63 +1,9 @@
-import pkgutil
 import subprocess
 import sys
 
 import pytest
 
 import morphable_train
-
-NAMES = [
-    "PRESETS",
-    "AugmentConfig",
-    "DataConfig",
-    "DatasetInfo",
-    "DatasetSource",
-    "DivergedError",
-    "FaceLabels",
-    "LossConfig",
-    "OptimizerConfig",
-    "PackageOptions",
-    "PrepareConfig",
-    "PrepareResult",
-    "RecipePackage",
-    "RecipeResults",
-    "Record",
-    "RunConfig",
-    "RunResults",
-    "ShardReader",
-    "ShardWriter",
-    "TrainConfig",
-    "TriplesConfig",
-    "ValidationConfig",
-    "evaluate",
-    "open_source",
-    "package",
-    "package_recipe",
-    "prepare",
-    "preset",
-    "read_config",
-    "read_info",
-    "recipe_preset",
-    "record_from_sample",
-    "run_recipe",
-    "train",
-    "weak_labels",
-    "with_procedural_data",
-    "with_procedural_faces",
-    "write_info",
-    "write_triples",
-]
-
-
-def test_the_public_names_are_these():
-    assert sorted(morphable_train.__all__) == sorted(NAMES)
-    assert all(hasattr(morphable_train, name) for name in NAMES)
-
-
-def test_no_public_name_is_a_module_too():
-    """Once imported, the module would hide the name."""
-    assert not {module.name for module in pkgutil.iter_modules(morphable_train.__path__)} & set(NAMES)
-
 
 HELP = ["pass", "main(['--help'])", "main(['run', '--help'])", "main(['run', 'vgg'])", "main(['package', '--help'])"]
 

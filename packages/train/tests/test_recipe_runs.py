@@ -8,6 +8,7 @@ import torch
 from tiny_recipes import SIDE, tiny_recipe
 
 from morphable import read_weights
+from morphable.records import plain
 from morphable_regressors import SystemSpec, load_system
 from morphable_train.cli import main
 from morphable_train.configs.recipe_presets import recipe_preset
@@ -15,7 +16,7 @@ from morphable_train.packaging.provenance import describe_data, started_from, te
 from morphable_train.packaging.recipes import RecipePackage, package_recipe, read_system
 from morphable_train.recipes.running import run_recipe
 from morphable_train.runs.checkpoint import latest_checkpoint, read_checkpoint
-from morphable_train.runs.logs import plain, write_run_file
+from morphable_train.runs.logs import write_run_file
 
 
 def run_tiny(name, folder, model_file, data, **changes):

@@ -12,14 +12,13 @@ from tiny_run import write_shards
 from morphable import ModelData, MorphableModel, load_model
 from morphable.geometry.orthographic import project_scaled_orthographic
 from morphable_losses.position_map import FACE_WEIGHT, LANDMARK_WEIGHT
-from morphable_regressors import (
-    CropRule,
-    boxes_of_landmarks,
-    crop_matrices,
-    map_of_points,
-)
-from morphable_render import uv_layout, uv_mesh, vertices_from_uv_map
-from morphable_synth import PART_NAMES, SceneConfig
+from morphable_regressors import CropRule, crop_matrices
+from morphable_regressors.crops import boxes_of_landmarks
+from morphable_regressors.position_map import map_of_points
+from morphable_render import uv_layout, uv_mesh
+from morphable_render.uv import vertices_from_uv_map
+from morphable_synth import SceneConfig
+from morphable_synth.assets.parts import PART_NAMES
 from morphable_train.cli import main
 from morphable_train.configs.recipe_names import ABLATIONS
 from morphable_train.configs.recipe_presets import recipe_preset

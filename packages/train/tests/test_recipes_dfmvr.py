@@ -6,12 +6,10 @@ import torch
 from tiny_recipes import SIDE, tiny_recipe
 from torch import nn
 
-from morphable_regressors import (
-    PARSING_CLASSES,
-    CropRule,
-    MultiViewParameters,
-    view_poses,
-)
+from morphable_regressors import CropRule
+from morphable_regressors.dfmvr import MultiViewParameters
+from morphable_regressors.parsing import PARSING_CLASSES
+from morphable_regressors.poses import view_poses
 from morphable_train.configs.recipes import RecipeData
 from morphable_train.data.streams import Shard
 from morphable_train.recipes.base.batches import finish_crops

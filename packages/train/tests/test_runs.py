@@ -14,6 +14,7 @@ from tiny_run import tiny_config, write_shards
 import morphable_train.runs.checkpoint
 from morphable import load_model, model_sha256, read_weights_info
 from morphable.files import atomic_path
+from morphable.records import plain
 from morphable_train.cli import main
 from morphable_train.configs.stage_presets import PRESETS, preset
 from morphable_train.configs.stages import DataConfig, TrainConfig
@@ -21,7 +22,7 @@ from morphable_train.data.shards import DatasetInfo, write_info
 from morphable_train.packaging.provenance import describe_data, started_from, terms
 from morphable_train.packaging.stages import PackageOptions, mean_weights, package
 from morphable_train.runs.checkpoint import checkpoint_paths, latest_checkpoint, read_checkpoint
-from morphable_train.runs.logs import plain, read_run_file, write_run_file
+from morphable_train.runs.logs import read_run_file, write_run_file
 from morphable_train.runs.optimizer import rate_factor
 from morphable_train.runs.settings import config_from_json, read_run_config
 from morphable_train.stages.observer import open_validation
@@ -197,9 +198,11 @@ def test_the_paper_divides_its_rate_by_ten():
 
 
 def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
-    assert main(["--help"]) == 0
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
     assert "stage1" in capsys.readouterr().out
-    assert main(["dance"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["dance"])
     assert main(["stage1", "--preset", "smoke", "--out", str(tmp_path / "run")]) == 1
     assert "data must name at least one folder of shards" in capsys.readouterr().err
     assert main(["resume", str(tmp_path / "nowhere")]) == 1

@@ -11,8 +11,9 @@ from stand_in import draw_truth, render_record
 from tiny_recipes import SIDE, YAW, tiny_recipe
 
 from morphable.geometry import camera_from_model, rotation_from_angles
-from morphable_regressors import CropRule, FaceParser, ParserConfig, SystemSpec
-from morphable_synth import PART_NAMES
+from morphable_regressors import CropRule, FaceParser, SystemSpec
+from morphable_regressors.systems import ParserConfig
+from morphable_synth.assets.parts import PART_NAMES
 from morphable_train.data.faces import input_targets, source_faces
 from morphable_train.data.shards import ShardReader, read_info
 from morphable_train.data.surface import SurfaceSample

@@ -8,7 +8,8 @@ from stand_in import stand_in_model
 from test_preparation import photographs
 
 from morphable import WeightsInfo, reference_to, write_weights
-from morphable_regressors import CropRule, FaceParser, ParserConfig, SystemSpec
+from morphable_regressors import CropRule, FaceParser, SystemSpec
+from morphable_regressors.systems import ParserConfig
 from morphable_train.data.shards import ShardReader
 from morphable_train.preparation.photographs import prepare
 from morphable_train.preparation.records import PrepareConfig

@@ -12,7 +12,7 @@ from stand_in import draw_truth, render_record, stand_in_model
 
 from morphable.geometry import rotation_from_angles
 from morphable_regressors import CropRule
-from morphable_synth import PART_NAMES
+from morphable_synth.assets.parts import PART_NAMES
 from morphable_train.configs.recipe_presets import recipe_preset
 from morphable_train.configs.recipes import RecipeConfig, RecipeData
 from morphable_train.data.labels import labels_to_bytes

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from stand_in import draw_truth, render_record, stand_in_model
 
-from morphable_detector_head import DetectorConfig, ParameterLayout
+from morphable_detector_head import DetectorConfig
+from morphable_detector_head.layout import ParameterLayout
 from morphable_train.configs.stages import (
     AugmentConfig,
     DataConfig,

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 INITIAL_SCALE = 10.0
-"""First value of the learnt scale behind the normalisation."""
+"""First value of the learnt scale behind the normalization."""
 SQUARE_FLOOR = 1e-12
 """Added to the squared length: an all-zero position stays zero, with bounded gradients."""
 
@@ -18,7 +18,7 @@ class L2Normalize(nn.Module):
         self.scale = nn.Parameter(torch.full((channels,), INITIAL_SCALE))
 
     def forward(self, features: Float[Tensor, "batch c rows cols"]) -> Float[Tensor, "batch c rows cols"]:
-        """Normalise every position."""
+        """Normalize every position."""
         length = features.float().square().sum(dim=1, keepdim=True).add(SQUARE_FLOOR).sqrt()
         return features / length * self.scale[:, None, None]
 

@@ -104,7 +104,7 @@ class Backbone(nn.Module):
         Float[Tensor, "batch c4 rows4 cols4"],
         Float[Tensor, "batch c5 rows5 cols5"],
     ]:
-        """Encode normalised pictures."""
+        """Encode normalized pictures."""
         first, second, third = self.stages
         c2 = c3 = image
         for place, layer in enumerate(first.children(), start=1):
@@ -115,7 +115,7 @@ class Backbone(nn.Module):
 
 
 def describe_backbone(name: BackboneName) -> BackboneSpec:
-    """Give the channels, strides and input normalisation of an encoder."""
+    """Give the channels, strides and input normalization of an encoder."""
     if name not in _SPECS:
         raise ValueError(f"backbone must be one of {', '.join(_SPECS)}, got {name!r}")
     return _SPECS[name]

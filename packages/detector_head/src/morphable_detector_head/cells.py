@@ -93,7 +93,7 @@ def cells_from_parameters(
 
 
 def _depth_from_channel(channel: Tensor, layout: ParameterLayout) -> Tensor:
-    """Depth in metres from its channel."""
+    """Depth in meters from its channel."""
     if layout.depth == "offset":
         return channel + DEPTH_OFFSET_ORIGIN_M
     bounded = channel.clamp(-MAX_LOG_DEPTH_CHANNEL, MAX_LOG_DEPTH_CHANNEL)

@@ -1,4 +1,4 @@
-"""Command line: look into a weights file, export it, quantise the export."""
+"""Command line: look into a weights file, export it, quantize the export."""
 
 import json
 import sys
@@ -66,7 +66,7 @@ class Export:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantize:
-    """Quantise an exported ONNX file to int8, calibrated on photographs."""
+    """Quantize an exported ONNX file to int8, calibrated on photographs."""
 
     onnx: Annotated[Path, tyro.conf.Positional]
     """File written by `export`."""
@@ -84,7 +84,7 @@ class Quantize:
             raise ValueError(f"size_px must be a positive multiple of {SIZE_MULTIPLE_PX}, got {self.size_px}")
 
     def run(self) -> None:
-        """Quantise."""
+        """Quantize."""
         _check_suffix(self.output)
         size_hw = (self.size_px, self.size_px)
         images = calibration_images(self.photographs, size_hw=size_hw, limit=self.limit)

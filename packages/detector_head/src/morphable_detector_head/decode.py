@@ -1,4 +1,4 @@
-"""Face centres from the centre heatmap: local maxima, no non-maximum suppression."""
+"""Face centers from the center heatmap: local maxima, no non-maximum suppression."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,10 @@ STRIDE_PX = 8
 
 @dataclass(frozen=True)
 class Centers:
-    """Face centres of a batch of images, best first, padded to `top` entries per image."""
+    """Face centers of a batch of images, best first, padded to `top` entries per image."""
 
     xy_px: Float[Tensor, "batch top 2"]
-    """Centre of the cell in input pixels: `(col + 0.5) * 8, (row + 0.5) * 8`."""
+    """Center of the cell in input pixels: `(col + 0.5) * 8, (row + 0.5) * 8`."""
     score: Float[Tensor, "batch top"]
     """Probability of a face; 0 on padding."""
     cell: Int[Tensor, "batch top"]
@@ -26,7 +26,7 @@ class Centers:
 
 
 def cell_centers(cell: Int[Tensor, "*batch"], num_cols: int | torch.SymInt) -> Float[Tensor, "*batch 2"]:
-    """Give the pixel position (x, y) of the centres of row-major cells.
+    """Give the pixel position (x, y) of the centers of row-major cells.
 
     Args:
         cell: Row-major index into a heatmap.
@@ -37,14 +37,14 @@ def cell_centers(cell: Int[Tensor, "*batch"], num_cols: int | torch.SymInt) -> F
 
 
 def local_maxima(heatmap: Float[Tensor, "batch rows cols"], *, window: int = 3) -> Bool[Tensor, "batch rows cols"]:
-    """Mark cells that no neighbour exceeds; of equal neighbours the first in row-major order stays.
+    """Mark cells that no neighbor exceeds; of equal neighbors the first in row-major order stays.
 
-    Equal neighbours are common after int8 quantisation. On a plateau, a cell stays only if no equal maximum
+    Equal neighbors are common after int8 quantization. On a plateau, a cell stays only if no equal maximum
     comes before it within the window. Cell indices are compared in float32: exact up to 4096 x 4096 cells.
 
     Args:
         heatmap: Any monotone function of the score.
-        window: Side of the neighbourhood, cells: 3, or 5 as in the official code.
+        window: Side of the neighborhood, cells: 3, or 5 as in the official code.
     """
     if window < 1 or window % 2 == 0:
         raise ValueError(f"window must be odd and positive, got {window}")
@@ -60,16 +60,21 @@ def local_maxima(heatmap: Float[Tensor, "batch rows cols"], *, window: int = 3) 
 def decode_centers(
     heatmap: Float[Tensor, "batch rows cols"], *, top_k: int, min_score: float = 0.5, window: int = 3
 ) -> Centers:
-    """Keep the local maxima of a centre heatmap, best first.
+    """Keep the local maxima of a center heatmap, best first.
 
     Args:
         heatmap: Probabilities in [0, 1] (after the sigmoid).
         top_k: Entries kept per image.
         min_score: Entries must exceed it to be valid.
-        window: Side of the neighbourhood of a local maximum, cells.
+        window: Side of the neighborhood of a local maximum, cells.
 
     Raises:
         ValueError: More entries are asked for than the heatmap has cells.
+
+    >>> heatmap = torch.zeros(1, 4, 4)
+    >>> heatmap[0, 1, 2] = 0.9
+    >>> decode_centers(heatmap, top_k=1).score
+    tensor([[0.9000]])
     """
     _, rows, cols = heatmap.shape
     if top_k < 1 or top_k > rows * cols:

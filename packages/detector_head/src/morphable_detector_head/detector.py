@@ -29,29 +29,33 @@ DEFAULT_MIN_SCORE = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorConfig:
-    """Shape of the network."""
+    """Shape of the network.
+
+    >>> DetectorConfig(width=64).layout.num_identity
+    80
+    """
 
     backbone: BackboneName = "mobilenet_v2_tf"
     """Image encoder."""
     width: int = 96
     """Channels of each level of the feature aggregation, and of the fused features."""
     center_width: int = 48
-    """Hidden channels of the centre head."""
+    """Hidden channels of the center head."""
     parameter_width: int = 512
     """Hidden channels of the parameter head, which runs at the found faces only."""
     refinement_width: int = 0
     """Hidden channels of the refinement, which looks at found faces a second time; 0 for the paper's network."""
     fine_refinement_width: int = 0
-    """Hidden channels of the refinement after it, which also looks at the picture's colours and at the encoder's
+    """Hidden channels of the refinement after it, which also looks at the picture's colors and at the encoder's
     features at stride 4; 0 for none."""
     color_width: int = 0
-    """Hidden channels of the head that reads albedo and light from the colours of found faces; 0 for none."""
+    """Hidden channels of the head that reads albedo and light from the colors of found faces; 0 for none."""
     face_head: FaceHeadConfig | None = None
     """Network that looks at an upright crop of pixels of each found face; None for the paper's single shot."""
     peak_window: int = 3
-    """Side of the neighbourhood of a local maximum of the centre map, cells."""
+    """Side of the neighborhood of a local maximum of the center map, cells."""
     bgr_input: bool = False
-    """Swap RGB to BGR before the normalisation (the official checkpoint was trained so)."""
+    """Swap RGB to BGR before the normalization (the official checkpoint was trained so)."""
     model_name: str = "open"
     """Morphable model that the coefficients belong to."""
     layout: ParameterLayout = field(default_factory=ParameterLayout)
@@ -80,12 +84,12 @@ class Features:
     fine: Float[Tensor, "batch c2 rows2 cols2"]
     """The encoder's own at stride 4."""
     color: Float[Tensor, "batch 3 rows2 cols2"]
-    """The picture itself at stride 4, normalised as the encoder takes it."""
+    """The picture itself at stride 4, normalized as the encoder takes it."""
 
 
 @dataclass(frozen=True)
 class CellPredictions:
-    """The network's output for training: every cell's centre logit, the parameters at given cells."""
+    """The network's output for training: every cell's center logit, the parameters at given cells."""
 
     center_logits: Float[Tensor, "batch rows cols"]
     channels: Float[Tensor, "batch top channels"]
@@ -96,14 +100,21 @@ class CellPredictions:
 
 @dataclass(frozen=True)
 class Detections:
-    """Faces of a batch of images, best first, padded to `top` entries per image."""
+    """Faces of a batch of images, best first, padded to `top` entries per image.
+
+    >>> config = DetectorConfig(backbone="mobilenet_v2", width=8, center_width=8, parameter_width=16)
+    >>> detector = build_detector(config).eval()
+    >>> found = detector.detect(torch.rand(1, 3, 64, 64), top_k=2, min_score=0.0)
+    >>> found.center_px.shape
+    torch.Size([1, 2, 2])
+    """
 
     parameters: FaceParameters
     """Leading axes batch, top."""
     score: Float[Tensor, "batch top"]
     """Probability of a face; 0 on padding."""
     center_px: Float[Tensor, "batch top 2"]
-    """Centre (x, y) of the face's heatmap cell in input pixels."""
+    """Center (x, y) of the face's heatmap cell in input pixels."""
     valid: Bool[Tensor, "batch top"]
     """False on padding, where the other fields are meaningless."""
     points_px: Float[Tensor, "batch top points 2"] | None = None
@@ -113,7 +124,14 @@ class Detections:
 
 
 class FaceDetector(nn.Module):
-    """WM3DR's network. Input: RGB in [0, 1], sides multiples of 32; normalised inside."""
+    """WM3DR's network. Input: RGB in [0, 1], sides multiples of 32; normalized inside.
+
+    >>> config = DetectorConfig(backbone="mobilenet_v2", width=8, center_width=8, parameter_width=16)
+    >>> detector = build_detector(config).eval()
+    >>> found = detector.detect(torch.rand(1, 3, 64, 64), top_k=2, min_score=0.0)
+    >>> found.score.shape
+    torch.Size([1, 2])
+    """
 
     mean: Tensor
     std: Tensor
@@ -149,7 +167,7 @@ class FaceDetector(nn.Module):
         return Features(self.aggregation(*coarser), c2, F.avg_pool2d(normalised, FINE_STRIDE_PX))
 
     def forward(self, image: Float[Tensor, "batch 3 height width"], cell: Int[Tensor, "batch top"]) -> CellPredictions:
-        """Predict the centre map, and parameters at given cells: the training path.
+        """Predict the center map, and parameters at given cells: the training path.
 
         Args:
             image: RGB in [0, 1].
@@ -166,7 +184,7 @@ class FaceDetector(nn.Module):
         """Give the raw parameters at some cells: the first estimate and, with refinements, the corrected ones.
 
         In geometry each estimate learns from a loss of its own, and no gradient goes from one to the one before.
-        Colours are compared for the last alone, and are a sum that all of them learn.
+        Colors are compared for the last alone, and are a sum that all of them learn.
         """
         estimates = [self.parameter_head.at_cells(features.fused, cell)]
         if self.refinement is not None:
@@ -188,7 +206,7 @@ class FaceDetector(nn.Module):
     def dense(
         self, image: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch rows cols"], Float[Tensor, "batch channels rows cols"]]:
-        """Give the centre logits and the parameter head's output of every cell, as the paper's Figure 3 does."""
+        """Give the center logits and the parameter head's output of every cell, as the paper's Figure 3 does."""
         features = self.features(image).fused
         return self.center_head(features), self.parameter_head(features)
 
@@ -201,7 +219,7 @@ class FaceDetector(nn.Module):
     ) -> Detections:
         """Find the faces of pictures in one pass; the parameter head runs at the found cells only.
 
-        Call `eval()` first: batch statistics would make faces depend on their neighbours in the batch.
+        Call `eval()` first: batch statistics would make faces depend on their neighbors in the batch.
 
         Args:
             image: RGB in [0, 1], sides multiples of 32 pixels.
@@ -255,7 +273,7 @@ class FaceDetector(nn.Module):
         return _best_first(corrected_faces, score, min_score)
 
     def centers(self, center_logits: Float[Tensor, "batch rows cols"], *, top_k: int, min_score: float) -> Centers:
-        """Read the centre map with this network's neighbourhood; a face head looks at less certain cells too."""
+        """Read the center map with this network's neighborhood; a face head looks at less certain cells too."""
         heatmap = center_logits.float().sigmoid()
         if self.face_head is not None:
             min_score = min(min_score, self.face_head.config.min_center_score)
@@ -310,6 +328,11 @@ def build_detector(
         config: Its shape; presets are in `morphable_detector_head.presets`.
         backbone_weights: First weights of the encoder: random if None, `imagenet` through torchvision's
             loader (downloads on first use), or a local file. See `build_backbone`.
+
+    >>> config = DetectorConfig(backbone="mobilenet_v2", width=8, center_width=8, parameter_width=16)
+    >>> detector = build_detector(config).eval()
+    >>> detector.config.width
+    8
     """
     return FaceDetector(config, build_backbone(config.backbone, weights=backbone_weights))
 

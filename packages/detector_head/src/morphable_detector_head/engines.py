@@ -40,7 +40,7 @@ class OnnxDetector:
 
 
 class OpenvinoDetector:
-    """A detector in OpenVINO, on the CPU; int8 layers of a quantised file stay int8."""
+    """A detector in OpenVINO, on the CPU; int8 layers of a quantized file stay int8."""
 
     def __init__(self, path: Path, *, num_threads: int = 0, precision: Literal["f32", "bf16"] = "f32") -> None:
         """Load a file of `export_openvino`, `quantize_openvino` or `export_onnx`.

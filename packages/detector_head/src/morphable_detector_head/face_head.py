@@ -27,7 +27,7 @@ from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
 ANCHOR_M = (0.0, -0.010, 0.025)
 """Point of the model frame at the crop's center: the middle of the face, between its front and its ears."""
 CROP_SIDE_M = 0.22
-"""Side of the crop at the anchor's depth, metres: from above the brows to below the chin, with a margin."""
+"""Side of the crop at the anchor's depth, meters: from above the brows to below the chin, with a margin."""
 CROP_PX = 224
 """Samples along the crop's side."""
 EYE_ROWS, EYE_COLS = slice(36, 100), slice(48, 176)

@@ -1,4 +1,4 @@
-"""The centre head and the parameter head; the latter can run at chosen cells only."""
+"""The center head and the parameter head; the latter can run at chosen cells only."""
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ PATCH = 3
 
 
 class CenterHead(nn.Module):
-    """Logit of a face centre in every cell."""
+    """Logit of a face center in every cell."""
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()

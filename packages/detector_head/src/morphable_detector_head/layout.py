@@ -41,10 +41,10 @@ class ParameterLayout:
     rotation: Literal["rotation_vector", "euler_xyz"] = "rotation_vector"
     """Axis-angle vector, or angles with `R = Rz Ry Rx` (the official checkpoint)."""
     rotation_frame: Literal["ray", "camera"] = "ray"
-    """What the rotation channels are relative to. `ray`: the viewing ray through the cell's centre, so that
+    """What the rotation channels are relative to. `ray`: the viewing ray through the cell's center, so that
     a face that looks the same anywhere in the picture has the same channels; `camera`: the optical axis."""
     depth: Literal["log", "offset"] = "log"
-    """Scaled log-depth (always positive), or metres from one metre on (the official checkpoint)."""
+    """Scaled log-depth (always positive), or meters from one meter on (the official checkpoint)."""
     offset_unit_px: float = 8.0
     """Input pixels per unit of the channels dx, dy of equation 5."""
 

@@ -1,7 +1,7 @@
 """The official WM3DR checkpoint, converted once to this package's order, units and signs.
 
 Facts of the released code (kalyo-zjl/WM3DR, `lib/resnet.py`, `lib/pt_renderer.py`): the names below; parameters in the
-order identity, expression, albedo, angles, light (three colours of nine bands), translation (a, b, c); a camera with y
+order identity, expression, albedo, angles, light (three colors of nine bands), translation (a, b, c); a camera with y
 up in decimetres, `t = ((c + 10) (a + c_x - w/2) / f, (c + 10) (b + h/2 - c_y) / f, c + 10)`, added after the z axis of
 the turned face was flipped.
 """
@@ -45,7 +45,7 @@ def load_official(path: Path, *, config: DetectorConfig = WM3DR_OFFICIAL) -> Fac
     """Load `final.pth` of the official WM3DR release, in evaluation mode.
 
     The network pads nothing: as in the official demo, pad the picture at the right and bottom to a square and scale it
-    to a multiple of 32 pixels; the principal point is the padded square's centre. Decode the coefficients with
+    to a multiple of 32 pixels; the principal point is the padded square's center. Decode the coefficients with
     BFM 2009 (80/64/80).
 
     Args:
@@ -55,6 +55,10 @@ def load_official(path: Path, *, config: DetectorConfig = WM3DR_OFFICIAL) -> Fac
     Raises:
         FileNotFoundError: The file does not exist.
         ValueError: It is truncated or of another network.
+
+    >>> load_official(Path("final.pth"))
+    Traceback (most recent call last):
+    FileNotFoundError: ...
     """
     state = read_state_dict(path)
     renamed = {own_name(name): value for name, value in state.items() if not name.startswith("fc.")}
@@ -89,7 +93,7 @@ def own_name(name: str) -> str:
 
 
 def own_rows(rows: Tensor, config: DetectorConfig) -> Tensor:
-    """Bring the rows of the last layer into `ParameterLayout`'s order, with y down and metres."""
+    """Bring the rows of the last layer into `ParameterLayout`'s order, with y down and meters."""
     layout = config.layout
     num_coefficients = layout.num_identity + layout.num_expression + layout.num_albedo
     sizes = [num_coefficients, 3, NUM_COLORS * NUM_SH_BANDS, 3]

@@ -6,7 +6,7 @@ from .detector import DetectorConfig
 from .layout import ParameterLayout
 
 MOBILE = DetectorConfig(refinement_width=256, fine_refinement_width=192, color_width=128)
-"""MobileNetV2 with TensorFlow's padding, 96 channels, found faces refined twice, with a colour head: for CPU users."""
+"""MobileNetV2 with TensorFlow's padding, 96 channels, found faces refined twice, with a color head: for CPU users."""
 
 MOBILE_V3 = DetectorConfig(backbone="mobilenet_v3_large", width=64, center_width=32, parameter_width=512)
 """MobileNetV3-Large, 64 channels: less arithmetic than `MOBILE`, torchvision's weights."""

@@ -1,7 +1,7 @@
-"""Static int8 quantisation for CPUs, calibrated on photographs.
+"""Static int8 quantization for CPUs, calibrated on photographs.
 
 Convolutions become int8. What decides which cell is a face and what its numbers are stays in float32: the
-normalisation over channels, the last layer of the centre head, the decoding, and the parameter head, which costs next
+normalization over channels, the last layer of the center head, the decoding, and the parameter head, which costs next
 to nothing because it runs at the found cells only.
 """
 
@@ -35,7 +35,7 @@ def calibration_images(
 ) -> Iterator[Float[np.ndarray, "1 3 height width"]]:
     """Read photographs of a folder as the network's input, in the order of their names.
 
-    Each is scaled to fit and padded symmetrically with ImageNet's mean colour, as at inference.
+    Each is scaled to fit and padded symmetrically with ImageNet's mean color, as at inference.
 
     Args:
         folder: Holds `.jpg`, `.jpeg` or `.png` files with faces as they will come.
@@ -63,7 +63,7 @@ def calibration_images(
 
 
 def quantize_onnx(onnx_path: Path, path: Path, images: Iterable[Float[np.ndarray, "batch 3 height width"]]) -> None:
-    """Quantise an exported ONNX file for ONNX Runtime (weights per channel, activations 8 bit).
+    """Quantize an exported ONNX file for ONNX Runtime (weights per channel, activations 8 bit).
 
     Args:
         onnx_path: File written by `export_onnx`.
@@ -98,7 +98,7 @@ def quantize_onnx(onnx_path: Path, path: Path, images: Iterable[Float[np.ndarray
 
 
 def quantize_openvino(onnx_path: Path, path: Path, images: Iterable[Float[np.ndarray, "batch 3 height width"]]) -> None:
-    """Quantise an exported ONNX file for OpenVINO (NNCF post-training quantisation).
+    """Quantize an exported ONNX file for OpenVINO (NNCF post-training quantization).
 
     Args:
         onnx_path: File written by `export_onnx`.

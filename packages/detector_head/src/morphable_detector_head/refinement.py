@@ -1,13 +1,13 @@
 """A second look at found faces: features sampled over the face that was estimated, and a correction from them.
 
-The paper reads a face from the features around its centre. However large the face, that is a patch of three cells. Here
+The paper reads a face from the features around its center. However large the face, that is a patch of three cells. Here
 the estimate's pose places a grid of points on the face, the fused features are sampled there, and a small network
 corrects the estimate (mesh-aligned features: Zhang et al., PyMAF, ICCV 2021). It is part of the one forward pass and
 costs next to nothing, because it runs at the found faces only.
 
 A second one may follow. It places its points by the corrected pose, closer together, and looks at the encoder's
 features at stride 4 as well, where edges of lips and lids are seen that are lost at stride 8, and at the picture
-itself: an encoder trained to tell dogs from cats in any light keeps little of the colours that albedo and light are to
+itself: an encoder trained to tell dogs from cats in any light keeps little of the colors that albedo and light are to
 explain.
 """
 
@@ -39,7 +39,7 @@ _FUSED_SHARE, _FINE_SHARE = 24, 12
 
 
 def face_grid(points: int = GRID) -> Float[Tensor, "points 3"]:
-    """Return a square grid of points on the front of a face as a paraboloid, model frame, metres, row by row."""
+    """Return a square grid of points on the front of a face as a paraboloid, model frame, meters, row by row."""
     y, x = torch.meshgrid(
         torch.linspace(TOP_M, BOTTOM_M, points), torch.linspace(-HALF_WIDTH_M, HALF_WIDTH_M, points), indexing="ij"
     )
@@ -48,7 +48,7 @@ def face_grid(points: int = GRID) -> Float[Tensor, "points 3"]:
 
 
 class _Correction(nn.Module):
-    """What refinements and colour head end in; before training it is zero."""
+    """What refinements and color head end in; before training it is zero."""
 
     def __init__(self, inputs: int, width: int, outputs: int) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Refinement(_Correction):
 
 
 class FineRefinement(_Correction):
-    """Corrects a refined estimate from closer points, finer features and colours."""
+    """Corrects a refined estimate from closer points, finer features and colors."""
 
     grid: Tensor
     fine_grid: Tensor
@@ -133,9 +133,9 @@ class FineRefinement(_Correction):
 
 
 class ColorHead(_Correction):
-    """Reads albedo and light from the colours that the picture shows on a face whose shape and pose are found.
+    """Reads albedo and light from the colors that the picture shows on a face whose shape and pose are found.
 
-    Its weights are its own: in the layers of a refinement, what is learnt for shape and pose drowns the colours.
+    Its weights are its own: in the layers of a refinement, what is learnt for shape and pose drowns the colors.
     """
 
     grid: Tensor

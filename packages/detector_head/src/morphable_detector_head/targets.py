@@ -1,4 +1,4 @@
-"""Training targets of the centre heatmap."""
+"""Training targets of the center heatmap."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ from torch import Tensor
 from .decode import STRIDE_PX
 
 MIN_IOU = 0.7
-"""A centre moved by the gaussian's radius keeps at least this overlap with its box (CornerNet's rule)."""
+"""A center moved by the gaussian's radius keeps at least this overlap with its box (CornerNet's rule)."""
 SIGMAS_PER_DIAMETER = 6.0
 """The window of 2 radius + 1 cells spans this many standard deviations (CenterNet)."""
 
@@ -22,9 +22,9 @@ class CenterTargets:
     heatmap: Float[Tensor, "batch rows cols"]
     """1 in the cell of every valid face, less around it for `kind="gaussian"`, else 0."""
     cell: Int[Tensor, "batch faces"]
-    """Row-major cell of each face's centre; 0 where not valid."""
+    """Row-major cell of each face's center; 0 where not valid."""
     valid: Bool[Tensor, "batch faces"]
-    """False on padding, for centres outside the picture, and for all but one face of a cell."""
+    """False on padding, for centers outside the picture, and for all but one face of a cell."""
 
 
 def encode_centers(
@@ -34,10 +34,10 @@ def encode_centers(
     *,
     kind: Literal["binary", "gaussian"] = "binary",
 ) -> CenterTargets:
-    """Encode boxes as a centre map.
+    """Encode boxes as a center map.
 
-    The centre of a face is the centre of its box. A centre exactly on the right or bottom border belongs
-    to the last cell; a centre outside the picture has no cell. Of several faces in one cell the largest
+    The center of a face is the center of its box. A center exactly on the right or bottom border belongs
+    to the last cell; a center outside the picture has no cell. Of several faces in one cell the largest
     box (then the first) keeps it: a cell can hold only one face.
 
     Args:
@@ -46,6 +46,10 @@ def encode_centers(
         size_hw: Height and width of the input, multiples of 8 pixels.
         kind: `binary` is the paper's map (equation 8); `gaussian` adds CenterNet's penalty-reducing
             bumps, whose width follows the size of the box.
+
+    >>> box = torch.tensor([[[8.0, 8.0, 24.0, 24.0]]])
+    >>> encode_centers(box, torch.tensor([[True]]), (32, 32)).heatmap.sum()
+    tensor(1.)
     """
     rows, cols = size_hw[0] // STRIDE_PX, size_hw[1] // STRIDE_PX
     center_px = (box_xyxy_px[..., :2] + box_xyxy_px[..., 2:]) / 2

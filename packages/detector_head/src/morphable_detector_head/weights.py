@@ -4,7 +4,6 @@ from dataclasses import asdict
 from importlib.metadata import entry_points
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,13 +18,12 @@ from morphable import (
     write_weights,
 )
 from morphable.files import refusing
+from morphable.records import build_record
 
 from .detector import DetectorConfig, FaceDetector, build_detector
-from .face_head import FaceHeadConfig
-from .layout import ParameterLayout
 
 _COUNTER = "num_batches_tracked"
-"""Batch normalisation's training counters, which inference does not need and averaged weights lack."""
+"""Batch normalization's training counters, which inference does not need and averaged weights lack."""
 
 BUNDLED_WEIGHTS = "morphable.weights"
 """Entry points of this group name folders with weights files; `morphable-reconstruct` has one."""
@@ -71,6 +69,10 @@ def save_detector(
         training_data: What the network saw, in one line.
         inference: Settings it was validated with.
         dtype: Type that floating-point tensors are stored in.
+
+    >>> from morphable_detector_head import DetectorConfig, build_detector
+    >>> detector = build_detector(DetectorConfig(backbone="mobilenet_v2", width=8, center_width=8, parameter_width=16))
+    >>> save_detector(detector, folder / "w.safetensors", model, name="mine", license="CC0-1.0", training_data="none")
     """
     info = WeightsInfo(
         name=name,
@@ -95,6 +97,12 @@ def load_detector(path: str | PathLike[str], model: MorphableModel | None = None
         FileNotFoundError: The file does not exist.
         ValueError: It is damaged, of another format or network, of another face model, or its weights do not fit its
             configuration.
+
+    >>> from morphable_detector_head import DetectorConfig, build_detector
+    >>> detector = build_detector(DetectorConfig(backbone="mobilenet_v2", width=8, center_width=8, parameter_width=16))
+    >>> save_detector(detector, folder / "w.safetensors", model, name="mine", license="CC0-1.0", training_data="none")
+    >>> load_detector(folder / "w.safetensors", model).config.width
+    8
     """
     info, state = read_weights(path)
     if model is not None:
@@ -118,17 +126,11 @@ def detector_from(info: WeightsInfo, state: dict[str, Tensor], path: str | PathL
 
 def _config(info: WeightsInfo, path: str | PathLike[str]) -> DetectorConfig:
     """Rebuild the configuration; other networks and unknown fields are refused."""
-    fields: dict[str, Any] = dict(info.architecture)
-    if "network" in fields:
-        raise ValueError(f"weights must be a detector's, got those of {fields['network']} in {path}")
-    head = fields.pop("face_head", None)
+    if "network" in info.architecture:
+        raise ValueError(f"weights must be a detector's, got those of {info.architecture['network']} in {path}")
     try:
-        return DetectorConfig(
-            layout=ParameterLayout(**fields.pop("layout", {})),
-            face_head=FaceHeadConfig(**head) if head is not None else None,
-            **fields,
-        )
-    except TypeError as error:
+        return build_record(DetectorConfig, info.architecture, "architecture")
+    except ValueError as error:
         raise ValueError(
             f"weights must describe a network this version knows, got {error} in {path}; "
             "upgrade morphable-detector-head"

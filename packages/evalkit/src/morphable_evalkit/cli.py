@@ -1,5 +1,6 @@
 """Measure 3D face reconstruction: prediction files and meshes in; tables, plots and comparisons out."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -40,6 +41,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         status 2.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # a reader that has gone away is noticed here, not by the interpreter as it ends
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(arguments: list[str]) -> int:
+    """Parse the command line and carry it out."""
     if arguments == ["--version"]:
         sys.stdout.write(f"evalkit {version('morphable-evalkit')}\n")
         return 0
@@ -53,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = next(run for kind, run in _COMMANDS.values() if isinstance(config, kind))
     try:
         run(config)
+    except BrokenPipeError:
+        raise
     except (OSError, ValueError) as error:
         sys.stderr.write(f"evalkit: {error}\n")
         return 1

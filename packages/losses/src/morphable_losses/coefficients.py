@@ -1,4 +1,4 @@
-"""Regularisers of coefficients, albedo and light."""
+"""Regularizers of coefficients, albedo and light."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -30,6 +30,9 @@ def coefficient_norm(
 
     Returns:
         The loss; zero without faces.
+
+    >>> coefficient_norm(torch.zeros(2, 80), torch.zeros(2, 64), torch.zeros(2, 80))
+    tensor(0.)
     """
     weighted = ((identity, identity_weight), (expression, expression_weight), (albedo, albedo_weight))
     squares = [keep_present(value, present).square().sum(-1) * weight for value, weight in weighted]
@@ -43,7 +46,7 @@ def albedo_variance(
     scale: float = 255.0,
     present: Bool[Tensor, "*batch"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Give the variance of the albedo over the skin, summed over colours (WM3DR equation 14).
+    """Give the variance of the albedo over the skin, summed over colors (WM3DR equation 14).
 
     The paper's weight of 0.001 is meant for albedo in 0-255; on [0, 1] the term would be inert.
 
@@ -67,14 +70,14 @@ def albedo_variance(
 def light_prior(
     illumination: Float[Tensor, "*batch 9 3"], *, present: Bool[Tensor, "*batch"] | None = None
 ) -> Float[Tensor, ""]:
-    """Pull the light toward white: mean squared distance of each band's colours from their mean (DF-MVR).
+    """Pull the light toward white: mean squared distance of each band's colors from their mean (DF-MVR).
 
     Args:
-        illumination: Spherical-harmonics bands by colour.
+        illumination: Spherical-harmonics bands by color.
         present: False on padding.
 
     Returns:
-        The loss; zero without faces, and for any grey light.
+        The loss; zero without faces, and for any gray light.
     """
     light = illumination if present is None else torch.where(present[..., None, None], illumination, 0.0)
     return face_mean((light - light.mean(-1, keepdim=True)).square().mean((-2, -1)), present)

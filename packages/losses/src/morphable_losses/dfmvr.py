@@ -75,10 +75,10 @@ def weighted_photo_loss(
     weights: Float[Tensor, "batch height width"],
     covered: Bool[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Compare colours where the rendered face and the photograph's meet (DF-MVR, equation 2).
+    """Compare colors where the rendered face and the photograph's meet (DF-MVR, equation 2).
 
     Args:
-        rendered: One view per row, sRGB-encoded colours in [0, 1].
+        rendered: One view per row, sRGB-encoded colors in [0, 1].
         photograph: The same of the photograph.
         weights: See `photo_weights`. The result does not change with their scale.
         covered: Pixels that the rendered face covers.
@@ -86,6 +86,10 @@ def weighted_photo_loss(
     Returns:
         Per view the weighted mean of the distances over the covered pixels; the mean over views that cover anything;
         zero if none does.
+
+    >>> picture, covered = torch.rand(1, 3, 4, 4), torch.ones(1, 4, 4, dtype=torch.bool)
+    >>> weighted_photo_loss(picture, picture, torch.ones(1, 4, 4), covered)
+    tensor(0.)
     """
     difference = torch.where(covered[:, None], rendered - photograph, 0.0)
     counted = weights * covered
@@ -112,6 +116,9 @@ def parsing_loss(
 
     Returns:
         The mean over counted pixels; zero if there are none.
+
+    >>> parsing_loss(torch.zeros(1, 2, 4, 4), torch.zeros(1, 4, 4, dtype=torch.int64))  # ln 2
+    tensor(0.6931)
     """
     if logits.shape[0] == 0:
         return logits.sum()
@@ -136,6 +143,10 @@ def landmark_3d_loss(
 
     Returns:
         Mean distance of the points, averaged over faces; zero without faces. Gradient zero where points agree.
+
+    >>> points = torch.rand(2, 68, 3)
+    >>> bool(landmark_3d_loss(points, 2 * points, torch.tensor([8, 30, 36, 45])) < 1e-5)
+    True
     """
     if present is not None:
         # a well-posed stand-in, so that the fit of padding has a finite gradient

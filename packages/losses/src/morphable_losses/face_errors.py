@@ -23,7 +23,7 @@ _LEAST_WEIGHT = 1.0
 
 @dataclass(frozen=True)
 class ExactErrors:
-    """Errors of exactly labelled faces."""
+    """Errors of exactly labeled faces."""
 
     landmarks: Float[Tensor, " faces"]
     """Mean distance of the projected 68 points, face sizes."""

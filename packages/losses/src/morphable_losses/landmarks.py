@@ -63,6 +63,9 @@ def landmark_loss(
 
     Returns:
         The loss; zero without faces.
+
+    >>> landmark_loss(torch.zeros(1, 68, 2), torch.ones(1, 68, 2), torch.ones(68))
+    tensor(2.)
     """
     counted = torch.ones_like(predicted_px[..., 0], dtype=torch.bool) if known is None else known
     if present is not None:

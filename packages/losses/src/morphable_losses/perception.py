@@ -38,6 +38,10 @@ def perception_loss(
 
     Returns:
         The squared distance of the embeddings, averaged over faces; zero without faces.
+
+    >>> picture = torch.rand(1, 3, 8, 8)
+    >>> bool(perception_loss(picture, picture, lambda pixels: pixels.flatten(1)) < 1e-6)
+    True
     """
     if len(rendered) == 0:
         return rendered.sum()

@@ -12,17 +12,21 @@ def pixel_loss(
     photograph: Float[Tensor, "batch 3 height width"],
     mask: Float[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Compare colours where the mask says skin (WM3DR equation 9, the robust l2,1 norm).
+    """Compare colors where the mask says skin (WM3DR equation 9, the robust l2,1 norm).
 
     Args:
-        rendered: sRGB-encoded colours in [0, 1] (not clamped), with all faces of the picture.
+        rendered: sRGB-encoded colors in [0, 1] (not clamped), with all faces of the picture.
         photograph: The same of the photograph.
         mask: Weight of each pixel: skin times rendered area (see `photometric_mask`). The result does not
             change with its scale.
 
     Returns:
-        Per picture the weighted mean of the colour distance; then the mean over the pictures whose mask
-        is not empty; zero if all are. Gradients at equal colours are zero.
+        Per picture the weighted mean of the color distance; then the mean over the pictures whose mask
+        is not empty; zero if all are. Gradients at equal colors are zero.
+
+    >>> picture = torch.rand(1, 3, 4, 4)
+    >>> pixel_loss(picture, picture, torch.ones(1, 4, 4)) < 1e-3
+    tensor(True)
     """
     difference = torch.where(mask[:, None] > 0, rendered - photograph, 0.0)
     distance = safe_norm(difference.movedim(1, -1))

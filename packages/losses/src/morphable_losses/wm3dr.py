@@ -12,9 +12,9 @@ class Wm3drWeights:
     """The paper's weights of the terms."""
 
     center: float = 1.0
-    """Centre focal loss; 0 in the first stage."""
+    """Center focal loss; 0 in the first stage."""
     pixel: float = 100.0
-    """Photometric loss on colours in [0, 1]."""
+    """Photometric loss on colors in [0, 1]."""
     perception: float = 0.01
     """Distance of face embeddings."""
     landmark: float = 0.1
@@ -44,7 +44,7 @@ class Wm3drTerms:
 
 @dataclass(frozen=True)
 class TotalLoss:
-    """What is minimised, and its parts for the log."""
+    """What is minimized, and its parts for the log."""
 
     total: Float[Tensor, ""]
     weighted: dict[str, Tensor]
@@ -60,6 +60,9 @@ def wm3dr_loss(terms: Wm3drTerms, weights: Wm3drWeights) -> TotalLoss:
 
     Raises:
         ValueError: No term was computed.
+
+    >>> wm3dr_loss(Wm3drTerms(landmark=torch.tensor(2.0)), Wm3drWeights()).total
+    tensor(0.2000)
     """
     named = {field.name: getattr(terms, field.name) for field in fields(terms)}
     weighted = {name: term * getattr(weights, name) for name, term in named.items() if term is not None}

@@ -37,6 +37,11 @@ def wpdc_loss(
 
     Returns:
         The weighted sum of squares, averaged over faces; zero without faces, and where all is right.
+
+    >>> landmarks = model.restrict(model.surface_points("ibug68_3d"))
+    >>> parameters = torch.randn(1, 12 + 80 + 64)
+    >>> wpdc_loss(parameters, parameters, landmarks)
+    tensor(0.)
     """
     difference = keep_present(predicted - target, present)
     error, truth = difference.detach(), keep_present(target, present).detach()

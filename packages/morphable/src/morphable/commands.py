@@ -3,9 +3,11 @@
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from morphable.extras import import_extra
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses: all is done, something failed, the command line is wrong, stopped by the user."""
@@ -39,6 +41,44 @@ def run_command(
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files may not be in the terminal's encoding
     arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _carry_out(program, distribution, arguments, parse=parse, act=act)
+        finally:
+            sys.stdout.flush()  # a reader that has gone away is noticed here, not by the interpreter as it ends
+    except BrokenPipeError:
+        return _leave_quietly()
+
+
+def choose_command(
+    commands: Mapping[str, Callable[[], Parsed]], arguments: Sequence[str], *, program: str, description: str
+) -> Parsed:
+    """Read the first argument, the name of a command, and return what that command's function returns.
+
+    The functions take nothing and import what their command needs, so that nothing of the others is imported; the
+    first lines of their docstrings are what `--help` prints. Other arguments are left to the command.
+
+    Args:
+        commands: Functions by name of the command.
+        arguments: The command line; without any, the usage is wrong.
+        program: Name of the program, for help and errors.
+        description: What the program does, for `--help`.
+    """
+    extras: Any = import_extra("tyro.extras", "morphable", "cli")
+    return extras.subcommand_cli_from_dict(
+        dict(commands), prog=program, description=description, args=list(arguments[:1])
+    )
+
+
+def _carry_out(
+    program: str,
+    distribution: str,
+    arguments: list[str],
+    *,
+    parse: Callable[[list[str]], Parsed],
+    act: Callable[[Parsed], int | None],
+) -> int:
+    """Do what `run_command` does, but for a reader of the output that goes away."""
     if arguments == ["--version"]:
         sys.stdout.write(f"{program} {version(distribution)}\n")
         return DONE
@@ -46,12 +86,14 @@ def run_command(
         parsed = parse(arguments)
     except ValueError as error:  # of a configuration that checks itself
         return _complain(program, error, WRONG_USAGE)
+    except ImportError as error:  # of a package that only commands need
+        return _complain(program, error, FAILED)
     try:
         return act(parsed) or DONE
     except UsageError as error:
         return _complain(program, error, WRONG_USAGE)
     except BrokenPipeError:
-        return _leave_quietly()
+        raise
     except (OSError, ValueError, ArithmeticError, ImportError) as error:
         return _complain(program, error, FAILED)
     except KeyboardInterrupt:

@@ -47,7 +47,7 @@ def outward_in_image(
     view the far side's outline is the front of the face, and out of the near side is toward the ear.
 
     Args:
-        landmarks_cam: Static 68 points in the camera frame, metres.
+        landmarks_cam: Static 68 points in the camera frame, meters.
         outward: From `jaw_outward`.
         weights: From `up_weights`.
     """
@@ -69,7 +69,7 @@ def silhouette_index(
     more, across the outline that was found, which a turned head's foreshortening has tilted.
 
     Args:
-        lines_cam: Candidates in the camera frame (camera at the origin, +z forward), metres.
+        lines_cam: Candidates in the camera frame (camera at the origin, +z forward), meters.
         outward: Image directions (x right, y down) out of the face, from `outward_in_image`.
     """
     rays = lines_cam[..., :2] / lines_cam[..., 2:].clamp(min=MIN_DEPTH_M)
@@ -91,8 +91,8 @@ def visible_outline(
     """Return of each line the candidate on the visible outline; the choice carries no gradient, positions do.
 
     Args:
-        landmarks_cam: Static 68 points in the camera frame, metres.
-        lines_cam: Candidates of the jaw points in the camera frame, metres.
+        landmarks_cam: Static 68 points in the camera frame, meters.
+        lines_cam: Candidates of the jaw points in the camera frame, meters.
         outward: From `jaw_outward`.
         weights: From `up_weights`.
     """
@@ -107,7 +107,7 @@ def space_evenly(outline_cam: Float[Tensor, "*batch 17 3"]) -> Float[Tensor, "*b
     So annotators place them (`benchmarks/landmark_placement.py` prints the steps of Helen's jaw lines).
 
     Args:
-        outline_cam: Points on the visible outline in the camera frame, metres, from ear to ear.
+        outline_cam: Points on the visible outline in the camera frame, meters, from ear to ear.
     """
     rays = outline_cam[..., :2] / outline_cam[..., 2:].clamp(min=MIN_DEPTH_M)
     right, left = slice(0, _CHIN + 1), slice(_CHIN, NUM_JAW)

@@ -28,7 +28,7 @@ def trace_contour_lines(
     farthest out in the image and stays, on the far side the line reaches farthest where the cheek turns away.
 
     Args:
-        vertices: The mean shape, model frame, metres.
+        vertices: The mean shape, model frame, meters.
         triangles: Its triangles.
         landmarks68: The static 68 points.
         num_candidates: Points per line.

@@ -4,14 +4,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from morphable.files import atomic_path
+from morphable.files import atomic_path, refusing
 from morphable.fitting import Fit, fit_landmarks, fit_surface
 from morphable.geometry import Pinhole
 from morphable.library import BUILT_IN, load_model
@@ -48,10 +47,8 @@ def read_faces(path: Path) -> SavedFaces:
     """
     if not path.is_file():
         raise FileNotFoundError(f"scene must be an existing file, got {path}; check the path")
-    try:
+    with refusing("scene must be a scene saved as .json or .npz", path):
         return _from_json(path) if path.suffix.lower() == ".json" else _from_npz(path)
-    except (KeyError, TypeError, OSError, BadZipFile, EOFError, ValueError) as error:
-        raise ValueError(f"scene must be a scene saved as .json or .npz, got {path}: {error}") from error
 
 
 def fit_scene(model: MorphableModel, faces: SavedFaces, to: str) -> Fit:
@@ -104,6 +101,7 @@ def write_fit(fit: Fit, model: MorphableModel, path: Path) -> None:
     import trimesh
 
     scene: Any = trimesh.Scene()
+    export_glb: Any = trimesh.exchange.gltf.export_glb
     colors = (255 * model.decode_albedo(fit.faces.albedo).clamp(0, 1)).round().byte().numpy()
     for index, (points, color) in enumerate(zip(vertices * _UPRIGHT, colors, strict=True)):
         mesh = trimesh.Trimesh(
@@ -115,7 +113,19 @@ def write_fit(fit: Fit, model: MorphableModel, path: Path) -> None:
         )
         scene.add_geometry(mesh, node_name=f"face_{index:02d}", geom_name=f"face_{index:02d}")
     with atomic_path(path) as temporary:
-        scene.export(temporary)
+        if path.suffix.lower() == ".glb":
+            temporary.write_bytes(export_glb(scene, tree_postprocessor=_matte))
+        else:
+            scene.export(temporary)
+
+
+def _matte(document: dict[str, Any]) -> None:
+    """Give a glTF document's meshes a rough material: without one they are of metal, and dark."""
+    surface = {"metallicFactor": 0.0, "roughnessFactor": 0.8}
+    document["materials"] = [{"name": "face", "pbrMetallicRoughness": surface, "doubleSided": True}]
+    for mesh in document["meshes"]:
+        for primitive in mesh["primitives"]:
+            primitive["material"] = 0
 
 
 def check_suffix(path: Path) -> None:

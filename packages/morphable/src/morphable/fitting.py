@@ -48,7 +48,12 @@ _CHUNK = 16
 
 @dataclass(frozen=True)
 class Fit:
-    """Faces of a model that were fitted to something."""
+    """Faces of a model that were fitted to something.
+
+    >>> fit = morphable.Fit(faces, residual=torch.zeros(2))
+    >>> fit.faces.identity.shape
+    torch.Size([2, 80])
+    """
 
     faces: FaceParameters
     """Leading axis: the faces. Albedo is the mean, light soft white."""

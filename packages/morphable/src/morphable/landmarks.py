@@ -44,14 +44,14 @@ IBUG68_FLIP: Int[Tensor, "68"] = torch.tensor(_FLIPPED_RUNS)
 
 _AFLW21 = (
     *((i,) for i in (17, 19, 21, 22, 24, 26)),  # brows
-    *((36,), tuple(RIGHT_EYE), (39,), (42,), tuple(LEFT_EYE), (45,)),  # eye corners and centres
+    *((36,), tuple(RIGHT_EYE), (39,), (42,), tuple(LEFT_EYE), (45,)),  # eye corners and centers
     *((2,), (31,), (30,), (35,), (14,)),  # right ear, nose, left ear
     *((48,), tuple(INNER_LIPS), (54,), (8,)),  # mouth, chin
 )
 _FIVE = (tuple(RIGHT_EYE), tuple(LEFT_EYE), (30,), (48,), (54,))
 DERIVED_SCHEMES: dict[str, tuple[tuple[int, ...], ...]] = {"aflw21": _AFLW21, "five": _FIVE}
 """Schemes whose points are means of some of the 68. `aflw21`: AFLW's 21 points as 3DDFA's benchmark_aflw.py
-takes them from the 68. `five`: eye centres, nose tip and mouth corners, the person's right first."""
+takes them from the 68. `five`: eye centers, nose tip and mouth corners, the person's right first."""
 
 
 def derive_landmarks(landmarks68: Float[Tensor, "*batch 68 dims"], scheme: str) -> Float[Tensor, "*batch lmk dims"]:
@@ -63,6 +63,9 @@ def derive_landmarks(landmarks68: Float[Tensor, "*batch 68 dims"], scheme: str) 
 
     Raises:
         ValueError: If the scheme is not one of those.
+
+    >>> morphable.derive_landmarks(torch.zeros(68, 2), "five").shape
+    torch.Size([5, 2])
     """
     if scheme not in DERIVED_SCHEMES:
         raise ValueError(f"scheme must be one of {', '.join(sorted(DERIVED_SCHEMES))}, got {scheme!r}")

@@ -43,9 +43,13 @@ class MorphableModel(nn.Module):
     """A linear model of face shape and albedo: mean + identity + expression (WM3DR, eq. 3).
 
     Coefficients have one entry per mode. Identity and albedo are standard normal a priori; `expression_prior`
-    says what expression coefficients are. Shapes are in metres in the model frame (docs/conventions.md), colours
+    says what expression coefficients are. Shapes are in meters in the model frame (docs/conventions.md), colors
     sRGB-encoded. `.to()` moves everything; decoding runs in the buffers' dtype (float32 unless cast), under autocast
     too. Nothing is in `state_dict()`: a network's checkpoint holds no face model, the model file does.
+
+    >>> model = morphable.load_model("open")
+    >>> model.decode_shape(torch.zeros(80), torch.zeros(64)).shape
+    torch.Size([17355, 3])
     """
 
     mean: Float[Tensor, "base 3"]
@@ -144,7 +148,7 @@ class MorphableModel(nn.Module):
     def decode_shape(
         self, identity: Float[Tensor, "*#batch id"], expression: Float[Tensor, "*#batch expr"]
     ) -> Float[Tensor, "*batch verts 3"]:
-        """Return vertices in metres, model frame; leading axes broadcast."""
+        """Return vertices in meters, model frame; leading axes broadcast."""
         _check_count("identity", identity, self.num_identity)
         _check_count("expression", expression, self.num_expression)
         with torch.autocast(self.mean.device.type, enabled=False):
@@ -153,7 +157,7 @@ class MorphableModel(nn.Module):
             return self._full_resolution(neutral + moved)
 
     def decode_albedo(self, albedo: Float[Tensor, "*batch alb"]) -> Float[Tensor, "*batch verts 3"]:
-        """Return sRGB-encoded vertex colours, 0 to 1 but not clamped (clamping would kill gradients)."""
+        """Return sRGB-encoded vertex colors, 0 to 1 but not clamped (clamping would kill gradients)."""
         _check_count("albedo", albedo, self.num_albedo)
         with torch.autocast(self.mean.device.type, enabled=False):
             return self._full_resolution(combine_modes(albedo, self.albedo_basis, self.mean_albedo))
@@ -173,7 +177,7 @@ class MorphableModel(nn.Module):
         >>> import morphable, torch
         >>> model = morphable.load_model("open")
         >>> model.vertices(model.sample(2, torch.Generator().manual_seed(0))).shape
-        torch.Size([2, 17970, 3])
+        torch.Size([2, 17355, 3])
         """
         shape = self.decode_shape(faces.identity, faces.expression)
         return camera_from_model(shape, faces.rotation_head, faces.translation_m)
@@ -290,7 +294,7 @@ class MorphableModel(nn.Module):
         51 are the static points.
 
         Args:
-            vertices_cam: Vertices in metres, camera at the origin, +x right, +y down, +z forward.
+            vertices_cam: Vertices in meters, camera at the origin, +x right, +y down, +z forward.
         """
         jaw = contour.space_evenly(self.jaw_outline(vertices_cam))
         return torch.cat([jaw, self.landmarks(vertices_cam, STATIC68)[..., NUM_JAW:, :]], dim=-2)

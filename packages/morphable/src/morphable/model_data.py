@@ -23,15 +23,19 @@ class ModelData:
 
     Bases are stored for the `base` vertices. Where a subdivision is given, triangles, regions, landmarks and
     mirroring refer to the subdivided `verts`; without one the two are the same.
+
+    >>> data = model.data()
+    >>> data.identity_basis.shape[0] == model.num_identity
+    True
     """
 
     name: str
     mean: Float[Tensor, "base 3"]
-    """Mean shape: metres, model frame."""
+    """Mean shape: meters, model frame."""
     identity_basis: Float[Tensor, "id base 3"]
-    """Metres per standard deviation."""
+    """Meters per standard deviation."""
     expression_basis: Float[Tensor, "expr base 3"]
-    """Metres at activation 1."""
+    """Meters at activation 1."""
     mean_albedo: Float[Tensor, "base 3"]
     """sRGB-encoded, 0 to 1."""
     albedo_basis: Float[Tensor, "alb base 3"]

@@ -28,7 +28,7 @@ def turn(yaw_rad: float) -> Float[np.ndarray, "3 3"]:
 def paint(
     vertices: Float[np.ndarray, "verts 3"],
     triangles: Int[np.ndarray, "tris 3"],
-    colours: Float[np.ndarray, "verts 3"],
+    colors: Float[np.ndarray, "verts 3"],
     *,
     rotation_head: Float[np.ndarray, "3 3"],
     size_px: int,
@@ -38,9 +38,9 @@ def paint(
     """Draw a shaded mesh seen from the front without perspective, far triangles first.
 
     Args:
-        vertices: Model frame, metres.
+        vertices: Model frame, meters.
         triangles: Corners, counter-clockwise from outside; triangles facing away are not drawn.
-        colours: sRGB-encoded vertex colours.
+        colors: sRGB-encoded vertex colors.
         rotation_head: Applied before looking; identity looks at the face.
         size_px: Side of the square picture.
         height_m: What its height shows; by default the whole mesh.
@@ -59,7 +59,7 @@ def paint(
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = across / np.linalg.norm(across, axis=-1, keepdims=True).clip(min=1e-20)
     light = AMBIENT + (1 - AMBIENT) * (normals @ LIGHT).clip(min=0)
-    shaded = (colours[triangles].mean(1) * light[:, None]).clip(0, 1)
+    shaded = (colors[triangles].mean(1) * light[:, None]).clip(0, 1)
     order = np.argsort(corners[:, :, 2].mean(1))
     order = order[normals[order, 2] > 0]
     polygons = to_px(turned)[triangles[order]].reshape(-1, 6)

@@ -46,13 +46,13 @@ def draw_sheet(
     drawn = model.sample(count, torch.Generator().manual_seed(seed))
     expression = torch.zeros_like(drawn.expression) if neutral else drawn.expression
     with torch.no_grad():
-        vertices, colours = model(drawn.identity, expression, drawn.albedo)
+        vertices, colors = model(drawn.identity, expression, drawn.albedo)
         points = model.landmarks(vertices).numpy() if landmarks and STATIC68 in model.landmark_schemes else None
     images = [
         paint(
             vertices[face].numpy(),
             model.triangles.numpy(),
-            colours[face].numpy(),
+            colors[face].numpy(),
             rotation_head=turn(math.radians(yaw_degrees)),
             size_px=size_px,
             points=None if points is None else points[face],
@@ -70,7 +70,7 @@ def export_mesh(
     seed: int | None = None,
     expression: Mapping[str, float] | None = None,
 ) -> None:
-    """Write one face as a mesh with vertex colours, metres, +y up, +z out of the face.
+    """Write one face as a mesh with vertex colors, meters, +y up, +z out of the face.
 
     Args:
         model: Whose face.
@@ -87,12 +87,12 @@ def export_mesh(
 
     face = _face(model, seed, expression or {})
     with torch.no_grad():
-        vertices, colours = model(face.identity[0], face.expression[0], face.albedo[0])
+        vertices, colors = model(face.identity[0], face.expression[0], face.albedo[0])
     mesh = trimesh.Trimesh(
         vertices.numpy(),
         model.triangles.numpy(),
         vertex_normals=model.normals(vertices).numpy(),
-        vertex_colors=_to_bytes(colours),
+        vertex_colors=_to_bytes(colors),
         process=False,
     )
     with atomic_path(path) as temporary:
@@ -128,6 +128,6 @@ def _face(model: MorphableModel, seed: int | None, expression: Mapping[str, floa
     return replace(drawn, expression=activations)
 
 
-def _to_bytes(colours: Tensor) -> np.ndarray:
-    """Turn colours of 0 to 1 into bytes."""
-    return (255 * colours.clamp(0, 1)).round().byte().numpy()
+def _to_bytes(colors: Tensor) -> np.ndarray:
+    """Turn colors of 0 to 1 into bytes."""
+    return (255 * colors.clamp(0, 1)).round().byte().numpy()

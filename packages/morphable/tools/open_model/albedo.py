@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from morphable.files import read_model_file
+from morphable.model_file import read_model_file
 
 NUM_MODES = 80
 GRAY = 0.6

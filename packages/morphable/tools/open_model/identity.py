@@ -3,7 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from morphable.geometry import fit_similarity
 
 from . import people
 from .eyeballs import RADIUS_M, Sphere, rest_against_lids
@@ -93,17 +96,9 @@ def similarity_align(
     points: NDArray[np.float64], target: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Align each shape to the target by weighted translation, rotation and uniform scale (Umeyama)."""
-    w = weights / weights.sum()
-    target_mean = w @ target
-    goal = target - target_mean
-    aligned = np.empty_like(points)
-    for i, shape in enumerate(points):
-        centred = shape - w @ shape
-        u, singular, vt = np.linalg.svd((goal * w[:, None]).T @ centred)
-        sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
-        scale = (singular * sign).sum() / (w @ (centred**2).sum(1))
-        aligned[i] = scale * centred @ ((u * sign) @ vt).T + target_mean
-    return aligned
+    shapes = torch.from_numpy(points)
+    scale, rotation, translation = fit_similarity(shapes, torch.from_numpy(target), torch.from_numpy(weights))
+    return (scale[:, None, None] * shapes @ rotation.mT + translation[:, None]).numpy()
 
 
 def principal_components(points: NDArray[np.float64], anatomy: Anatomy) -> Identity:

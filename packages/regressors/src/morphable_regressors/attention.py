@@ -23,7 +23,7 @@ class SqueezeExcitation(nn.Module):
 class SpatialGroupEnhance(nn.Module):
     """Reweigh positions, group by group, by their likeness to the group's mean (Li et al., 2019).
 
-    Within a group the likeness (a dot product) is normalised over the picture, scaled and shifted by two learnt
+    Within a group the likeness (a dot product) is normalized over the picture, scaled and shifted by two learnt
     numbers, and passed through a sigmoid. Sums over a group's channels, and handing a group's weight to them, are
     matrix products: as broadcast products they took a third of Mobile-FRNet's training time.
     """

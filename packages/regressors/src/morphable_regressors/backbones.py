@@ -15,7 +15,7 @@ BACKBONES: tuple[str, ...] = get_args(Backbone)
 
 
 class CenteredNetwork(nn.Module):
-    """A network for ImageNet, fed with colours in [-1, 1] as Mobile-FRNet is."""
+    """A network for ImageNet, fed with colors in [-1, 1] as Mobile-FRNet is."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

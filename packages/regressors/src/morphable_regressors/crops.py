@@ -15,7 +15,11 @@ _HALVE_BELOW = 0.6
 
 @dataclass(frozen=True, kw_only=True)
 class CropRule:
-    """How a crop stands around a face: centred on the box of its 68 points."""
+    """How a crop stands around a face: centered on the box of its 68 points.
+
+    >>> CropRule(side_px=256).side_px
+    256
+    """
 
     side_px: int = 120
     """Side of the crop."""
@@ -48,6 +52,10 @@ def crop_matrices(boxes_px: Float[Tensor, "faces 4"], rule: CropRule) -> Float[T
 
     Raises:
         ValueError: A box is empty or not finite.
+
+    >>> crop_from_picture = crop_matrices(torch.tensor([[10.0, 20.0, 50.0, 60.0]]), CropRule(side_px=120))
+    >>> crop_from_picture @ torch.tensor([30.0, 40.0, 1.0])  # the middle of the box
+    tensor([[60., 60.,  1.]])
     """
     size = (boxes_px[:, 2:] - boxes_px[:, :2]).amax(1)
     if not bool((torch.isfinite(boxes_px).all(1) & (size >= MIN_BOX_PX)).all()):
@@ -72,6 +80,10 @@ def cut_crops(
         picture: RGB in [0, 1].
         crop_from_picture: From `crop_matrices`.
         side_px: Side of the crops.
+
+    >>> crop_from_picture = crop_matrices(torch.tensor([[10.0, 20.0, 50.0, 60.0]]), CropRule(side_px=120))
+    >>> cut_crops(torch.rand(3, 80, 80), crop_from_picture, 120).shape
+    torch.Size([1, 3, 120, 120])
     """
     levels = [picture]
     crops = [_cut(levels, matrix, side_px) for matrix in crop_from_picture]

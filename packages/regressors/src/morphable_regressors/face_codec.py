@@ -10,7 +10,7 @@ from morphable.geometry import axes_flip, nearest_rotation
 from morphable.geometry.orthographic import project_scaled_orthographic
 
 NUM_POSE = 12
-"""The 3x4 matrix by rows: scale times rotation into the camera's axes (px per metre), and the offset (px, depth 0)."""
+"""The 3x4 matrix by rows: scale times rotation into the camera's axes (px per meter), and the offset (px, depth 0)."""
 _CONSTANT = 1e-6
 """Parameters that vary less than this are left in their own unit."""
 
@@ -31,7 +31,7 @@ class OrthographicFaces:
         """Put points of the faces' shapes into their crops: landmarks, or the whole surface.
 
         Args:
-            points_m: Of the shapes that the face model decodes from identity and expression, model frame, metres.
+            points_m: Of the shapes that the face model decodes from identity and expression, model frame, meters.
 
         Returns:
             x right and y down in pixels, and depth into the scene in pixels, 0 at the model origin.

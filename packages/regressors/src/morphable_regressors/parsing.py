@@ -133,6 +133,10 @@ class FaceParser(nn.Module):
 
     With `resnet18` that is its features at 1/8, as in the parser of DF-MVR's authors. With `mobilenet_v2`, a quarter
     of the work, it is those at 1/4: brows and lips of small crops are thinner than eight pixels.
+
+    >>> parser = FaceParser().eval()
+    >>> parser(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 10, 64, 64])
     """
 
     def __init__(self, *, backbone: str = "resnet18", num_classes: int = len(PARSING_CLASSES)) -> None:

@@ -19,10 +19,10 @@ def similarity_pose(
 
     Args:
         points_px: x right, y down in pixels, and depth into the scene in pixels of the same scale, from any zero.
-        points_model: The shape's points in the model frame, metres.
+        points_model: The shape's points in the model frame, meters.
 
     Returns:
-        Head rotation, scale in pixels per metre, and the pixel of the model origin.
+        Head rotation, scale in pixels per meter, and the pixel of the model origin.
     """
     scale, turn, offset = fit_similarity(points_model, points_px)
     return axes_flip(turn)[:, None] * turn, scale, offset[..., :2]
@@ -31,7 +31,7 @@ def similarity_pose(
 def view_poses(
     parameters: MultiViewParameters, rule: CropRule
 ) -> tuple[Float[Tensor, "batch views 3 3"], Float[Tensor, "batch views 3"]]:
-    """Decode DF-MVR's poses: head rotation, and translation in metres, in the pinhole camera of each crop.
+    """Decode DF-MVR's poses: head rotation, and translation in meters, in the pinhole camera of each crop.
 
     Raw zeros mean a face that looks straight at the camera from the middle of the crop, as large as the rule says.
 

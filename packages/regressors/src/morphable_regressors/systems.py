@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from morphable.records import Json, build_record
 from morphable_regressors.backbones import build_backbone
 from morphable_regressors.crops import CropRule
 from morphable_regressors.dfmvr import DFMVR, DFMVRConfig, MultiViewParameters
@@ -166,7 +167,12 @@ class MultiViewRegressor(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class SystemSpec:
-    """Which system, its shape, and its crops: the `architecture` of a weights file."""
+    """Which system, its shape, and its crops: the `architecture` of a weights file.
+
+    >>> spec = SystemSpec(crop=CropRule(side_px=64), config=PositionMapConfig(width=4))
+    >>> SystemSpec.from_json(spec.to_json()) == spec
+    True
+    """
 
     crop: CropRule
     config: SystemConfig
@@ -176,34 +182,45 @@ class SystemSpec:
         """One of `NETWORKS`."""
         return next(name for name, kind in _CONFIGS.items() if type(self.config) is kind)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """Return what JSON can hold."""
         return {"network": self.network, "crop": asdict(self.crop), "options": asdict(self.config)}
 
     @staticmethod
-    def from_json(values: Mapping[str, Any]) -> "SystemSpec":
+    def from_json(values: Mapping[str, Json]) -> "SystemSpec":
         """Read a weights file's `architecture`; options that it lacks have their default.
 
         Raises:
             ValueError: It is not of a per-face network, or has options that this version does not know.
         """
-        try:
-            network, crop, options = values["network"], CropRule(**values["crop"]), dict(values.get("options", {}))
-        except (KeyError, TypeError) as error:
+        if not {"network", "crop"} <= values.keys():
             raise ValueError(
-                f"architecture must name a per-face network with its crop and options, got {sorted(values)} ({error}); "
+                f"architecture must name a per-face network with its crop and options, got {sorted(values)}; "
                 "weights of the single-shot detector go elsewhere"
-            ) from error
-        if network not in _CONFIGS:
+            )
+        network, kind = values["network"], _CONFIGS.get(str(values["network"]))
+        if kind is None:
             raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {network!r}")
-        try:
-            return SystemSpec(crop=crop, config=_CONFIGS[network](**options))
-        except TypeError as error:
-            raise ValueError(f"options must be those of {network}, got {options}: {error}") from error
+        return SystemSpec(
+            crop=build_record(CropRule, _object(values["crop"], "crop"), "crop"),
+            config=build_record(kind, _object(values.get("options", {}), "options"), f"{network}'s options"),
+        )
+
+
+def _object(value: Json, name: str) -> dict[str, Json]:
+    """Take a JSON object as it is."""
+    if not isinstance(value, dict):
+        raise ValueError(f"{name} must be a JSON object, got {value!r}")
+    return value
 
 
 def build_system(spec: SystemSpec) -> nn.Module:
-    """Make a system with random weights."""
+    """Make a system with random weights.
+
+    >>> spec = SystemSpec(crop=CropRule(side_px=64), config=PositionMapConfig(width=4))
+    >>> build_system(spec)(torch.zeros(1, 3, 64, 64)).shape
+    torch.Size([1, 3, 64, 64])
+    """
     match spec.config:
         case ParameterConfig():
             return ParameterRegressor(spec.config)
@@ -220,6 +237,10 @@ def load_system(spec: SystemSpec, state: Mapping[str, Tensor]) -> nn.Module:
 
     Raises:
         ValueError: They are of another network.
+
+    >>> spec = SystemSpec(crop=CropRule(side_px=64), config=PositionMapConfig(width=4))
+    >>> load_system(spec, build_system(spec).state_dict()).training
+    False
     """
     try:
         with torch.device("meta"):  # a damaged configuration may describe a network that no memory holds

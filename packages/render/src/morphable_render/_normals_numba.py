@@ -13,7 +13,7 @@ from morphable_render._threads import run_all
 
 @compiled
 def _normals_forward(vertices, triangles, length, normals):  # type: ignore[no-untyped-def]
-    """Sum area vectors around each vertex and normalise; keep the sums' lengths. Outputs start at zero."""
+    """Sum area vectors around each vertex and normalize; keep the sums' lengths. Outputs start at zero."""
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]

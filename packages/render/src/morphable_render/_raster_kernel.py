@@ -1,10 +1,10 @@
-"""The kernel of the CPU rasteriser, run by every thread of a pool without the interpreter lock.
+"""The kernel of the CPU rasterizer, run by every thread of a pool without the interpreter lock.
 
 The threads take pieces of the work (vertices, blocks of triangles, strips of rows) by numbered tickets. So whoever
 comes late, woken from sleep or held up by another program, takes fewer, and nobody waits for more than one piece.
 
-Coverage is decided in float64 from pixel coordinates relative to the pixel's centre, `x_a * y_b - y_a * x_b`,
-which is exactly antisymmetric in its two points: neighbours agree on which side of their edge a pixel lies.
+Coverage is decided in float64 from pixel coordinates relative to the pixel's center, `x_a * y_b - y_a * x_b`,
+which is exactly antisymmetric in its two points: neighbors agree on which side of their edge a pixel lies.
 """
 
 import math
@@ -64,7 +64,7 @@ def _find_rows(screen, triangles, first, blocks):  # type: ignore[no-untyped-def
 
 @inlined
 def _pixel_range(a, b, c, first, stop):  # type: ignore[no-untyped-def]
-    """Return the first and last pixel of [first, stop) whose centre lies in the range of three coordinates."""
+    """Return the first and last pixel of [first, stop) whose center lies in the range of three coordinates."""
     low = max(min(a, min(b, c)) - 0.5, first - 1.0)
     high = min(max(a, max(b, c)) - 0.5, stop + 1.0)
     return max(math.ceil(low), first), min(math.floor(high), stop - 1)

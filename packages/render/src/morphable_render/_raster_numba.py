@@ -1,4 +1,4 @@
-"""CPU rasteriser: scratch and layers for the kernel, and its reports as errors."""
+"""CPU rasterizer: scratch and layers for the kernel, and its reports as errors."""
 
 from functools import partial
 
@@ -23,7 +23,7 @@ def draw(
     size_hw: tuple[int, int],
     near_m: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rasterise faces into images; see `morphable_render.rasterization.rasterize_faces` for the meaning.
+    """Rasterize faces into images; see `morphable_render.rasterization.rasterize_faces` for the meaning.
 
     Args:
         vertices_cam: float32 (faces, verts, 3).

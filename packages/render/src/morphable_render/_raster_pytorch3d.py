@@ -1,4 +1,4 @@
-"""PyTorch3D's rasteriser behind our interface, through its public API (checked against 0.7)."""
+"""PyTorch3D's rasterizer behind our interface, through its public API (checked against 0.7)."""
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ def draw(
     size_hw: tuple[int, int],
     near_m: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Rasterise faces into images; arguments and results as in `_raster_numba.draw`, as tensors on one device."""
+    """Rasterize faces into images; arguments and results as in `_raster_numba.draw`, as tensors on one device."""
     try:
         from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
         from pytorch3d.structures import Meshes
@@ -67,7 +67,7 @@ def _by_image(
 
 
 def _normalized(vertices_cam: Tensor, focal_px: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Return PyTorch3D's screen coordinates: +x left, +y up, the shorter side from -1 to 1, and depth in metres."""
+    """Return PyTorch3D's screen coordinates: +x left, +y up, the shorter side from -1 to 1, and depth in meters."""
     half = min(size_hw) / 2
     depth = vertices_cam[..., 2:]
     return torch.cat([-vertices_cam[..., :2] / depth * focal_px.to(depth)[:, None, None] / half, depth], dim=-1)

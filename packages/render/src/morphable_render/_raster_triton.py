@@ -1,4 +1,4 @@
-"""GPU rasteriser in Triton: the CPU rasteriser's float64 arithmetic, operation by operation, so that both agree.
+"""GPU rasterizer in Triton: the CPU rasterizer's float64 arithmetic, operation by operation, so that both agree.
 
 Pass 1 finds the nearest depth of every pixel, pass 2 the lowest triangle at that depth (atomic minima, so that
 the order of threads does not matter), pass 3 computes that triangle's barycentrics.
@@ -47,7 +47,7 @@ def _weights(row, col, ax, ay, az, bx, by, bz, cx, cy, cz, focal, width, height,
 
 @triton.jit
 def _box(ax, ay, bx, by, cx, cy, width, height):  # type: ignore[no-untyped-def]
-    """First row and column, and number of rows and columns, of the pixels whose centres lie in a triangle's box."""
+    """First row and column, and number of rows and columns, of the pixels whose centers lie in a triangle's box."""
     top, bottom = tl.minimum(ay, tl.minimum(by, cy)) - 0.5, tl.maximum(ay, tl.maximum(by, cy)) - 0.5
     left, right = tl.minimum(ax, tl.minimum(bx, cx)) - 0.5, tl.maximum(ax, tl.maximum(bx, cx)) - 0.5
     row0 = tl.ceil(tl.minimum(tl.maximum(top, 0.0), height + 0.0)).to(tl.int64)
@@ -59,7 +59,7 @@ def _box(ax, ay, bx, by, cx, cy, width, height):  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _hit(row, col, ax, ay, qa, bx, by, qb, cx, cy, qc, focal, width, height, near_m, CROSSING: tl.constexpr):  # type: ignore[no-untyped-def]  # fmt: skip
-    """Whether a triangle owns a pixel's centre, and its depth there."""
+    """Whether a triangle owns a pixel's center, and its depth there."""
     wa, wb, wc = _weights(row, col, ax, ay, qa, bx, by, qb, cx, cy, qc, focal, width, height, CROSSING)
     if CROSSING:
         total = wa + wb + wc
@@ -171,7 +171,7 @@ def draw(
     size_hw: tuple[int, int],
     near_m: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Rasterise faces into images; arguments and results as in `_raster_numba.draw`, as tensors on one device."""
+    """Rasterize faces into images; arguments and results as in `_raster_numba.draw`, as tensors on one device."""
     (height, width), (num_faces, num_vertices, _) = size_hw, vertices_cam.shape
     num_meshes, num_triangles, _ = triangles.shape
     vertices_cam, triangles, image_index = vertices_cam.contiguous(), triangles.long().contiguous(), image_index.long()

@@ -1,6 +1,6 @@
 """Surface values at covered pixels, with gradients to vertices, attributes and camera.
 
-The rasteriser decides which triangle a pixel shows and needs no gradient. Here the weights of that
+The rasterizer decides which triangle a pixel shows and needs no gradient. Here the weights of that
 triangle's corners are recomputed from the vertices, so that gradients flow through covered pixels
 (not through the silhouette's position). Cost and memory follow the number of covered pixels.
 """
@@ -47,8 +47,8 @@ def surface_pixels(
 
     Args:
         fragments: Of a batch of images: `rasterize` of a flat batch, or `rasterize_faces`.
-        vertices_cam: The vertices that were rasterised; gradients flow to them.
-        triangles: The triangles that were rasterised.
+        vertices_cam: The vertices that were rasterized; gradients flow to them.
+        triangles: The triangles that were rasterized.
         focal_px: Focal length in pixels; gradients flow to it if it is a tensor.
     """
     _, height, width = fragments.mask.shape

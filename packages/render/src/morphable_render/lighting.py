@@ -16,10 +16,10 @@ BASIS = (
     math.sqrt(3) / math.sqrt(4 * math.pi),
     3 * math.sqrt(5) / math.sqrt(12 * math.pi),
 )
-"""Normalisation of the polynomials per band."""
+"""Normalization of the polynomials per band."""
 
 AMBIENT = 0.8
-"""Added to the constant band of every colour channel: all-zero coefficients mean soft white light."""
+"""Added to the constant band of every color channel: all-zero coefficients mean soft white light."""
 
 
 def sh_basis(normals: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 9"]:
@@ -41,7 +41,7 @@ def sh_basis(normals: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 9"]:
 def irradiance_sh(
     normals: Float[Tensor, "*batch points 3"], illumination: Float[Tensor, "*#batch 9 3"]
 ) -> Float[Tensor, "*batch points 3"]:
-    """Evaluate the light that reaches each normal, per colour channel.
+    """Evaluate the light that reaches each normal, per color channel.
 
     Args:
         normals: Unit vectors, y up, z toward the viewer.
@@ -56,7 +56,7 @@ def shade_sh(
     normals: Float[Tensor, "*batch points 3"],
     illumination: Float[Tensor, "*#batch 9 3"],
 ) -> Float[Tensor, "*batch points 3"]:
-    """Colour a surface under spherical-harmonics light.
+    """Color a surface under spherical-harmonics light.
 
     Args:
         albedo: sRGB-encoded reflectance in [0, 1].
@@ -65,7 +65,10 @@ def shade_sh(
         illumination: Coefficients per band and RGB channel; zeros are soft white light.
 
     Returns:
-        sRGB-encoded colours, not clamped: clamping here would kill gradients of bright and dark pixels.
+        sRGB-encoded colors, not clamped: clamping here would kill gradients of bright and dark pixels.
+
+    >>> shade_sh(torch.tensor([[0.2, 0.4, 0.6]]), torch.tensor([[0.0, 0.0, 1.0]]), torch.zeros(9, 3))
+    tensor([[0.1418, 0.2836, 0.4254]])
     """
     return albedo * irradiance_sh(normals, illumination)
 

@@ -15,6 +15,10 @@ def vertex_normals(
     Triangles are counter-clockwise seen from outside (right-hand rule), in whatever frame the vertices
     are; the camera frame is a rotation of the model frame, so outside stays outside. A vertex without
     any area around it gets a zero normal.
+
+    >>> corners = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    >>> vertex_normals(corners, torch.tensor([[0, 1, 2]]))[0]
+    tensor([0., 0., 1.])
     """
     flat = vertices.reshape(-1, *vertices.shape[-2:])
     if flat.device.type == "cpu":

@@ -1,4 +1,4 @@
-"""The training form: colours of covered pixels only, for any number of faces in a batch of images."""
+"""The training form: colors of covered pixels only, for any number of faces in a batch of images."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from morphable_render.rasterization import rasterize_faces
 
 @dataclass(frozen=True)
 class RenderedPixels:
-    """Colours of the pixels that a batch's faces cover."""
+    """Colors of the pixels that a batch's faces cover."""
 
     rgb: Float[Tensor, "pixels 3"]
     """sRGB-encoded, not clamped; differentiable in vertices, albedo, light and focal length."""
@@ -51,14 +51,27 @@ def render_pixels(
     albedo and light; the silhouette's own motion has none.
 
     Args:
-        vertices_cam: Camera-frame vertices of all faces of the batch, metres.
+        vertices_cam: Camera-frame vertices of all faces of the batch, meters.
         triangles: Common triangles, counter-clockwise seen from outside.
-        albedo: sRGB-encoded vertex colours.
+        albedo: sRGB-encoded vertex colors.
         illumination: Spherical-harmonics light per face (`shade_sh`).
         image_index: The image that each face belongs to.
         num_images: Number of images; some may hold no face.
         focal_px: Focal length in pixels, common or per image.
         size_hw: Height and width of every image.
+
+    >>> pixels = render_pixels(
+    ...     vertices_cam,
+    ...     model.triangles,
+    ...     albedo,
+    ...     illumination=faces.illumination,
+    ...     image_index=torch.tensor([0, 0]),
+    ...     num_images=1,
+    ...     focal_px=200.0,
+    ...     size_hw=(64, 64),
+    ... )
+    >>> pixels.rgb.shape[1]
+    3
     """
     fragments = rasterize_faces(
         vertices_cam.detach(), triangles, image_index, focal_px=focal_px, size_hw=size_hw, num_images=num_images

@@ -26,10 +26,10 @@ class Fragments:
     barycentric: Float[Tensor, "*batch rows cols 3"]
     """Perspective-correct weights of the triangle's corners; detached."""
     depth_m: Float[Tensor, "*batch rows cols"]
-    """Camera-frame z of the surface at the pixel's centre; detached."""
+    """Camera-frame z of the surface at the pixel's center; detached."""
     mask: Bool[Tensor, "*batch rows cols"]
     face: Int[Tensor, "*batch rows cols"]
-    """Which of the rasterised meshes the pixel shows, counted over the whole call."""
+    """Which of the rasterized meshes the pixel shows, counted over the whole call."""
 
 
 def rasterize(
@@ -40,23 +40,27 @@ def rasterize(
     size_hw: tuple[int, int],
     backend: Backend | None = None,
 ) -> Fragments:
-    """Rasterise one mesh per image.
+    """Rasterize one mesh per image.
 
-    A pixel belongs to a triangle if its centre lies inside; centres on an edge go to one side by the
+    A pixel belongs to a triangle if its center lies inside; centers on an edge go to one side by the
     top-left rule. Both sides of a triangle are drawn; degenerate ones (repeated corners, which may
     pad a batch of different meshes) are not. What lies before `NEAR_M` is cut away. Equal depths go
     to the lower triangle index.
 
     Args:
-        vertices_cam: Camera-frame vertices, metres.
+        vertices_cam: Camera-frame vertices, meters.
         triangles: Vertex indices, shared by the batch or one list per mesh.
-        focal_px: Focal length in pixels; the principal point is the image centre.
+        focal_px: Focal length in pixels; the principal point is the image center.
         size_hw: Height and width in pixels.
         backend: `numba` (CPU), `triton` (CUDA) or `pytorch3d`; by default the one for the vertices' device.
 
     Raises:
         ValueError: A vertex is not finite, an index is out of range, the image is empty, or the backend
             cannot work here.
+
+    >>> fragments = rasterize(vertices_cam[0], model.triangles, focal_px=200.0, size_hw=(64, 64))
+    >>> bool((fragments.triangle >= 0).any())
+    True
     """
     batch = vertices_cam.shape[:-2]
     count = batch.numel()
@@ -78,10 +82,10 @@ def rasterize_faces(
     num_images: int = 1,
     backend: Backend | None = None,
 ) -> Fragments:
-    """Rasterise any number of faces into a batch of images, those of one image into one z-buffer.
+    """Rasterize any number of faces into a batch of images, those of one image into one z-buffer.
 
     Args:
-        vertices_cam: Camera-frame vertices of all faces, metres.
+        vertices_cam: Camera-frame vertices of all faces, meters.
         triangles: The faces' common triangles.
         image_index: The image that each face belongs to.
         focal_px: Focal length in pixels, common or per image.
@@ -91,6 +95,11 @@ def rasterize_faces(
 
     Raises:
         ValueError: As in `rasterize`, or a face belongs to no image.
+
+    >>> image_index = torch.zeros(2, dtype=torch.int64)
+    >>> fragments = rasterize_faces(vertices_cam, model.triangles, image_index, focal_px=200.0, size_hw=(64, 64))
+    >>> fragments.triangle.shape
+    torch.Size([1, 64, 64])
     """
     focal = _per_image(focal_px, torch.Size([num_images]), vertices_cam)
     return _draw(vertices_cam, triangles[None], image_index, focal_px=focal, size_hw=size_hw, backend=backend)
@@ -137,7 +146,7 @@ def _draw(
 def _draw_numba(
     vertices_cam: Tensor, triangles: Tensor, image_index: Tensor, *, focal_px: Tensor, **settings: Any
 ) -> tuple[Tensor, ...]:
-    """Rasterise on the CPU."""
+    """Rasterize on the CPU."""
     if vertices_cam.device.type != "cpu":
         raise ValueError(f"backend 'numba' must be given CPU tensors, got {vertices_cam.device}; use 'triton'")
     arrays = vertices_cam.contiguous().numpy(), triangles.long().contiguous().numpy(), image_index.long().numpy()
@@ -157,7 +166,7 @@ def _check_mesh(vertices_cam: Tensor, triangles: Tensor) -> None:
 
 
 def _draw_triton(vertices_cam: Tensor, triangles: Tensor, *arguments: Tensor, **settings: Any) -> tuple[Tensor, ...]:
-    """Rasterise on CUDA, or in Triton's interpreter."""
+    """Rasterize on CUDA, or in Triton's interpreter."""
     try:
         from morphable_render import _raster_triton
     except ModuleNotFoundError as error:
@@ -172,7 +181,7 @@ def _draw_triton(vertices_cam: Tensor, triangles: Tensor, *arguments: Tensor, **
 
 
 def _draw_pytorch3d(vertices_cam: Tensor, triangles: Tensor, *arguments: Tensor, **settings: Any) -> tuple[Tensor, ...]:
-    """Rasterise with PyTorch3D."""
+    """Rasterize with PyTorch3D."""
     from morphable_render import _raster_pytorch3d
 
     _check_mesh(vertices_cam, triangles)

@@ -46,17 +46,23 @@ def render_faces(
     """Render the faces of one image; a nearer face hides a farther one.
 
     Args:
-        vertices_cam: Camera-frame vertices, metres.
+        vertices_cam: Camera-frame vertices, meters.
         triangles: Common triangles, counter-clockwise seen from outside.
-        albedo: sRGB-encoded vertex colours in [0, 1].
+        albedo: sRGB-encoded vertex colors in [0, 1].
         illumination: Spherical-harmonics light per face (`shade_sh`); none shows the bare albedo.
-        focal_px: Focal length in pixels; the principal point is the image centre.
-        background: Colours behind the faces; its size is the picture's.
+        focal_px: Focal length in pixels; the principal point is the image center.
+        background: Colors behind the faces; its size is the picture's.
         part_labels: Label of each triangle.
         backend: As in `rasterize`.
 
     Returns:
         Everything that covered pixels show, differentiable in vertices, albedo, light and focal length.
+
+    >>> image = render_faces(
+    ...     vertices_cam, model.triangles, albedo, focal_px=200.0, background=torch.zeros(64, 64, 3)
+    ... )
+    >>> image.rgb.shape
+    torch.Size([64, 64, 3])
     """
     size_hw = (background.shape[0], background.shape[1])
     image_index = torch.zeros(len(vertices_cam), dtype=torch.int64, device=vertices_cam.device)

@@ -57,13 +57,19 @@ def render_view(
     """Render a scene from one side, as large as it fits.
 
     Args:
-        vertices_cam: Vertices of all faces in the photograph's camera frame, metres.
+        vertices_cam: Vertices of all faces in the photograph's camera frame, meters.
         triangles: Common triangles.
-        colors: Vertex colours as they are to be shown; light them in the photograph's frame (`shade_sh`).
+        colors: Vertex colors as they are to be shown; light them in the photograph's frame (`shade_sh`).
         view: Where to stand.
-        background: Colours behind the faces; its size is the picture's.
+        background: Colors behind the faces; its size is the picture's.
         part_labels: Label of each triangle.
         backend: As in `rasterize`.
+
+    >>> front = render_view(
+    ...     vertices_cam[:1], model.triangles, albedo[:1], view="front", background=torch.zeros(64, 64, 3)
+    ... )
+    >>> front.rgb.shape
+    torch.Size([64, 64, 3])
     """
     rows, cols, _ = background.shape
     points = vertices_cam.reshape(-1, 3)
@@ -94,7 +100,14 @@ def views(
     *,
     background: Float[Tensor, "rows cols 3"],
 ) -> SceneViews:
-    """Render front, right and top view of a scene; arguments as in `render_view`."""
+    """Render front, right and top view of a scene; arguments as in `render_view`.
+
+    >>> front = views(
+    ...     vertices_cam[:1], model.triangles, albedo[:1], background=torch.zeros(64, 64, 3)
+    ... )
+    >>> front.front.rgb.shape
+    torch.Size([64, 64, 3])
+    """
     front, right, top = (
         render_view(vertices_cam, triangles, colors, view=view, background=background)
         for view in ("front", "right", "top")

@@ -23,7 +23,7 @@ GRAZING_COSINE, FACING_COSINE = 0.15, 0.5
 """Cosine between normal and viewing ray at which a texel starts to count and at which it counts in full."""
 
 DARKEST_LIGHT = 0.05
-"""Light weaker than this is not divided out: it would turn a shadow's noise into colour."""
+"""Light weaker than this is not divided out: it would turn a shadow's noise into color."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class BakedTexture:
     weight: Float[Tensor, "size size"]
     """How well the photograph shows each texel: 0 not at all, 1 facing the camera."""
     mirrored: Float[Tensor, "size size"]
-    """Share of each texel's colour that comes from the other side of the face."""
+    """Share of each texel's color that comes from the other side of the face."""
     filled: Float[Tensor, "size size"]
-    """Share that comes from the fallback colours; where no share is left, nothing is known."""
+    """Share that comes from the fallback colors; where no share is left, nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _visibility(texels: _Texels, layout: UvLayout, depth_m: Tensor, focal_px: Te
     rows, cols = depth_m.shape
     cosine = -(F.normalize(texels.position, dim=-1) * texels.normal).sum(-1)
     inside = layout.mask & (texels.px > 0).all(-1) & (texels.px < texels.px.new_tensor([cols, rows])).all(-1)
-    # The nearest depth around the pixel, 0 beside the background: colours that mix with another surface do not count.
+    # The nearest depth around the pixel, 0 beside the background: colors that mix with another surface do not count.
     nearest = -F.max_pool2d(-depth_m[None, None], 3, stride=1, padding=1)[0, 0]
     col, row = texels.px.long().unbind(-1)
     in_front = nearest[row.clamp(0, rows - 1), col.clamp(0, cols - 1)]
@@ -86,7 +86,7 @@ def surface_visibility(
     """Weigh each texel by how well a camera sees it: 0 if hidden, outside or grazing, 1 if it faces the camera.
 
     Args:
-        vertices_cam: Camera-frame vertices, metres.
+        vertices_cam: Camera-frame vertices, meters.
         layout: Of the UV map.
         focal_px: Focal length in pixels.
         size_hw: Height and width of the photograph.
@@ -111,17 +111,23 @@ def bake_texture(
     """Carry a photograph over to the UV plane of a fitted mesh.
 
     Each texel blends, in this order: what the photograph shows there, weighted by visibility and angle;
-    what it shows at the mirrored point of the face; the fallback colours, brought to the seen skin's tone.
+    what it shows at the mirrored point of the face; the fallback colors, brought to the seen skin's tone.
 
     Args:
         photograph: sRGB-encoded in [0, 1].
-        vertices_cam: Camera-frame vertices that fit the photograph, metres.
+        vertices_cam: Camera-frame vertices that fit the photograph, meters.
         layout: Of the texture; without `mirror_vertices` nothing is mirrored.
         focal_px: Focal length in pixels of the photograph.
         depth_m: Rendered depth of all faces of the photograph, for faces that hide each other.
         usable: False where something else is in front of the face (hair, hands).
         illumination: Light to divide out, so that the texture is albedo and can be lit anew.
-        fallback: Vertex colours, such as the model's albedo, for what neither side shows.
+        fallback: Vertex colors, such as the model's albedo, for what neither side shows.
+
+    >>> from morphable_render import uv_layout, uv_mesh
+    >>> layout = uv_layout(uv_mesh(model), 64)
+    >>> baked = bake_texture(torch.full((64, 64, 3), 0.5), vertices_cam[0], layout, focal_px=200.0)
+    >>> baked.rgb.shape
+    torch.Size([64, 64, 3])
     """
     size_hw = (photograph.shape[0], photograph.shape[1])
     extent = photograph.new_tensor([size_hw[1], size_hw[0]])
@@ -149,7 +155,7 @@ def bake_texture(
 
 
 def _mirror(own: Tensor, weight: Tensor, layout: UvLayout) -> tuple[Tensor, Tensor]:
-    """Read colours and weights at the mirrored points."""
+    """Read colors and weights at the mirrored points."""
     at, known = mirrored_uv(layout)
     both = torch.cat([own * weight[..., None], weight[..., None]], dim=-1)
     read = sample_image(both, at.reshape(-1, 2), layout.mask).reshape(both.shape)
@@ -158,6 +164,6 @@ def _mirror(own: Tensor, weight: Tensor, layout: UvLayout) -> tuple[Tensor, Tens
 
 
 def _toned(fallback: Tensor, own: Tensor, weight: Tensor) -> Tensor:
-    """Scale the fallback colours, per channel, to the mean of the seen ones."""
+    """Scale the fallback colors, per channel, to the mean of the seen ones."""
     seen, base = ((weight[..., None] * color).sum((0, 1)) for color in (own, fallback))
     return fallback * torch.where(base > 0, seen / torch.where(base > 0, base, 1.0), 1.0)

@@ -56,18 +56,25 @@ class UvLayout:
 
 
 def uv_mesh(model: MorphableModel) -> UvMesh:
-    """Take a face model's topology."""
+    """Take a face model's topology.
+
+    >>> uv_mesh(model).uv.shape[1]
+    2
+    """
     return UvMesh(model.triangles, model.uv, model.uv_triangles, model.mirror_vertices)
 
 
 def uv_layout(mesh: UvMesh, size: int, *, margin: int = 2) -> UvLayout:
-    """Find the surface point under the centre of every texel.
+    """Find the surface point under the center of every texel.
 
     Args:
         mesh: Topology with texture coordinates. Where triangles overlap in the UV plane the first one wins.
         size: Texels along each side of the map.
         margin: Empty texels around each island that continue it linearly, so that bilinear reading
             is right up to the island's edge.
+
+    >>> uv_layout(uv_mesh(model), 64).triangle.shape
+    torch.Size([64, 64])
     """
     flat = torch.cat([(mesh.uv - 0.5) * size, torch.ones_like(mesh.uv[:, :1])], dim=-1)
     fragments = rasterize(flat, mesh.uv_triangles, focal_px=1.0, size_hw=(size, size))
@@ -122,8 +129,11 @@ def sample_image(
     Args:
         image: Any number of channels.
         at: Positions as fractions of width and height; beyond the edge the last pixel counts.
-        mask: Pixels that hold a value. Others get no weight, so that islands keep their colours up to
-            their edges. A point without any valid neighbour reads zero.
+        mask: Pixels that hold a value. Others get no weight, so that islands keep their colors up to
+            their edges. A point without any valid neighbor reads zero.
+
+    >>> sample_image(torch.tensor([[[0.0], [1.0]]]), torch.tensor([[0.5, 0.5]]))
+    tensor([[0.5000]])
     """
     batch, (rows, cols, channels) = image.shape[:-3], image.shape[-3:]
     planes = image.reshape(-1, rows, cols, channels).permute(0, 3, 1, 2)
@@ -191,9 +201,9 @@ class PositionMapLayout:
     """Where the map is read for each vertex: of its texture coordinates the one that holds the mean face best. A vertex
     on a seam has several, and texels of folds belong to other parts of the surface."""
     mean: Float[Tensor, "verts 3"]
-    """The mean face, metres."""
+    """The mean face, meters."""
     remainder: Float[Tensor, "verts 3"]
-    """What reading a map of the mean face misses, metres: detail finer than a texel."""
+    """What reading a map of the mean face misses, meters: detail finer than a texel."""
     held: Bool[Tensor, " verts"]
     """False for vertices of which the map holds nothing: their texels belong to others."""
     fit: Float[Tensor, "4 verts"]
@@ -223,6 +233,9 @@ def position_map_layout(model: MorphableModel, size: int, *, kind: PositionMapKi
         model: The model.
         size: Texels along each side of the map.
         kind: `face` stretches the model's UV plane so that eyes, nose and mouth get most of the texels.
+
+    >>> position_map_layout(model, 64).encode(vertices_cam).shape
+    torch.Size([2, 64, 64, 3])
     """
     mesh = uv_mesh(model)
     none = model.mean.new_zeros(model.num_identity), model.mean.new_zeros(model.num_expression)

@@ -23,7 +23,7 @@ class ConvertConfig:
     root: Path | None = None
     """3ddfa: folder of AFLW2000-3D's pictures or arrays, for the names."""
     origin: PixelOrigin | None = None
-    """Coordinates of the first pixel's center; 3ddfa counts from 1 (centre-1), json is ours (corner)."""
+    """Coordinates of the first pixel's center; 3ddfa counts from 1 (center-1), json is ours (corner)."""
     system: str = ""
     """Name of the system, for tables (3ddfa)."""
 

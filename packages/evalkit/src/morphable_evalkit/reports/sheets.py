@@ -12,7 +12,7 @@ from morphable_evalkit.reports.plots import check_plot_path, save_figure
 _TILE_INCHES = 2.4
 _COLUMNS = 4
 _MARGIN = 0.6
-"""Free space around the labelled face, in widths of its box."""
+"""Free space around the labeled face, in widths of its box."""
 
 _TRUTH_COLOR, _PREDICTION_COLOR = "#00c853", "#ff1744"
 

@@ -1,10 +1,10 @@
 """Geometry that every package shares: camera, rotations, similarity fits, poses, meshes, boxes.
 
-The frames and units are those of docs/conventions.md: metres, pixels, radians; +x right, +y down, +z into the scene
+The frames and units are those of docs/conventions.md: meters, pixels, radians; +x right, +y down, +z into the scene
 in the camera; +y up, +z out of the face in the model.
 """
 
-from morphable.geometry.boxes import box_iou, box_of_points, distinct_boxes
+from morphable.geometry.boxes import box_iou, box_of_points, distinct_boxes, share_of_smaller
 from morphable.geometry.camera import GLOBAL_FOCAL_PX, MIN_DEPTH_M, Pinhole, camera_from_model, model_from_camera
 from morphable.geometry.mesh import (
     SparseRows,
@@ -16,6 +16,7 @@ from morphable.geometry.mesh import (
 )
 from morphable.geometry.reprojection import ResolvedPose, mirror_pose, resolve_pose
 from morphable.geometry.rotation import (
+    AXES_FLIP,
     axes_flip,
     euler_xyz_from_rotation,
     head_angles,
@@ -30,6 +31,7 @@ from morphable.geometry.rotation import (
 from morphable.geometry.similarity import fit_similarity, nearest_rotation
 
 __all__ = [
+    "AXES_FLIP",
     "GLOBAL_FOCAL_PX",
     "MIN_DEPTH_M",
     "Pinhole",
@@ -55,6 +57,7 @@ __all__ = [
     "rotation_from_angles",
     "rotation_from_euler_xyz",
     "rotation_from_vector",
+    "share_of_smaller",
     "skew",
     "triangles_of_vertices",
     "vector_from_rotation",

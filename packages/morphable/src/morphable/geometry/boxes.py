@@ -15,11 +15,16 @@ def box_of_points(points_px: Float[Tensor, "*batch points 2"]) -> Float[Tensor, 
 
 def box_iou(first: Float[Tensor, "first 4"], second: Float[Tensor, "second 4"]) -> Float[Tensor, "first second"]:
     """Return the intersection over union of every pair of boxes; zero where both are empty."""
-    low = torch.maximum(first[:, None, :2], second[None, :, :2])
-    high = torch.minimum(first[:, None, 2:], second[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(-1)
-    areas = [(box[:, 2:] - box[:, :2]).clamp(min=0).prod(-1) for box in (first, second)]
-    return shared / (areas[0][:, None] + areas[1][None] - shared).clamp(min=_SMALLEST_AREA)
+    shared, first_area, second_area = _areas(first, second)
+    return shared / (first_area + second_area - shared).clamp(min=_SMALLEST_AREA)
+
+
+def share_of_smaller(
+    first: Float[Tensor, "first 4"], second: Float[Tensor, "second 4"]
+) -> Float[Tensor, "first second"]:
+    """Return the intersection of every pair of boxes over the area of the smaller one; zero where that is empty."""
+    shared, first_area, second_area = _areas(first, second)
+    return shared / torch.minimum(first_area, second_area).clamp(min=_SMALLEST_AREA)
 
 
 def distinct_boxes(boxes: Float[Tensor, "boxes 4"], max_iou: float) -> Int[Tensor, " kept"]:
@@ -38,3 +43,11 @@ def distinct_boxes(boxes: Float[Tensor, "boxes 4"], max_iou: float) -> Int[Tenso
         if bool(free[index, chosen].all()):
             chosen.append(index)
     return torch.tensor(chosen, dtype=torch.int64)
+
+
+def _areas(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the shared areas of every pair, and the boxes' own areas as a column and as a row."""
+    low = torch.maximum(first[:, None, :2], second[None, :, :2])
+    high = torch.minimum(first[:, None, 2:], second[None, :, 2:])
+    own = [(box[:, 2:] - box[:, :2]).clamp(min=0).prod(-1) for box in (first, second)]
+    return (high - low).clamp(min=0).prod(-1), own[0][:, None], own[1][None]

@@ -15,7 +15,14 @@ MIN_NORM = 1e-12
 
 @dataclass(frozen=True)
 class SparseRows:
-    """A sparse matrix by rows (CSR), applied to vertices."""
+    """A sparse matrix by rows (CSR), applied to vertices.
+
+    >>> rows = morphable.SparseRows(torch.tensor([0, 1, 3]), torch.tensor([0, 0, 1]), torch.tensor([1.0, 0.5, 0.5]))
+    >>> from morphable.geometry import apply_rows
+    >>> apply_rows(rows, torch.tensor([[2.0], [4.0]]))
+    tensor([[2.],
+            [3.]])
+    """
 
     crow: Int[Tensor, " rows_plus_one"]
     """Where each row's entries start in `col`; the last entry is their number."""
@@ -40,7 +47,12 @@ def apply_rows(rows: SparseRows, dense: Float[Tensor, "cols channels"]) -> Float
 
 @dataclass(frozen=True)
 class SurfacePoints:
-    """Points on the surface of a triangle mesh, fixed to it while it deforms."""
+    """Points on the surface of a triangle mesh, fixed to it while it deforms.
+
+    >>> middle = morphable.SurfacePoints(torch.tensor([0]), torch.full((1, 3), 1 / 3))
+    >>> middle.on(torch.eye(3), torch.tensor([[0, 1, 2]]))
+    tensor([[0.3333, 0.3333, 0.3333]])
+    """
 
     triangle: Int[Tensor, "*points"]
     """Index of the triangle each point lies on."""

@@ -36,7 +36,7 @@ def scaled_orthographic_from_pinhole(
     focal_px: Float[Tensor, "*#batch"] | float | int,
     size_hw: tuple[int, int],
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch 2"]]:
-    """Return the scale (px per metre) and offset (px) that agree with a pinhole camera at the face's distance."""
+    """Return the scale (px per meter) and offset (px) that agree with a pinhole camera at the face's distance."""
     offset_px = Pinhole(size_hw, focal_px).project(translation_m[..., None, :])[..., 0, :]
     return focal_px / translation_m[..., 2], offset_px
 

@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+AXES_FLIP = (1.0, -1.0, -1.0)
+"""Diagonal of the rotation between the axes of the model (y up, z to the viewer) and of the camera."""
+
 
 def axes_flip(like: Float[Tensor, "..."]) -> Float[Tensor, " 3"]:
-    """Return the diagonal (1, -1, -1) between the axes of the model (y up, z to the viewer) and of the camera."""
-    return torch.tensor([1.0, -1.0, -1.0], dtype=like.dtype, device=like.device)
+    """Return `AXES_FLIP` in the type and on the device of another tensor."""
+    return torch.tensor(AXES_FLIP, dtype=like.dtype, device=like.device)
 
 
 def skew(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:

@@ -16,7 +16,7 @@ NEUTRAL_ALBEDO = 0.7
 
 
 def as_modes(columns: np.ndarray, count: int, unit_m: float) -> Float[Tensor, "modes verts 3"]:
-    """Turn a matrix of one column per mode (x, y, z of each vertex in turn) into our bases, in metres."""
+    """Turn a matrix of one column per mode (x, y, z of each vertex in turn) into our bases, in meters."""
     kept = np.asarray(columns, dtype=np.float64)[:, :count] * unit_m
     return torch.from_numpy(np.ascontiguousarray(kept.T)).reshape(kept.shape[1], len(kept) // 3, 3).float()
 

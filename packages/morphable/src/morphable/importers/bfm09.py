@@ -71,7 +71,7 @@ def import_bfm09(path: str | PathLike[str]) -> ModelData:
 
 
 def _read_crop(path: Path) -> Arrays:
-    """Read the finished crop, decimetres to metres."""
+    """Read the finished crop, decimetres to meters."""
     crop = load_matlab(path, ("meanshape", "meantex", "idBase", "exBase", "texBase", *INFO_NAMES))
     for name in ("meanshape", "idBase", "exBase"):
         crop[name] = crop[name] * METRES_PER_DECIMETRE

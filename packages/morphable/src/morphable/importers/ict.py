@@ -1,4 +1,4 @@
-"""ICT-FaceKit (Li et al., CVPR 2020, MIT licence): a folder of Wavefront meshes."""
+"""ICT-FaceKit (Li et al., CVPR 2020, MIT license): a folder of Wavefront meshes."""
 
 import json
 import re
@@ -65,7 +65,7 @@ def import_ict(folder: str | PathLike[str]) -> ModelData:
 
 
 def _modes(paths: list[Path], neutral: np.ndarray) -> torch.Tensor:
-    """Read shapes and return their differences from the neutral one, in metres."""
+    """Read shapes and return their differences from the neutral one, in meters."""
     modes = np.zeros((len(paths), *neutral.shape))
     for mode, path in zip(modes, paths, strict=True):
         vertices = read_obj_vertices(path)

@@ -21,7 +21,7 @@ from morphable_reconstruct.exports.pictures import (
 )
 from morphable_reconstruct.photographs.naming import NUMBERED_SUFFIXES, RESULT_SUFFIXES
 from morphable_reconstruct.scene import Scene
-from morphable_regressors import PARSING_CLASSES
+from morphable_regressors.parsing import PARSING_CLASSES
 
 _VIEW_PX = 640
 _PICTURES: dict[str, Callable[[Scene], bytes]] = {

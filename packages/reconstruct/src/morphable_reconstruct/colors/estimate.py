@@ -12,15 +12,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable_render import sh_basis
-from morphable_render.lighting import AMBIENT
+from morphable_render.lighting import AMBIENT, sh_basis
 
 STEPS = 4
 """Gauss-Newton steps."""
 NOISE = 0.05
 """Standard deviation of a point's color about the model's, in a point that shows the face."""
-INDEPENDENT_SHARE = 0.5
-"""The errors of neighboring points are alike: this share of the points counts as independent."""
+INDEPENDENT_SHARE = 0.05
+"""The errors of neighboring points are alike (shadows, the detail that no mode has): this share of the points counts as
+independent. With more of it, light and sheen take over what is the skin's tone."""
 FIRST_SCALE, LAST_SCALE = 0.5, 0.2
 """Error at which a point's weight has fallen to a quarter: at the first and at the last step."""
 FINAL_RIDGE = 0.3

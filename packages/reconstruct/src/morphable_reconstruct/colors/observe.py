@@ -6,11 +6,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Tensor
 
-from morphable.geometry import camera_from_model
+from morphable.geometry import Pinhole, axes_flip, camera_from_model
 from morphable_reconstruct.colors.points import ColorPoints
+from morphable_reconstruct.photographs.window import reduced
 from morphable_render import sample_image
 
 FACE_PX = 112
@@ -52,10 +52,9 @@ def observe(
     placed, normals_model = points.place(identity, expression)
     position = camera_from_model(placed, rotation_head, translation_m)
     normals = normals_model @ rotation_head.mT
-    rays = position[..., :2] / position[..., 2:].clamp(min=1e-3)
-    px = rays * focal_px + position.new_tensor(principal_px)
+    px = Pinhole(image.shape[:2], focal_px, principal_px).project(position)
     toward = F.normalize(-position, dim=-1)
-    cosine = (toward * normals * position.new_tensor([1.0, -1.0, -1.0])).sum(-1)
+    cosine = (toward * normals * axes_flip(position)).sum(-1)
     ramp = ((cosine - GRAZING_COSINE) / (FACING_COSINE - GRAZING_COSINE)).clamp(0, 1)
     rows, cols = image.shape[:2]
     inside = ((px > 0) & (px < px.new_tensor([cols, rows]))).all(-1)
@@ -84,7 +83,7 @@ def _read(image: np.ndarray, px: Float[Tensor, "points 2"]) -> Float[Tensor, "po
     part = image[low[1] : high[1], low[0] : high[0]]
     factor = max(1, round(extent / FACE_PX))
     if factor > 1:
-        part = np.asarray(Image.fromarray(part).reduce(factor))
+        part = reduced(part, (factor, factor))
     small = torch.from_numpy(np.array(part, dtype=np.float32) / 255.0)
     size = px.new_tensor([part.shape[1] * factor, part.shape[0] * factor])
     return sample_image(small, (px - px.new_tensor(low)) / size)

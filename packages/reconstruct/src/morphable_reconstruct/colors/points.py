@@ -39,7 +39,7 @@ class ColorPoints:
     part: Int[Tensor, " points"]
     """Index into the model's `part_names`."""
     mean: Float[Tensor, "points 3 3"]
-    """Corners of the triangles of the mean face, metres."""
+    """Corners of the triangles of the mean face, meters."""
     modes: Float[Tensor, "modes points 3 3"]
     """The same for each mode: identity first, then expressions."""
     mean_albedo: Float[Tensor, "points 3"]

@@ -11,14 +11,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 import morphable_render
 from morphable_reconstruct.drawing.colors import drawn_albedo, to_bytes
 from morphable_reconstruct.faces.rows import SceneRows
-from morphable_render import (
-    interpolate_at,
-    lighting_normals,
-    rasterize_faces,
-    shade_sh,
-    surface_pixels,
-    vertex_normals,
-)
+from morphable_render import rasterize_faces, shade_sh, vertex_normals
+from morphable_render.interpolation import interpolate_at, surface_pixels
+from morphable_render.lighting import lighting_normals
+from morphable_render.scene import FaceImage
 
 DEPTH_PIXELS = 12_000_000
 """What hides what is seen as well in a picture of so many pixels as in a larger one."""
@@ -139,7 +135,7 @@ def _render_window(rows: SceneRows, top: int, bottom: int, size_hw: tuple[int, i
     return _as_arrays(image)
 
 
-def _as_arrays(image: morphable_render.FaceImage) -> SceneImage:
+def _as_arrays(image: FaceImage) -> SceneImage:
     """The renderer's result as arrays."""
     return SceneImage(
         rgb=image.rgb.clamp(0.0, 1.0).numpy(),

@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable_render import UvMesh, rasterize_faces, sample_image, scatter_to_image, surface_pixels, uv_at_surface
+from morphable_render import rasterize_faces, sample_image
+from morphable_render.interpolation import scatter_to_image, surface_pixels
+from morphable_render.uv import UvMesh, uv_at_surface
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def render_textured(
     """Draw textured faces through a pinhole camera; a nearer face hides a farther one.
 
     Args:
-        vertices_cam: Camera-frame vertices, metres.
+        vertices_cam: Camera-frame vertices, meters.
         mesh: Triangles and texture coordinates, common to all faces.
         textures: One per face, in the layout of `mesh`; texels outside the islands must repeat those inside.
         focal_px: Focal length in pixels.

@@ -17,15 +17,9 @@ from morphable_reconstruct.drawing.tone import SKIN_PART, Seen, Tone, head_tone,
 from morphable_reconstruct.drawing.unwrapping import face_triangles, texture_mesh
 from morphable_reconstruct.faces.rows import Face, SceneRows
 from morphable_reconstruct.photographs.window import window
-from morphable_render import (
-    UvLayout,
-    mirrored_uv,
-    sample_image,
-    surface_visibility,
-    uv_layout,
-    uv_map_from_vertices,
-    vertices_from_uv_map,
-)
+from morphable_render import sample_image, uv_layout
+from morphable_render.texture import surface_visibility
+from morphable_render.uv import UvLayout, mirrored_uv, uv_map_from_vertices, vertices_from_uv_map
 
 SMALLEST_PX, LARGEST_PX = 256, 2048
 """Sides of the textures that are chosen by themselves."""

@@ -12,7 +12,7 @@ from morphable import MorphableModel
 from morphable_reconstruct.drawing.colors import drawn_albedo
 from morphable_reconstruct.drawing.membrane import membrane
 from morphable_reconstruct.faces.rows import Face
-from morphable_render import irradiance_sh
+from morphable_render.lighting import irradiance_sh
 
 STIFFNESS, STIFF_AT_PX = 6.0, 200.0
 """Of the difference between photograph and lit albedo, over the mesh, in faces of at least this size. A pixel of a

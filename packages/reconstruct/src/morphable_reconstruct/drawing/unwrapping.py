@@ -11,7 +11,8 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from morphable import MorphableModel
-from morphable_render import UvMesh, uv_mesh
+from morphable_render import uv_mesh
+from morphable_render.uv import UvMesh
 
 NOT_FACE = ("scalp", "neck", "ears", "inner_mouth")
 """Parts that get few texels."""

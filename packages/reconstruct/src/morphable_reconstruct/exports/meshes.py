@@ -9,6 +9,7 @@ from jaxtyping import Bool, Shaped, UInt8
 from PIL import Image
 
 from morphable.files import atomic_path, write_bytes
+from morphable.geometry import AXES_FLIP
 from morphable_reconstruct.drawing.colors import lit_vertex_colors, to_bytes
 from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.drawing.unwrapping import texture_mesh
@@ -20,7 +21,7 @@ from morphable_reconstruct.photographs.naming import NUMBERED_SUFFIXES, safe_ste
 _SCAN_POINTS = (36, 39, 42, 45, 33, 48, 54)
 """Rows of the 68 points that scans are landmarked with (NoW's order)."""
 
-CAMERA_TO_UPRIGHT = np.array([1.0, -1.0, -1.0], dtype=np.float32)
+CAMERA_TO_UPRIGHT = np.array(AXES_FLIP, dtype=np.float32)
 """Camera space to the frame mesh viewers expect: y up, z toward the viewer."""
 
 

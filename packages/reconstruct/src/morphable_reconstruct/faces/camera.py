@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from morphable.geometry import Pinhole
+from morphable.geometry import AXES_FLIP, Pinhole
 
-MODEL_TO_CAMERA = np.diag([1.0, -1.0, -1.0])
+MODEL_TO_CAMERA = np.diag(AXES_FLIP)
 """R_cam_from_model of a face that looks straight at the camera (y up, z out of the face to y down, z forward)."""
 
 

@@ -11,7 +11,7 @@ from morphable_reconstruct.photographs.window import resized
 STRIDE_PX = 32
 """Sides of the network's input are multiples of this."""
 PADDING_RGB = (124, 116, 104)
-"""ImageNet's mean colour (0.485, 0.456, 0.406) in bytes: about zero once the network has normalised it."""
+"""ImageNet's mean color (0.485, 0.456, 0.406) in bytes: about zero once the network has normalized it."""
 SMALLEST_SIDE_PX = 256
 """Smaller photographs are enlarged to this."""
 _ROUNDING = 1e-9
@@ -22,7 +22,7 @@ _REDUCING_GAP = 3.0
 
 @dataclass(frozen=True, kw_only=True)
 class Letterbox:
-    """How a photograph sits in the network's input: both centres coincide, one scale for x and y."""
+    """How a photograph sits in the network's input: both centers coincide, one scale for x and y."""
 
     photo_hw: tuple[int, int]
     input_hw: tuple[int, int]
@@ -63,7 +63,7 @@ def plan_letterbox(photo_hw: tuple[int, int], size_px: int) -> Letterbox:
 def letterbox(
     pixels: UInt8[np.ndarray, "rows cols 3"], size_px: int
 ) -> tuple[UInt8[np.ndarray, "input_rows input_cols 3"], Letterbox]:
-    """Resize and pad a photograph so that its centre is the centre of the input, to a fraction of a pixel.
+    """Resize and pad a photograph so that its center is the center of the input, to a fraction of a pixel.
 
     The picture's own size in input pixels is rarely an even integer, and only an even one can be padded
     symmetrically: up to one input pixel at each border is cut off rather than stretching the picture.
@@ -89,5 +89,5 @@ def _even_side(side: int, scale: float) -> int:
 
 
 def _center(size_hw: tuple[int, int]) -> Float[np.ndarray, "2"]:
-    """Centre of a picture, (x, y)."""
+    """Center of a picture, (x, y)."""
     return np.array([size_hw[1] / 2, size_hw[0] / 2])

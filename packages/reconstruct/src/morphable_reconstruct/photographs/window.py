@@ -56,8 +56,7 @@ def window(
     part = pixels[low[1] : high[1], low[0] : high[0]]
     halvings = max(0, math.ceil(math.log2(part.shape[0] * part.shape[1] / max_pixels) / 2))
     if halvings:
-        step = max(1, (_BAND_PIXELS // part.shape[1]) >> halvings) << halvings
-        part = _by_bands(part, step, lambda band: band.reduce(1 << halvings))
+        part = reduced(part, (1 << halvings, 1 << halvings))
     return Window(pixels=part, corner_px=low, factor=1 << halvings)
 
 
@@ -89,8 +88,7 @@ def resized(
         first_x, first_y = max(0, int(left - _SUPPORT * step_x)), max(0, int(top - _SUPPORT * step_y))
         last_x = min(pixels.shape[1], math.ceil(right + _SUPPORT * step_x))
         last_y = min(pixels.shape[0], math.ceil(bottom + _SUPPORT * step_y))
-        step = max(1, _BAND_PIXELS // (last_x - first_x) // factors[1]) * factors[1]
-        pixels = _by_bands(pixels[first_y:last_y, first_x:last_x], step, lambda band: band.reduce(factors))
+        pixels = reduced(pixels[first_y:last_y, first_x:last_x], factors)
         left, right = (left - first_x) / factors[0], (right - first_x) / factors[0]
         top, bottom = (top - first_y) / factors[1], (bottom - first_y) / factors[1]
     across, down = (left, top, right, bottom), (0.0, top, float(size[0]), bottom)
@@ -102,6 +100,17 @@ def resized(
         lambda band: band.resize((size[0], band.height), Image.Resampling.BILINEAR, box=(left, 0, right, band.height)),
     )
     return np.asarray(Image.fromarray(narrow).resize(size, Image.Resampling.BILINEAR, box=down))
+
+
+def reduced(pixels: UInt8[np.ndarray, "_ _ 3"], factors: tuple[int, int]) -> UInt8[np.ndarray, "rows cols 3"]:
+    """Take means of so many pixels, across and down, as Pillow's `Image.reduce` does.
+
+    >>> import numpy as np
+    >>> reduced(np.full((30, 41, 3), 7, np.uint8), (4, 3)).shape
+    (10, 11, 3)
+    """
+    step = max(1, _BAND_PIXELS // pixels.shape[1] // factors[1]) * factors[1]
+    return _by_bands(pixels, step, lambda band: band.reduce(factors))
 
 
 def _by_bands(

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
+from morphable.geometry import share_of_smaller
 from morphable_reconstruct.faces.rows import concatenate_rows
 from morphable_reconstruct.scene import Scene
 
@@ -53,12 +55,14 @@ def merge_tiles(whole: Scene, tiles: list[Scene], *, tile_px: int) -> Scene:
     parts = [tile.take(np.flatnonzero(_sizes_px(tile) <= overlap_px)) for tile in tiles]
     parts.append(whole.take(np.flatnonzero(_sizes_px(whole) >= overlap_px / 2)))
     candidates = concatenate_rows(parts)
+    order = np.argsort(-candidates.score, kind="stable")
+    boxes = torch.from_numpy(candidates.box_xyxy_px[order])
+    apart = share_of_smaller(boxes, boxes) <= MAX_SHARED
     kept: list[int] = []
-    for index in np.argsort(-candidates.score, kind="stable").tolist():
-        box = candidates.box_xyxy_px[index]
-        if all(_shared(box, candidates.box_xyxy_px[other]) <= MAX_SHARED for other in kept):
+    for index in range(len(order)):
+        if bool(apart[index, kept].all()):
             kept.append(index)
-    return candidates.take(np.array(kept, dtype=np.int64))
+    return candidates.take(order[kept])
 
 
 def _starts(side: int, tile_px: int) -> list[int]:
@@ -73,10 +77,3 @@ def _sizes_px(scene: Scene) -> Float[np.ndarray, " faces"]:
     """Longer sides of the faces' boxes."""
     boxes = scene.box_xyxy_px
     return (boxes[:, 2:] - boxes[:, :2]).max(1)
-
-
-def _shared(first: Float[np.ndarray, "4"], second: Float[np.ndarray, "4"]) -> float:
-    """Area in common, as a part of the smaller box."""
-    sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    smaller = min(np.prod(first[2:] - first[:2]), np.prod(second[2:] - second[:2]))
-    return float(np.prod(np.maximum(sides, 0.0)) / max(smaller, 1e-12))

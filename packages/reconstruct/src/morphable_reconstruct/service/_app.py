@@ -48,8 +48,6 @@ _DESCRIPTION = (
     "Every face of a photograph in 3D: POST a picture to /reconstruct. Meters, radians, pixels of the photograph "
     "(corner at 0, 0)."
 )
-_WORKERS = 2
-"""Threads that decode pictures and encode answers."""
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "model": SceneAnswer,
@@ -92,7 +90,9 @@ class _Service:
         self.batcher = Batcher(reconstructor, max_queue=config.max_queue, wait_s=config.batch_wait_s)
         self.admission = Admission(max_requests=config.max_queue, max_pixels=PIXELS_TOGETHER)
         self.metrics = Metrics()
-        self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="pictures")
+        # One picture is decoded and one answer encoded at a time: textures take hundreds of megabytes for a moment.
+        self._decoding = ThreadPoolExecutor(1, thread_name_prefix="decoding")
+        self._encoding = ThreadPoolExecutor(1, thread_name_prefix="encoding")
 
     @asynccontextmanager
     async def running(self, _: FastAPI) -> AsyncIterator[None]:
@@ -100,7 +100,8 @@ class _Service:
         self.batcher.start()
         yield
         await self.batcher.stop()
-        self._pool.shutdown()
+        self._decoding.shutdown()
+        self._encoding.shutdown()
 
     async def answer(self, request: Request, file_format: Format, texture: Texture, face: int) -> bytes:
         """Read, decode, reconstruct and encode one picture, each failure with its own status."""
@@ -125,15 +126,16 @@ class _Service:
 
     async def _reconstructed(self, body: bytes, name: str, **options: Any) -> bytes:
         """Reconstruct one picture; its decoded pixels are counted until its answer is encoded."""
-        async with self.admission.pixels(await self._in_pool(count_pixels, body)):
-            photo = await self._in_pool(decode_picture, self.reconstructor, body, name)
+        async with self.admission.pixels(await _in(self._decoding, count_pixels, body)):
+            photo = await _in(self._decoding, decode_picture, self.reconstructor, body, name)
             scene = await self.batcher.submit(photo)
             self.metrics.faces += len(scene)
-            return await self._in_pool(lambda: encode_scene(scene, **options))
+            return await _in(self._encoding, lambda: encode_scene(scene, **options))
 
-    async def _in_pool(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call a function in one of the few threads for pictures."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+
+async def _in(pool: ThreadPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in a thread."""
+    return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
 
 def create_app(reconstructor: Reconstructor, config: ServeConfig) -> FastAPI:

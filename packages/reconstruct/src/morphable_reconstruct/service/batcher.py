@@ -53,7 +53,7 @@ class Batcher:
         self._thread.shutdown()
 
     async def submit(self, photo: Photograph) -> Scene:
-        """Wait for a photograph's scene; a cancelled wait takes the photograph out of the queue.
+        """Wait for a photograph's scene; a canceled wait takes the photograph out of the queue.
 
         Raises:
             BusyError: Too many photographs wait.

@@ -70,7 +70,7 @@ def scan_assets(folder: Path, *, cc0_only: bool = False) -> AssetCatalog:
 
     Args:
         folder: Holds ``makehuman/``, ``hdri/``, ``backgrounds/`` and optionally ``face_masks/``.
-        cc0_only: Leave out everything that asks for credit or has another licence than CC0 (backgrounds and masks too).
+        cc0_only: Leave out everything that asks for credit or has another license than CC0 (backgrounds and masks too).
     """
     if not folder.is_dir():
         raise FileNotFoundError(

@@ -65,6 +65,9 @@ def check_assets(folder: Path, *, cc0_only: bool = False) -> AssetReport:
     Args:
         folder: See `scan_assets`.
         cc0_only: Look only at what a run with that setting draws from.
+
+    >>> check_assets(folder).usable
+    False
     """
     catalog = scan_assets(folder, cc0_only=cc0_only)
     required = required_kinds(cc0_only=cc0_only)

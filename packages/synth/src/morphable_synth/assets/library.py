@@ -255,7 +255,7 @@ class Library:
         return self.pool.get(str(path), lambda: read_texture(path))
 
     def gray_texture(self, path: Path) -> int:
-        """Return the pool's number of a picture's brightness, scaled to a common mean: what hair is coloured from."""
+        """Return the pool's number of a picture's brightness, scaled to a common mean: what hair is colored from."""
         return self.pool.get(f"{path}#gray", lambda: gray_map(read_texture(path)))
 
     def head_skin(self, path: Path) -> int:
@@ -271,7 +271,7 @@ class Library:
         return self.pool.get(f"{path}#detail", lambda: detail_map(read_head_skin(path)))
 
     def skin_mean(self, texture: int) -> Float[np.ndarray, "3"]:
-        """Return the mean linear colour of a head skin over the face."""
+        """Return the mean linear color of a head skin over the face."""
         if texture not in self._skin_mean:
             self._skin_mean[texture] = _mean_at(self.texels, texture, self._face_uv)
         return self._skin_mean[texture]

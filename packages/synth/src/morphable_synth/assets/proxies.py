@@ -29,7 +29,7 @@ class ProxyMesh:
     offsets: Float[np.ndarray, "verts 3"]
     """Offsets in units of the scale pairs."""
     scale: tuple[tuple[int, int, float], ...]
-    """Per axis: two hm08 vertices and the distance at which an offset of one is one metre-like unit."""
+    """Per axis: two hm08 vertices and the distance at which an offset of one is one meter-like unit."""
     hides: Int[np.ndarray, " hidden"]
     """hm08 vertices of the skin underneath that are not drawn."""
 

@@ -8,17 +8,17 @@ from morphable_synth.assets.textures import linear_from_srgb
 
 _GRAY_MEAN, _GRAY_LIFT = 110.0, 12.0
 _DETAIL_RADIUS = 0.004
-"""Blur that separates structure from colour, relative to the width of the head's texture."""
+"""Blur that separates structure from color, relative to the width of the head's texture."""
 
 
 def recolor_table(
     source: Float[np.ndarray, "3"], target: Float[np.ndarray, "3"], contrast: float = 1.0
 ) -> Float[np.ndarray, "256 3"]:
-    """Return the table that takes 8-bit texture values to linear colour, the mean colour to the target.
+    """Return the table that takes 8-bit texture values to linear color, the mean color to the target.
 
     Args:
-        source: Mean linear colour of the texture.
-        target: Linear colour wanted in its place.
+        source: Mean linear color of the texture.
+        target: Linear color wanted in its place.
         contrast: Exponent of each value relative to the mean.
     """
     linear = linear_from_srgb(np.arange(256, dtype=np.float32) / 255.0)[:, None]
@@ -41,7 +41,7 @@ def gray_map(picture: UInt8[np.ndarray, "rows cols 4"]) -> UInt8[np.ndarray, "ro
 
 
 def detail_map(skin: UInt8[np.ndarray, "rows cols 4"]) -> UInt8[np.ndarray, "rows cols 4"]:
-    """Return the fine structure of a skin: 128 + 64 stops of difference from its blurred colour."""
+    """Return the fine structure of a skin: 128 + 64 stops of difference from its blurred color."""
     rgb = Image.fromarray(skin[..., :3])
     blurred = rgb.filter(ImageFilter.GaussianBlur(_DETAIL_RADIUS * skin.shape[1] * 2))
     ratio = (np.asarray(rgb, np.float32) + 4.0) / (np.asarray(blurred, np.float32) + 4.0)

@@ -46,7 +46,7 @@ class TexturePool:
         return self._levels
 
     def mean_color(self, texture: int) -> Float[np.ndarray, "4"]:
-        """Return the alpha-weighted mean colour and the mean alpha of a texture, in [0, 1]."""
+        """Return the alpha-weighted mean color and the mean alpha of a texture, in [0, 1]."""
         return self._mean[texture]
 
     def get(self, key: str, load: Callable[[], UInt8[np.ndarray, "rows cols 4"]]) -> int:
@@ -81,7 +81,7 @@ class TexturePool:
 
 
 def _bleed(image: np.ndarray) -> np.ndarray:
-    """Give fully transparent texels the colour of opaque ones nearby, so that filtering shows no dark rim."""
+    """Give fully transparent texels the color of opaque ones nearby, so that filtering shows no dark rim."""
     alpha = image[..., 3]
     if alpha.min() > 0:
         return image

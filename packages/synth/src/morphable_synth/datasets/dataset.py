@@ -23,6 +23,10 @@ class SynthDataset(Dataset[dict[str, Tensor]]):
         seed: Number of the series.
         length: Number of scenes.
         first: Index of the first scene, to split a series.
+
+    >>> from morphable_synth import SceneConfig
+    >>> len(SynthDataset(SceneConfig(layout="single", size_px=128), length=10))
+    10
     """
 
     def __init__(self, config: SceneConfig, *, seed: int = 0, length: int = 100_000, first: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What pictures are made of: the sources that scenes may draw from, their licences, and the version of the code."""
+"""What pictures are made of: the sources that scenes may draw from, their licenses, and the version of the code."""
 
 import hashlib
 import json
@@ -53,15 +53,15 @@ _KNOWN = (
     ("face_masks/surgical*", "face mask cut-outs (MaskTheFace)", "MIT"),
     ("*", "other files", NOT_STATED),
 )
-"""Path pattern, name and licence of the public files that the README names; the first that fits counts."""
+"""Path pattern, name and license of the public files that the README names; the first that fits counts."""
 
 
 def sources_of(config: SceneConfig) -> tuple[Source, ...]:
     """Return everything that scenes of these settings may be made of, each once.
 
-    Files are recognised by their paths: by the folder's `licenses.json`, where there is one, else by the names that
+    Files are recognized by their paths: by the folder's `licenses.json`, where there is one, else by the names that
     MakeHuman, Poly Haven and the photo collections of the README give their files. What neither knows is listed under
-    its folder with the licence "not stated".
+    its folder with the license "not stated".
 
     Raises:
         ValueError: `licenses.json` does not have the form of `LICENSE_FILE`.
@@ -75,7 +75,7 @@ def sources_of(config: SceneConfig) -> tuple[Source, ...]:
 
 
 def license_of(sources: tuple[Source, ...]) -> str:
-    """Return the licences of sources joined, each once."""
+    """Return the licenses of sources joined, each once."""
     return "; ".join(dict.fromkeys(source.license for source in sources))
 
 

@@ -27,7 +27,7 @@ from morphable_synth.scene.sampling import sample_scene
 
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "dataset.json"
-"""Beside the shards: name, licence, sources with their licences, and settings of the data set."""
+"""Beside the shards: name, license, sources with their licenses, and settings of the data set."""
 _JPEG_QUALITY = 95
 _OTHER_RUN = (
     "out must be empty or hold shards of the same settings, got {path} with other {names}; choose another folder"
@@ -36,7 +36,11 @@ _OTHER_RUN = (
 
 @dataclass(frozen=True, kw_only=True)
 class GenerateConfig:
-    """A run of `generate`."""
+    """A run of `generate`.
+
+    >>> GenerateConfig(scenes=SceneConfig(), out=Path("scenes"), count=500).shard_size
+    250
+    """
 
     scenes: SceneConfig
     """What kind of pictures."""
@@ -68,6 +72,11 @@ def generate(config: GenerateConfig, *, quiet: bool = False) -> list[Path]:
     Raises:
         FileNotFoundError: There is no folder of assets.
         ValueError: An asset is missing or broken, or the folder holds shards of other settings.
+
+    >>> scenes = SceneConfig(layout="single", size_px=128)
+    >>> paths = generate(GenerateConfig(scenes=scenes, out=folder / "scenes", count=1, workers=1), quiet=True)
+    >>> [path.name for path in paths]
+    ['000000.tar']
     """
     if config.scenes.assets is not None:  # before hours are spent
         require_whole_assets(config.scenes.assets, cc0_only=config.scenes.cc0_only)
@@ -228,6 +237,9 @@ def read_shard(path: Path) -> Iterator[StoredSample]:
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The shard is damaged, or was written in another format version.
+
+    >>> [sample.image.shape for path in sorted(shards.glob("*.tar")) for sample in read_shard(path)]
+    [(128, 128, 3), (128, 128, 3)]
     """
     with refusing("shard must be a whole tar file of `morphable-synth generate`", path):
         yield from _scenes(path)

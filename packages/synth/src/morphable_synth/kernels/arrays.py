@@ -7,12 +7,12 @@ from jaxtyping import Float, Int, UInt8
 
 
 class Soup(NamedTuple):
-    """Vertices, triangles and materials of everything in a picture. Colours are linear light."""
+    """Vertices, triangles and materials of everything in a picture. Colors are linear light."""
 
     xyz_cam: Float[np.ndarray, "verts 3"]
     normal: Float[np.ndarray, "verts 3"]
     tint: Float[np.ndarray, "verts 3"]
-    """Colour that multiplies the texture."""
+    """Color that multiplies the texture."""
     irradiance: Float[np.ndarray, "verts 3"]
     """Light that arrives, over pi: what a white Lambert surface sends back."""
     openness: Float[np.ndarray, " verts"]
@@ -30,7 +30,7 @@ class Soup(NamedTuple):
     """A second texture of the same layout that is mixed in; -1: none."""
     detail_mix: Float[np.ndarray, " mats"]
     lut: Float[np.ndarray, "mats 256 3"]
-    """Linear colour of each 8-bit texture value and channel: tone and recolouring."""
+    """Linear color of each 8-bit texture value and channel: tone and recolouring."""
     specular: Float[np.ndarray, "mats 2"]
     """Reflectance at normal incidence, and the roughness level (0 mirror, 2 dull) of the highlight."""
     alpha_gain: Float[np.ndarray, " mats"]

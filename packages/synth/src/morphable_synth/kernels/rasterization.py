@@ -44,7 +44,7 @@ def corners(screen, triangles, t):  # type: ignore[no-untyped-def]
 
 @per_pixel
 def span(a, b, c, limit):  # type: ignore[no-untyped-def]
-    """First and last pixel whose centre can lie between three coordinates."""
+    """First and last pixel whose center can lie between three coordinates."""
     first = math.ceil(min(a, b, c) - 0.5)
     last = math.floor(max(a, b, c) - 0.5)
     return max(first, 0), min(last, limit - 1)
@@ -52,7 +52,7 @@ def span(a, b, c, limit):  # type: ignore[no-untyped-def]
 
 @per_pixel
 def barycentric(ax, ay, bx, by, cx, cy, inverse_area, x, y):  # type: ignore[no-untyped-def]
-    """Weights of a triangle's corners on the screen at the centre of a pixel; all positive inside."""
+    """Weights of a triangle's corners on the screen at the center of a pixel; all positive inside."""
     px, py = x + 0.5, y + 0.5
     u = ((bx - px) * (cy - py) - (by - py) * (cx - px)) * inverse_area
     v = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) * inverse_area

@@ -35,7 +35,7 @@ def _mirror(light: Light, rough, x, y, z, out):  # type: ignore[no-untyped-def]
 
 @per_pixel
 def _textured(soup: Soup, texels: Texels, m, t, u, v, w, lod, texel, out):  # type: ignore[no-untyped-def]
-    """Multiply the texture's colour into ``out``; return alpha and the gloss factor of its fine structure."""
+    """Multiply the texture's color into ``out``; return alpha and the gloss factor of its fine structure."""
     uv = soup.corner_uv
     s = u * uv[t, 0, 0] + v * uv[t, 1, 0] + w * uv[t, 2, 0]
     r = u * uv[t, 0, 1] + v * uv[t, 1, 1] + w * uv[t, 2, 1]
@@ -88,7 +88,7 @@ def _highlight(soup: Soup, light: Light, m, i, j, k, u, v, w, gloss, sky, out): 
 
 @per_pixel
 def _shaded(soup: Soup, light: Light, texels: Texels, t, u, v, w, lod, scratch: Scratch):  # type: ignore[no-untyped-def]
-    """Write the linear colour of a point of triangle ``t``, given perspective-correct weights; return its alpha."""
+    """Write the linear color of a point of triangle ``t``, given perspective-correct weights; return its alpha."""
     texel, sky, out = scratch.texel, scratch.sky, scratch.color
     i, j, k = soup.triangles[t, 0], soup.triangles[t, 1], soup.triangles[t, 2]
     m = soup.material[t]

@@ -14,11 +14,11 @@ _COLUMNS, _ROWS = 33, 17
 _HALF_WIDTH_RAD = 1.2
 _GAP_M = 0.004
 _REACH = (0.10, 0.006)
-"""Spread of the envelope: angle (radians) and height (metres)."""
+"""Spread of the envelope: angle (radians) and height (meters)."""
 
 
 def mask_layer(library: Library, figure: Figure) -> Layer:
-    """Return the mask of a person, opaque, coloured or with a picture of a mask."""
+    """Return the mask of a person, opaque, colored or with a picture of a mask."""
     wearing, person = figure.person.wearing, figure.person
     landmarks = _landmarks(library, figure)
     grid = _surface(figure.decoded, landmarks)

@@ -7,9 +7,10 @@ from jaxtyping import Float
 
 from morphable_synth.assets.library import Library
 from morphable_synth.people.layers import vertex_normals
+from morphable_synth.scene.camera import CAM_FROM_UP
 from morphable_synth.scene.description import Person
 
-CAM_FROM_UP = np.diag([1.0, -1.0, -1.0]).astype(np.float32)
+CAM_FROM_HEAD = CAM_FROM_UP.astype(np.float32)
 _EYE_VERTICES = np.arange(14598, 14742)
 _NECK_BELOW_EYES_M = np.array([0.0, -0.10, -0.10], np.float32)
 
@@ -26,7 +27,7 @@ class Figure:
     resting_hm08: Float[np.ndarray, "hm08 3"]
     """The same with eyes looking ahead."""
     face_cam: Float[np.ndarray, "verts 3"]
-    """The face as labelled: head pose alone, no bending of the neck."""
+    """The face as labeled: head pose alone, no bending of the neck."""
     drawn_cam: Float[np.ndarray, "verts 3"]
     """The face as drawn: the neck bent toward the shoulders."""
     drawn_normal: Float[np.ndarray, "verts 3"]
@@ -48,7 +49,7 @@ def build_figure(library: Library, person: Person, decoded: Float[np.ndarray, "v
     extension = library.hm08
     resting = extension.resting(person.identity, decoded)
     hm08 = extension.moved(resting, person.expression)
-    face_cam = decoded @ (CAM_FROM_UP @ person.rotation_head).T + person.translation_m
+    face_cam = decoded @ (CAM_FROM_HEAD @ person.rotation_head).T + person.translation_m
     drawn_cam = pose_points(person, decoded, extension.head_neck_weight, _pivot(hm08))
     normal = vertex_normals(drawn_cam, library.head_triangles)
     return Figure(person, decoded, hm08, resting, np.asarray(face_cam, np.float32), drawn_cam, normal)
@@ -66,7 +67,7 @@ def pose_points(
 ) -> Float[np.ndarray, "points 3"]:
     """See `Figure.pose`."""
     share = np.broadcast_to(np.asarray(head_share, np.float32), xyz.shape[:1])
-    out = np.asarray(xyz @ (CAM_FROM_UP @ person.rotation_head).T + person.translation_m, np.float32)
+    out = np.asarray(xyz @ (CAM_FROM_HEAD @ person.rotation_head).T + person.translation_m, np.float32)
     bent = np.flatnonzero(share < 0.999)
     if len(bent) == 0:
         return out
@@ -76,7 +77,7 @@ def pose_points(
     turn = (share[bent] * angle)[:, None]
     turned = offset * np.cos(turn) + np.cross(axis, offset) * np.sin(turn)
     turned += axis * (offset @ axis)[:, None] * (1 - np.cos(turn))
-    out[bent] = (turned + person.rotation_head @ pivot) @ CAM_FROM_UP.T + person.translation_m
+    out[bent] = (turned + person.rotation_head @ pivot) @ CAM_FROM_HEAD.T + person.translation_m
     return out
 
 

@@ -83,7 +83,7 @@ def soft_normals(
     center: Float[np.ndarray, "3"],
     radial: float,
 ) -> Float[np.ndarray, "verts 3"]:
-    """Return normals of thin sheets around a centre: the mesh's own, turned outward and mixed with the radial ones."""
+    """Return normals of thin sheets around a center: the mesh's own, turned outward and mixed with the radial ones."""
     outward = xyz - center
     outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
     own = vertex_normals(xyz, triangles)

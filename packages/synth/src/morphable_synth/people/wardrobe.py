@@ -12,9 +12,9 @@ from morphable_synth.assets.textures import linear_from_srgb
 from morphable_synth.people.face_mask import mask_layer
 from morphable_synth.people.figure import Figure
 from morphable_synth.people.layers import HAIR_WRAP, SKIN_WRAP, Layer, Material, soft_normals, vertex_normals
+from morphable_synth.scene.camera import CAM_FROM_UP, head_rotation
 from morphable_synth.scene.description import Wearing
 from morphable_synth.scene.expressions import gaze_angles
-from morphable_synth.scene.placement import head_rotation
 
 LEFT_EYE, RIGHT_EYE = np.arange(14598, 14670), np.arange(14670, 14742)
 _OPAQUE = 0.5
@@ -31,7 +31,7 @@ _HANGING_M = (0.02, 0.12)
 def _recolored(
     library: Library, style: Style, color: tuple[float, float, float], *, gray: bool = False
 ) -> tuple[int, np.ndarray]:
-    """A style's texture and the table that gives it a colour; ``gray`` drops the texture's own hues."""
+    """A style's texture and the table that gives it a color; ``gray`` drops the texture's own hues."""
     texture = library.gray_texture(style.texture) if gray else library.texture(style.texture)
     mean = linear_from_srgb(library.pool.mean_color(texture)[:3])
     return texture, recolor_table(mean, np.array(color), 0.85)
@@ -86,7 +86,7 @@ def _eyes(library: Library, figure: Figure) -> Layer | None:
         offset = (xyz[side] - center) @ turn.T * (ball_radius / radius)
         xyz[side] = ball + offset
         normal[side] = offset / np.linalg.norm(offset, axis=1, keepdims=True)
-    rotation = np.diag([1.0, -1.0, -1.0]) @ figure.person.rotation_head
+    rotation = CAM_FROM_UP @ figure.person.rotation_head
     labels = np.where(left[mesh.triangles[:, 0]], part("left_eye"), part("right_eye")).astype(np.int32)
     material = Material(library.texture(iris), lut=plain_table(), specular=(0.035, 0.0))
     placed = figure.pose(xyz, 1.0)
@@ -106,7 +106,7 @@ def _eyes(library: Library, figure: Figure) -> Layer | None:
 
 
 def sphere_through(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centre and radius of the sphere nearest to points (algebraic least squares)."""
+    """Center and radius of the sphere nearest to points (algebraic least squares)."""
     design = np.hstack([2 * points, np.ones((len(points), 1))]).astype(np.float64)
     solution = np.linalg.lstsq(design, (points.astype(np.float64) ** 2).sum(1), rcond=None)[0]
     center = solution[:3]

@@ -12,17 +12,18 @@ from morphable_synth.assets.parts import FIRST_COVERING_PART, part
 from morphable_synth.people.baking import albedo_label
 from morphable_synth.people.figure import Figure
 from morphable_synth.rendering.soup import Stage
+from morphable_synth.scene.camera import project
 from morphable_synth.scene.description import Person, Scene
 
 _VISIBLE_TOLERANCE_M = 0.006
 """A landmark counts as seen if nothing lies farther than this before it."""
 _MIN_SHOWN_PX = 8
-"""Faces with less visible skin are not labelled."""
+"""Faces with less visible skin are not labeled."""
 
 
 @dataclass(frozen=True)
 class PixelLabels:
-    """What the rasteriser found at pixel centres."""
+    """What the rasterizer found at pixel centers."""
 
     inverse_depth: Float[np.ndarray, "rows cols"]
     owner: Int[np.ndarray, "rows cols"]
@@ -34,7 +35,7 @@ class PixelLabels:
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture with its labels. One row per labelled face, nearest first; frames, units: docs/conventions.md."""
+    """A picture with its labels. One row per labeled face, nearest first; frames, units: docs/conventions.md."""
 
     image: UInt8[np.ndarray, "rows cols 3"]
     focal_px: float
@@ -55,7 +56,7 @@ class Sample:
     box_xyxy_px: Float[np.ndarray, "faces 4"]
     """Tight box of the 68 static points."""
     center_px: Float[np.ndarray, "faces 2"]
-    """Centre of that box."""
+    """Center of that box."""
     visible_share: Float[np.ndarray, " faces"]
     """Share of the face's skin, as seen alone from the camera, that shows in the picture."""
     face_index: Int[np.ndarray, "rows cols"]
@@ -63,7 +64,7 @@ class Sample:
     part: UInt8[np.ndarray, "rows cols"]
     """Index into `PART_NAMES`."""
     skin_mask: Bool[np.ndarray, "rows cols"]
-    """Visible skin of labelled faces (the model's region `skin`)."""
+    """Visible skin of labeled faces (the model's region `skin`)."""
     depth_m: Float[np.ndarray, "rows cols"]
     """Depth of the nearest opaque surface along the optical axis; 0 on the background."""
 
@@ -75,11 +76,6 @@ FACE_LABELS = (
 """Names of the arrays of `Sample` with one row per face."""
 PIXEL_LABELS = ("face_index", "part", "skin_mask", "depth_m")
 """Names of the arrays of `Sample` with one value per pixel."""
-
-
-def project(points_cam: Float[np.ndarray, "*shape 3"], size_px: int, focal_px: float) -> Float[np.ndarray, "*shape 2"]:
-    """Return the pixels of camera-frame points."""
-    return np.asarray(focal_px * points_cam[..., :2] / points_cam[..., 2:] + size_px / 2, np.float32)
 
 
 def face_labels(
@@ -127,7 +123,7 @@ def _landmarks(library: Library, figures: list[Figure]) -> tuple[np.ndarray, np.
 
 
 def _person_labels(library: Library, people: list[Person]) -> dict[str, Any]:
-    """What is labelled as it was drawn."""
+    """What is labeled as it was drawn."""
     model = library.model
     widths = {
         "identity": (model.num_identity,),

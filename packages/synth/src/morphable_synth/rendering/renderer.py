@@ -33,6 +33,11 @@ def render_scene(scene: Scene) -> Sample:
     """Render a scene and its labels; a pure function of the scene (on one machine).
 
     Faces of which too little shows (see `SceneConfig.min_visible`) are in the picture but not in the labels.
+
+    >>> from morphable_synth import SceneConfig, sample_scene
+    >>> sample = render_scene(sample_scene(0, 0, SceneConfig(layout="single", size_px=128)))
+    >>> sample.image.shape
+    (128, 128, 3)
     """
     library = load_library(scene.config.assets, scene.config.cc0_only)
     rng, size = np.random.default_rng([scene.seed, scene.index, 1]), scene.config.size_px
@@ -78,7 +83,7 @@ def _environment(library: Library, scene: Scene, rng: np.random.Generator) -> En
 
 @dataclass(frozen=True)
 class _Surface:
-    """The nearest opaque surface at the centre of every sample."""
+    """The nearest opaque surface at the center of every sample."""
 
     screen: np.ndarray
     """Position of each vertex in samples, and its inverse depth."""
@@ -111,7 +116,7 @@ def _detail_levels(library: Library, soup: Soup, screen: np.ndarray, *selected: 
 
 
 def _colors(library: Library, stage: Stage, light: CameraLight, surface: _Surface) -> tuple[np.ndarray, np.ndarray]:
-    """Linear colours with background left black, and how much of the background shows."""
+    """Linear colors with background left black, and how much of the background shows."""
     soup, texels, screen = stage.soup, library.texels, surface.screen
     lod = _detail_levels(library, soup, screen, stage.opaque, stage.transparent)
     size, memory = surface.owner.shape, scratch()
@@ -129,7 +134,7 @@ def _reduced(values: np.ndarray) -> np.ndarray:
 
 
 def _pixel_labels(library: Library, stage: Stage, surface: _Surface) -> PixelLabels:
-    """What is seen at the centre of every pixel."""
+    """What is seen at the center of every pixel."""
     soup, zbuffer, owner = stage.soup, surface.inverse_depth, surface.owner
     cover, coverer = np.zeros_like(zbuffer), np.full_like(owner, -1)
     covering = stage.transparent[soup.part[stage.transparent] >= FIRST_COVERING_PART]

@@ -14,7 +14,11 @@ LIGHTEST_FACE_PX, LARGEST_FACE_PX = 12.0, 420.0
 
 @dataclass(frozen=True, kw_only=True)
 class SceneConfig:
-    """What kind of pictures are made."""
+    """What kind of pictures are made.
+
+    >>> SceneConfig(layout="single", size_px=256).max_faces
+    10
+    """
 
     level: Literal["procedural", "makehuman"] = "procedural"
     """`procedural` needs this package alone; `makehuman` reads photographic skins, hair, clothes from `assets`."""
@@ -23,7 +27,7 @@ class SceneConfig:
     cc0_only: bool = False
     """Use CC0 assets only: no background photographs, no assets that ask for credit."""
     layout: Literal["single", "group"] = "group"
-    """`single`: one centred face; `group`: 1 to `max_faces` people anywhere."""
+    """`single`: one centered face; `group`: 1 to `max_faces` people anywhere."""
     size_px: int = 512
     """Side of the square picture."""
     max_faces: int = 10
@@ -43,7 +47,7 @@ class SceneConfig:
     hdr_light: bool = True
     """Light and background from HDR maps; otherwise made-up lamps."""
     camera_effects: bool = True
-    """Blur, noise, JPEG, exposure, colour cast, low resolution."""
+    """Blur, noise, JPEG, exposure, color cast, low resolution."""
     occluders: bool = True
     """Glasses, hats, face masks, hands and objects before faces."""
     roll_share: float = 0.0
@@ -51,7 +55,7 @@ class SceneConfig:
     cut_share: float = 0.0
     """Share of people of `single` scenes whose face is cut by the picture's border or larger than the picture."""
     min_visible: float = 0.2
-    """Faces of which less than this share of the skin shows are not labelled."""
+    """Faces of which less than this share of the skin shows are not labeled."""
 
     def __post_init__(self) -> None:
         if self.level not in ("procedural", "makehuman"):
@@ -81,7 +85,7 @@ class SceneConfig:
 
 @dataclass(frozen=True)
 class Wearing:
-    """What a person wears, by style name ("" for none), with linear colours."""
+    """What a person wears, by style name ("" for none), with linear colors."""
 
     hair: str = ""
     hair_color: tuple[float, float, float] = (0.02, 0.015, 0.01)
@@ -93,7 +97,7 @@ class Wearing:
     teeth_shade: float = 1.0
     clothes: str = ""
     cloth_color: tuple[float, float, float] | None = None
-    """Replaces the colour of the clothes' picture; None leaves it."""
+    """Replaces the color of the clothes' picture; None leaves it."""
     glasses: str = ""
     lens_tint: float = 0.0
     """0 clear glass to 1 black sunglasses."""
@@ -114,7 +118,7 @@ class Skin:
     """File stem of the map that lends its fine structure."""
     detail_strength: float
     tone: tuple[float, float, float]
-    """Mean linear colour of the face."""
+    """Mean linear color of the face."""
     contrast: float
     gloss: float
     """Reflectance at normal incidence; 0.028 is clean skin."""

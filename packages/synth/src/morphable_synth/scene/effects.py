@@ -8,7 +8,7 @@ _MIN_REDUCED_FACE_PX = 14.0
 
 
 def sample_effects(rng: np.random.Generator, *, smallest_face_px: float, enabled: bool) -> Effects:
-    """Draw effects that leave the smallest face recognisable as one."""
+    """Draw effects that leave the smallest face recognizable as one."""
     room = float(np.clip(smallest_face_px / _MIN_REDUCED_FACE_PX, 1.0, 6.0))
     soft = float(np.clip(smallest_face_px / 60.0, 0.3, 1.6))
     gray = rng.random() < 0.08

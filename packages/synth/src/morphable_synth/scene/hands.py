@@ -3,12 +3,11 @@
 import numpy as np
 from jaxtyping import Float
 
+from morphable_synth.scene.camera import CAM_FROM_UP, head_rotation, unproject
 from morphable_synth.scene.description import Hand, Person, SceneConfig
-from morphable_synth.scene.placement import head_rotation
 
 _BEFORE_SHARE, _BESIDE_SHARE = 0.10, 0.22
 """Share of people with a hand before the face, and of scenes with hands elsewhere."""
-_CAM_FROM_UP = np.diag([1.0, -1.0, -1.0])
 _MOST_TILT_RAD = 0.6
 """Arms that point farther toward the camera would fill the picture."""
 _NEAREST_M, _NEAREST_FACE_M = 0.25, 0.45
@@ -34,7 +33,7 @@ def sample_hands(
     if people and rng.random() < _BESIDE_SHARE:
         for _ in range(int(rng.integers(1, 5))):
             depth = float(rng.choice([person.translation_m[2] for person in people])) * np.exp(rng.normal(-0.1, 0.25))
-            spot = (rng.uniform(0, config.size_px, 2) - config.size_px / 2) * depth / focal_px
+            spot = unproject(rng.uniform(0, config.size_px, 2), depth, config.size_px, focal_px)[:2]
             hands.append(_hand(rng, np.append(spot, max(depth, _NEAREST_M)), int(rng.integers(len(people))), people))
     return tuple(hands)
 
@@ -43,7 +42,7 @@ def _hand(rng: np.random.Generator, center: np.ndarray, owner: int, people: tupl
     pitch, yaw = np.clip(rng.normal(0, (0.3, 0.4)), -_MOST_TILT_RAD, _MOST_TILT_RAD)
     roll = rng.uniform(-np.pi, np.pi)
     back = rng.random() < 0.5
-    rotation = _CAM_FROM_UP @ head_rotation(float(pitch), float(yaw + np.pi * back), float(roll))
+    rotation = CAM_FROM_UP @ head_rotation(float(pitch), float(yaw + np.pi * back), float(roll))
     value = rng.uniform(0.02, 0.7) * rng.uniform(0.3, 1.0, 3)
     return Hand(
         center_m=_three(center),

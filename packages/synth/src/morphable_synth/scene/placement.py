@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from morphable.geometry import GLOBAL_FOCAL_PX
+from morphable_synth.scene.camera import head_rotation, unproject
 from morphable_synth.scene.description import FACE_HEIGHT_M, SceneConfig
 
 _TRIES = 40
@@ -160,18 +161,7 @@ def _fits(place: Place, placed: list[Place], rng: np.random.Generator, *, togeth
 
 def translation(place: Place, size_px: int) -> Float[np.ndarray, "3"]:
     """Return the camera-frame position of the model origin of a face."""
-    depth = place.depth_m
-    x, y = ((place.center_px[k] - size_px / 2) * depth / place.focal_px for k in (0, 1))
-    return np.array([x, y, depth], np.float32)
-
-
-def head_rotation(pitch_rad: float, yaw_rad: float, roll_rad: float) -> Float[np.ndarray, "3 3"]:
-    """Return ``Rx(-pitch) @ Ry(-yaw) @ Rz(-roll)``, the project's head rotation."""
-    (cx, cy, cz), (sx, sy, sz) = (f(-np.array([pitch_rad, yaw_rad, roll_rad])) for f in (np.cos, np.sin))
-    x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return np.asarray(x @ y @ z, np.float32)
+    return unproject(np.array(place.center_px), place.depth_m, size_px, place.focal_px).astype(np.float32)
 
 
 def sample_rotations(

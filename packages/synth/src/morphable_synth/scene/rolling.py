@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from morphable_synth.scene.camera import CAM_FROM_UP
 from morphable_synth.scene.description import Blob, Scene
-
-_CAM_FROM_UP = np.diag([1.0, -1.0, -1.0])
 
 
 def rolled(scene: Scene, angle_rad: float) -> Scene:
@@ -16,7 +15,7 @@ def rolled(scene: Scene, angle_rad: float) -> Scene:
     """
     cos, sin = np.cos(angle_rad), np.sin(angle_rad)
     turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])  # y points down: clockwise in the picture
-    head_turn = _CAM_FROM_UP @ turn @ _CAM_FROM_UP
+    head_turn = CAM_FROM_UP @ turn @ CAM_FROM_UP
     people = tuple(
         replace(
             person,

@@ -7,6 +7,7 @@ import numpy as np
 from morphable_synth.assets.catalog import AssetCatalog, Style
 from morphable_synth.assets.library import Library, load_library
 from morphable_synth.assets.textures import linear_from_srgb
+from morphable_synth.scene.camera import CAM_FROM_UP, head_rotation, project
 from morphable_synth.scene.complexion import sample_complexion
 from morphable_synth.scene.description import Blob, LightChoice, Person, Scene, SceneConfig, Skin, Wearing
 from morphable_synth.scene.effects import sample_effects
@@ -14,7 +15,6 @@ from morphable_synth.scene.expressions import sample_expression
 from morphable_synth.scene.hands import sample_hands
 from morphable_synth.scene.placement import (
     Place,
-    head_rotation,
     sample_focal_px,
     sample_places,
     sample_rotations,
@@ -33,7 +33,7 @@ _MIDDLE_SEX = 0.41
 _AGE = 0.684, 0.137
 """Mean and standard deviation of the age that the shapes of drawn people suggest."""
 _FIRST_GRAY = 0.8
-"""Age, from 0.6 (young) to 1 (old), from which hair turns grey more and more often."""
+"""Age, from 0.6 (young) to 1 (old), from which hair turns gray more and more often."""
 _SHORT_HAIR = ("short01", "short02", "short03", "short04", "afro01")
 _CLOSE_HAIR = ("short02", "short04")
 _RARE_HAIR = {"long2_alpha7": 0.08, "bob01": 0.25, "bob02": 0.4, "short03": 0.45, "braid01": 0.6, "curly2": 0.6}
@@ -49,6 +49,9 @@ def sample_scene(seed: int, index: int, config: SceneConfig | None = None) -> Sc
 
     Raises:
         ValueError: The assets folder lacks a kind that people cannot be drawn without.
+
+    >>> len(sample_scene(0, 0, SceneConfig(layout="single", size_px=128)).people)
+    1
     """
     config = config or SceneConfig()
     library = load_library(config.assets, config.cc0_only)
@@ -251,7 +254,7 @@ def _iris_shares(names: list[str], darkness: float) -> np.ndarray:
 
 def _light(rng: np.random.Generator, config: SceneConfig, catalog: AssetCatalog | None) -> LightChoice:
     yaw, tilt = rng.uniform(-np.pi, np.pi), rng.normal(0, 0.08)
-    env_from_cam = head_rotation(float(tilt), float(yaw), 0.0) @ np.diag([1.0, -1.0, -1.0])
+    env_from_cam = head_rotation(float(tilt), float(yaw), 0.0) @ CAM_FROM_UP
     named = catalog is not None and config.hdr_light and len(catalog.environments) > 0
     environment = str(rng.choice([p.stem for p in catalog.environments])) if named and catalog else ""
     draw, pick = rng.random(), rng.random()
@@ -279,7 +282,7 @@ def _blobs(
     for person in people:
         if rng.random() > _BLOB_SHARE:
             continue
-        center = person.translation_m[:2] / person.translation_m[2] * focal_px + config.size_px / 2
+        center = project(person.translation_m, config.size_px, focal_px)
         side = person.face_px
         angle = rng.uniform(-np.pi, np.pi)
         away = rng.uniform(0.35, 0.75) * side

@@ -12,7 +12,7 @@ SKIN_TONES_SRGB = np.array(
     ],
     np.float32,
 )  # fmt: skip
-"""Mean face colours, light to dark, about evenly spaced to the eye."""
+"""Mean face colors, light to dark, about evenly spaced to the eye."""
 HAIR_COLORS_SRGB = {
     "black": (28, 24, 22), "dark_brown": (54, 38, 28), "brown": (88, 60, 40), "auburn": (112, 56, 32),
     "light_brown": (134, 100, 68), "blond": (188, 150, 98), "grey": (140, 136, 132), "white": (212, 208, 202),
@@ -20,7 +20,7 @@ HAIR_COLORS_SRGB = {
 
 
 def skin_tone(darkness: float, warmth: float) -> Float[np.ndarray, "3"]:
-    """Return a mean skin colour (linear light).
+    """Return a mean skin color (linear light).
 
     Args:
         darkness: 0 very light to 1 very dark.

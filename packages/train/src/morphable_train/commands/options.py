@@ -29,7 +29,7 @@ class RunOptions:
 
 def print_results(results: "DataclassInstance") -> None:
     """Print what a run measured as JSON, once: every process of a run comes here."""
-    from lightning.fabric.utilities import rank_zero_only
+    from lightning_fabric.utilities import rank_zero_only
 
     rank_zero_only(sys.stdout.write)(json.dumps(asdict(results), indent=2) + "\n")
 

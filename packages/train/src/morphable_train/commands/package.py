@@ -22,7 +22,7 @@ class PackageCommand:
     name: str = "custom"
     """Name shown to the user."""
     license: str = ""
-    """Licence of the weights; by default those of the data and of first weights. Needed where one is not stated."""
+    """License of the weights; by default those of the data and of first weights. Needed where one is not stated."""
     training_data: str = ""
     """One line on the data; by default what data and first weights say of themselves. Needed where they say nothing."""
     size_px: int = 512

@@ -6,10 +6,11 @@ from typing import Annotated, cast
 
 import tyro
 
+from morphable.records import build_record
 from morphable_train.commands.options import RunOptions, print_results, take_options
 from morphable_train.configs.recipe_presets import recipe_preset
 from morphable_train.configs.recipes import CONFIGS, AnyRecipe, MobileFrnetConfig, RecipeConfig
-from morphable_train.runs.settings import dataclass_from_json, read_values
+from morphable_train.runs.settings import read_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +24,7 @@ class RecipeOptions(RunOptions):
 
 def train_recipe(recipe: str, arguments: list[str]) -> int:
     """Parse the options of one recipe, train, and print the errors before and after."""
-    options, arguments = take_options(arguments, ("--preset", "--ablation", "--config"))
-    if "--config" in options:
-        default: RecipeConfig = _read(recipe, Path(options["--config"]))
-    else:
-        default = recipe_preset(recipe, options.get("--preset", "full"), ablation=options.get("--ablation"))
+    default, arguments = _recipe_defaults(recipe, arguments)
     command, config = _parse(recipe, default, arguments)
     from morphable_train.recipes.running import run_recipe, with_procedural_faces
     from morphable_train.runs.loop import has_checkpoint
@@ -39,6 +36,14 @@ def train_recipe(recipe: str, arguments: list[str]) -> int:
     results = run_recipe(config, command.out, resume=resume, devices=command.devices)
     print_results(results)
     return 0
+
+
+def _recipe_defaults(recipe: str, arguments: list[str]) -> tuple[RecipeConfig, list[str]]:
+    """Return the configuration that `--preset` and `--ablation`, or `--config`, name, and the other arguments."""
+    options, rest = take_options(arguments, ("--preset", "--ablation", "--config"))
+    if "--config" in options:
+        return _read(recipe, Path(options["--config"])), rest
+    return recipe_preset(recipe, options.get("--preset", "full"), ablation=options.get("--ablation")), rest
 
 
 def _parse(recipe: str, default: RecipeConfig, arguments: list[str]) -> tuple[RecipeOptions, RecipeConfig]:
@@ -64,4 +69,4 @@ def _read(recipe: str, path: Path) -> AnyRecipe:
     values = read_values(path)
     if values.get("recipe", recipe) != recipe:
         raise ValueError(f"config must be of {recipe}, got one of {values['recipe']} in {path}")
-    return dataclass_from_json(CONFIGS[recipe], values)
+    return build_record(CONFIGS[recipe], values, "config")

@@ -41,13 +41,7 @@ class ResumeCommand:
 
 def stage_command(stage: int, arguments: list[str]) -> int:
     """Parse `stage1 ...` or `stage2 ...`, train, and print the validation before and after."""
-    options, arguments = take_options(arguments, ("--config", "--preset"))
-    if "--config" in options:
-        default = read_config(Path(options["--config"]))
-        if default.run.stage != stage:
-            raise ValueError(f"config must be of stage {stage}, got stage {default.run.stage} in {options['--config']}")
-    else:
-        default = preset(options.get("--preset", "mobile"), stage)
+    default, arguments = _stage_defaults(stage, arguments)
     command = tyro.cli(
         StageCommand,
         args=arguments,
@@ -67,6 +61,17 @@ def stage_command(stage: int, arguments: list[str]) -> int:
     results = train(config, command.out, resume=resume, devices=command.devices)
     print_results(results)
     return 0
+
+
+def _stage_defaults(stage: int, arguments: list[str]) -> tuple[TrainConfig, list[str]]:
+    """Return the configuration that `--preset` or `--config` names, and the other arguments."""
+    options, rest = take_options(arguments, ("--config", "--preset"))
+    if "--config" not in options:
+        return preset(options.get("--preset", "mobile"), stage), rest
+    default = read_config(Path(options["--config"]))
+    if default.run.stage != stage:
+        raise ValueError(f"config must be of stage {stage}, got stage {default.run.stage} in {options['--config']}")
+    return default, rest
 
 
 def resume_command(arguments: list[str]) -> int:

@@ -109,6 +109,9 @@ def recipe_preset(recipe: str, name: str = "full", *, ablation: str | None = Non
 
     Raises:
         ValueError: There is none of that name.
+
+    >>> recipe_preset("prnet", "smoke").recipe
+    'prnet'
     """
     if recipe not in _MAKERS:
         raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {recipe!r}")

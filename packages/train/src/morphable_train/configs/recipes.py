@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from morphable_losses import DfmvrWeights
+from morphable_losses.dfmvr import DfmvrWeights
 from morphable_regressors import CropRule
 from morphable_train.configs.stages import AugmentConfig, OptimizerConfig, RunConfig
 

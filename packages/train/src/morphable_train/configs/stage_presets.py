@@ -3,8 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from morphable_detector_head import MOBILE, RESNET50, RESNET50_128, DetectorConfig
-from morphable_losses import Wm3drWeights
+from morphable_detector_head import DetectorConfig
+from morphable_detector_head.presets import MOBILE, RESNET50, RESNET50_128
+from morphable_losses.wm3dr import Wm3drWeights
 from morphable_train.configs.stages import (
     AugmentConfig,
     DataConfig,
@@ -20,7 +21,7 @@ STAGE2_AUGMENT = AugmentConfig(angle_deg=15.0, erase=0.0)
 
 
 def mobile(stage: int) -> TrainConfig:
-    """MobileNetV2 for two CPU cores; losses and colours as the bundled weights were trained with."""
+    """MobileNetV2 for two CPU cores; losses and colors as the bundled weights were trained with."""
     return TrainConfig(
         detector=MOBILE,
         run=_run(stage, RunConfig(steps=20_000 if stage == 1 else 8_000, batch_size=32 if stage == 1 else 8)),
@@ -127,6 +128,9 @@ def preset(name: str, stage: int, *, exact: tuple[Path, ...] = (), weak: tuple[P
         stage: 1 or 2.
         exact: Folders of shards with exact labels.
         weak: Folders of shards with landmark labels.
+
+    >>> preset("mobile", 2).run.stage
+    2
     """
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name!r}")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from morphable_detector_head import DetectorConfig
-from morphable_losses import Wm3drWeights
+from morphable_losses.wm3dr import Wm3drWeights
 
 NUM_NEIGHBORS = 8
 """Cells beside the center cell that are trained to describe a face."""
@@ -24,14 +24,14 @@ class DataConfig:
     exact: tuple[Path, ...] = ()
     """Folders of shards with exact labels (synthetic scenes)."""
     synthesize: Literal["none", "procedural", "makehuman"] = "none"
-    """Render the exactly labelled pictures while training, every one new, instead of reading them from `exact`."""
+    """Render the exactly labeled pictures while training, every one new, instead of reading them from `exact`."""
     assets: Path | None = None
     """Folder of photographic assets for `makehuman` (`morphable-synth check-assets`)."""
     weak: tuple[Path, ...] = ()
     """Folders of shards with landmark labels (photographs)."""
     weak_fraction: float = 0.3
     """Share of pictures with landmark labels; in stage 1 where both kinds are given. In stage 2 those are whole
-    pictures, in which what is outside the labelled faces does not count as background; weakly labelled faces are also
+    pictures, in which what is outside the labeled faces does not count as background; weakly labeled faces are also
     what is pasted into the others."""
     cache: Path | None = None
     """Folder of decoded crops, kept between runs; by default beside the run."""
@@ -87,9 +87,9 @@ class AugmentConfig:
     saturation: float = 0.4
     """Largest change of saturation, relative."""
     tint: float = 0.1
-    """Largest change of one colour channel against the others, relative."""
+    """Largest change of one color channel against the others, relative."""
     gray: float = 0.08
-    """Probability of a grey picture."""
+    """Probability of a gray picture."""
     blur: float = 0.2
     """Probability of lost resolution."""
     noise: float = 0.03
@@ -114,9 +114,9 @@ class LossConfig:
     paper: Wm3drWeights = field(default_factory=Wm3drWeights)
     """Weights of the paper's objective: 1, 100, 0.01, 0.1, 0.0001, 0.001. The perception term is left out at 0."""
     center: float = 1.0
-    """Centre heatmap; in stage 2 only."""
+    """Center heatmap; in stage 2 only."""
     center_kind: Literal["focal", "gaussian"] = "gaussian"
-    """Eq. 7 of the paper, or CenterNet's variant that forgives neighbours of the centre."""
+    """Eq. 7 of the paper, or CenterNet's variant that forgives neighbors of the center."""
     landmarks: float = 10.0
     """Projected landmarks, mean distance in face sizes."""
     opening: float = 10.0
@@ -124,7 +124,7 @@ class LossConfig:
     points: float = 10.0
     """Projected dense surface points of exact labels, mean distance in face sizes."""
     shape: float = 30.0
-    """Surface points in the model frame, mean distance in tenths of a metre."""
+    """Surface points in the model frame, mean distance in tenths of a meter."""
     rotation: float = 1.0
     """Squared Frobenius distance of rotation matrices."""
     depth: float = 2.0
@@ -135,9 +135,9 @@ class LossConfig:
     """Squared difference of expression activations, mean over the actions. (The absolute difference has its least
     expectation at the median, which is zero for most actions: faces keep still.)"""
     photometric: float = 1.0
-    """Colour difference on visible skin."""
+    """Color difference on visible skin."""
     photometric_kind: Literal["points", "rendered"] = "points"
-    """Compare at sampled surface points (fast), or through the rasteriser (the paper's eq. 9)."""
+    """Compare at sampled surface points (fast), or through the rasterizer (the paper's eq. 9)."""
     photometric_every: int = 1
     """Steps between photometric terms; it is weighted up accordingly."""
     perception: float = 0.0
@@ -146,21 +146,21 @@ class LossConfig:
     perception_weights: Path | None = None
     """Local file with InceptionResnetV1's weights; facenet-pytorch downloads VGGFace2's if not given."""
     prior_identity: float = 1e-3
-    """Squared identity coefficients of weakly labelled faces, mean over the modes."""
+    """Squared identity coefficients of weakly labeled faces, mean over the modes."""
     prior_expression: float = 1e-2
-    """Squared expression activations of weakly labelled faces, mean over the actions."""
+    """Squared expression activations of weakly labeled faces, mean over the actions."""
     prior_albedo: float = 1e-3
     """Squared albedo coefficients, mean over the modes."""
     prior_light: float = 1e-2
-    """Squared distance of the light's colours from their grey mean."""
+    """Squared distance of the light's colors from their gray mean."""
     variance: float = 0.0
-    """Albedo variance over the skin, colours in 0-255 (eq. 14); only with `rendered` colours."""
+    """Albedo variance over the skin, colors in 0-255 (eq. 14); only with `rendered` colors."""
     feature_weight: float = 2.0
-    """Weight of nose and mouth points against the others (20 in the paper; weights are normalised)."""
+    """Weight of nose and mouth points against the others (20 in the paper; weights are normalized)."""
     first_estimate: float = 0.5
     """Weight of the geometric terms of each estimate before the last, where the network refines its own."""
     neighbourhood: float = 0.12
-    """Standard deviation, in face sizes, of the cells around a centre that are trained to describe its face."""
+    """Standard deviation, in face sizes, of the cells around a center that are trained to describe its face."""
 
     def __post_init__(self) -> None:
         _require("photometric_every", self.photometric_every, self.photometric_every >= 1, "at least 1")
@@ -201,7 +201,7 @@ class OptimizerConfig:
     weight_decay: float = 1e-4
     """Decoupled weight decay of matrices and kernels."""
     only_colors: bool = False
-    """Train the colour head alone; everything else stays as it is."""
+    """Train the color head alone; everything else stays as it is."""
     schedule: Literal["cosine", "step"] = "cosine"
     """Cosine to a hundredth, or a tenth of the rate after `step_at`."""
     step_at: float = 0.75
@@ -253,7 +253,7 @@ class RunConfig:
     """How long, how fast, how often."""
 
     stage: Literal[1, 2] = 1
-    """1: single centred faces; 2: scenes of several faces, with the centre heatmap."""
+    """1: single centered faces; 2: scenes of several faces, with the center heatmap."""
     input_px: int = 224
     """Side of the network's input."""
     steps: int = 20_000
@@ -301,7 +301,11 @@ class RunConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
-    """A training run."""
+    """A training run.
+
+    >>> TrainConfig(run=RunConfig(steps=100)).run.stage
+    1
+    """
 
     detector: DetectorConfig = field(default_factory=DetectorConfig)
     """The network."""

@@ -48,10 +48,10 @@ def transform_points(
 def sampling_grid(
     out_from_in: Float[Tensor, "batch 3 3"], in_hw: tuple[int, int], out_hw: tuple[int, int]
 ) -> Float[Tensor, "batch rows cols 2"]:
-    """Return where each output pixel's centre lies in the input, in `grid_sample`'s units.
+    """Return where each output pixel's center lies in the input, in `grid_sample`'s units.
 
     `grid_sample(align_corners=False)` spans -1..1 from picture edge to picture edge, which is our pixel-corner
-    convention; OpenCV's `warpAffine`, which counts from pixel centres, would need a shift of half a pixel.
+    convention; OpenCV's `warpAffine`, which counts from pixel centers, would need a shift of half a pixel.
     """
     device, dtype = out_from_in.device, out_from_in.dtype
     y = torch.arange(out_hw[0], device=device, dtype=dtype) + 0.5

@@ -29,7 +29,7 @@ class Changes:
     shift: Float[Tensor, "batch 2"]
     """In [-1, 1], times the configured largest shift."""
     gain: Float[Tensor, "batch 3"]
-    """Factor per colour channel."""
+    """Factor per color channel."""
     light: Float[Tensor, "batch rows cols"]
     """Logarithm of a smooth field of light, at a few places."""
     contrast: Float[Tensor, " batch"]
@@ -39,7 +39,7 @@ class Changes:
     """Standard deviation."""
     erased: Bool[Tensor, " batch"]
     patch: Float[Tensor, "batch 4"]
-    """Centre and half sides of the hidden patch, in picture sides."""
+    """Center and half sides of the hidden patch, in picture sides."""
     patch_color: Float[Tensor, "batch 3"]
 
     def __getitem__(self, index: slice) -> "Changes":
@@ -103,7 +103,7 @@ def flips(changes: Changes, width_px: int) -> Float[Tensor, "batch 3 3"]:
 def warp_pictures(
     pictures: Float[Tensor, "batch 4 in_rows in_cols"], out_from_in: Float[Tensor, "batch 3 3"], out_px: int
 ) -> Float[Tensor, "batch 4 rows cols"]:
-    """Resample pictures with their skin masks; outside, colours repeat the edge and there is no skin."""
+    """Resample pictures with their skin masks; outside, colors repeat the edge and there is no skin."""
     grid = sampling_grid(out_from_in, (pictures.shape[2], pictures.shape[3]), (out_px, out_px))
     warped = F.grid_sample(pictures, grid, "bilinear", "border", align_corners=False)
     inside = (grid.abs() <= 1.0).all(-1)[:, None]
@@ -113,7 +113,7 @@ def warp_pictures(
 def recolor(
     pictures: Float[Tensor, "batch 4 rows cols"], changes: Changes, generator: torch.Generator
 ) -> Float[Tensor, "batch 4 rows cols"]:
-    """Change colours, sharpness and noise, and hide patches; the skin mask loses what is hidden.
+    """Change colors, sharpness and noise, and hide patches; the skin mask loses what is hidden.
 
     Args:
         pictures: RGB in [0, 1] and the skin mask.

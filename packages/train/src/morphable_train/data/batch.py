@@ -28,7 +28,7 @@ class FaceTargets:
     landmark_weight: Float[Tensor, "faces 68"]
     """0 where a point is not annotated."""
     dense_px: Float[Tensor, "faces dense 2"]
-    """Where the picture shows the dense surface points (`SurfaceSample.decode_few`), hidden ones included; of exact
+    """Where the picture shows the dense surface points (`SurfaceSample.few`), hidden ones included; of exact
     faces. What a longer lens or a zoom did to the perspective is in them, and in no pose under the network's camera."""
     contour: Bool[Tensor, " faces"]
     """Jaw points lie on the visible silhouette."""
@@ -87,7 +87,7 @@ class Batch:
     """Visible skin of the faces, in [0, 1]; all zero where it is not known (no photometric term there)."""
     faces: FaceTargets
     complete: Bool[Tensor, " batch"]
-    """Every face of the picture is labelled: what is no labelled face is background."""
+    """Every face of the picture is labeled: what is no labeled face is background."""
 
     @property
     def size_hw(self) -> tuple[int, int]:

@@ -35,7 +35,7 @@ class StoredCrops:
 
     image: UInt8[np.ndarray, "crops side side 3"]
     plane: UInt8[np.ndarray, "crops side side"]
-    """What is known of each pixel besides its colour."""
+    """What is known of each pixel besides its color."""
     faces: SourceFaces
     keys: tuple[str, ...]
     """Record that each crop is from."""
@@ -82,7 +82,7 @@ def open_cache(
         cache: Where the crops of these and other shards are kept.
         config: Shape of the crops and which faces are used.
         model: Whose coefficients the labels are of.
-        plane: Name of what is stored beside the colours.
+        plane: Name of what is stored beside the colors.
         cut: Cuts the faces; the fourth channel of what it returns is the plane.
 
     Raises:

@@ -39,7 +39,7 @@ class FaceCrop:
 
 
 def cut_faces(record: Record, config: DataConfig) -> Iterator[FaceCrop]:
-    """Cut the usable faces of a picture: large enough, and with their centres in it."""
+    """Cut the usable faces of a picture: large enough, and with their centers in it."""
     size_hw = record.image.shape[0], record.image.shape[1]
     for face in _usable_faces(record.labels, size_hw, config.min_face_px):
         pixels, crop_from_source = _cut(record, face, config)
@@ -47,7 +47,7 @@ def cut_faces(record: Record, config: DataConfig) -> Iterator[FaceCrop]:
 
 
 def _usable_faces(labels: FaceLabels, size_hw: tuple[int, int], min_face_px: float) -> list[int]:
-    """The faces large enough whose centres lie in the picture."""
+    """The faces large enough whose centers lie in the picture."""
     box = labels.boxes_px()
     center = (box[:, :2] + box[:, 2:]) / 2
     size = np.maximum(box[:, 2:] - box[:, :2], 0).max(-1)

@@ -141,7 +141,7 @@ def _seen(
     faces: SourceFaces, input_from_source: Tensor, *, input_px: int, surface: SurfaceSample
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Pixels of the surface points of exact faces in the network's input, and the poses that fit them best."""
-    shape = surface.decode_few(faces.identity, faces.expression)
+    shape = surface.few.decode_shape(faces.identity, faces.expression)
     known = faces.exact.nonzero()[:, 0]
     if not len(known):
         return torch.zeros_like(shape[..., :2]), faces.rotation_head, faces.translation_m

@@ -34,7 +34,7 @@ class LabelVersionError(ValueError):
 
 @dataclass(frozen=True)
 class FaceLabels:
-    """Labels of the faces of one picture, in its pixels (corner at (0,0)) and its camera (centre principal point).
+    """Labels of the faces of one picture, in its pixels (corner at (0,0)) and its camera (center principal point).
 
     Weak labels are landmarks alone: `exact` is false there, and pose and coefficients are zeros that mean nothing.
     """

@@ -34,7 +34,7 @@ from morphable_train.data.streams import (
 )
 
 FILL_COLOR = (0.485, 0.456, 0.406)
-"""Outside the picture: ImageNet's mean colour, as at inference."""
+"""Outside the picture: ImageNet's mean color, as at inference."""
 _WINDOW = 1.7
 """Side of what is pasted around a face, in face sizes."""
 _PLACES = 8
@@ -54,7 +54,7 @@ class Canvas:
     occupied: list[Tensor]
     """Boxes (left, top, right, bottom) around faces."""
     complete: bool = True
-    """Every face is labelled."""
+    """Every face is labeled."""
     damaged: bool = False
     """The record could not be read."""
 
@@ -230,7 +230,7 @@ class SceneStream:
 
 
 def _taught(faces: SourceFaces, move: Tensor, side: int) -> Tensor:
-    """Faces whose centre lies in the input and that are not tiny."""
+    """Faces whose center lies in the input and that are not tiny."""
     low, high = _moved_boxes(faces, move).split(2, dim=1)
     center = (low + high) / 2
     inside = ((center >= 0) & (center <= side)).all(1)
@@ -244,7 +244,7 @@ def _moved_boxes(faces: SourceFaces, move: Tensor) -> Float[Tensor, "faces 4"]:
 
 
 def warp_filled(source: Tensor, move: Tensor, scale: float, side: int) -> Tensor:
-    """Resample a scene; outside it is the fill colour, without skin."""
+    """Resample a scene; outside it is the fill color, without skin."""
     fill = torch.tensor([*FILL_COLOR, 0.0])[:, None, None]
     small, remaining = shrink_for(source - fill, scale)
     source_from_small = torch.diag(torch.tensor([remaining / scale, remaining / scale, 1.0]))

@@ -18,8 +18,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from morphable.files import atomic_path, refusing, write_text
+from morphable.records import build_record, read_object
 from morphable_train.data.labels import FaceLabels, LabelVersionError, labels_from_bytes, labels_to_bytes
-from morphable_train.json_files import read_object
 
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "dataset.json"
@@ -75,6 +75,11 @@ class ShardWriter:
     """Write records into numbered tar files of a bounded size; a context manager.
 
     Leaving it by an exception drops the unfinished shard; what was finished stays.
+
+    >>> with ShardWriter(folder / "copy") as writer:
+    ...     writer.write(ShardReader(shards).read(0))
+    >>> len(ShardReader(folder / "copy"))
+    1
     """
 
     def __init__(self, folder: Path, *, records_per_shard: int = 500, first_shard: int = 0) -> None:
@@ -133,7 +138,7 @@ class ShardWriter:
 
 
 def encode_image(image: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
-    """Return a JPEG without colour subsampling."""
+    """Return a JPEG without color subsampling."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
@@ -161,6 +166,10 @@ class ShardReader:
     Raises:
         FileNotFoundError: The folder does not exist.
         ValueError: It holds no shard, an unreadable one, or one without a whole record.
+
+    >>> reader = ShardReader(shards)
+    >>> reader.read(0).image.shape
+    (128, 128, 3)
     """
 
     def __init__(self, folder: Path) -> None:
@@ -268,7 +277,7 @@ def _decode(data: bytes, mode: str | None, entry: _Entry) -> UInt8[np.ndarray, "
 
 
 def _decode_skin(data: bytes, entry: _Entry) -> UInt8[np.ndarray, "rows cols"]:
-    """Decode a skin mask: grey, or the last plane of the masks of `morphable-synth` (part, face, skin)."""
+    """Decode a skin mask: gray, or the last plane of the masks of `morphable-synth` (part, face, skin)."""
     planes = _decode(data, "RGB", entry)
     return np.ascontiguousarray(planes[..., 2])
 
@@ -293,11 +302,10 @@ def read_info(folder: Path) -> DatasetInfo | None:
         raise ValueError(
             f"shards must be of format version {FORMAT_VERSION}, got {version} in {path}; prepare them again"
         )
-    with refusing("description of shards must hold the fields of DatasetInfo", path):
-        sources = tuple(_source(entry, values["license"]) for entry in values.get("sources", ()))
-        return DatasetInfo(**{**values, "sources": sources})
+    named = {"sources": [_source(entry, values.get("license")) for entry in values.get("sources", ())]}
+    return build_record(DatasetInfo, values | named, str(path))
 
 
-def _source(entry: object, data_license: str) -> DatasetSource:
-    """One source; a bare name has the licence of the whole."""
-    return DatasetSource(**entry) if isinstance(entry, dict) else DatasetSource(name=str(entry), license=data_license)
+def _source(entry: object, data_license: object) -> object:
+    """Return a source as an object; a bare name has the license of the whole."""
+    return {"name": entry, "license": data_license} if isinstance(entry, str) else entry

@@ -50,7 +50,7 @@ class Loaded:
     spread: Float[Tensor, "faces neighbours 2"]
     """Standard normal numbers that choose the supervised cells."""
     complete: Bool[Tensor, " batch"]
-    """Every face of the picture is labelled."""
+    """Every face of the picture is labeled."""
     noise_seed: int
     skipped: int = 0
     """Damaged records that were left out."""
@@ -66,7 +66,7 @@ class Stream(Protocol):
 
 
 class CropStream:
-    """Stage 1: one centred face per picture."""
+    """Stage 1: one centered face per picture."""
 
     def __init__(
         self, exact: CropSet | RenderedScenes | None, weak: CropSet | None, config: TrainConfig, shard: Shard
@@ -126,7 +126,7 @@ class CropStream:
 
 
 def draw_spread(config: TrainConfig, position: int, faces: int) -> Float[Tensor, "faces neighbours 2"]:
-    """Draw where the neighbouring cells of the faces of a step, or of one picture, lie."""
+    """Draw where the neighboring cells of the faces of a step, or of one picture, lie."""
     generator = seeded(config.run.seed, NOISE_STREAM, position)
     return torch.randn(faces, config.loss.neighbors, 2, generator=generator)
 

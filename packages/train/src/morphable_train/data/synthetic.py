@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from morphable.files import refusing
-from morphable_synth import GenerateConfig, Sample, SceneConfig, generate
+from morphable_synth import GenerateConfig, SceneConfig, generate
+from morphable_synth.rendering.labels import Sample
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.labels import exact_labels
 from morphable_train.data.shards import Record

@@ -127,7 +127,7 @@ def crop_truth(faces: ExactFaces, frames: CropFrames, surface: SurfaceSample) ->
     anchor = faces.rotation_head.new_tensor(ANCHOR_M)
     at = camera_from_model(anchor.expand(len(faces), 1, 3), faces.rotation_head, faces.translation_m)
     points_cam = camera_from_model(
-        surface.decode(faces.identity, faces.expression), faces.rotation_head, faces.translation_m
+        surface.decode_shape(faces.identity, faces.expression), faces.rotation_head, faces.translation_m
     )
     return CropTruth(
         identity=faces.identity,

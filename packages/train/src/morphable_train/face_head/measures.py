@@ -39,7 +39,7 @@ def _shape(read: list[tuple[FaceReading, CropTruth]], surface: SurfaceSample) ->
     """Neutral shape after a similarity, beside the mean face."""
     found, known = _joined(read, 0, "identity"), _joined(read, 1, "identity")
     none = known.new_zeros(len(known), surface.expression_basis.shape[0])
-    dense = [surface.groups(surface.decode(i, none)).dense for i in (known, found, known.new_zeros(known.shape))]
+    dense = [surface.groups(surface.decode_shape(i, none)).dense for i in (known, found, known.new_zeros(known.shape))]
     error, mean_face = (after_similarity(dense[0], other).mean() for other in dense[1:])
     spread = found.square().mean().sqrt()
     return {"shape_mm": float(error) * 1e3, "shape_ratio": float(error / mean_face), "identity_rms": float(spread)}
@@ -60,7 +60,9 @@ def _pose(read: list[tuple[FaceReading, CropTruth]], surface: SurfaceSample) -> 
     direct, through_mesh, sigma = [], [], []
     for reading, truth in read:
         found = corrected(no_estimate(reading), truth.frames, reading)
-        mesh = project_points(in_camera(surface.decode(found.identity, found.expression), found), truth.frames, surface)
+        mesh = project_points(
+            in_camera(surface.decode_shape(found.identity, found.expression), found), truth.frames, surface
+        )
         box = truth.points[:, :68]
         size = (box.amax(1) - box.amin(1)).prod(1).sqrt()[:, None]
         direct.append((reading.points - truth.points).norm(dim=-1) / size)

@@ -46,7 +46,9 @@ def face_head_losses(
         )
     )
     found = corrected(no_estimate(reading), truth.frames, reading)
-    seen = project_surface(in_camera(surface.decode(found.identity, found.expression), found), truth.frames, surface)
+    seen = project_surface(
+        in_camera(surface.decode_shape(found.identity, found.expression), found), truth.frames, surface
+    )
     error = reading.points - truth.points
     log_std = reading.log_std.clamp(min=_MIN_LOG_STD)
     likelihood = error.square().sum(-1) / 2 * (-2 * log_std).exp() + 2 * log_std

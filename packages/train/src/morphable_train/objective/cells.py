@@ -7,16 +7,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable_detector_head import STRIDE_PX, cell_centers, encode_centers
+from morphable_detector_head import encode_centers
+from morphable_detector_head.decode import STRIDE_PX, cell_centers
 from morphable_train.data.batch import FaceTargets
 
 
 @dataclass(frozen=True)
 class CellTargets:
-    """Cells per picture, padded to `top`, and the centre map.
+    """Cells per picture, padded to `top`, and the center map.
 
-    The paper's Figure 10 shows that cells near a centre describe the face nearly as well as the centre itself. Here
-    they are trained to: besides its centre cell, a face is described from cells drawn around it, so that a peak that
+    The paper's Figure 10 shows that cells near a center describe the face nearly as well as the center itself. Here
+    they are trained to: besides its center cell, a face is described from cells drawn around it, so that a peak that
     is off by a cell, or moves between frames, gives the same face.
     """
 
@@ -26,14 +27,14 @@ class CellTargets:
     valid: Bool[Tensor, "batch top"]
     """False on padding, outside the picture, and where another face is nearer."""
     is_center: Bool[Tensor, "batch top"]
-    """The face's own centre cell."""
+    """The face's own center cell."""
     heatmap: Float[Tensor, "batch rows cols"]
-    """1 at centres; with `gaussian`, less around them."""
+    """1 at centers; with `gaussian`, less around them."""
     center_weight: Float[Tensor, "batch rows cols"]
-    """0 where a face may be that nobody labelled, 1 elsewhere."""
+    """0 where a face may be that nobody labeled, 1 elsewhere."""
 
     def cell_px(self) -> Float[Tensor, "batch top 2"]:
-        """Return the pixel positions of the cells' centres."""
+        """Return the pixel positions of the cells' centers."""
         return cell_centers(self.cell, self.heatmap.shape[2])
 
 
@@ -50,11 +51,11 @@ def encode_cells(
 
     Args:
         faces: The faces.
-        spread: Standard normal numbers: where the neighbouring cells lie.
-        complete: Pictures whose faces are all labelled; of the others only labelled faces teach the centre map.
+        spread: Standard normal numbers: where the neighboring cells lie.
+        complete: Pictures whose faces are all labeled; of the others only labeled faces teach the center map.
         size_hw: Height and width of the input.
-        neighbourhood: Standard deviation of the neighbours' distance, in face sizes.
-        kind: Shape of the centre map around centres.
+        neighbourhood: Standard deviation of the neighbors' distance, in face sizes.
+        kind: Shape of the center map around centers.
     """
     num_images = len(complete)
     rows, cols = size_hw[0] // STRIDE_PX, size_hw[1] // STRIDE_PX
@@ -101,7 +102,7 @@ def _center_map(
     size_hw: tuple[int, int],
     kind: Literal["binary", "gaussian"],
 ) -> tuple[Tensor, Tensor]:
-    """The heatmap, and which faces have a centre cell of their own."""
+    """The heatmap, and which faces have a center cell of their own."""
     where = (faces.image_index, slot)
     box = faces.landmarks68_px.new_zeros(*shape, 4).index_put(where, faces.boxes_px())
     present = torch.zeros(shape, dtype=torch.bool, device=slot.device)
@@ -111,7 +112,7 @@ def _center_map(
 
 
 def _center_weight(faces: FaceTargets, complete: Tensor, rows: int, cols: int) -> Tensor:
-    """1 in the cells of complete pictures and in those within labelled boxes."""
+    """1 in the cells of complete pictures and in those within labeled boxes."""
     box = faces.boxes_px() / STRIDE_PX
     x = torch.arange(cols, device=box.device) + 0.5
     y = torch.arange(rows, device=box.device) + 0.5

@@ -6,19 +6,14 @@ from torch import Tensor, nn
 
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import Pinhole, camera_from_model
-from morphable_detector_head import ParameterLayout, parameters_from_cells
-from morphable_losses import (
-    Wm3drTerms,
-    albedo_variance,
-    center_focal_loss,
-    coefficient_norm,
-    landmark_loss,
-    landmark_weights,
-    photometric_mask,
-    pixel_loss,
-    wm3dr_loss,
-)
-from morphable_render import RenderedPixels
+from morphable_detector_head.cells import parameters_from_cells
+from morphable_detector_head.layout import ParameterLayout
+from morphable_losses import center_focal_loss, coefficient_norm, landmark_loss, pixel_loss, wm3dr_loss
+from morphable_losses.coefficients import albedo_variance
+from morphable_losses.landmarks import landmark_weights
+from morphable_losses.pixels import photometric_mask
+from morphable_losses.wm3dr import Wm3drTerms
+from morphable_render.pixels import RenderedPixels
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch, FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS
@@ -32,7 +27,7 @@ MIN_SKIN = 0.5
 
 
 class PaperObjective(nn.Module):
-    """Computes `wm3dr_loss` of a batch; exactly labelled faces count by their landmarks, as any other."""
+    """Computes `wm3dr_loss` of a batch; exactly labeled faces count by their landmarks, as any other."""
 
     weights: Tensor
 
@@ -100,7 +95,7 @@ class PaperObjective(nn.Module):
 
     def _landmarks(self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]) -> Tensor:
         """Equation 12; jaw points slide along the silhouette for labels of the visible contour."""
-        points = self.surface.decode(predicted.identity, predicted.expression)
+        points = self.surface.decode_shape(predicted.identity, predicted.expression)
         points_cam = camera_from_model(points, predicted.rotation_head, predicted.translation_m)
         static = points_cam[:, :NUM_LANDMARKS]
         chosen = torch.where(truth.contour[:, None, None], self.surface.contour_landmarks(points_cam), static)

@@ -8,9 +8,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from morphable import MorphableModel
-from morphable_losses import Embedder, perception_loss
-from morphable_losses.perception import FACENET_SIZE_PX
-from morphable_render import RenderedPixels
+from morphable_losses import perception_loss
+from morphable_losses.perception import FACENET_SIZE_PX, Embedder
+from morphable_render.pixels import RenderedPixels
 from morphable_train.data.batch import FaceTargets
 from morphable_train.objective.rendered import region_or_all
 

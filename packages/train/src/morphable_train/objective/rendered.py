@@ -1,4 +1,4 @@
-"""The photometric term through the rasteriser (equations 9 and 10 of the paper), and the albedo's variance (14)."""
+"""The photometric term through the rasterizer (equations 9 and 10 of the paper), and the albedo's variance (14)."""
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -6,8 +6,10 @@ from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
-from morphable_losses import albedo_variance, point_distance
-from morphable_render import RenderedPixels, render_pixels
+from morphable_losses.coefficients import albedo_variance
+from morphable_losses.face_errors import point_distance
+from morphable_render import render_pixels
+from morphable_render.pixels import RenderedPixels
 
 SKIN_REGION = "skin"
 """Region of the model whose albedo should vary little; all vertices of a model without one."""
@@ -52,7 +54,7 @@ def rendered_color(
     skin: Float[Tensor, "batch 1 rows cols"],
     image_index: Int[Tensor, " faces"],
 ) -> Float[Tensor, ""]:
-    """Mean colour distance to the photograph on visible skin per picture, summed over faces (each its picture's)."""
+    """Mean color distance to the photograph on visible skin per picture, summed over faces (each its picture's)."""
     weight = pixels.sample(skin[:, 0])
     error = point_distance(pixels.rgb, pixels.sample(image.permute(0, 2, 3, 1))) * weight
     faces = torch.bincount(image_index, minlength=len(image))
@@ -60,7 +62,7 @@ def rendered_color(
 
 
 def skin_variance(albedo: Float[Tensor, "faces alb"], model: MorphableModel) -> Float[Tensor, ""]:
-    """Variance of the albedo over the skin, colours in 0-255, summed over faces."""
+    """Variance of the albedo over the skin, colors in 0-255, summed over faces."""
     colors = model.decode_albedo(albedo)
     region = region_or_all(model, SKIN_REGION)
     return albedo_variance(colors, region) * len(colors)

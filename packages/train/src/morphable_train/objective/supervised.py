@@ -6,7 +6,7 @@ from torch import Tensor
 
 from morphable import FaceParameters
 from morphable.geometry import Pinhole, camera_from_model
-from morphable_losses import ExactErrors, exact_errors
+from morphable_losses.face_errors import ExactErrors, exact_errors
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.surface import SurfaceSample
 
@@ -30,7 +30,7 @@ def compare_exact(
         size_hw: Height and width of the input.
         landmark_weights: Weight per point, mean one.
     """
-    shape = surface.decode_few(predicted.identity, predicted.expression)
+    shape = surface.few.decode_shape(predicted.identity, predicted.expression)
     posed = camera_from_model(shape, predicted.rotation_head, predicted.translation_m)
     return exact_errors(
         predicted,
@@ -38,7 +38,7 @@ def compare_exact(
         points_px=Pinhole(size_hw, focal_px).project(posed),
         true_points_px=torch.cat([truth.landmarks68_px, truth.dense_px], 1),
         points_m=shape,
-        true_points_m=surface.decode_few(truth.identity, truth.expression),
+        true_points_m=surface.few.decode_shape(truth.identity, truth.expression),
         weight=truth.landmark_weight,
         unit_px=truth.sizes_px(),
         emphasis=landmark_weights,

@@ -1,4 +1,4 @@
-"""The total loss: exact terms where the truth is known, weak terms elsewhere, the centre map in stage 2."""
+"""The total loss: exact terms where the truth is known, weak terms elsewhere, the center map in stage 2."""
 
 from dataclasses import fields
 
@@ -8,8 +8,11 @@ from torch import Tensor, nn
 
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import GLOBAL_FOCAL_PX
-from morphable_detector_head import ParameterLayout, parameters_from_cells
-from morphable_losses import center_focal_loss, landmark_weights, prior_errors
+from morphable_detector_head.cells import parameters_from_cells
+from morphable_detector_head.layout import ParameterLayout
+from morphable_losses import center_focal_loss
+from morphable_losses.face_errors import prior_errors
+from morphable_losses.landmarks import landmark_weights
 from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch, FaceTargets
 from morphable_train.data.surface import SurfaceSample
@@ -57,15 +60,15 @@ class Objective(nn.Module):
         counts: Counts,
         photometric: bool,
     ) -> dict[str, Float[Tensor, ""]]:
-        """Return the weighted terms by name; their sum is minimised.
+        """Return the weighted terms by name; their sum is minimized.
 
         Args:
             channels: Raw parameters at the cells, estimate after estimate; the last is the network's answer.
-            center_logits: The centre head's output; None without a centre loss.
+            center_logits: The center head's output; None without a center loss.
             batch: Pictures and faces.
             cells: Which cell describes which face.
             counts: Totals of the step that sums are divided by.
-            photometric: Compare colours in this step.
+            photometric: Compare colors in this step.
         """
         where, cell_px = cells.valid, cells.cell_px()
         truth = batch.faces.select(cells.face[where])
@@ -95,13 +98,13 @@ class Objective(nn.Module):
     def _geometric_terms(
         self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """Sums over the cells of all terms that need no colours."""
+        """Sums over the cells of all terms that need no colors."""
         return self._exact_terms(predicted, truth, size_hw) | self._weak_terms(predicted, truth, size_hw)
 
     def _exact_terms(
         self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """Sums over the exactly labelled cells."""
+        """Sums over the exactly labeled cells."""
         known = truth.exact
         errors = compare_exact(
             predicted[known],
@@ -114,7 +117,7 @@ class Objective(nn.Module):
         return {f.name: getattr(self.config, f.name) * getattr(errors, f.name).sum() for f in fields(errors)}
 
     def _weak_terms(self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]) -> dict[str, Tensor]:
-        """Sums over the weakly labelled cells, and the priors of their coefficients."""
+        """Sums over the weakly labeled cells, and the priors of their coefficients."""
         unknown = ~truth.exact
         errors = compare_landmarks(
             predicted[unknown],
@@ -136,7 +139,7 @@ class Objective(nn.Module):
     def _color_terms(
         self, predicted: FaceParameters, truth: FaceTargets, batch: Batch, owner: Tensor, is_center: Tensor
     ) -> dict[str, Tensor]:
-        """Sums over the centre cells of what compares colours and looks."""
+        """Sums over the center cells of what compares colors and looks."""
         chosen, faces = predicted[is_center], truth.select(is_center)
         geometry, image_index = _known_geometry(chosen, faces), owner[is_center]
         config = self.config

@@ -6,8 +6,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from morphable import FaceParameters
-from morphable.geometry import Pinhole, camera_from_model
-from morphable_losses import LandmarkErrors, landmark_errors, point_color_errors
+from morphable.geometry import Pinhole, axes_flip, camera_from_model
+from morphable_losses.face_errors import LandmarkErrors, landmark_errors, point_color_errors
 from morphable_render import shade_sh
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS
@@ -27,7 +27,7 @@ def compare_landmarks(
     landmark_weights: Float[Tensor, " 68"],
 ) -> LandmarkErrors:
     """Compare the projected points with the labels."""
-    points = surface.decode(predicted.identity, predicted.expression)
+    points = surface.decode_shape(predicted.identity, predicted.expression)
     points_cam = camera_from_model(points, predicted.rotation_head, predicted.translation_m)
     static = points_cam[:, :NUM_LANDMARKS]
     landmarks = torch.where(truth.contour[:, None, None], surface.contour_landmarks(points_cam), static)
@@ -51,7 +51,7 @@ def point_colors(
     image_index: Int[Tensor, " cells"],
     focal_px: float,
 ) -> tuple[Float[Tensor, " cells"], Bool[Tensor, " cells"]]:
-    """Compare the colours of surface points with the photograph's pixels there: the photometric term without a raster.
+    """Compare the colors of surface points with the photograph's pixels there: the photometric term without a raster.
 
     Points that face the camera and fall on visible skin are compared (equations 9 and 10 of the paper, sampled on the
     surface instead of on the pixel grid). Gradients reach albedo and light, and through the place where the photograph
@@ -67,19 +67,19 @@ def point_colors(
         focal_px: Focal length of the input.
 
     Returns:
-        Mean colour distance, and which cells have any skin to compare.
+        Mean color distance, and which cells have any skin to compare.
     """
-    points = surface.decode(geometry.identity, geometry.expression)
+    points = surface.decode_shape(geometry.identity, geometry.expression)
     size_hw = image.shape[2], image.shape[3]
     centers_cam = camera_from_model(surface.groups(points).dense, geometry.rotation_head, geometry.translation_m)
     normals = surface.normals(points) @ geometry.rotation_head.mT
     pixels = Pinhole(size_hw, focal_px).project(centers_cam)
     grid = pixels * pixels.new_tensor([2.0 / size_hw[1], 2.0 / size_hw[0]]) - 1.0
     seen = _sample(torch.cat([image, skin], 1), grid, image_index)
-    to_camera = F.normalize(-centers_cam, dim=-1) * centers_cam.new_tensor([1.0, -1.0, -1.0])
+    to_camera = F.normalize(-centers_cam, dim=-1) * axes_flip(centers_cam)
     facing = (normals * to_camera).sum(-1) > MIN_FACING
     weight = (seen[..., 3] * facing).detach()
-    color = shade_sh(surface.albedo(predicted.albedo), normals, predicted.illumination)
+    color = shade_sh(surface.dense_albedo(predicted.albedo), normals, predicted.illumination)
     return point_color_errors(color, seen[..., :3], weight)
 
 

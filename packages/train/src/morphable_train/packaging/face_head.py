@@ -5,11 +5,11 @@ from pathlib import Path
 
 from morphable import WeightsInfo, check_model, load_model, read_weights, write_weights
 from morphable.files import write_text
+from morphable.records import build_record
 from morphable_train.data.shards import DESCRIPTION_FILE, DatasetInfo, read_info
 from morphable_train.face_head.config import FaceHeadTraining
 from morphable_train.runs.checkpoint import Progress, latest_checkpoint, read_checkpoint
 from morphable_train.runs.logs import read_results, read_run_file
-from morphable_train.runs.settings import dataclass_from_json
 
 _PREFIX = "face_head."
 _COUNTER = "num_batches_tracked"
@@ -53,7 +53,7 @@ def package_face_head(run: Path, detector: Path, output: Path, options: FaceHead
         FileNotFoundError: The run or the weights file does not exist.
         ValueError: The two are of different face models, or the data do not say what they are.
     """
-    config = dataclass_from_json(FaceHeadTraining, read_run_file(run)["config"])
+    config = build_record(FaceHeadTraining, read_run_file(run)["config"], "config")
     groups, progress = read_checkpoint(latest_checkpoint(run), None)
     info, state = read_weights(detector)
     check_model(info, load_model(config.model))

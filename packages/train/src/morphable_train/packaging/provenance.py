@@ -1,19 +1,19 @@
-"""What weights were trained on, and under which licence: gathered from runs, data sets and first weights."""
+"""What weights were trained on, and under which license: gathered from runs, data sets and first weights."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from morphable import read_weights_info
+from morphable.records import build_record
 from morphable_synth.datasets.provenance import NOT_STATED
 from morphable_train.configs.recipes import CONFIGS, DfmvrConfig, MobileFrnetConfig, ParsingConfig, RecipeConfig
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.rendered_scenes import describe_rendered
 from morphable_train.data.shards import DESCRIPTION_FILE, DatasetInfo, read_info
 from morphable_train.runs.logs import RUN_FILE, read_run_file
-from morphable_train.runs.settings import dataclass_from_json
 
 _NO_LICENSE = ("", "unknown", NOT_STATED)
-"""What stands for a licence that nobody stated: by hand, `prepare`'s default, and `morphable-synth`'s word."""
+"""What stands for a license that nobody stated: by hand, `prepare`'s default, and `morphable-synth`'s word."""
 _NOT_DESCRIBED = ("", "not described")
 """The same for the training data of a weights file."""
 IMAGENET = DatasetInfo(
@@ -26,7 +26,7 @@ _GIVE_BOTH = "give both --license and --training-data"
 def terms(
     run: Path, config: TrainConfig | RecipeConfig, *, licence: str, training_data: str, also: tuple[Path, ...] = ()
 ) -> tuple[str, str]:
-    """Return licence and training data for a weights file: as given, or else from what the runs were trained on.
+    """Return license and training data for a weights file: as given, or else from what the runs were trained on.
 
     Raises:
         ValueError: One is empty, and data or first weights do not state it.
@@ -49,11 +49,11 @@ def describe_data(
     Args:
         run: Its folder.
         config: Its configuration.
-        licensed: Refuse what states no licence.
+        licensed: Refuse what states no license.
         also: Other runs or weights that end in the same file.
 
     Raises:
-        ValueError: Data or first weights do not say what they are, or under which licence.
+        ValueError: Data or first weights do not say what they are, or under which license.
     """
     origins = list(_origins(config, (run.resolve(),)))
     origins += [origin for source in also for origin in _origins_of_weights(source, ())]
@@ -93,7 +93,7 @@ def read_any_run_config(run: Path) -> TrainConfig | RecipeConfig:
     """
     values = read_run_file(run)["config"]
     kind: type[TrainConfig | RecipeConfig] = CONFIGS.get(values.get("recipe", ""), TrainConfig)
-    return dataclass_from_json(kind, values)
+    return build_record(kind, values, "config")
 
 
 def _origins(config: TrainConfig | RecipeConfig, later: tuple[Path, ...]) -> Iterator[tuple[str, DatasetInfo]]:
@@ -144,5 +144,5 @@ def _origins_of_weights(source: Path, later: tuple[Path, ...]) -> Iterator[tuple
 
 
 def _parts(info: DatasetInfo) -> list[str]:
-    """The licences that a joined one consists of; JSON may hold null."""
+    """The licenses that a joined one consists of; JSON may hold null."""
     return [part.strip() for part in (info.license or "").split(";")]

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from morphable import InferenceDefaults, WeightsInfo, load_model, read_weights, reference_to, write_weights
 from morphable.files import refusing, write_text
-from morphable_regressors import MultiViewConfig, SystemSpec, load_system
+from morphable_regressors import SystemSpec, load_system
+from morphable_regressors.systems import MultiViewConfig
 from morphable_train.configs.recipes import RecipeConfig
 from morphable_train.packaging.provenance import read_any_run_config, started_from, terms
 from morphable_train.runs.checkpoint import latest_checkpoint, read_checkpoint
@@ -26,7 +27,7 @@ class RecipePackage:
     name: str = ""
     """Name shown to the user; by default the recipe's."""
     license: str = ""
-    """Licence of the weights; by default those of the data and of first weights, joined. Needed where one is not
+    """License of the weights; by default those of the data and of first weights, joined. Needed where one is not
     stated."""
     training_data: str = ""
     """One line on what the network saw; by default what the data and first weights say of themselves. Needed where
@@ -80,8 +81,12 @@ def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
 
     Raises:
         FileNotFoundError: The folder is not a run, or has no checkpoint.
-        ValueError: The run is none of a recipe, its network needs a parser and has none, or licence or training data
+        ValueError: The run is none of a recipe, its network needs a parser and has none, or license or training data
             are not given, and data or first weights do not state them.
+
+    >>> package_recipe(folder / "nowhere", folder / "w.safetensors", RecipePackage(name="mine"))
+    Traceback (most recent call last):
+    FileNotFoundError: run must be a folder with run.json...
     """
     spec, state = read_system(run)
     config = read_recipe_config(run)

@@ -23,7 +23,7 @@ class PackageOptions:
     name: str = "custom"
     """Name shown to the user."""
     license: str = ""
-    """Licence of the weights; by default those of the data and of first weights, joined. Needed where one is not
+    """License of the weights; by default those of the data and of first weights, joined. Needed where one is not
     stated."""
     training_data: str = ""
     """One line on what the network saw; by default what the data and first weights say of themselves. Needed where
@@ -42,8 +42,12 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
 
     Raises:
         FileNotFoundError: The folder is not a run, or has no checkpoint.
-        ValueError: Licence or training data are not given, and data or first weights do not state them; a run to
+        ValueError: License or training data are not given, and data or first weights do not state them; a run to
             average with is of another network.
+
+    >>> package(folder / "nowhere", folder / "w.safetensors", PackageOptions(name="mine"))
+    Traceback (most recent call last):
+    FileNotFoundError: run must be a folder with run.json...
     """
     config = read_run_config(run)
     licence, training_data = terms(

@@ -102,7 +102,7 @@ def basel_labels(folder: Path, model_file: str) -> BaselLabels:
 
 @torch.no_grad()
 def _modes(model: MorphableModel) -> Float[np.ndarray, "modes verts 3"]:
-    """What a coefficient of 1 moves, identity first, in metres."""
+    """What a coefficient of 1 moves, identity first, in meters."""
     counts = model.num_identity, model.num_expression
     rows = torch.eye(sum(counts))
     none = torch.zeros(sum(counts), sum(counts))

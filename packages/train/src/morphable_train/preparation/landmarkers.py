@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 
 from morphable.extras import import_extra
 from morphable.files import refusing
+from morphable.geometry import distinct_boxes
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.preparation.alignment import build_face_alignment
 
@@ -19,6 +21,8 @@ MAX_DISAGREEMENT = 0.12
 """Points found in two successive crops may differ by this part of the face's size; more means there is no sure face."""
 OUTSIDE_CROP = 0.5
 """Points may lie outside the crop by this part of its side; further out they are not what is asked of the network."""
+MAX_IOU = 0.3
+"""Boxes of one face overlap by more than this (intersection over union)."""
 _PASSES = 3
 _FIRST_SCALE = 1.2
 """The first crop is this much larger than the box a face finder gives."""
@@ -54,7 +58,7 @@ class LandmarkModelConfig:
     device: str = "cpu"
     """Where face-alignment runs."""
     colors: Literal["rgb", "bgr"] = "bgr"
-    """Order of the colour channels."""
+    """Order of the color channels."""
     divisor: float = 255.0
     """Pixel values are divided by this ..."""
     offset: float = 0.0
@@ -213,30 +217,15 @@ class FaceBoxes:
         boxes = np.concatenate([center - size / 2, center + size / 2], 1) * (side / _DETECTOR_PX)
         boxes += np.tile(middle - side / 2, 2)
         order = np.argsort(-score)
-        return keep_distinct(boxes[order][score[order] >= self._min_score])
-
-
-def keep_distinct(boxes: Float[np.ndarray, "boxes 4"], max_iou: float = 0.3) -> Float[np.ndarray, "kept 4"]:
-    """Drop boxes that overlap an earlier one (non-maximum suppression)."""
-    kept: list[np.ndarray] = []
-    for box in boxes:
-        if all(_iou(box, other) <= max_iou for other in kept):
-            kept.append(box)
-    return np.array(kept, np.float32).reshape(-1, 4)
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes."""
-    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
-    shared = float(np.prod(np.maximum(sides, 0)))
-    return shared / float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared)
+        found = boxes[order][score[order] >= self._min_score]
+        return found[distinct_boxes(torch.from_numpy(found), MAX_IOU).numpy()].astype(np.float32)
 
 
 class ModelLandmarks:
     """Face boxes, then a landmark network whose crop follows its own points."""
 
     def __init__(self, config: LandmarkModelConfig, network: Network, boxes: Callable[[Picture], np.ndarray]) -> None:
-        """Try the landmark network on a grey picture.
+        """Try the landmark network on a gray picture.
 
         Raises:
             ValueError: It does not give 68 points as shares of the crop.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from morphable_synth import PART_NAMES
+from morphable_synth.assets.parts import PART_NAMES
 from morphable_train.data.labels import NUM_LANDMARKS, FaceLabels, weak_labels
 from morphable_train.data.pictures import read_mask
 from morphable_train.preparation.skin_sources import SKIN_CLASSES

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from morphable.files import atomic_path, claimed, write_text
+from morphable.records import read_object
 from morphable_train.data.shards import DatasetInfo, DatasetSource, Record, ShardReader, ShardWriter, write_info
-from morphable_train.json_files import read_object
 from morphable_train.preparation.basel import basel_labels
 from morphable_train.preparation.landmarkers import LandmarkFinder, build_landmark_finder
 from morphable_train.preparation.records import PrepareConfig, RecordMaker
@@ -57,6 +57,10 @@ def prepare(
         ValueError: Landmarks must be found and no network is named; the folder was begun with another source or other
             options; or nothing at all was usable.
         OSError: The disk is full; finished shards stay. Or another program prepares into the folder.
+
+    >>> prepare(folder / "nowhere", folder / "shards", PrepareConfig())
+    Traceback (most recent call last):
+    FileNotFoundError: ...
     """
     items = list(open_source(source, config.kind))
     output.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ class PrepareConfig:
     name: str = ""
     """Name in the model card; by default the folder's."""
     license: str = "unknown"
-    """Licence of the photographs, for the model card of what is trained on them."""
+    """License of the photographs, for the model card of what is trained on them."""
     landmarks: LandmarkModelConfig = field(default_factory=LandmarkModelConfig)
     """Networks for pictures without landmarks."""
     layout: Literal["crop", "scene"] = "crop"
@@ -41,7 +41,7 @@ class PrepareConfig:
     min_face_px: float = 48.0
     """Smaller faces (longer side of the box, in the photograph) are refused."""
     skin: Literal["color", "parsing", "folder", "none"] = "color"
-    """Skin masks from colour and landmarks, from the parsing network in `skin_weights`, given in `skin_folder`, or
+    """Skin masks from color and landmarks, from the parsing network in `skin_weights`, given in `skin_folder`, or
     none: then nothing is compared photometrically."""
     skin_weights: Path | None = None
     """Weights file of the face-parsing network of `morphable_regressors`."""

@@ -1,4 +1,4 @@
-"""Visible skin from landmarks and colour, where no parsing network is given."""
+"""Visible skin from landmarks and color, where no parsing network is given."""
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 from morphable.landmarks import CHIN, INNER_LIPS, LEFT_BROW, LEFT_EYE, NUM_JAW, RIGHT_BROW, RIGHT_EYE
 
 MAX_DEVIATION = 2.5
-"""Skin pixels lie within this many standard deviations of the face's median colour."""
+"""Skin pixels lie within this many standard deviations of the face's median color."""
 FOREHEAD = 0.45
 """The face region reaches above the brows by this part of the distance from brows to chin."""
 _MIN_SPREAD, _MAX_SPREAD = np.array([12.0, 3.0, 3.0]), np.array([26.0, 6.0, 6.0])
@@ -30,7 +30,7 @@ def skin_mask(
     """Return 255 where a face's skin is likely visible.
 
     The region is the jaw line closed over the forehead, without eyes, brows and the open mouth; in it, pixels far from
-    the face's own median colour (hair, glasses, hands of another tone, beards) are left out.
+    the face's own median color (hair, glasses, hands of another tone, beards) are left out.
 
     Args:
         image: The photograph.
@@ -73,7 +73,7 @@ def _region(
 def _like_skin(
     converted: Float[np.ndarray, "rows cols 3"], region: Bool[np.ndarray, "rows cols"]
 ) -> Bool[np.ndarray, "rows cols"]:
-    """Pixels near the region's median colour, in robust standard deviations."""
+    """Pixels near the region's median color, in robust standard deviations."""
     values = converted[region]
     median = np.median(values, axis=0)
     spread = np.clip(1.4826 * np.median(np.abs(values - median), axis=0), _MIN_SPREAD, _MAX_SPREAD)

@@ -1,4 +1,4 @@
-"""Where the skin masks of prepared photographs come from: colour, a parsing network, or masks that are given."""
+"""Where the skin masks of prepared photographs come from: color, a parsing network, or masks that are given."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, UInt8
 
 from morphable import read_weights
-from morphable_regressors import PARSING_CLASSES, SystemSpec, crop_matrices, cut_crops, load_system
+from morphable_regressors import SystemSpec, crop_matrices, cut_crops, load_system
+from morphable_regressors.parsing import PARSING_CLASSES
 from morphable_train.data.affine import warp_images
 from morphable_train.data.labels import FaceLabels
 from morphable_train.data.pictures import read_mask

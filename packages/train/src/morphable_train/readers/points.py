@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from morphable.records import read_object
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.data.pictures import PICTURE_SUFFIXES, pictures_in
-from morphable_train.json_files import read_object
 from morphable_train.readers.item import SourceItem, known_points, layout_error, record_key
 
 MATLAB_TO_CORNER_PX = -0.5
-"""Files made in MATLAB put the first pixel's centre at (1, 1); ours is at (0.5, 0.5)."""
+"""Files made in MATLAB put the first pixel's center at (1, 1); ours is at (0.5, 0.5)."""
 JSON_FILE = "landmarks68.json"
 
 

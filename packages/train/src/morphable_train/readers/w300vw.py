@@ -8,7 +8,7 @@ from morphable_train.readers.points import parse_pts
 
 VIDEO_FILE = "vid.avi"
 EVERY_FRAMES = 15
-"""Neighbouring frames are nearly equal: one in this many is used."""
+"""Neighboring frames are nearly equal: one in this many is used."""
 
 
 def read_300vw(folder: Path) -> Iterator[SourceItem]:

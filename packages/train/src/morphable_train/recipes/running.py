@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from morphable import load_model
 from morphable.files import write_text
@@ -70,6 +70,11 @@ def run_recipe(config: RecipeConfig, run: Path, *, resume: bool = False, devices
         FileExistsError: The run has checkpoints and `resume` is false.
         ValueError: Data or configuration are unusable.
         DivergedError: A loss is not finite.
+
+    >>> from morphable_train import recipe_preset
+    >>> run_recipe(recipe_preset("prnet", "smoke"), folder / "run")
+    Traceback (most recent call last):
+    ValueError: ...
     """
     with open_run(config, run, resume=resume, devices=devices) as fabric:
         recipe = make_recipe(config, run, fabric)

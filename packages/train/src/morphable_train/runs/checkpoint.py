@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from morphable.files import atomic_path, refusing
+from morphable.records import build_record, parse_object
 from morphable_train.runs.optimizer import AveragedWeights
 
 FORMAT = "morphable-checkpoint"
@@ -114,7 +115,7 @@ def read_checkpoint(path: Path, architecture: dict[str, Any] | None) -> tuple[di
             for name in file.keys():  # noqa: SIM118  (not a mapping)
                 prefix, _, rest = name.partition("/")
                 groups[prefix][rest] = file.get_tensor(name)
-        return groups, Progress(**json.loads(metadata["progress"]))
+        return groups, build_record(Progress, parse_object(metadata["progress"], "progress"), "progress")
 
 
 def restore(

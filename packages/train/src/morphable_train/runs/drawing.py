@@ -37,7 +37,7 @@ def draw_mesh(
         picture: The network's input.
         parameters: Faces of this picture (leading axis).
         model: The face model.
-        lit: With the predicted albedo and light, or grey under a white one.
+        lit: With the predicted albedo and light, or gray under a white one.
     """
     shape = model.decode_shape(parameters.identity, parameters.expression)
     shape_cam = camera_from_model(shape, parameters.rotation_head, parameters.translation_m)

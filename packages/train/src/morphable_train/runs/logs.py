@@ -6,6 +6,7 @@ import platform
 import subprocess
 from dataclasses import asdict
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,11 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from morphable.files import atomic_path, refusing, write_text
-from morphable_train.json_files import read_object
+from morphable.records import plain, read_object
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from torch.utils.tensorboard import SummaryWriter
 
 RUN_FILE = "run.json"
 RESULTS_FILE = "results.json"
@@ -26,31 +28,33 @@ RUN_VERSION = 1
 
 
 class RunLog:
-    """Numbers and pictures of a run; a row holds what was known at its step, and columns may be added later."""
+    """Numbers and pictures of a run, in TensorBoard too where the extra `tensorboard` is installed.
+
+    A row holds what was known at its step, and columns may be added later.
+    """
 
     def __init__(self, run: Path, *, enabled: bool = True) -> None:
-        self._run, self._enabled, self._board = run, enabled, None
-        if enabled:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(run / "tensorboard"))
+        self._run, self._enabled = run, enabled
+        self._board = _open_board(run / "tensorboard") if enabled else None
 
     def scalars(self, table: str, step: int, values: dict[str, float]) -> None:
         """Append a row to `TABLE.csv` and to TensorBoard."""
-        if self._board is None:
+        if not self._enabled:
             return
         _append_row(self._run / f"{table}.csv", {"step": float(step)} | values)
-        for name, value in values.items():
-            self._board.add_scalar(f"{table}/{name}", value, step)
-        self._board.flush()
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(f"{table}/{name}", value, step)
+            self._board.flush()
 
     def picture(self, name: str, step: int, picture: UInt8[np.ndarray, "rows cols 3"]) -> None:
         """Save a picture as `pictures/NAME_STEP.png` and in TensorBoard."""
-        if self._board is None:
+        if not self._enabled:
             return
         with atomic_path(self._run / "pictures" / f"{name}_{step:08d}.png", parents=True) as temporary:
             Image.fromarray(picture).save(temporary, "PNG")
-        self._board.add_image(name, picture, step, dataformats="HWC")
+        if self._board is not None:
+            self._board.add_image(name, picture, step, dataformats="HWC")
 
     def forget_after(self, step: int) -> None:
         """Drop rows that a resumed run will write again."""
@@ -63,6 +67,15 @@ class RunLog:
         """Finish the files."""
         if self._board is not None:
             self._board.close()
+
+
+def _open_board(folder: Path) -> "SummaryWriter | None":
+    """Open TensorBoard's event file; None without the extra `tensorboard`."""
+    if find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder))
 
 
 def _append_row(path: Path, values: dict[str, float]) -> None:
@@ -131,15 +144,6 @@ def read_results(run: Path) -> dict[str, Any]:
     """Read what a run's latest validation measured; empty without any."""
     path = run / RESULTS_FILE
     return read_object(path, RESULTS_FILE) if path.is_file() else {}
-
-
-def plain(value: Any) -> Any:
-    """Turn paths and tuples into what JSON can hold."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
 
 
 def _commit() -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol, cast, runtime_checkable
 
 import torch
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 from safetensors.torch import save_file
 from torch import Tensor
 

@@ -13,10 +13,10 @@ def freeze_start(detector: FaceDetector) -> None:
 
 
 def freeze_all_but_colors(detector: FaceDetector) -> None:
-    """Keep everything but the colour head from learning, and all statistics from moving.
+    """Keep everything but the color head from learning, and all statistics from moving.
 
     Raises:
-        ValueError: The network has no colour head.
+        ValueError: The network has no color head.
     """
     if detector.color_head is None:
         raise ValueError("only_colors must be false for a network without colour head; set detector.color_width")
@@ -27,7 +27,7 @@ def freeze_all_but_colors(detector: FaceDetector) -> None:
 class CellPredictor(nn.Module):
     """A detector that leaves out what a stage does not train, and decodes nothing.
 
-    Decoding (rotations, depth) stays outside, in float32; without a centre loss the centre head is neither run nor
+    Decoding (rotations, depth) stays outside, in float32; without a center loss the center head is neither run nor
     trained, which saves a tenth of stage 1.
     """
 
@@ -40,7 +40,7 @@ class CellPredictor(nn.Module):
     def forward(
         self, image: Float[Tensor, "batch 3 height width"], cell: Int[Tensor, "batch top"]
     ) -> tuple[tuple[Float[Tensor, "batch top channels"], ...], Float[Tensor, "batch rows cols"] | None]:
-        """Return the raw parameters at the cells, estimate after estimate, and the centre logits."""
+        """Return the raw parameters at the cells, estimate after estimate, and the center logits."""
         features = self.detector.features(image)
         logits = self.detector.center_head(features.fused) if self.with_center else None
         return self.detector.channels_at(features, cell), logits

@@ -11,14 +11,14 @@ from torch import Tensor
 
 from morphable import MorphableModel, load_model, read_weights
 from morphable.files import refusing
+from morphable.records import plain
 from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
-from morphable_losses import facenet_embedder
+from morphable_losses.perception import facenet_embedder
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.objective.paper import PaperObjective
 from morphable_train.objective.total import Objective
 from morphable_train.runs.checkpoint import ADDED_PARTS, FORMAT, differences, latest_checkpoint, read_checkpoint
-from morphable_train.runs.logs import plain
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def build_parts(config: TrainConfig) -> Parts:
 def read_network(path: Path, config: DetectorConfig) -> dict[str, Tensor]:
     """Read a network's averaged weights from a run, a checkpoint or a packaged weights file.
 
-    A file without refinements or colour head is accepted for a network with them, whose weights are then missing.
+    A file without refinements or color head is accepted for a network with them, whose weights are then missing.
 
     Raises:
         FileNotFoundError: Nothing is there.
@@ -97,7 +97,7 @@ def _accepted(found: dict[str, Any], config: DetectorConfig) -> dict[str, Any]:
 
 
 def _start_from(network: FaceDetector, path: Path) -> None:
-    """Load first weights; refinements and a colour head that they lack stay as they are built, and change nothing."""
+    """Load first weights; refinements and a color head that they lack stay as they are built, and change nothing."""
     added = tuple(ADDED_PARTS.values())
     own = {name: value for name, value in network.state_dict().items() if name.startswith(added)}
     network.load_state_dict(own | read_network(path, network.config))

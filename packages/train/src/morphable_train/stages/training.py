@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lightning.fabric import Fabric
+from lightning_fabric import Fabric
 
 from morphable_train.configs.stages import TrainConfig, ValidationConfig
 from morphable_train.data.backgrounds import Backgrounds
@@ -48,6 +48,11 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
         FileExistsError: The run has checkpoints and `resume` is false.
         ValueError: Data or configuration are unusable.
         DivergedError: A loss is not finite.
+
+    >>> from morphable_train import TrainConfig
+    >>> train(TrainConfig(), folder / "run")
+    Traceback (most recent call last):
+    ValueError: data must name at least one folder of shards...
     """
     with open_run(config, run, resume=resume, devices=devices) as fabric:
         parts = build_parts(config)
@@ -108,6 +113,11 @@ def evaluate(run: Path, validation: ValidationConfig) -> dict[str, dict[str, flo
     Raises:
         FileNotFoundError: The folder is not a run, or has no checkpoint.
         ValueError: A folder holds no usable face, or detection is asked of a run of stage 1.
+
+    >>> from morphable_train.configs.stages import ValidationConfig
+    >>> evaluate(folder / "nowhere", ValidationConfig())
+    Traceback (most recent call last):
+    FileNotFoundError: run must be a folder with run.json...
     """
     config = replace(read_run_config(run), validation=validation)
     if validation.pictures and config.run.stage == 1:

@@ -4,7 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from morphable import FaceParameters
-from morphable_detector_head import FaceDetector, ParameterLayout, cells_from_parameters
+from morphable_detector_head import FaceDetector
+from morphable_detector_head.cells import cells_from_parameters
+from morphable_detector_head.layout import ParameterLayout
 from morphable_train.data.batch import FaceTargets
 from morphable_train.objective.cells import CellTargets
 
@@ -13,10 +15,10 @@ from morphable_train.objective.cells import CellTargets
 def start_from_mean(
     network: FaceDetector, faces: FaceTargets, cells: CellTargets, layout: ParameterLayout, size_hw: tuple[int, int]
 ) -> None:
-    """Set the bias of the parameter head's last layer to the mean truth of some exactly labelled cells.
+    """Set the bias of the parameter head's last layer to the mean truth of some exactly labeled cells.
 
     Distance alone is several times off at zero; the first hundreds of steps would go into finding the mean.
-    Albedo and light, which are not labelled, stay at zero. Without exact labels nothing changes.
+    Albedo and light, which are not labeled, stay at zero. Without exact labels nothing changes.
 
     Args:
         network: Changed in place.
@@ -39,7 +41,7 @@ def start_from_mean(
 
 
 def _parameters(truth: FaceTargets, layout: ParameterLayout) -> FaceParameters:
-    """The truth as parameters, with zeros for what is not labelled."""
+    """The truth as parameters, with zeros for what is not labeled."""
     zeros: Tensor = truth.translation_m.new_zeros(len(truth), 1)
     return FaceParameters(
         identity=truth.identity,

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
+from morphable.geometry import box_iou
 from morphable_detector_head import FaceDetector
 from morphable_train.data.affine import similarity_matrix, transform_points
 from morphable_train.data.batch import tight_boxes
@@ -75,15 +76,6 @@ def boxes_of(landmarks68_px: Float[Tensor, "faces 68 2"]) -> Float[Tensor, "face
     return tight_boxes(landmarks68_px, landmarks68_px.isfinite().all(-1))
 
 
-def overlaps(a: Float[Tensor, "first 4"], b: Float[Tensor, "second 4"]) -> Float[Tensor, "first second"]:
-    """Return the intersection over union of every pair of boxes."""
-    low = torch.maximum(a[:, None, :2], b[None, :, :2])
-    high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = (high - low).clamp(min=0).prod(-1)
-    areas = [(box[:, 2:] - box[:, :2]).clamp(min=0).prod(-1) for box in (a, b)]
-    return shared / (areas[0][:, None] + areas[1][None] - shared).clamp(min=1e-9)
-
-
 def match(found: Float[Tensor, "found 4"], truth: Float[Tensor, "faces 4"]) -> Bool[Tensor, " found"]:
     """Return which detections are faces: best score first, each takes the free face it overlaps most.
 
@@ -92,7 +84,7 @@ def match(found: Float[Tensor, "found 4"], truth: Float[Tensor, "faces 4"]) -> B
         truth: Boxes of the annotated faces.
     """
     hits = torch.zeros(len(found), dtype=torch.bool)
-    free = overlaps(found, truth).cpu()
+    free = box_iou(found, truth).cpu()
     for index in range(len(found) if len(truth) else 0):
         best = int(free[index].argmax())
         if float(free[index, best]) >= MIN_IOU:

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import Pinhole, camera_from_model
-from morphable_detector_head import STRIDE_PX, ParameterLayout, parameters_from_cells
-from morphable_losses import point_distance
+from morphable_detector_head.cells import parameters_from_cells
+from morphable_detector_head.decode import STRIDE_PX
+from morphable_detector_head.layout import ParameterLayout
+from morphable_losses.face_errors import point_distance
 from morphable_train.configs.stages import DataConfig
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.crops import cut_faces
@@ -37,19 +39,19 @@ class CellNetwork(Protocol):
     """A network that predicts faces at given cells."""
 
     def __call__(self, image: Tensor, cell: Tensor) -> tuple[tuple[Tensor, ...], Tensor | None]:
-        """Return the raw parameters at the cells, the best estimate last, and the centre logits."""
+        """Return the raw parameters at the cells, the best estimate last, and the center logits."""
         ...
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Pictures with one centred face each."""
+    """Pictures with one centered face each."""
 
     name: str
     image: UInt8[Tensor, "pictures 3 side side"]
     faces: FaceTargets
     skipped: int = 0
-    """Photographs that are damaged or lack landmarks, and faces that are too small or centred outside their picture."""
+    """Photographs that are damaged or lack landmarks, and faces too small or centered outside their picture."""
 
 
 def open_landmark_folder(
@@ -152,7 +154,7 @@ def predicted_landmarks(
     parameters: FaceParameters, contour: Tensor, surface: SurfaceSample, size_hw: tuple[int, int]
 ) -> Float[Tensor, "faces 68 2"]:
     """Project the 68 points: on the silhouette for contour labels, static for the others."""
-    points = surface.decode(parameters.identity, parameters.expression)
+    points = surface.decode_shape(parameters.identity, parameters.expression)
     points_cam = camera_from_model(points, parameters.rotation_head, parameters.translation_m)
     chosen = torch.where(contour[:, None, None], surface.contour_landmarks(points_cam), points_cam[:, :NUM_LANDMARKS])
     return Pinhole(size_hw).project(chosen)
@@ -207,8 +209,8 @@ def _opening_correlation(landmarks68_px: Tensor, faces: FaceTargets, pair: tuple
 
 def _exact_errors(predicted: FaceParameters, faces: FaceTargets, surface: SurfaceSample) -> dict[str, Tensor]:
     """Errors in three dimensions."""
-    shape = surface.decode_few(predicted.identity, predicted.expression)
-    true_shape = surface.decode_few(faces.identity, faces.expression)
+    shape = surface.few.decode_shape(predicted.identity, predicted.expression)
+    true_shape = surface.few.decode_shape(faces.identity, faces.expression)
     cosine = ((predicted.rotation_head * faces.rotation_head).sum((1, 2)) - 1) / 2
     return {
         "shape_mm": point_distance(shape, true_shape).mean() * 1000,
@@ -222,7 +224,7 @@ def _exact_errors(predicted: FaceParameters, faces: FaceTargets, surface: Surfac
 def _neutral_error_m(identity: Tensor, truth: Tensor, surface: SurfaceSample) -> Tensor:
     """Mean distance of surface points of the faces without expression."""
     neutral = torch.zeros(len(identity), surface.expression_basis.shape[0], device=identity.device)
-    return point_distance(surface.decode_few(identity, neutral), surface.decode_few(truth, neutral)).mean()
+    return point_distance(surface.few.decode_shape(identity, neutral), surface.few.decode_shape(truth, neutral)).mean()
 
 
 def evaluate_set(

@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 from morphable import InferenceDefaults, MorphableModel, check_model, read_weights
-from morphable_detector_head import FaceDetector, ParameterLayout, load_official
+from morphable_detector_head import FaceDetector, load_official
+from morphable_detector_head.layout import ParameterLayout
 from morphable_detector_head.weights import detector_from
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.engines.base import Engine

@@ -4,7 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable_detector_head import Detections, FaceDetector, check_image, parameters_from_cells
+from morphable_detector_head import Detections, FaceDetector
+from morphable_detector_head.cells import parameters_from_cells
+from morphable_detector_head.detector import check_image
 from morphable_reconstruct.reconstructor.config import Precision
 
 

@@ -9,18 +9,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import MorphableModel
-from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole
+from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole, axes_flip
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.reconstructor.per_face.nearest import nearest_coefficients
 from morphable_reconstruct.scene import Scene
-from morphable_regressors import (
-    CropRule,
-    MultiViewParameters,
-    OrthographicFaces,
-    similarity_pose,
-    view_poses,
-)
-from morphable_render import PositionMapKind, PositionMapLayout, position_map_layout
+from morphable_regressors import CropRule
+from morphable_regressors.dfmvr import MultiViewParameters
+from morphable_regressors.face_codec import OrthographicFaces
+from morphable_regressors.poses import similarity_pose, view_poses
+from morphable_render import position_map_layout
+from morphable_render.uv import PositionMapKind, PositionMapLayout
 
 PARALLEL_FOCAL_PX = 1e6
 """Focal length of the pinhole camera that stands for a scaled-orthographic one: rays are parallel to a millirad."""
@@ -117,7 +115,7 @@ def _metric(
     z = depth * (1 + positions[:, 2:] / GLOBAL_FOCAL_PX)
     cam = torch.cat([(positions[:, :2] - side_px / 2) / GLOBAL_FOCAL_PX * z, z], dim=1)
     rotation, size, _ = similarity_pose(cam[inside], mean)
-    turn = torch.tensor([1.0, -1.0, -1.0])[:, None] * rotation
+    turn = axes_flip(rotation)[:, None] * rotation
     cam = cam / size
     translation = cam[inside].mean(0) - turn @ mean.mean(0)
     return (cam - translation) @ turn, rotation, translation

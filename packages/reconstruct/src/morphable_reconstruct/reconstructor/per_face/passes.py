@@ -17,7 +17,9 @@ from morphable_reconstruct.reconstructor.per_face.decoding import (
 )
 from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork
 from morphable_reconstruct.scene import Scene
-from morphable_regressors import ParameterRegressor, PositionMapRegressor, crop_matrices, cut_crops, repeat_views
+from morphable_regressors import crop_matrices, cut_crops
+from morphable_regressors.dfmvr import repeat_views
+from morphable_regressors.systems import ParameterRegressor, PositionMapRegressor
 
 VIEWS = ("left", "front", "right")
 """What DF-MVR's inputs show: the person's left side, the front, the right side."""

@@ -1,4 +1,4 @@
-"""From stored crops to what a recipe trains on: moved, recoloured, labelled."""
+"""From stored crops to what a recipe trains on: moved, recoloured, labeled."""
 
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from morphable import MorphableModel
 from morphable_regressors import CropRule
-from morphable_synth import PART_NAMES
+from morphable_synth.assets.parts import PART_NAMES
 from morphable_train.configs.recipes import RecipeConfig
 from morphable_train.configs.stages import AugmentConfig
 from morphable_train.data.affine import sampling_grid, similarity_matrix
@@ -36,7 +36,7 @@ MIRRORED_PARTS = _mirrored_parts()
 
 @dataclass(frozen=True)
 class CropBatch:
-    """Pictures with one centred face each, and its truth in their pixels and camera."""
+    """Pictures with one centered face each, and its truth in their pixels and camera."""
 
     image: Float[Tensor, "batch 3 side side"]
     part: Int[Tensor, "batch side side"]
@@ -57,7 +57,7 @@ class LoadedCrops:
     moves: Float[Tensor, "batch 3 3"]
     flipped: Bool[Tensor, " batch"]
     changes: Changes | None
-    """Colours and patches; None leaves the pictures as they are."""
+    """Colors and patches; None leaves the pictures as they are."""
     noise_seed: int = 0
 
 

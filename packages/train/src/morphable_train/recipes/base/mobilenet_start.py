@@ -11,8 +11,10 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from morphable.files import refusing
-from morphable_regressors import FaceParser, ParameterRegressor, SpatialGroupEnhance, SqueezeExcitation
+from morphable_regressors import FaceParser
+from morphable_regressors.attention import SpatialGroupEnhance, SqueezeExcitation
 from morphable_regressors.mobile_frnet import MultiScaleDepthwise
+from morphable_regressors.systems import ParameterRegressor
 from morphable_train.runs.checkpoint import FORMAT, latest_checkpoint, read_checkpoint
 
 OPEN_GATE = 3.0

@@ -5,14 +5,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
-from morphable_regressors import OrthographicFaces, similarity_pose
+from morphable_regressors.face_codec import OrthographicFaces
+from morphable_regressors.poses import similarity_pose
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.surface import SurfaceSample
 
 
 def true_shape(faces: FaceTargets, surface: SurfaceSample) -> Float[Tensor, "faces few 3"]:
-    """Return the true 68 points and a sample of the surface, model frame, metres."""
-    return surface.decode_few(faces.identity, faces.expression)
+    """Return the true 68 points and a sample of the surface, model frame, meters."""
+    return surface.few.decode_shape(faces.identity, faces.expression)
 
 
 def points_in_crop(
@@ -21,7 +22,7 @@ def points_in_crop(
     """Return points as the crop's camera sees them.
 
     Args:
-        shape_m: Points in the model frame, metres.
+        shape_m: Points in the model frame, meters.
         faces: Their poses, true or predicted, in the crop's pinhole camera.
         side_px: Side of the crop.
 

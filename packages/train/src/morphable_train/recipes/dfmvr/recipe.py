@@ -10,16 +10,13 @@ from torch import Tensor, nn
 
 from morphable import MorphableModel
 from morphable.geometry import Pinhole, camera_from_model
-from morphable_losses import coefficient_norm, landmark_3d_loss, landmark_loss, landmark_weights
-from morphable_regressors import (
-    MultiViewConfig,
-    MultiViewParameters,
-    MultiViewRegressor,
-    ParserConfig,
-    SystemSpec,
-    parsing_channel,
-    view_poses,
-)
+from morphable_losses import coefficient_norm, landmark_3d_loss, landmark_loss
+from morphable_losses.landmarks import landmark_weights
+from morphable_regressors import SystemSpec
+from morphable_regressors.dfmvr import MultiViewParameters
+from morphable_regressors.parsing import parsing_channel
+from morphable_regressors.poses import view_poses
+from morphable_regressors.systems import MultiViewConfig, MultiViewRegressor, ParserConfig
 from morphable_train.configs.recipes import DfmvrConfig
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS
@@ -98,7 +95,7 @@ class DfmvrRecipe:
         batch = finish_crops(loaded.crops, self.config.crop, self.model, self.surface)
         batch = _shown(batch, loaded.inputs)
         found = self.regress(network, batch)
-        few = self.surface.decode_few(found.identity, found.expression)
+        few = self.surface.few.decode_shape(found.identity, found.expression)
         known = true_shape(batch.faces, self.surface)[::NUM_VIEWS]
         unit = self.config.landmark_3d_unit_m
         side = self.config.crop.side_px
@@ -145,7 +142,7 @@ class DfmvrRecipe:
             points = few[:, None, :NUM_LANDMARKS].expand(-1, NUM_VIEWS, -1, -1)
             points_cam = camera_from_model(points, rotation, translation).flatten(0, 1)
         else:
-            every = self.surface.decode(found.identity, found.expression)[:, None].expand(-1, NUM_VIEWS, -1, -1)
+            every = self.surface.decode_shape(found.identity, found.expression)[:, None].expand(-1, NUM_VIEWS, -1, -1)
             cam = camera_from_model(every, rotation, translation).flatten(0, 1)
             outline = self.surface.contour_landmarks(cam)
             points_cam = torch.where(contour[:, None, None], outline, cam[:, :NUM_LANDMARKS])
@@ -172,11 +169,11 @@ class DfmvrRecipe:
         known = true_shape(batch.faces, self.surface)[::NUM_VIEWS]
         every = self.regress(network, batch)
         alone = self.regress(network, _shown(batch, torch.full((len(people), NUM_VIEWS), FRONT)))
-        few = self.surface.decode_few(every.identity, every.expression)
+        few = self.surface.few.decode_shape(every.identity, every.expression)
         if not bool(batch.faces.exact.all()):  # photographs: nothing is known but their points
             points_px = self.landmarks_px(every, few, batch.faces.contour)
             return {"nme": landmark_nme(points_px, batch.faces).unflatten(0, (-1, NUM_VIEWS)).mean(1)}
-        mean = self.surface.decode_few(torch.zeros_like(every.identity), torch.zeros_like(every.expression))
+        mean = self.surface.few.decode_shape(torch.zeros_like(every.identity), torch.zeros_like(every.expression))
         rotation, translation = view_poses(every, self.config.crop)
         posed = replace(batch.faces, rotation_head=rotation.flatten(0, 1), translation_m=translation.flatten(0, 1))
         points = {
@@ -192,7 +189,7 @@ class DfmvrRecipe:
         nme = landmark_nme(points[""][:, :NUM_LANDMARKS, :2], batch.faces)
         return errors | {
             "shape_mm": shape_error_mm(few, known),
-            "one_view_shape_mm": shape_error_mm(self.surface.decode_few(alone.identity, alone.expression), known),
+            "one_view_shape_mm": shape_error_mm(self.surface.few.decode_shape(alone.identity, alone.expression), known),
             "mean_face_shape_mm": shape_error_mm(mean, known),
             "nme": nme.unflatten(0, (-1, NUM_VIEWS)).mean(1),
         }
@@ -226,7 +223,7 @@ class DfmvrRecipe:
             return None
         batch = self._held_batch(self._held_people[:SHEET_PEOPLE])
         found = self.regress(network, batch)
-        few = self.surface.decode_few(found.identity, found.expression)
+        few = self.surface.few.decode_shape(found.identity, found.expression)
         points = self.landmarks_px(found, few, batch.faces.contour).cpu().numpy()
         truth = batch.faces.drawn_px().cpu().numpy()
         drawn = [

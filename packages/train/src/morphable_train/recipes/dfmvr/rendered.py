@@ -5,16 +5,10 @@ from torch import Tensor, nn
 
 from morphable import MorphableModel
 from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
-from morphable_losses import (
-    DfmvrWeights,
-    albedo_variance,
-    light_prior,
-    parsing_loss,
-    photo_weights,
-    weighted_photo_loss,
-)
-from morphable_losses.dfmvr import DILATION_KERNEL_PX
-from morphable_regressors import MultiViewParameters
+from morphable_losses import parsing_loss, weighted_photo_loss
+from morphable_losses.coefficients import albedo_variance, light_prior
+from morphable_losses.dfmvr import DILATION_KERNEL_PX, DfmvrWeights, photo_weights
+from morphable_regressors.dfmvr import MultiViewParameters
 from morphable_render import render_pixels
 from morphable_train.objective.rendered import SKIN_REGION, region_or_all
 from morphable_train.recipes.base.batches import CropBatch
@@ -39,7 +33,7 @@ def rendered_terms(
     Args:
         found: Coefficients and light of each person.
         rotation: Head rotation in each view.
-        translation: Its place in the crop's camera, metres.
+        translation: Its place in the crop's camera, meters.
         batch: The photographs, one person's views after the other.
         model: The face model.
         weights: Of the terms.

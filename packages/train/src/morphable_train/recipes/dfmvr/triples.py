@@ -14,8 +14,9 @@ from jaxtyping import Float
 
 from morphable.files import atomic_path
 from morphable.geometry import rotation_from_angles
-from morphable_synth import Scene, SceneConfig, render_scene, sample_scene
+from morphable_synth import SceneConfig, render_scene, sample_scene
 from morphable_synth.datasets.shards import files_of
+from morphable_synth.scene.description import Scene
 from morphable_train.data.shards import DatasetInfo, write_info
 
 VIEWS = ("left", "front", "right")

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from morphable import MorphableModel, PointModel
 from morphable_losses import wing_loss, wpdc_loss
-from morphable_regressors import FaceCodec, ParameterConfig, ParameterRegressor, SystemSpec
+from morphable_regressors import SystemSpec
+from morphable_regressors.face_codec import FaceCodec
+from morphable_regressors.systems import ParameterConfig, ParameterRegressor
 from morphable_train.configs.recipes import MobileFrnetConfig
 from morphable_train.data.labels import NUM_LANDMARKS
 from morphable_train.data.streams import Shard
@@ -89,7 +91,7 @@ class FrnetRecipe:
     def _points(self, network: nn.Module, batch: CropBatch) -> Tensor:
         """Predicted surface points in the crop."""
         found = self._codec.unpack(self._codec.unwhiten(network(batch.image).float()))
-        return found.project(self.surface.decode_few(found.identity, found.expression))
+        return found.project(self.surface.few.decode_shape(found.identity, found.expression))
 
     @torch.no_grad()
     def _errors(self, network: nn.Module, batch: CropBatch) -> dict[str, Tensor]:
@@ -105,7 +107,7 @@ class FrnetRecipe:
             ("mean_face_", codec.mean.expand(len(batch), -1)),
         ):
             found = codec.unpack(raw)
-            shape = self.surface.decode_few(found.identity, found.expression)
+            shape = self.surface.few.decode_shape(found.identity, found.expression)
             points = found.project(shape)
             errors |= {
                 f"{prefix}nme": landmark_nme(points[:, :NUM_LANDMARKS, :2], truth),
@@ -122,7 +124,9 @@ class FrnetRecipe:
         device, count = self.surface.mean.device, self.model.num_expression
         neutral = torch.zeros(count, self.model.num_identity, device=device)
         rows = torch.eye(count, device=device)
-        moved = self.surface.decode_few(neutral, rows) - self.surface.decode_few(neutral, torch.zeros_like(rows))
+        moved = self.surface.few.decode_shape(neutral, rows) - self.surface.few.decode_shape(
+            neutral, torch.zeros_like(rows)
+        )
         codec.fit_expressions(self.stream.crops.faces.expression.to(device), moved)
         raw = []
         for step in range(-(-config.whitening_faces // config.run.batch_size)):
@@ -139,11 +143,11 @@ def linear_face(codec: FaceCodec, surface: SurfaceSample) -> PointModel:
     identity = torch.eye(model_identity, device=device)[: codec.num_identity]
     expression = codec.expression_mean.expand(len(identity), -1)
     moved = codec.expression_mean + codec.expression_basis
-    mean = surface.decode_few(torch.zeros(model_identity, device=device), codec.expression_mean)
+    mean = surface.few.decode_shape(torch.zeros(model_identity, device=device), codec.expression_mean)
     return PointModel(
         mean=mean,
-        identity_basis=surface.decode_few(identity, expression) - mean,
-        expression_basis=surface.decode_few(torch.zeros(len(moved), model_identity, device=device), moved) - mean,
+        identity_basis=surface.few.decode_shape(identity, expression) - mean,
+        expression_basis=surface.few.decode_shape(torch.zeros(len(moved), model_identity, device=device), moved) - mean,
     )
 
 

@@ -9,8 +9,10 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from morphable import MorphableModel
-from morphable_regressors import PARSING_CLASSES, FaceParser, ParserConfig, SystemSpec
-from morphable_synth import PART_NAMES
+from morphable_regressors import FaceParser, SystemSpec
+from morphable_regressors.parsing import PARSING_CLASSES
+from morphable_regressors.systems import ParserConfig
+from morphable_synth.assets.parts import PART_NAMES
 from morphable_train.configs.recipes import ParsingConfig
 from morphable_train.data.streams import Shard
 from morphable_train.data.surface import SurfaceSample

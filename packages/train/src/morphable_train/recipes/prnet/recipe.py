@@ -6,10 +6,13 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
 from morphable import MorphableModel
-from morphable_losses import position_map_loss, position_map_weights
-from morphable_losses.position_map import FACE_WEIGHT, FEATURE_WEIGHT, LANDMARK_WEIGHT
-from morphable_regressors import PositionMapConfig, PositionMapRegressor, SystemSpec, map_of_points, points_of_map
-from morphable_render import UvLayout, position_map_layout, uv_at_surface
+from morphable_losses import position_map_loss
+from morphable_losses.position_map import FACE_WEIGHT, FEATURE_WEIGHT, LANDMARK_WEIGHT, position_map_weights
+from morphable_regressors import SystemSpec
+from morphable_regressors.position_map import map_of_points, points_of_map
+from morphable_regressors.systems import PositionMapConfig, PositionMapRegressor
+from morphable_render import position_map_layout
+from morphable_render.uv import UvLayout, uv_at_surface
 from morphable_train.configs.recipes import PrnetConfig
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.streams import Shard

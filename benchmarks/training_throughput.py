@@ -1,7 +1,7 @@
 """Print the cost per picture of the parts of a training step.
 
-`python tools/measure_throughput.py SHARDS --preset-name mobile --stage 1`, or `--synthesize procedural` instead of
-SHARDS for scenes rendered while training. On the CPU both wall-clock and processor time
+`python benchmarks/training_throughput.py SHARDS --preset-name mobile --stage 1`, or `--synthesize procedural`
+instead of SHARDS for scenes rendered while training. On the CPU both wall-clock and processor time
 are shown: on a busy machine only the latter means something.
 """
 
