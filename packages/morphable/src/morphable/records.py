@@ -125,6 +125,11 @@ def _literal(value: Any, kind: Any) -> Any:
     return value
 
 
+def _is_literal(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return origin is Literal
+
+
 def _is_union(kind: Any) -> bool:
     return get_origin(kind) in (Union, types.UnionType)
 
@@ -172,7 +177,7 @@ def _converter() -> "cattrs.Converter":
     for kind, accepted in {int: (int,), bool: (bool,), str: (str,), float: (int, float), Path: (str, Path)}.items():
         converter.register_structure_hook(kind, _exactly(kind, *accepted))
     converter.register_structure_hook_factory(dataclasses.is_dataclass, dataclass)
-    converter.register_structure_hook_func(lambda kind: get_origin(kind) in (Literal,), _literal)
+    converter.register_structure_hook_func(_is_literal, _literal)
     converter.register_structure_hook_func(_is_union, union)
     converter.register_structure_hook_func(_is_tuple, sequence)
     return converter
