@@ -52,7 +52,7 @@ def main() -> None:
         _wait(browser, "found", config.wait_s)
         time.sleep(config.wait_s / 4)  # the mesh follows the text
         _save(browser, config.out, config.wait_s)
-        for label in ("Mouth", "photo camera", "photograph behind"):
+        for label in ("Mouth", "show photo camera", "show photograph"):
             for node in browser.find_elements("xpath", f"//*[normalize-space(text())='{label}']")[-1:]:
                 browser.execute_script("arguments[0].scrollIntoView(); arguments[0].click()", node)
         time.sleep(config.wait_s / 6)

@@ -14,6 +14,7 @@ from morphable_reconstruct.commands.entry import main
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.viewer.options import ViewConfig
+from morphable_reconstruct.viewer.sliders import expression_sliders
 
 TIMEOUT_S = 40.0
 
@@ -96,8 +97,8 @@ def test_a_photograph_is_uploaded_seen_changed_and_downloaded(page, tmp_path):
     click(page, "right")
     wait_for(lambda: np.abs(seen(page) - before).max() > 60, "another view")
     click(page, "front")
-    click(page, "Expression")
-    wait_for(lambda: "jawOpen" in text(page), "a slider per expression")
+    click(page, "Jaw")
+    wait_for(lambda: "Jaw open" in text(page), "a slider per expression")
 
     click(page, "GLB")
     glb = wait_for(lambda: list(page.downloads.glob("dots.glb")), "the GLB file")[0]
@@ -118,6 +119,39 @@ def test_pictures_without_faces_and_no_pictures(page, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     upload(page, tmp_path / "text.png")
     wait_for(lambda: "text.png cannot be shown: image must be a picture" in text(page), "the error")
+
+
+def test_sliders_stand_in_groups_with_whole_names_and_move_both_sides_or_one():
+    names = ("browDownLeft", "browDownRight", "jawLeft", "jawRight", "mouthSmileLeft", "noseSneerRight", "eyeWideLeft")
+    both = expression_sliders(names, symmetric=True)
+    assert [slider.group for slider in both] == ["Brows", "Eyes", "Mouth", "Jaw", "Jaw", "Cheeks, nose, neck"]
+    assert both[0].label == "Brow down"
+    assert both[0].names == ("browDownLeft", "browDownRight")
+    # a side without its counterpart stays alone, and a jaw that moves aside is no pair
+    assert [slider.label for slider in both[1:]] == [
+        *("Eye wide left", "Mouth smile left", "Jaw left", "Jaw right", "Nose sneer right"),
+    ]
+    single = expression_sliders(names, symmetric=False)
+    assert sorted(name for slider in single for name in slider.names) == sorted(names)
+    assert all(len(slider.names) == 1 for slider in single)
+
+
+def test_faces_of_the_page_are_valid_glb(model):
+    from test_exports import make_scene
+
+    from morphable_reconstruct.viewer.meshes import face_glb, surface_texture
+
+    scene = make_scene(model, count=1)
+    textured = face_glb(scene[0], surface_texture(scene, 0, "reflectance"), unlit=True)
+    document = json.loads(textured[20 : 20 + int.from_bytes(textured[12:16], "little")])
+    assert document["extensionsUsed"] == ["KHR_materials_unlit"]
+    assert document["materials"][0]["extensions"] == {"KHR_materials_unlit": {}}
+    position = document["accessors"][document["meshes"][0]["primitives"][0]["attributes"]["POSITION"]]
+    vertices = scene[0].vertices_cam_m
+    np.testing.assert_allclose(position["min"], vertices.min(0), atol=1e-6)
+    np.testing.assert_allclose(position["max"], vertices.max(0), atol=1e-6)
+    assert surface_texture(scene, 0, "shape") is None
+    assert b"image" not in face_glb(scene[0], None, unlit=False)
 
 
 def test_without_viser_the_command_is_named(monkeypatch, capsys):

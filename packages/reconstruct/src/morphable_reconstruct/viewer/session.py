@@ -72,7 +72,6 @@ class Session:
             count = len(scene)
             boxes = scene.box_xyxy_px
             self._selected = int((boxes[:, 2:] - boxes[:, :2]).prod(1).argmax()) if count else 0
-            self._status.content = f"**{name}**: {count or 'no'} {'face' if count == 1 else 'faces'} found"
             if self._picture is None:
                 with self._photo_folder:
                     self._picture = gui.add_image(thumbnail(scene), label="boxes and landmarks")
@@ -83,6 +82,7 @@ class Session:
             self._show_all()
             self._show_sliders()
             self.look(_CHOSEN_FACE if count else _PHOTO_CAMERA)
+            self._status.content = f"**{name}**: {count or 'no'} {'face' if count == 1 else 'faces'} found"
 
     def look(self, view: str) -> None:
         """Move the page's camera to a named view."""
@@ -117,21 +117,21 @@ class Session:
         gui = self._client.gui
         upload = gui.add_upload_button("Open a photograph", mime_type="image/*")
         self._status = gui.add_markdown("Open a photograph to see its faces in 3D.")
-        self._photo_folder = gui.add_folder("Photograph")
         with gui.add_folder("View"):
             views = gui.add_button_group("look from", list(_VIEWS))
             self._surface = gui.add_dropdown("surface", list(SURFACES))
             self._wireframe = gui.add_checkbox("wireframe", initial_value=False)
-            self._frustum = gui.add_checkbox("photo camera", initial_value=False)
-            self._plane = gui.add_checkbox("photograph behind", initial_value=False)
-        with gui.add_folder("Download"):
-            downloads = gui.add_button_group("file", ["GLB", "OBJ", "JSON"])
+            self._frustum = gui.add_checkbox("show photo camera", initial_value=False)
+            self._plane = gui.add_checkbox("show photograph", initial_value=False)
         with gui.add_folder("Face"):
             self._face_choice: Any = gui.add_dropdown("chosen face", ["-"])
             self._symmetric = gui.add_checkbox("both sides together", initial_value=True)
             reset = gui.add_button("Reset")
             self._folders = {name: gui.add_folder(name, expand_by_default=False) for name in (*GROUPS, REST)}
             self._folders["Identity"] = gui.add_folder("Identity", expand_by_default=False)
+        with gui.add_folder("Download"):
+            downloads = gui.add_button_group("file", ["GLB", "OBJ", "JSON"])
+        self._photo_folder = gui.add_folder("Photograph")
         upload.on_upload(lambda event: self.open(io.BytesIO(event.target.value.content), event.target.value.name))
         views.on_click(lambda event: self.look(event.target.value))
         for control in (self._surface, self._wireframe):
