@@ -316,7 +316,7 @@ def test_sigterm_finishes_what_is_under_way_and_ends_with_status_0():
     try:
         assert "serving on" in process.stderr.readline()
         address = f"http://127.0.0.1:{port}"
-        for _ in range(600):
+        for _ in range(10 * round(PATIENT_S)):
             try:
                 httpx2.get(f"{address}/health")
                 break
