@@ -19,7 +19,9 @@ ASTRONAUT = EXAMPLES / "astronaut.jpg"
 def run(name: str, *arguments: object) -> str:
     """Run an example and return what it prints."""
     command = [sys.executable, str(EXAMPLES / name), *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_every_example_is_listed():
