@@ -27,20 +27,20 @@ from morphable_reconstruct.reconstructor.per_face.nearest import nearest_coeffic
 from morphable_reconstruct.reconstructor.per_face.weights import load_per_face
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
+from morphable_regressors import CropRule, SystemSpec, build_system, crop_matrices
+from morphable_regressors.dfmvr import MultiViewParameters
+from morphable_regressors.face_codec import OrthographicFaces
+from morphable_regressors.systems import MultiViewConfig, ParameterConfig, PositionMapConfig
 from morphable_render import uv_layout, uv_mesh
 from morphable_render.uv import uv_map_from_vertices
 
-regressors = pytest.importorskip("morphable_regressors")
-
 SIDE = 64
-RULE = regressors.CropRule(side_px=SIDE, face_share=0.6)
+RULE = CropRule(side_px=SIDE, face_share=0.6)
 CAMERA = Camera(focal_px=1200.0, size_hw=(300, 400))
 CONFIGS = {
-    "mobile_frnet": regressors.ParameterConfig(num_identity=2, num_expression=2, model_identity=4, model_expression=3),
-    "prnet": regressors.PositionMapConfig(width=4),
-    "dfmvr": regressors.MultiViewConfig(
-        width=0.25, parsing_channel=False, num_identity=4, num_expression=3, num_albedo=2
-    ),
+    "mobile_frnet": ParameterConfig(num_identity=2, num_expression=2, model_identity=4, model_expression=3),
+    "prnet": PositionMapConfig(width=4),
+    "dfmvr": MultiViewConfig(width=0.25, parsing_channel=False, num_identity=4, num_expression=3, num_albedo=2),
 }
 
 
@@ -58,7 +58,7 @@ def detected(model, camera=CAMERA) -> Scene:
 
 def crop_of(x: float, y: float, size: float) -> torch.Tensor:
     box = torch.tensor([[x - size / 2, y - size / 2, x + size / 2, y + size / 2]])
-    return regressors.crop_matrices(box, RULE)
+    return crop_matrices(box, RULE)
 
 
 def to_photo(points_px: torch.Tensor, matrix: torch.Tensor) -> np.ndarray:
@@ -73,7 +73,7 @@ def test_parameters_are_placed_on_their_pixels(model):
     """Under a camera so long that perspective is gone, every landmark lies where parallel rays put it."""
     scene = detected(model, Camera(focal_px=5e4, size_hw=(300, 400)))
     matrix = crop_of(120.0, 90.0, 90.0)
-    found = regressors.OrthographicFaces(
+    found = OrthographicFaces(
         ROTATION[None], torch.tensor([270.0]), torch.tensor([[30.0, 35.0]]), IDENTITY[None], EXPRESSION[None]
     )
     (placed,) = scene_of_parameters(found, matrix, scene)
@@ -117,7 +117,7 @@ def test_nearest_coefficients_of_a_face_of_the_model_are_its_own(model):
 def test_views_place_the_face_in_their_photograph(model):
     scene, matrix = detected(model), crop_of(150.0, 160.0, 80.0)
     zeros = torch.zeros
-    found = regressors.MultiViewParameters(
+    found = MultiViewParameters(
         IDENTITY[None], EXPRESSION[None], zeros(1, 2), zeros(1, 9, 3), zeros(1, 3, 3), zeros(1, 3, 2), zeros(1, 3)
     )
     (placed,) = scene_of_views(found, RULE, matrix, scene, view=1)
@@ -133,12 +133,12 @@ def files(model, tmp_path):
     written = {}
     for kind in CONFIGS:
         torch.manual_seed(0)
-        spec = regressors.SystemSpec(crop=RULE, config=CONFIGS[kind])
+        spec = SystemSpec(crop=RULE, config=CONFIGS[kind])
         info = WeightsInfo(
             name=kind, architecture=spec.to_json(), model=reference_to(model), license="MIT", training_data="none"
         )
         written[kind] = tmp_path / f"{kind}.safetensors"
-        system = regressors.build_system(spec)
+        system = build_system(spec)
         if kind == "mobile_frnet":  # its mean face: looks at the camera from the middle of the crop
             mean = system.codec.mean.zero_()
             mean[[0, 5, 10]], mean[[3, 7]] = torch.tensor([250.0, -250.0, -250.0]), SIDE / 2
@@ -209,7 +209,7 @@ def test_each_input_of_dfmvr_sees_its_own_view(model, files):
             seen.append(views.mean((2, 3, 4))[0])
             zeros = torch.zeros
             rotation = torch.tensor([[[0.0, 0.5, 0.0], [0.0, 0.1, 0.0], [0.0, -0.5, 0.0]]])
-            return regressors.MultiViewParameters(
+            return MultiViewParameters(
                 IDENTITY[None], EXPRESSION[None], zeros(1, 2), zeros(1, 9, 3), rotation, zeros(1, 3, 2), zeros(1, 3)
             )
 
