@@ -12,6 +12,7 @@ camera does not depend on where in the picture the face is.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -403,8 +404,12 @@ def _cell_places(rows: slice, cols: slice, stride: int) -> Float[Tensor, "cells 
     return torch.stack([x.repeat(len(y)), y.repeat_interleave(len(x))], -1) / CROP_PX - 0.5
 
 
-def _start_small(layer: nn.Linear) -> nn.Linear:
+_Layer = TypeVar("_Layer", nn.Linear, nn.Conv2d)
+
+
+def _start_small(layer: _Layer) -> _Layer:
     nn.init.normal_(layer.weight, std=1e-3)
+    assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return layer
 
