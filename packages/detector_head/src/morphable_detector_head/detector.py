@@ -296,7 +296,7 @@ def _at_least_one(count: Tensor, most: int) -> int | torch.SymInt:
 
 def _best_first(found: Detections, score: Float[Tensor, "batch most"], min_score: float) -> Detections:
     """Give the first faces of each picture new scores and sort them by these."""
-    score, order = score.sort(dim=1, descending=True, stable=True)
+    score, order = score.topk(score.shape[1], dim=1)  # the ONNX exporter knows no stable sort
 
     def sorted_rows(value: Tensor) -> Tensor:
         index = order.view(*order.shape, *(1,) * (value.ndim - 2)).expand(*order.shape, *value.shape[2:])
