@@ -259,8 +259,8 @@ class FaceDetector(nn.Module):
         reading = self.face_head.reading(self.face_head(cut_crops(image, frames)))
         seen = corrected(estimate, frames, self.face_head.limited(reading))
         std_px = reading.log_std.exp() * frames.side_px[..., None]
-        principal_px = std_px.new_tensor((0.5 * image.shape[3], 0.5 * image.shape[2]))
-        points_px = frames.to_picture(reading.points) + principal_px
+        x, y = frames.to_picture(reading.points).unbind(-1)
+        points_px = torch.stack([x + 0.5 * image.shape[3], y + 0.5 * image.shape[2]], -1)  # exported for any size
         parameters = FaceParameters(
             **{name: _padded(value, getattr(found.parameters, name)) for name, value in vars(seen).items()}
         )

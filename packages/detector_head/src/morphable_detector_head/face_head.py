@@ -172,7 +172,8 @@ def cut_crops(
     along = (torch.arange(CROP_PX, device=image.device, dtype=torch.float32) + 0.5) / CROP_PX - 0.5
     grid = torch.stack([along.repeat(CROP_PX), along.repeat_interleave(CROP_PX)], -1)
     place = frames.to_picture(grid.expand(batch, top, -1, 2))
-    place = place * place.new_tensor((2.0 / width, 2.0 / height))
+    x, y = place.unbind(-1)
+    place = torch.stack([x * (2.0 / width), y * (2.0 / height)], -1)  # a tensor of both would be fixed by an export
     sampled = F.grid_sample(image.float() - OUTSIDE, place.flatten(1, 2)[:, :, None], align_corners=False)
     return (sampled + OUTSIDE).view(batch, 3, top, CROP_PX, CROP_PX).transpose(1, 2)
 
