@@ -126,5 +126,6 @@ def test_reconstructing_needs_neither_torchvision_nor_anything_of_cuda():
         "trimesh",
         "tyro",
         "numba",
+        "cattrs",
     }
     assert third <= allowed

@@ -240,8 +240,9 @@ def test_refusals(triples, part_shards, model, model_file, tmp_path, capsys):
     bare = ModelData(**{**vars(model.data()), "regions": {}, **parts})
     with pytest.raises(ValueError, match="model must name the region face"):
         weight_mask(MorphableModel(bare), uv_layout(uv_mesh(model), SIDE))
-    assert main(["run", "vgg"]) == 1
-    assert "recipe must be one of mobile_frnet, prnet, dfmvr, parsing" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", "vgg"])
+    assert "mobile_frnet, prnet, dfmvr, parsing" in capsys.readouterr().err
     assert main(["run", "prnet", "--preset"]) == 1
     assert "--preset must be followed by a value" in capsys.readouterr().err
     assert main(["run", "prnet", "--preset", "smoke", "--out", str(tmp_path / "run")]) == 1

@@ -21,7 +21,11 @@ SAVE_KINDS = tuple(dict.fromkeys((*PICTURE_KINDS, *VIDEO_KINDS)))
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """Reconstruct every face of photographs and videos in 3D."""
+    """Reconstruct every face of photographs and videos in 3D.
+
+    >>> RunConfig(sources=("photos",), save="overlay,glb").save
+    'overlay,glb'
+    """
 
     sources: tyro.conf.Positional[tuple[str, ...]]
     """Pictures, folders (recursive), globs, videos, or webcam[:NUMBER]."""

@@ -76,7 +76,7 @@ def generate(config: GenerateConfig, *, quiet: bool = False) -> list[Path]:
     >>> scenes = SceneConfig(layout="single", size_px=128)
     >>> paths = generate(GenerateConfig(scenes=scenes, out=folder / "scenes", count=1, workers=1), quiet=True)
     >>> [path.name for path in paths]
-    ['000000.tar']
+    ['synth-0000-000000.tar']
     """
     if config.scenes.assets is not None:  # before hours are spent
         require_whole_assets(config.scenes.assets, cc0_only=config.scenes.cc0_only)

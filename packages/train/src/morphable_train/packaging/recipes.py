@@ -86,7 +86,7 @@ def package_recipe(run: Path, output: Path, options: RecipePackage) -> Path:
 
     >>> package_recipe(folder / "nowhere", folder / "w.safetensors", RecipePackage(name="mine"))
     Traceback (most recent call last):
-    FileNotFoundError: run must be a folder with run.json...
+    FileNotFoundError: weights must be an existing file, got ...
     """
     spec, state = read_system(run)
     config = read_recipe_config(run)
