@@ -32,7 +32,7 @@ TEST_EXTRAS = {
 }
 TEST_PACKAGES: dict[str, tuple[str, ...]] = {
     "detector_head": ("ai-edge-litert",),
-    "reconstruct": ("httpx2", "scikit-image", "selenium"),
+    "reconstruct": ("httpx2", "scikit-image", "selenium", "trimesh"),
     "train": ("onnx", "webdataset"),
 }
 # Benchmarks that need neither data nor trained weights.
