@@ -151,22 +151,36 @@ def test_every_engine_runs_the_face_head_and_can_leave_it_out(tmp_path_factory, 
     detector = random_detector(face_head=FaceHeadConfig(width=8))
     path = write(detector, tmp_path_factory)
     picture = (np.random.default_rng(0).random((96, 128, 3)) * 255).astype(np.uint8)
-    found, spread = {}, {}
+    scenes = {}
     for engine in ("torch", "onnxruntime", "openvino"):
         for face_head in (True, False):
             config = ReconstructConfig(engine=engine, size_px=128, max_faces=4, min_score=0.5, face_head=face_head)
-            scene = Reconstructor(path, model=model, config=config)(picture)
-            found[engine, face_head] = scene.faces.expression.numpy()
-            spread[engine, face_head] = scene.landmarks68_std_px
-    assert len(found["torch", True]) > 0
-    assert np.abs(found["torch", True] - found["torch", False]).max() > 1e-4
+            scenes[engine, face_head] = Reconstructor(path, model=model, config=config)(picture)
+    with_head, without = (scenes["torch", face_head] for face_head in (True, False))
+    assert len(with_head) > 0
+    rows, others = same_cells(with_head, without)
+    assert np.abs(with_head.faces.expression[rows] - without.faces.expression[others]).max() > 1e-4
     for engine in ("onnxruntime", "openvino"):
         for face_head in (True, False):
-            np.testing.assert_allclose(found[engine, face_head], found["torch", face_head], atol=1e-3)
+            expected, scene = scenes["torch", face_head], scenes[engine, face_head]
+            rows, others = same_cells(expected, scene)
+            found = scene.faces.expression.numpy()[others]
+            np.testing.assert_allclose(found, expected.faces.expression.numpy()[rows], atol=1e-3)
+        rows, others = same_cells(with_head, scenes[engine, True])
         # An untrained network's crops differ by 0.12 % in size between engines, and with them the pixels.
-        np.testing.assert_allclose(spread[engine, True], spread["torch", True], rtol=1e-2)
-        assert spread[engine, False] is None
-    assert spread["torch", True].shape == (len(found["torch", True]), 68)
+        np.testing.assert_allclose(
+            scenes[engine, True].landmarks68_std_px[others], with_head.landmarks68_std_px[rows], rtol=1e-2
+        )
+        assert scenes[engine, False].landmarks68_std_px is None
+    assert with_head.landmarks68_std_px.shape == (len(with_head), 68)
+
+
+def same_cells(first, second):
+    """Rows of faces that both scenes have from one cell; an untrained network finds others nearly as good."""
+    apart = np.abs(first.center_px[:, None] - second.center_px).max(-1)
+    rows, others = np.nonzero(apart < 1e-3)
+    assert len(rows) > 0
+    return rows, others
 
 
 def test_expected_errors_are_calibrated_pixels_of_the_photograph(tmp_path_factory, model):
