@@ -20,6 +20,7 @@ from morphable.geometry import rotation_from_angles
 from morphable_reconstruct import Face, Reconstructor, Scene, photo_texture
 from morphable_reconstruct.drawing.textured import render_textured
 from morphable_reconstruct.drawing.unwrapping import texture_mesh
+from morphable_render.interpolation import interpolate_at, scatter_to_image, surface_pixels
 
 DOCS = Path(__file__).parent
 PORTRAITS = (
@@ -93,9 +94,9 @@ def plain_head(face: Face, yaw_deg: float) -> Pixels:
     fragments = mr.rasterize_faces(
         vertices[None], face.model.triangles, torch.zeros(1, dtype=torch.int64), focal_px=focal_px, size_hw=(side, side)
     )
-    pixels = mr.surface_pixels(fragments, vertices[None], face.model.triangles, focal_px=focal_px)
-    values = mr.interpolate_at(gray[None, :, None].expand(-1, -1, 3), pixels)
-    return to_pixels(mr.scatter_to_image(values, pixels, torch.ones(1, side, side, 3))[0])
+    pixels = surface_pixels(fragments, vertices[None], face.model.triangles, focal_px=focal_px)
+    values = interpolate_at(gray[None, :, None].expand(-1, -1, 3), pixels)
+    return to_pixels(scatter_to_image(values, pixels, torch.ones(1, side, side, 3))[0])
 
 
 def as_high(picture: Pixels, height_px: int) -> Image.Image:
