@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -80,7 +81,9 @@ def calibrate(config: CalibrationConfig) -> dict[str, float]:
     factors = fit_logistic(fitted.features(), fitted.is_face)
     info, state = read_weights(config.weights)
     names = ("center_factor", "crop_factor", "score_offset")
-    described = info.architecture["face_head"] | dict(zip(names, map(float, factors), strict=True))
+    described = cast("dict[str, Any]", info.architecture["face_head"]) | dict(
+        zip(names, map(float, factors), strict=True)
+    )
     values = dict(zip(names, map(float, factors), strict=True)) | {"calibration_error_fitted": _error(fitted, factors)}
     if len(measured.is_face):
         values["calibration_error"] = _error(measured, factors)
@@ -89,7 +92,7 @@ def calibrate(config: CalibrationConfig) -> dict[str, float]:
         info,
         architecture=info.architecture | {"face_head": described},
         inference=replace(info.inference, min_score=CALIBRATED_MIN_SCORE),
-        results=info.results | {"score": values},
+        results=info.results | {"score": cast("Any", values)},
     )
     write_weights(config.out, info, state)
     return values

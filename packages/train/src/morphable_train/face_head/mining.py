@@ -161,7 +161,7 @@ def _store(picture: Image.Image, places: list[_Place], scale: float, out: Path, 
         if step > 2:  # bilinear sampling would leave out pixels
             factor = int(step)
             shrunk = picture.reduce(factor)
-            matrix = tuple(value / factor for value in matrix)  # type: ignore[assignment]
+            matrix = tuple(value / factor for value in matrix)
         crop = shrunk.transform(
             (NEGATIVE_PX, NEGATIVE_PX), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=(128,) * 3
         )

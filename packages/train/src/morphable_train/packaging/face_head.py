@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from morphable import WeightsInfo, check_model, load_model, read_weights, write_weights
 from morphable.files import write_text
@@ -113,7 +114,7 @@ def _card(info: WeightsInfo, config: FaceHeadTraining, progress: Progress, size_
         "",
         "| measure | value |",
         "|---|---|",
-        *(f"| {name} | {value:.4g} |" for name, value in measured.items()),
+        *(f"| {name} | {value:.4g} |" for name, value in cast("dict[str, float]", measured).items()),
         "",
         "`shape_ratio`: error of the neutral shape after a similarity, over that of the mean face. `r_...`:",
         "correlation of an activation with the truth. `..._nme`: mean distance of the 68 points over the square root",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -124,7 +125,7 @@ def model_card(
         "",
         "## Measured",
         "",
-        *_results_table(info.results),
+        *_results_table(cast("dict[str, dict[str, float]]", info.results)),
         "",
         "`nme_box`: mean distance of the 68 points over the square root of the area of their true box; photographs",
         "are scored against the visible contour, synthetic faces against static points. The faces are cut out with",

@@ -26,7 +26,7 @@ class RecipeTrainer(TrainingLoop):
 
     def architecture(self) -> dict[str, object]:
         """Describe the network."""
-        return self.recipe.spec.to_json()
+        return {**self.recipe.spec.to_json()}
 
     def load(self, step: int) -> Any:
         """Read what a step needs."""
