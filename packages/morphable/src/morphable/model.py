@@ -263,19 +263,12 @@ class MorphableModel(nn.Module):
             return derive_landmarks(self.surface_points(STATIC68).on(vertices, self.triangles), scheme)
         return self.surface_points(scheme).on(vertices, self.triangles)
 
-    def iris_centers(self, vertices: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch 2 3"]:
-        """Return the centers of the left and the right iris, in the frame and unit of `vertices`.
-
-        Raises:
-            ValueError: The model's eyes do not turn.
-        """
-        if self.iris_vertices is None:
-            raise ValueError(f"model must have {', '.join(_GAZE)} for both eyes, got {self.name!r} without")
-        return vertices[..., list(self.iris_vertices), :]
-
     @cached_property
     def iris_vertices(self) -> tuple[int, int] | None:
-        """Vertices at the centers of the left and the right iris: those that the gaze moves most. None without gaze."""
+        """Vertices at the fronts of the left and the right eyeball, which the gaze moves most.
+
+        None for a model whose eyes do not turn. `morphable.eyes` reads whole eyeballs.
+        """
         found = []
         for side in ("Left", "Right"):
             actions = [f"{action}{side}" for action in _GAZE]

@@ -11,6 +11,7 @@ from morphable.geometry.mesh import (
     SurfacePoints,
     apply_rows,
     mirror_points,
+    points_at_vertices,
     triangles_of_vertices,
     vertex_normals,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "mirror_pose",
     "model_from_camera",
     "nearest_rotation",
+    "points_at_vertices",
     "ray_rotation",
     "resolve_pose",
     "rotation_between",

@@ -1,6 +1,7 @@
 """Meshes: points on the surface, sparse maps of vertices, normals, mirroring, UV unwrapping."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +65,22 @@ class SurfacePoints:
         corner_index = triangles[self.triangle].reshape(-1)
         corners = vertices.index_select(-2, corner_index).unflatten(-2, self.barycentric.shape)
         return (corners * self.barycentric.to(vertices.dtype)[..., None]).sum(-2)
+
+
+def points_at_vertices(triangles: Int[Tensor, "tris 3"], vertices: Sequence[int]) -> SurfacePoints:
+    """Return vertices as surface points: corners of the first triangle that has each.
+
+    Args:
+        triangles: Corners of a mesh's triangles.
+        vertices: Vertices that each belong to a triangle.
+
+    >>> points = points_at_vertices(torch.tensor([[0, 1, 2], [2, 1, 3]]), [3, 1])
+    >>> points.triangle.tolist(), points.barycentric.tolist()
+    ([1, 0], [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    """
+    chosen = torch.tensor(vertices, dtype=torch.int64, device=triangles.device).reshape(-1, 1)
+    triangle = (triangles[None] == chosen[..., None]).any(-1).int().argmax(-1)
+    return SurfacePoints(triangle, (triangles[triangle] == chosen).float())
 
 
 def triangles_of_vertices(triangles: Int[Tensor, "tris 3"], num_vertices: int) -> SparseRows:

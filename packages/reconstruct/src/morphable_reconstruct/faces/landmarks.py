@@ -5,6 +5,7 @@ from functools import lru_cache
 import torch
 
 from morphable import MorphableModel, PointModel, SurfacePoints
+from morphable.geometry import points_at_vertices
 
 _KEPT_MODELS = 4
 
@@ -18,10 +19,9 @@ def landmark_points(model: MorphableModel) -> PointModel:
 @lru_cache(maxsize=_KEPT_MODELS)
 def located_points(model: MorphableModel) -> PointModel:
     """Restrict a face model to the points that faces are fitted to: the 68 static ones, then the irises' centers."""
-    static = model.surface_points("ibug68_3d")
-    triangle, barycentric = [static.triangle], [static.barycentric]
-    for vertex in model.iris_vertices or ():
-        row, corner = torch.nonzero(model.triangles == vertex)[0].tolist()
-        triangle.append(torch.tensor([row]))
-        barycentric.append(torch.eye(3)[corner : corner + 1])
-    return model.restrict(SurfacePoints(torch.cat(triangle), torch.cat(barycentric)))
+    static, irises = model.surface_points("ibug68_3d"), points_at_vertices(model.triangles, model.iris_vertices or ())
+    return model.restrict(
+        SurfacePoints(
+            torch.cat([static.triangle, irises.triangle]), torch.cat([static.barycentric, irises.barycentric])
+        )
+    )

@@ -4,7 +4,6 @@ Losses at every supervised cell need landmarks and a fair sample of the surface,
 Points on the surface are linear in the coefficients as vertices are, so their own small bases are exact.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from morphable import MorphableModel, PointModel, SurfacePoints
 from morphable.contour import jaw_outward, space_evenly, up_weights, visible_outline
+from morphable.geometry import points_at_vertices
 from morphable.landmarks import LEFT_EYE, NUM_JAW, RIGHT_EYE
 from morphable.model import STATIC68
 from morphable_train.data.labels import NUM_LANDMARKS
@@ -49,7 +49,7 @@ class SurfaceSample(PointModel):
         triangles = _spread_triangles(model, num_dense, region)
         lines = SurfacePoints(model.contour_triangle, model.contour_barycentric)
         corners = SurfacePoints(triangles.repeat_interleave(3), torch.eye(3).repeat(len(triangles), 1))
-        irises = _at_vertices(model, model.iris_vertices or ())
+        irises = points_at_vertices(model.triangles, model.iris_vertices or ())
         parts = [model.surface_points(STATIC68), lines, corners, irises]
         joined = SurfacePoints(
             torch.cat([part.triangle.reshape(-1) for part in parts]),
@@ -98,13 +98,6 @@ class SurfaceSample(PointModel):
         groups = self.groups(points_cam)
         jaw = space_evenly(visible_outline(groups.landmarks, groups.contour, self.outward, self.up))
         return torch.cat([jaw, groups.landmarks[..., NUM_JAW:, :]], -2)
-
-
-def _at_vertices(model: MorphableModel, vertices: Sequence[int]) -> SurfacePoints:
-    """Return vertices as points of a triangle at which they are a corner."""
-    chosen = torch.tensor(vertices, dtype=torch.int64, device=model.triangles.device).reshape(-1, 1)
-    triangle = (model.triangles[None] == chosen[..., None]).any(-1).int().argmax(-1)
-    return SurfacePoints(triangle, (model.triangles[triangle] == chosen).to(model.mean))
 
 
 def _spread_triangles(model: MorphableModel, count: int, region: str) -> Int[Tensor, " dense"]:
