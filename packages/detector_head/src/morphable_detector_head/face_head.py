@@ -206,6 +206,11 @@ def repeated(
     return (near & (score[:, None] > score[:, :, None])).any(-1)
 
 
+def finite_logit(score: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+    """Return the logit of a score in [0, 1], which stays finite at its ends."""
+    return torch.logit(score.clamp(_LEAST_SCORE, 1 - _LEAST_SCORE))
+
+
 def rotation_in_crop(rotation: Float[Tensor, "*batch 3 3"], frames: CropFrames) -> Float[Tensor, "*batch 3 3"]:
     """Return `R_head` in the crops' cameras."""
     return _flipped(frames.crop_from_camera) @ rotation
@@ -380,9 +385,8 @@ class FaceHead(nn.Module):
 
     def face_score(self, center_score: Float[Tensor, "*batch"], reading: FaceReading) -> Float[Tensor, "*batch"]:
         """Return the probability of a face from the center map's score and what the head has seen."""
-        kept = center_score.clamp(_LEAST_SCORE, 1 - _LEAST_SCORE)
         config = self.config
-        weighted = config.center_factor * torch.logit(kept) + config.crop_factor * reading.face_logit
+        weighted = config.center_factor * finite_logit(center_score) + config.crop_factor * reading.face_logit
         return (weighted + config.score_offset).sigmoid()
 
     def limited(self, reading: FaceReading) -> FaceReading:

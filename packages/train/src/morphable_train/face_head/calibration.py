@@ -11,9 +11,10 @@ from PIL import Image
 
 from morphable import read_weights, write_weights
 from morphable_detector_head import FaceDetector, load_detector
-from morphable_detector_head.face_head import FaceHead, corrected, crop_frames, cut_crops, repeated
+from morphable_detector_head.face_head import FaceHead, corrected, crop_frames, cut_crops, finite_logit, repeated
 from morphable_train.data.shards import ShardReader
-from morphable_train.face_head.mining import padded_pixels, resized
+from morphable_train.face_head.mining import opened, padded_pixels, resized
+from morphable_train.face_head.negatives import photographs_in
 from morphable_train.runs.progress import track
 
 _TOP_K = 64
@@ -24,7 +25,6 @@ _SIZE_OF_CROP = 0.62
 _SIZES = (0.5, 2.0)
 _RIDGE = 1e-2
 _NEWTON_STEPS = 30
-_LEAST_SCORE = 1e-6
 CALIBRATED_MIN_SCORE = 0.5
 """Threshold of the calibrated score: as likely a face as not."""
 
@@ -138,10 +138,9 @@ def _sigmoid(x: Float[np.ndarray, " rows"]) -> Float[np.ndarray, " rows"]:
 def _collect(detector: FaceDetector, head: FaceHead, config: CalibrationConfig) -> tuple[Candidates, Candidates]:
     """Candidates of the pictures to fit on, and of those between."""
     sums = [_NONE, _NONE]
-    photographs = [path for folder in config.pictures for path in sorted(folder.glob("*.jpg"))]
+    photographs = photographs_in(config.pictures)
     for number, path in enumerate(track(photographs, "photographs", len(photographs))):
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB")
+        picture = opened(path)
         for side in config.sides:
             found = _candidates(detector, head, resized(picture, side), np.zeros((0, 4)))
             sums[number % config.step != 0] += found
@@ -178,5 +177,5 @@ def _candidates(
         extent = float(np.sqrt(np.prod(box[2:] - box[:2])))
         near = np.linalg.norm(center - (box[:2] + box[2:]) / 2, axis=1) < _NEAR * extent
         is_face |= near & (size > _SIZES[0] * extent) & (size < _SIZES[1] * extent)
-    logit = torch.logit(score[0].clamp(_LEAST_SCORE, 1 - _LEAST_SCORE)).double().numpy()
+    logit = finite_logit(score[0]).double().numpy()
     return Candidates(logit[kept], reading.face_logit[0].double().numpy()[kept], is_face[kept])

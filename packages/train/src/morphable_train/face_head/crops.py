@@ -16,9 +16,8 @@ from morphable_train.data.order import seeded
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import CropChanges, EstimateErrors
 from morphable_train.face_head.faces import ExactFaces, SyntheticFaces
-from morphable_train.face_head.warp import cut_crop
+from morphable_train.face_head.warp import NoisePool, cut_crop
 
-_NOISE_POOL = 1 << 20
 _GROSS_FACTOR = 3.0
 _LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -71,7 +70,7 @@ class CropMaker:
             changes: Of the pixels; None leaves them, and mirrors nothing.
         """
         self.data, self.model, self.surface, self.errors, self.changes = data, model, surface, errors, changes
-        self._noise = np.random.default_rng(0).standard_normal(_NOISE_POOL).astype(np.float32)
+        self._noise = NoisePool()
 
     @torch.no_grad()
     def __call__(self, index: Int[Tensor, " faces"], seed: int) -> FaceCrops:
@@ -116,8 +115,8 @@ class CropMaker:
             limits = _cut_limits(rng, changes, limits, center + np.array([cols, rows]) / 2, side)
             color, noise_scale = random_colors(rng, changes)
         step = side / CROP_PX
-        start = int(rng.integers(_NOISE_POOL - 3 * CROP_PX * CROP_PX))
-        cut_crop(picture, origin, right * step, down * step, limits, color, self._noise, start, noise_scale, out)
+        start = self._noise.start(rng)
+        cut_crop(picture, origin, right * step, down * step, limits, color, self._noise.values, start, noise_scale, out)
         if changes is not None and rng.random() < changes.hidden:
             _hide(rng, out)
 

@@ -11,16 +11,15 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
+from morphable.files import atomic_path, refusing
 from morphable_detector_head import FaceDetector, load_detector
 from morphable_detector_head.detector import SIZE_MULTIPLE_PX
 from morphable_detector_head.face_head import CropFrames, crop_frames
 from morphable_train.data.shards import ShardReader
-from morphable_train.face_head.negatives import NEGATIVE_PX
+from morphable_train.face_head.negatives import NEGATIVE_MARGIN, NEGATIVE_PX, photographs_in
 from morphable_train.runs.progress import track
 
 _TOP_K = 16
-_MARGIN = 1.25
-"""Side of a stored crop in those of what the head sees."""
 _APART = 0.5
 """A place nearer to a face than this, in sides of the larger of crop and face, is not taken: it shows the face."""
 
@@ -61,11 +60,9 @@ def mine(config: MiningConfig) -> int:
     rng = np.random.default_rng(config.seed)
     config.out.mkdir(parents=True, exist_ok=True)
     count = 0
-    photographs = [path for folder in config.pictures for path in sorted(folder.glob("*.jpg"))]
-    photographs = photographs[config.first :: config.step]
+    photographs = photographs_in(config.pictures)[config.first :: config.step]
     for path in track(photographs, "photographs", len(photographs)):
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB")
+        picture = opened(path)
         for side in config.sides:
             places = _candidates(detector, resized(picture, side), config.min_score)
             count += _store(picture, places, side / max(picture.size), config.out, f"{path.stem}_{side}")
@@ -100,6 +97,16 @@ class _Place:
     def down(self) -> Float[np.ndarray, "2"]:
         """Direction of the columns."""
         return np.array([-self.right[1], self.right[0]])
+
+
+def opened(path: Path) -> Image.Image:
+    """Decode a photograph.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    with refusing("photograph must be a readable JPEG", path), Image.open(path) as picture:
+        return picture.convert("RGB")
 
 
 def resized(picture: Image.Image, side: int) -> Image.Image:
@@ -153,7 +160,7 @@ def _share(place: _Place, person: Bool[np.ndarray, "rows cols"]) -> float:
 def _store(picture: Image.Image, places: list[_Place], scale: float, out: Path, stem: str) -> int:
     """Cut the crops; `scale` takes the picture's pixels to those of the places."""
     for number, place in enumerate(places):
-        step = place.side * _MARGIN / NEGATIVE_PX / scale
+        step = place.side * NEGATIVE_MARGIN / NEGATIVE_PX / scale
         a, b = place.right * step, place.down * step
         origin = place.center / scale - (a + b) * NEGATIVE_PX / 2
         matrix = (a[0], b[0], origin[0], a[1], b[1], origin[1])
@@ -165,5 +172,6 @@ def _store(picture: Image.Image, places: list[_Place], scale: float, out: Path, 
         crop = shrunk.transform(
             (NEGATIVE_PX, NEGATIVE_PX), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=(128,) * 3
         )
-        crop.save(out / f"{stem}_{number:02d}.jpg", quality=92)
+        with atomic_path(out / f"{stem}_{number:02d}.jpg") as temporary:
+            crop.save(temporary, quality=92)
     return len(places)

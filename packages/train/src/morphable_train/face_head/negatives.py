@@ -1,6 +1,7 @@
 """What is not a face: crops on which the face head learns to say so."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,23 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from morphable.files import refusing
 from morphable_detector_head.face_head import CROP_PX
 from morphable_train.face_head.config import CropChanges
 from morphable_train.face_head.crops import random_colors
-from morphable_train.face_head.warp import cut_crop
+from morphable_train.face_head.warp import NoisePool, cut_crop
 from morphable_train.runs.progress import track
 
 NEGATIVE_PX = 280
-"""Side of a stored crop, a quarter wider than what the head sees, so that it can be moved and turned."""
+"""Samples along the side of a stored crop."""
+NEGATIVE_MARGIN = 1.25
+"""Side of a stored crop over that of what the head sees, so that it can be moved and turned."""
 _MOST_TURN_DEG, _MOST_SHIFT, _SCALES = 15.0, 0.06, (0.85, 1.1)
-_NOISE_POOL = 1 << 20
+
+
+def photographs_in(folders: Iterable[Path]) -> list[Path]:
+    """Return the JPEG files of folders, each folder's in the order of their names."""
+    return [path for folder in folders for path in sorted(folder.glob("[!.]*.jpg"))]
 
 
 class NegativeCrops:
@@ -34,11 +42,11 @@ class NegativeCrops:
         for folder in folders:
             if not folder.is_dir():
                 raise FileNotFoundError(f"negatives must be an existing folder, got {folder}")
-        paths = [path for folder in folders for path in sorted(folder.glob("[!.]*.jpg"))]
+        paths = photographs_in(folders)
         if not paths:
             raise ValueError(f"negatives must hold .jpg files, got none in {', '.join(map(str, folders))}")
         self._pictures = [_read(path) for path in track(paths, "reading negatives", len(paths))]
-        self._noise = np.random.default_rng(0).standard_normal(_NOISE_POOL).astype(np.float32)
+        self._noise = NoisePool()
 
     def __len__(self) -> int:
         return len(self._pictures)
@@ -50,25 +58,22 @@ class NegativeCrops:
         for row in range(count):
             picture = self._pictures[int(rng.integers(len(self._pictures)))]
             angle = math.radians(rng.uniform(-_MOST_TURN_DEG, _MOST_TURN_DEG))
-            step = rng.uniform(*_SCALES) * NEGATIVE_PX / (1.25 * CROP_PX)
+            step = rng.uniform(*_SCALES) * NEGATIVE_PX / (NEGATIVE_MARGIN * CROP_PX)
             right = np.array([math.cos(angle), math.sin(angle)]) * step
             down = np.array([-right[1], right[0]])
             right = right if rng.random() < 0.5 else -right
             center = NEGATIVE_PX * (0.5 + rng.uniform(-_MOST_SHIFT, _MOST_SHIFT, 2))
             color, noise_scale = random_colors(rng, changes)
-            start = int(rng.integers(_NOISE_POOL - 3 * CROP_PX * CROP_PX))
+            start = self._noise.start(rng)
             origin = center - (right + down) * CROP_PX / 2
             limits = np.array([0.0, 0.0, NEGATIVE_PX, NEGATIVE_PX])
-            cut_crop(picture, origin, right, down, limits, color, self._noise, start, noise_scale, out[row])
+            cut_crop(picture, origin, right, down, limits, color, self._noise.values, start, noise_scale, out[row])
         return torch.from_numpy(out)
 
 
 def _read(path: Path) -> UInt8[np.ndarray, "rows cols 3"]:
-    try:
-        with Image.open(path) as picture:
-            pixels = np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} must be a readable JPEG: {error}") from error
+    with refusing("negative must be a readable JPEG", path), Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
     if pixels.shape != (NEGATIVE_PX, NEGATIVE_PX, 3):
         raise ValueError(f"{path} must be {NEGATIVE_PX} px wide and high, got {pixels.shape[1]}x{pixels.shape[0]}")
     return pixels

@@ -7,6 +7,18 @@ from morphable_detector_head.face_head import CROP_PX, OUTSIDE
 from morphable_synth.kernels.compilation import compiled
 
 _OUTSIDE = np.float32(OUTSIDE * 255.0)
+_POOL = 1 << 20
+
+
+class NoisePool:
+    """Standard normal numbers, drawn once, from which each crop takes a run."""
+
+    def __init__(self) -> None:
+        self.values = np.random.default_rng(0).standard_normal(_POOL).astype(np.float32)
+
+    def start(self, rng: np.random.Generator) -> int:
+        """Return where a crop begins to take."""
+        return int(rng.integers(_POOL - 3 * CROP_PX * CROP_PX))
 
 
 @compiled
