@@ -23,6 +23,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from morphable.commands import run_command
 from morphable.files import atomic_path
 from morphable_detector_head.backbones import build_classifier, describe_backbone
 
@@ -211,12 +212,13 @@ def run(options: Options) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Parse the command line and run."""
-    try:
-        run(tyro.cli(Options, args=argv))
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_command(
+        "import_tflite_mobilenet_v2",
+        "morphable-detector-head",
+        argv,
+        parse=lambda arguments: tyro.cli(Options, args=arguments),
+        act=run,
+    )
 
 
 if __name__ == "__main__":

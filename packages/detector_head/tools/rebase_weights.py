@@ -8,7 +8,6 @@ of the face. Files of other networks hold no albedo; they only get the new hash.
 fractions of a millimeter, which is checked.
 """
 
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import tyro
 from torch import Tensor
 
 from morphable import MorphableModel, load_model, read_weights, reference_to, write_weights
+from morphable.commands import run_command
 from morphable_detector_head.layout import ParameterLayout
 
 MAX_SHAPE_CHANGE_M = 1e-3
@@ -126,12 +126,13 @@ def report(old: MorphableModel, new: MorphableModel, matrix: Tensor, offset: Ten
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    try:
-        run(tyro.cli(RebaseConfig, args=argv))
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_command(
+        "rebase_weights",
+        "morphable-detector-head",
+        argv,
+        parse=lambda arguments: tyro.cli(RebaseConfig, args=arguments),
+        act=run,
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from open_model.landmarks import Surface, ibug68
 from open_model.parts import PART_NAMES
 from safetensors.torch import save_file
 
+from morphable.commands import run_command
 from morphable.model_file import write_model_file
 
 DEFAULT_OUTPUT = Path(__file__).parents[1] / "src/morphable/data/open.safetensors"
@@ -58,12 +59,9 @@ def landmark_surface(built: Built) -> Surface:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    try:
-        run(tyro.cli(BuildConfig, args=argv))
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_command(
+        "build_open_model", "morphable", argv, parse=lambda arguments: tyro.cli(BuildConfig, args=arguments), act=run
+    )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from scipy.sparse import csc_matrix, csr_matrix, diags
 from scipy.sparse.linalg import splu
 
 from morphable import MorphableModel
+from morphable.commands import run_command
 from morphable.model_file import read_model_file, write_model_file
 from morphable_synth import SceneConfig, sample_scene
 from morphable_synth.assets.library import load_library
@@ -168,12 +169,9 @@ def _report(model: MorphableModel, config: AlbedoConfig) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line."""
-    try:
-        run(tyro.cli(AlbedoConfig, args=argv))
-    except (OSError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_command(
+        "build_albedo", "morphable-synth", argv, parse=lambda arguments: tyro.cli(AlbedoConfig, args=arguments), act=run
+    )
 
 
 if __name__ == "__main__":
