@@ -1,9 +1,9 @@
 """A look at the pixels of each found face: an upright crop, cut by the network's own estimate, read by a small network.
 
 The feature map of a whole picture gives a face a handful of samples, too few for lids, gaze and lips. Here the coarse
-estimate (place, size, roll) cuts an upright crop of 224 x 224 samples out of the picture. A convolutional network
-reads the crop at half that resolution, and a second, smaller one reads the band that holds the eyes at full
-resolution. Both see the crop with its own mean and contrast taken out, so that exposure does not matter. What they
+estimate (place, size, roll) cuts an upright crop of 224 x 224 samples out of the picture. A residual network reads
+the crop at half that resolution, and 2 smaller ones read the bands that hold the eyes and the mouth at full
+resolution. All see the crop with its own mean and contrast taken out, so that exposure does not matter. What they
 give replaces rotation, place, identity and expression of the estimate; albedo and light stay.
 
 The crop has a camera of its own, which looks at the crop's center with the crop's roll. The head's rotation in that
@@ -21,9 +21,7 @@ from torch import Tensor, nn
 
 from morphable import FaceParameters
 from morphable.geometry import GLOBAL_FOCAL_PX, axes_flip
-from morphable.landmarks import EYES
-
-from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
+from morphable.landmarks import BROWS, EYES, MOUTH
 
 ANCHOR_M = (0.0, -0.010, 0.025)
 """Point of the model frame at the crop's center: the middle of the face, between its front and its ears."""
@@ -31,8 +29,10 @@ CROP_SIDE_M = 0.22
 """Side of the crop at the anchor's depth, meters: from above the brows to below the chin, with a margin."""
 CROP_PX = 224
 """Samples along the crop's side."""
-EYE_ROWS, EYE_COLS = slice(36, 100), slice(48, 176)
-"""The band of the crop that holds the eyes."""
+EYE_ROWS, EYE_COLS = slice(32, 112), slice(48, 176)
+"""The band of the crop that holds eyes and brows."""
+MOUTH_ROWS, MOUTH_COLS = slice(104, 184), slice(40, 184)
+"""The band of the crop that holds the mouth."""
 NUM_POINTS, NUM_IRISES = 87, 2
 """The 68 points on the surface (`ibug68_3d`), the 17 jaw points on the visible outline (`ibug68_contour`), and the
 centers of the left and the right iris."""
@@ -45,31 +45,36 @@ _SPREAD, _LEAST_SPREAD = 0.5, 0.05
 """Standard deviation of a crop's colors as the networks see them, and the smallest that is stretched to it."""
 _NUM_ROTATION, _NUM_PLACE = 6, 3
 _LEAST_SCORE = 1e-6
-_EYE_WIDTHS = (16, 32, 64, 96)
-_EYE_FEATURES = 128
-_EYE_CUTS = (5, 7, 8)
-"""Modules of the eyes' network after which its features have strides 4, 8 and 16."""
-_JOINT_WIDTH = 256
+_CROP_WIDTHS, _CROP_BLOCKS = (16, 32, 64, 128, 256), (1, 2, 2, 1)
+"""Channels of the whole crop's network at strides 2 to 32 of its own input, and blocks of each stage after the first."""
+_BAND_WIDTHS, _BAND_BLOCKS = (16, 24, 48, 96), (1, 1, 1)
+"""The same of a band's network."""
+_BAND_FEATURES = 128
+_JOINT_WIDTH = 512
 _POINT_GAIN = 10.0
 """Factor on points that are read again: a tenth of the crop's side counts as 1."""
-_MAP_STRIDE_PX, _EYE_STRIDE_PX = 8, 4
-"""Samples of the crop between cells of the maps, of the whole crop and of the eyes' band."""
+_MAP_STRIDE_PX, _BAND_STRIDE_PX = 8, 4
+"""Samples of the crop between cells of the maps, of the whole crop and of the bands."""
 SEARCH_STD = 0.04
 """Standard deviation of a point's prior about its rough place, in sides of the crop."""
 _MAP_REACH = 1.1
 """Points may lie beyond the crop by this factor on the places of its cells."""
-EYE_POINTS = (*EYES, NUM_POINTS - 2, NUM_POINTS - 1)
-"""Points that are found in the eyes' band: the lids' and the irises'."""
+EYE_POINTS = (*BROWS, *EYES, NUM_POINTS - 2, NUM_POINTS - 1)
+"""Points that are found in the eyes' band: the brows', the lids' and the irises'."""
+MOUTH_POINTS = tuple(MOUTH)
+"""Points that are found in the mouth's band."""
+CROP_POINTS = tuple(k for k in range(NUM_POINTS) if k not in EYE_POINTS + MOUTH_POINTS)
+"""Points that are found in the whole crop: those of jaw, outline and nose."""
+_IN_ORDER = [(CROP_POINTS + EYE_POINTS + MOUTH_POINTS).index(k) for k in range(NUM_POINTS)]
+_WHOLE = slice(0, CROP_PX)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceHeadConfig:
     """Shape of the face head."""
 
-    backbone: BackboneName = "mobilenet_v2_tf"
-    """Network that reads the crop at 112 x 112."""
     width: int = 512
-    """Features taken from the crop; the eyes' band adds 128."""
+    """Features taken from the whole crop; each band adds 128."""
     activations: bool = True
     """Expression coefficients are activations, which lie in [0, 1]."""
     min_center_score: float = 0.1
@@ -86,7 +91,6 @@ class FaceHeadConfig:
             raise ValueError(f"width must be positive, got {self.width}")
         if not 0 <= self.min_center_score < 1:
             raise ValueError(f"min_center_score must be in [0, 1), got {self.min_center_score}")
-        describe_backbone(self.backbone)
 
 
 @dataclass(frozen=True)
@@ -228,29 +232,61 @@ def _flipped(rotation: Tensor) -> Tensor:
 
 
 class _Block(nn.Module):
-    """An inverted residual: widen, look around, narrow (MobileNetV2)."""
+    """A residual block (He et al., CVPR 2016)."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        wide = 3 * inputs
         self.layers = nn.Sequential(
-            *_convolution(inputs, wide, 1),
-            *_convolution(wide, wide, 3, stride=stride, groups=wide),
-            nn.Conv2d(wide, outputs, 1, bias=False),
+            *_convolution(inputs, outputs, 3, stride=stride),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
             nn.BatchNorm2d(outputs),
         )
-        self.keeps_shape = stride == 1 and inputs == outputs
+        self.shortcut = (
+            nn.Identity()
+            if stride == 1 and inputs == outputs
+            else nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """Convolve."""
-        out = self.layers(features)
-        return features + out if self.keeps_shape else out
+        return F.relu(self.layers(features) + self.shortcut(features), inplace=True)
+
+
+class _Pyramid(nn.Module):
+    """A residual network that keeps its features at every stride from 4 on."""
+
+    def __init__(self, widths: Sequence[int], blocks: Sequence[int]) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*_convolution(3, widths[0], 3, stride=2))
+        self.stages = nn.ModuleList(
+            nn.Sequential(_Block(before, after, 2), *(_Block(after, after, 1) for _ in range(count - 1)))
+            for before, after, count in zip(widths, widths[1:], blocks, strict=False)
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return features, finest first."""
+        levels, features = [], self.stem(image)
+        for stage in self.stages:
+            features = stage(features)
+            levels.append(features)
+        return levels
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> Iterator[nn.Module]:
     yield nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
     yield nn.BatchNorm2d(outputs)
-    yield nn.ReLU6(inplace=True)
+    yield nn.ReLU(inplace=True)
+
+
+def _gathered(inputs: int, outputs: int, cells: tuple[int, int]) -> nn.Sequential:
+    """Features of a whole map of cells: channels mixed, then each pooled with weights of its own."""
+    return nn.Sequential(
+        *_convolution(inputs, outputs, 1),
+        nn.Conv2d(outputs, outputs, cells, groups=outputs, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+        nn.Flatten(),
+    )
 
 
 class PointMaps(nn.Module):
@@ -287,86 +323,80 @@ def mean_positions(
         where: Position of each cell, row by row.
         rough: About where the points lie: a Gaussian prior of standard deviation `SEARCH_STD`.
     """
-    apart = (rough[:, :, None] - where).square().sum(-1)
-    return (logits.float().flatten(2) - apart / (2 * SEARCH_STD**2)).softmax(-1) @ where
+    prior = (rough @ where.mT - where.square().sum(-1) / 2) / SEARCH_STD**2  # its logarithm, but for a constant
+    return (logits.float().flatten(2) + prior).softmax(-1) @ where
 
 
 class FaceHead(nn.Module):
     """Reads faces from upright crops."""
 
     mean_points: Tensor
-    cell_places: Tensor
-    eye_cell_places: Tensor
+    crop_places: Tensor
+    eye_places: Tensor
+    mouth_places: Tensor
 
-    def __init__(self, config: FaceHeadConfig, *, num_identity: int, num_expression: int, backbone: Backbone) -> None:
+    def __init__(self, config: FaceHeadConfig, *, num_identity: int, num_expression: int) -> None:
         super().__init__()
-        spec = describe_backbone(config.backbone)
-        self.config, self.backbone = config, backbone
+        self.config = config
         self.sizes = (num_identity, num_expression, _NUM_ROTATION, _NUM_PLACE, NUM_POINTS, 1)
-        cells = CROP_PX // 2 // spec.strides[2]
-        self.neck = nn.Sequential(
-            *_convolution(spec.channels[2], config.width // 2, 1),
-            nn.Conv2d(config.width // 2, config.width, cells, groups=config.width // 2, bias=False),
-            nn.BatchNorm2d(config.width),
-            nn.ReLU(inplace=True),
-            nn.Flatten(),
+        self.crop, self.eyes, self.mouth = (
+            _Pyramid(widths, blocks)
+            for widths, blocks in ((_CROP_WIDTHS, _CROP_BLOCKS), *[(_BAND_WIDTHS, _BAND_BLOCKS)] * 2)
         )
-        self.eyes = _eye_network()
-        self.maps = PointMaps((spec.fine_channels, *spec.channels), NUM_POINTS)
-        self.eye_maps = PointMaps(_EYE_WIDTHS[1:], len(EYE_POINTS))
-        self.rough = _start_small(nn.Linear(config.width + _EYE_FEATURES, 2 * NUM_POINTS))
-        self.output = _start_small(nn.Linear(config.width, sum(self.sizes)))
-        self.eye_output = _start_small(nn.Linear(_EYE_FEATURES, num_expression))
+        self.crop_features = _gathered(_CROP_WIDTHS[-1], config.width, _cells(_WHOLE, _WHOLE, 2 << len(_CROP_WIDTHS)))
+        self.eye_features, self.mouth_features = (
+            _gathered(_BAND_WIDTHS[-1], _BAND_FEATURES, _cells(rows, cols, 1 << len(_BAND_WIDTHS)))
+            for rows, cols in ((EYE_ROWS, EYE_COLS), (MOUTH_ROWS, MOUTH_COLS))
+        )
+        self.crop_maps = PointMaps(_CROP_WIDTHS[1:], len(CROP_POINTS))
+        self.eye_maps = PointMaps(_BAND_WIDTHS[1:], len(EYE_POINTS))
+        self.mouth_maps = PointMaps(_BAND_WIDTHS[1:], len(MOUTH_POINTS))
+        seen = config.width + 2 * _BAND_FEATURES
+        self.rough = _start_small(nn.Linear(seen, 2 * NUM_POINTS))
+        seen += 2 * NUM_POINTS
+        self.output = _start_small(nn.Linear(seen, sum(self.sizes)))
         self.joint = nn.Sequential(
-            nn.Linear(config.width + _EYE_FEATURES + 2 * NUM_POINTS, _JOINT_WIDTH),
-            nn.ReLU(inplace=True),
-            _start_small(nn.Linear(_JOINT_WIDTH, sum(self.sizes))),
+            nn.Linear(seen, _JOINT_WIDTH), nn.ReLU(inplace=True), _start_small(nn.Linear(_JOINT_WIDTH, sum(self.sizes)))
         )
         self.register_buffer("mean_points", torch.zeros(NUM_POINTS, 2))
-        whole_crop = slice(0, CROP_PX)
-        places = _MAP_REACH * _cell_places(whole_crop, whole_crop, _MAP_STRIDE_PX)
-        self.register_buffer("cell_places", places, persistent=False)
-        self.register_buffer("eye_cell_places", _cell_places(EYE_ROWS, EYE_COLS, _EYE_STRIDE_PX), persistent=False)
+        places = _MAP_REACH * _cell_places(_WHOLE, _WHOLE, _MAP_STRIDE_PX)
+        self.register_buffer("crop_places", places, persistent=False)
+        self.register_buffer("eye_places", _cell_places(EYE_ROWS, EYE_COLS, _BAND_STRIDE_PX), persistent=False)
+        self.register_buffer("mouth_places", _cell_places(MOUTH_ROWS, MOUTH_COLS, _BAND_STRIDE_PX), persistent=False)
 
     def forward(self, crops: Float[Tensor, "*batch 3 crop crop"]) -> Float[Tensor, "*batch channels"]:
         """Read faces from crops of RGB in [0, 1]; `reading` gives the channels their meaning."""
         leading = crops.shape[:-3]
         flat = crops.reshape(-1, *crops.shape[-3:])
         half = F.avg_pool2d(flat, 2)
-        level, spread = half.mean((1, 2, 3), keepdim=True), half.std((1, 2, 3), keepdim=True)
+        level = half.mean((1, 2, 3), keepdim=True)
+        spread = (half - level).square().mean((1, 2, 3), keepdim=True).sqrt()
         gain = _SPREAD / spread.clamp(min=_LEAST_SPREAD)
-        levels = self.backbone((half - level) * gain)
-        eye_levels = self._eye_levels((flat[:, :, EYE_ROWS, EYE_COLS] - level) * gain)
-        whole, eyes = self.neck(levels[3]), self.eyes[_EYE_CUTS[2] :](eye_levels[2])
-        both = torch.cat([whole, eyes], 1)
-        points = self._points(self.rough(both), levels, eye_levels).flatten(1)
-        seen = (_POINT_GAIN * points.detach()).to(both.dtype)
-        channels = self.output(whole) + self.joint(torch.cat([both, seen], 1))
-        before, of_eyes = self.sizes[0], self.eye_output(eyes)
-        after = channels.shape[1] - before - of_eyes.shape[1]
-        identity, expression, rest = channels.split([before, of_eyes.shape[1], after], -1)
-        out = torch.cat([identity, expression + of_eyes, rest, points.to(rest.dtype)], -1)
-        return out.reshape(*leading, -1)
-
-    def _eye_levels(self, band: Tensor) -> list[Tensor]:
-        """Features of the eyes' band after each cut, at strides 4, 8 and 16."""
-        levels, start = [], 0
-        for cut in _EYE_CUTS:
-            band = self.eyes[start:cut](band)
-            levels.append(band)
-            start = cut
-        return levels
+        whole = self.crop((half - level) * gain)
+        eyes = self.eyes((flat[:, :, EYE_ROWS, EYE_COLS] - level) * gain)
+        mouth = self.mouth((flat[:, :, MOUTH_ROWS, MOUTH_COLS] - level) * gain)
+        features = torch.cat(
+            [self.crop_features(whole[-1]), self.eye_features(eyes[-1]), self.mouth_features(mouth[-1])], 1
+        )
+        points = self._points(self.rough(features), whole, eyes, mouth).flatten(1)
+        features = torch.cat([features, (_POINT_GAIN * points.detach()).to(features.dtype)], 1)
+        channels = self.output(features) + self.joint(features)
+        return torch.cat([channels, points.to(channels.dtype)], -1).reshape(*leading, -1)
 
     def _points(
-        self, offsets: Tensor, levels: Sequence[Tensor], eye_levels: Sequence[Tensor]
+        self, offsets: Tensor, whole: Sequence[Tensor], eyes: Sequence[Tensor], mouth: Sequence[Tensor]
     ) -> Float[Tensor, "batch points 2"]:
-        """Landmarks relative to their mean places; lids and irises as the eyes' band shows them."""
+        """Landmarks relative to their mean places, each from the finest features that show it."""
         rough = self.mean_points + offsets.float().unflatten(-1, (NUM_POINTS, 2))
-        points = mean_positions(self.maps(levels), self.cell_places, rough)
-        of_eyes = mean_positions(self.eye_maps(eye_levels), self.eye_cell_places, rough[:, list(EYE_POINTS)])
-        lids, irises = of_eyes.split([len(EYE_POINTS) - NUM_IRISES, NUM_IRISES], 1)
-        before, after = points[:, : EYES.start], points[:, EYES.stop : NUM_POINTS - NUM_IRISES]
-        return torch.cat([before, lids, after, irises], 1) - self.mean_points
+        found = [
+            mean_positions(maps(levels), places, rough[:, list(points)])
+            for maps, levels, places, points in (
+                (self.crop_maps, whole, self.crop_places, CROP_POINTS),
+                (self.eye_maps, eyes, self.eye_places, EYE_POINTS),
+                (self.mouth_maps, mouth, self.mouth_places, MOUTH_POINTS),
+            )
+        ]
+        return torch.cat(found, 1)[:, _IN_ORDER] - self.mean_points
 
     def reading(self, channels: Float[Tensor, "*batch channels"]) -> FaceReading:
         """Give the network's output its meaning, in float32."""
@@ -403,6 +433,11 @@ def _separable(width: int) -> nn.Sequential:
     return nn.Sequential(*_convolution(width, width, 3, groups=width), *_convolution(width, width, 1))
 
 
+def _cells(rows: slice, cols: slice, stride: int) -> tuple[int, int]:
+    """Rows and columns of cells."""
+    return -((rows.start - rows.stop) // stride), -((cols.start - cols.stop) // stride)
+
+
 def _cell_places(rows: slice, cols: slice, stride: int) -> Float[Tensor, "cells 2"]:
     """Centers (x, y) of the cells of a part of the crop, in units of its side from its center."""
     y, x = (torch.arange(part.start, part.stop, stride).float() + stride / 2 for part in (rows, cols))
@@ -419,25 +454,6 @@ def _start_small(layer: _Layer) -> _Layer:
     return layer
 
 
-def _eye_network() -> nn.Sequential:
-    """From the eyes' band to features."""
-    first, second, third, fourth = _EYE_WIDTHS
-    rows, cols = ((band.stop - band.start) // 16 for band in (EYE_ROWS, EYE_COLS))
-    return nn.Sequential(
-        *_convolution(3, first, 3, stride=2),
-        _Block(first, second, 2),
-        _Block(second, second, 1),
-        _Block(second, third, 2),
-        _Block(third, third, 1),
-        _Block(third, fourth, 2),
-        *_convolution(fourth, _EYE_FEATURES, 1),
-        nn.Conv2d(_EYE_FEATURES, _EYE_FEATURES, (rows, cols), groups=_EYE_FEATURES, bias=False),
-        nn.BatchNorm2d(_EYE_FEATURES),
-        nn.ReLU(inplace=True),
-        nn.Flatten(),
-    )
-
-
 def _orthonormal(raw: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"]:
     """Rotation from corrections to its first two columns (Zhou et al., CVPR 2019); zeros give the identity."""
     first = F.normalize(raw[..., :3] + raw.new_tensor((1.0, 0.0, 0.0)), dim=-1)
@@ -448,5 +464,4 @@ def _orthonormal(raw: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"]:
 
 def build_face_head(config: FaceHeadConfig, *, num_identity: int, num_expression: int) -> FaceHead:
     """Build a face head with random weights."""
-    backbone = build_backbone(config.backbone)
-    return FaceHead(config, num_identity=num_identity, num_expression=num_expression, backbone=backbone)
+    return FaceHead(config, num_identity=num_identity, num_expression=num_expression)

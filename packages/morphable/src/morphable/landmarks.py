@@ -11,6 +11,7 @@ CHIN = 8
 JAW = range(NUM_JAW)
 RIGHT_BROW, LEFT_BROW = range(17, 22), range(22, 27)
 NOSE_RIDGE, NOSTRILS = range(27, 31), range(31, 36)
+BROWS = range(17, 27)
 NOSE = range(27, 36)
 RIGHT_EYE, LEFT_EYE = range(36, 42), range(42, 48)
 EYES = range(36, 48)

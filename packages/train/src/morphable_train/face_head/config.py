@@ -61,7 +61,7 @@ class FaceHeadLoss:
     lids: float = 6.0
     """Factor on the expression term of blinks, squints and wide eyes."""
     rotation: float = 4.0
-    """Squared Frobenius norm of the rotation's error."""
+    """Frobenius norm of the rotation's error."""
     place: float = 10.0
     """Distance of the anchor in the crop, sides of the crop."""
     depth: float = 3.0
@@ -95,7 +95,7 @@ class FaceHeadTraining:
     negatives_per_step: int = 8
     """Such crops in each step, beside `run.batch_size` faces."""
     initial: Path | None = None
-    """First weights: a run of the face head, or a weights file of a detector with the same backbone."""
+    """First weights: a run of the face head, or a weights file with one; random without."""
     model: str = "open"
     """Face model: `open` or the path of a model file."""
     errors: EstimateErrors = field(default_factory=EstimateErrors)

@@ -46,7 +46,7 @@ class FaceCrops:
 
     def images(self) -> Float[Tensor, "faces 3 crop crop"]:
         """Return RGB in [0, 1]."""
-        return self.pixels.permute(0, 3, 1, 2).float() / 255.0
+        return self.pixels.permute(0, 3, 1, 2).contiguous().float().mul_(1 / 255.0)
 
 
 class CropMaker:

@@ -49,6 +49,7 @@ def face_head_losses(
     seen = project_surface(
         in_camera(surface.decode_shape(found.identity, found.expression), found), truth.frames, surface
     )
+    turned = reading.rotation_crop - truth.rotation_crop
     error = reading.points - truth.points
     log_std = reading.log_std.clamp(min=_MIN_LOG_STD)
     likelihood = error.square().sum(-1) / 2 * (-2 * log_std).exp() + 2 * log_std
@@ -57,7 +58,7 @@ def face_head_losses(
         "motion": loss.motion * motion,
         "identity": loss.identity * wrong_identity.square().mean(),
         "expression": loss.expression * (wrong_expression.square() * weights).mean(),
-        "rotation": loss.rotation * (reading.rotation_crop - truth.rotation_crop).square().sum((-1, -2)).mean(),
+        "rotation": loss.rotation * turned.norm(dim=(-1, -2)).mean(),
         "place": loss.place * (reading.shift - truth.shift).norm(dim=-1).mean(),
         "depth": loss.depth * (reading.log_depth - truth.log_depth).abs().mean(),
         "surface": loss.surface * (seen - truth.surface).norm(dim=-1).clamp(max=1.0).mean(),

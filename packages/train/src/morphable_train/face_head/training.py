@@ -72,7 +72,7 @@ class FaceHeadTrainer(TrainingLoop):
 
     def step(self, loaded: FaceCrops) -> tuple[dict[str, Tensor], None]:
         """Make one step of the optimizer."""
-        image = loaded.images().contiguous(memory_format=torch.channels_last)
+        image = loaded.images()
         channels, loss = self._wrapped(image), self.config.loss
         faces = len(loaded.truth.identity)
         reading = self._head.reading(channels[:faces])
@@ -111,7 +111,7 @@ class FaceHeadTrainer(TrainingLoop):
 
 
 def start_from(head: FaceHead, source: Path) -> None:
-    """Copy first weights: all from a run, or from a weights file with a face head; else a detector's encoder."""
+    """Copy first weights: those of a run, or of a weights file with a face head."""
     if source.is_dir():
         groups, _ = read_checkpoint(latest_checkpoint(source), None)
         head.load_state_dict(groups["average"])
@@ -119,16 +119,9 @@ def start_from(head: FaceHead, source: Path) -> None:
     with refusing("initial must be a whole safetensors file", source):
         state = load_file(source)
     inside = {k.removeprefix("face_head."): v.float() for k, v in state.items() if k.startswith("face_head.")}
-    if inside:
-        head.load_state_dict(head.state_dict() | inside)
-        return
-    prefix = "backbone."
-    encoder = {k.removeprefix(prefix): v.float() for k, v in state.items() if k.startswith(prefix)}
-    own = head.backbone.state_dict()
-    missing = [k for k in own if k not in encoder and not k.endswith("num_batches_tracked")]
-    if missing:
-        raise ValueError(f"initial must hold the encoder {head.config.backbone}, got {source} without {missing[0]}")
-    head.backbone.load_state_dict({k: encoder.get(k, v) for k, v in own.items()})
+    if not inside:
+        raise ValueError(f"initial must hold a face head, got {source} without one")
+    head.load_state_dict(head.state_dict() | inside)
 
 
 def train_face_head(config: FaceHeadTraining, run: Path, *, resume: bool = False) -> dict[str, float]:
