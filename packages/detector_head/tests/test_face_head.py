@@ -8,9 +8,11 @@ import torch
 from morphable import FaceParameters
 from morphable_detector_head.face_head import (
     ANCHOR_M,
+    CROP_POINTS,
     CROP_PX,
     CROP_SIDE_M,
     EYE_POINTS,
+    MOUTH_POINTS,
     NUM_POINTS,
     FaceHeadConfig,
     FaceReading,
@@ -203,29 +205,36 @@ def test_mean_positions_by_hand():
 
 def test_flat_maps_leave_the_rough_place(head):
     rough = torch.tensor([[[0.1, -0.2]]])
-    found = mean_positions(torch.zeros(1, 1, 28, 28), head.cell_places, rough)
+    found = mean_positions(torch.zeros(1, 1, 28, 28), head.crop_places, rough)
     torch.testing.assert_close(found, rough, atol=1e-3, rtol=0)
 
 
 def test_maps_find_what_lies_in_a_cell(head):
-    """A map that is sure of one cell puts its point into the middle of that cell, in the crop and in the eyes' band."""
-    logits = torch.full((1, 1, 28, 28), -1e4)
-    logits[0, 0, 3, 20] = 0.0
+    """A map that is sure of one cell puts its point into the middle of that cell, in the crop and in the bands."""
+
+    def found(places: torch.Tensor, cells: tuple[int, int], row: int, col: int) -> torch.Tensor:
+        logits = torch.full((1, 1, *cells), -1e4)
+        logits[0, 0, row, col] = 0.0
+        return mean_positions(logits, places, torch.zeros(1, 1, 2))
+
     expected = torch.tensor([[[20.5 / 28 - 0.5, 3.5 / 28 - 0.5]]]) * 1.1
-    torch.testing.assert_close(mean_positions(logits, head.cell_places, torch.zeros(1, 1, 2)), expected)
-    logits = torch.full((1, 1, 16, 32), -1e4)
-    logits[0, 0, 2, 5] = 0.0
-    expected = torch.tensor([[[(48 + 5.5 * 4) / 224 - 0.5, (36 + 2.5 * 4) / 224 - 0.5]]])
-    torch.testing.assert_close(mean_positions(logits, head.eye_cell_places, torch.zeros(1, 1, 2)), expected)
+    torch.testing.assert_close(found(head.crop_places, (28, 28), 3, 20), expected)
+    expected = torch.tensor([[[(48 + 5.5 * 4) / 224 - 0.5, (32 + 2.5 * 4) / 224 - 0.5]]])
+    torch.testing.assert_close(found(head.eye_places, (20, 32), 2, 5), expected)
+    expected = torch.tensor([[[(40 + 5.5 * 4) / 224 - 0.5, (104 + 2.5 * 4) / 224 - 0.5]]])
+    torch.testing.assert_close(found(head.mouth_places, (20, 36), 2, 5), expected)
 
 
-def test_lids_and_irises_come_from_the_eyes_maps(head):
-    """Another bias of one cell in the eyes' maps moves the lids and the irises, and no other point."""
+@pytest.mark.parametrize(
+    ("maps", "points"), [("crop_maps", CROP_POINTS), ("eye_maps", EYE_POINTS), ("mouth_maps", MOUTH_POINTS)]
+)
+def test_points_come_from_their_maps(head, maps, points):
+    """More contrast in one kind of maps moves the points that are found in them, and no other point."""
     crops = torch.rand(1, 3, CROP_PX, CROP_PX, generator=torch.Generator().manual_seed(4))
     changed = copy.deepcopy(head)
-    changed.eye_cell_places += 0.01
     with torch.no_grad():
+        getattr(changed, maps).maps.weight *= 1000
         moved = (changed.reading(changed(crops)).points - head.reading(head(crops)).points)[0].norm(dim=-1)
-    others = [k for k in range(NUM_POINTS) if k not in EYE_POINTS]
-    assert moved[list(EYE_POINTS)].min() > 1e-6
+    others = [k for k in range(NUM_POINTS) if k not in points]
+    assert moved[list(points)].min() > 1e-6
     assert moved[others].max() == 0

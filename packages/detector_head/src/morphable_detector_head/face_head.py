@@ -46,7 +46,7 @@ _SPREAD, _LEAST_SPREAD = 0.5, 0.05
 _NUM_ROTATION, _NUM_PLACE = 6, 3
 _LEAST_SCORE = 1e-6
 _CROP_WIDTHS, _CROP_BLOCKS = (16, 32, 64, 128, 256), (1, 2, 2, 1)
-"""Channels of the whole crop's network at strides 2 to 32 of its own input, and blocks of each stage after the first."""
+"""Channels of the crop's network at strides 2 to 32 of its own input, and blocks of each stage after the first."""
 _BAND_WIDTHS, _BAND_BLOCKS = (16, 24, 48, 96), (1, 1, 1)
 """The same of a band's network."""
 _BAND_FEATURES = 128

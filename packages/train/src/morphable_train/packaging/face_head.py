@@ -95,8 +95,8 @@ def _card(info: WeightsInfo, config: FaceHeadTraining, progress: Progress, size_
         "Finds every face of a photograph in one pass. A face head then looks at an upright crop of pixels of each",
         "found face and reads its pose, identity and expression; albedo and light are the first pass's.",
         "",
-        f"- Encoder: `{info.architecture['backbone']}`; face head: `{config.head.backbone}` on 112 px, and the eyes' "
-        f"band; {size_bytes / 1e6:.1f} MB (float16)",
+        f"- Encoder: `{info.architecture['backbone']}`; face head: a residual network on 112 px, and 2 smaller ones on "
+        f"the bands of eyes and mouth; {size_bytes / 1e6:.1f} MB (float16)",
         f"- Face model: `{model.name}`, {model.num_identity} identity, {model.num_expression} expression, "
         f"{model.num_albedo} albedo; sha256 `{model.sha256[:16]}`",
         f"- Input: RGB, long side {info.inference.size_px} px; detections above {info.inference.min_score}",
