@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from morphable import MorphableModel
+from morphable import MorphableModel, SurfacePoints
 from morphable_reconstruct.drawing.colors import LIDS_SCHEME, lid_shadow
 
 POINTS_PER_PART = {
@@ -65,29 +65,23 @@ def color_points(model: MorphableModel) -> ColorPoints:
         mean = model.decode_shape(*neutral)[0]
         triangle, part = _spread(model, mean)
         corner = model.triangles[triangle]
-        barycentric = torch.full((len(triangle), 3), 1 / 3)
-        rows = torch.eye(model.num_identity + model.num_expression).split([model.num_identity, model.num_expression], 1)
-        # one mode at a time: the full vertices of all modes at once would take 100 MB
-        modes = [
-            (model.decode_shape(i[None], e[None])[0] - mean)[corner] for i, e in zip(rows[0], rows[1], strict=True)
-        ]
-        zero = torch.zeros(model.num_albedo)
-        mean_albedo = model.decode_albedo(zero)
-        albedo_modes = [(model.decode_albedo(row) - mean_albedo)[corner].mean(1) for row in torch.eye(model.num_albedo)]
+        each_corner = torch.eye(3).expand(len(triangle), 3, 3)
+        corners = model.restrict(SurfacePoints(triangle[:, None].expand(-1, 3), each_corner))
+        modes = torch.cat([corners.identity_basis, corners.expression_basis])
         if LIDS_SCHEME in model.landmark_schemes:
             lids = model.landmarks(mean[None], LIDS_SCHEME)
             shade = lid_shadow(model, lids, mean[None])[0][corner].mean(1)[:, None]
         else:
             shade = torch.ones(len(corner), 1)
-    return ColorPoints(
-        corner=corner,
-        barycentric=barycentric,
-        part=part,
-        mean=mean[corner],
-        modes=torch.stack(modes),
-        mean_albedo=mean_albedo[corner].mean(1) * shade,
-        albedo_modes=(torch.stack(albedo_modes) if albedo_modes else mean_albedo.new_zeros(0, len(corner), 3)) * shade,
-    )
+        return ColorPoints(
+            corner=corner,
+            barycentric=torch.full((len(triangle), 3), 1 / 3),
+            part=part,
+            mean=corners.mean.unflatten(0, (-1, 3)),
+            modes=modes.unflatten(1, (-1, 3)),
+            mean_albedo=corners.mean_albedo.unflatten(0, (-1, 3)).mean(1) * shade,
+            albedo_modes=corners.albedo_basis.unflatten(1, (-1, 3)).mean(2) * shade,
+        )
 
 
 def _spread(model: MorphableModel, mean: Tensor) -> tuple[Tensor, Tensor]:
