@@ -61,7 +61,9 @@ def test_whole_pictures_are_scaled_as_pillow_scales_them(size_hw):
     height, width = (round(side * plan.scale) for side in size_hw)
     expected = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)).astype(int)
     top, left = (canvas.shape[0] - height) // 2, (canvas.shape[1] - width) // 2
-    assert np.abs(canvas[top : top + height, left : left + width].astype(int) - expected).max() <= 1
+    apart = np.abs(canvas[top : top + height, left : left + width].astype(int) - expected)
+    assert apart.max() <= 2  # rounded once along rows and once along columns
+    assert apart.mean() < 0.5
 
 
 def test_square_inputs_can_be_stacked():

@@ -47,7 +47,7 @@ def test_resizing_is_pillows(pixels, size, box, monkeypatch):
 
 
 def test_means_are_pillows(pixels, monkeypatch):
-    monkeypatch.setattr(module, "_BAND_PIXELS", 7000)
+    monkeypatch.setattr(module, "BAND_PIXELS", 7000)
     wanted = np.asarray(Image.fromarray(pixels).reduce((5, 3)))
     np.testing.assert_array_equal(reduced(pixels, (5, 3)), wanted)
 

@@ -43,13 +43,17 @@ class Letterbox:
         return (xy_photo_px - _center(self.photo_hw)) * self.scale + _center(self.input_hw)
 
 
-def unenlarged_side(photo_hw: tuple[int, int], size_px: int) -> int:
-    """Return `size_px`, or, where that would enlarge a photograph, its own long side to the nearest multiple of 32.
+def unenlarged_side(photo_hw: tuple[int, int], most_px: int | None = None) -> int:
+    """Return a photograph's own long side, to the nearest multiple of 32 and at least `SMALLEST_SIDE_PX`.
 
     Enlarging adds nothing to see, and moves faces away from the sizes that were trained on.
+
+    Args:
+        photo_hw: Height and width of the photograph.
+        most_px: Largest result; none by default.
     """
-    own = round(max(photo_hw) / STRIDE_PX) * STRIDE_PX
-    return min(size_px, max(own, SMALLEST_SIDE_PX))
+    own = max(round(max(photo_hw) / STRIDE_PX) * STRIDE_PX, SMALLEST_SIDE_PX)
+    return own if most_px is None else min(most_px, own)
 
 
 def plan_letterbox(photo_hw: tuple[int, int], size_px: int) -> Letterbox:
