@@ -24,8 +24,11 @@ POINTS_PER_PART = {
 """Number of points on each part of the face; the inside of the mouth, which has no light of its own, has none."""
 POINTS_WITHOUT_PARTS = 320
 """Number of points on a model that names none of these parts."""
+EYE_DETAIL = 0.2
+"""Weight of a point on an eyeball when detail is fitted: where an opening is off by a lash, the lid is seen there."""
 _FRONT = 0.2
 """Points lie where the mean face's normal has at least this share toward the viewer."""
+_EYES = ("left_eye", "right_eye")
 _KEPT_MODELS = 4
 
 
@@ -38,6 +41,8 @@ class ColorPoints:
     barycentric: Float[Tensor, "points 3"]
     part: Int[Tensor, " points"]
     """Index into the model's `part_names`."""
+    detail: Float[Tensor, " points"]
+    """Weight of each point when detail is fitted."""
     mean: Float[Tensor, "points 3 3"]
     """Corners of the triangles of the mean face, meters."""
     modes: Float[Tensor, "modes points 3 3"]
@@ -73,10 +78,12 @@ def color_points(model: MorphableModel) -> ColorPoints:
             shade = lid_shadow(model, lids, mean[None])[0][corner].mean(1)[:, None]
         else:
             shade = torch.ones(len(corner), 1)
+        eyes = [model.part_names.index(name) for name in _EYES if name in model.part_names]
         return ColorPoints(
             corner=corner,
             barycentric=torch.full((len(triangle), 3), 1 / 3),
             part=part,
+            detail=torch.where(torch.isin(part, torch.tensor(eyes, dtype=part.dtype)), EYE_DETAIL, 1.0),
             mean=corners.mean.unflatten(0, (-1, 3)),
             modes=modes.unflatten(1, (-1, 3)),
             mean_albedo=corners.mean_albedo.unflatten(0, (-1, 3)).mean(1) * shade,
