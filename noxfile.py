@@ -27,7 +27,7 @@ TEST_EXTRAS = {
     "detector_head": "backbones,onnx,openvino",
     "losses": "perception",
     "regressors": "backbones",
-    "reconstruct": "cluster,heif,onnxruntime,openvino,service,video,viewer",
+    "reconstruct": "cluster,export,heif,openvino,service,video,viewer",
     "train": "backbones,landmarks,mat,tensorboard,video",
 }
 TEST_PACKAGES: dict[str, tuple[str, ...]] = {

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -83,22 +84,26 @@ def print_sizes(options: Options) -> None:
 def engines(detector: FaceDetector, folder: Path, options: Options) -> Iterator[tuple[str, Detect]]:
     """Export and quantize; yield engines by name."""
     onnx = folder / "detector.onnx"
-    export_onnx(detector, onnx, top_k=TOP_K, min_score=MIN_SCORE)
+    export_onnx(detector, onnx)
     if options.photographs is None:
         generator = torch.Generator().manual_seed(0)
         pictures = [torch.rand(1, 3, *SIZE_HW, generator=generator).numpy() for _ in range(4)]
     else:
-        pictures = list(calibration_images(options.photographs, size_hw=SIZE_HW, limit=options.limit))
+        pictures = list(calibration_images(options.photographs, size_px=SIZE_HW[0], limit=options.limit))
         pictures = pictures[: max(len(pictures) // 2, 1)]
     export_openvino(onnx, folder / "float.xml")
     quantize_onnx(onnx, folder / "int8.onnx", pictures)
     quantize_openvino(onnx, folder / "int8.xml", pictures)
-    yield "onnxruntime float32", OnnxDetector(onnx, num_threads=options.num_threads).detect
-    yield "onnxruntime int8", OnnxDetector(folder / "int8.onnx", num_threads=options.num_threads).detect
-    yield "openvino float32", OpenvinoDetector(folder / "float.xml", num_threads=options.num_threads).detect
-    half = OpenvinoDetector(folder / "float.xml", num_threads=options.num_threads, precision="bf16")
-    yield "openvino bfloat16", half.detect
-    yield "openvino int8", OpenvinoDetector(folder / "int8.xml", num_threads=options.num_threads).detect
+    threads = options.num_threads
+    made = {
+        "onnxruntime float32": OnnxDetector(onnx, num_threads=threads),
+        "onnxruntime int8": OnnxDetector(folder / "int8.onnx", num_threads=threads),
+        "openvino float32": OpenvinoDetector(folder / "float.xml", num_threads=threads),
+        "openvino bfloat16": OpenvinoDetector(folder / "float.xml", num_threads=threads, precision="bf16"),
+        "openvino int8": OpenvinoDetector(folder / "int8.xml", num_threads=threads),
+    }
+    for name, detector_of_engine in made.items():
+        yield name, partial(detector_of_engine.detect, top_k=TOP_K, min_score=MIN_SCORE)
 
 
 def matrix_product_gflops(size: int = 2048, repeats: int = 8) -> float:
@@ -122,7 +127,7 @@ def print_latency(options: Options) -> None:
         detector = build_detector(PRESETS[name]).eval()
         with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
             runs = dict(engines(detector, Path(folder), options))
-            runs["pytorch eager"] = lambda picture: detector.detect(picture, TOP_K)  # noqa: B023
+            runs["pytorch eager"] = partial(detector.detect, top_k=TOP_K)
             times: dict[str, list[float]] = {engine: [] for engine in runs}
             for repeat in range(WARM_UP + options.repeats):
                 for engine, detect in runs.items():
@@ -146,13 +151,13 @@ def print_int8(options: Options) -> None:
     if options.weights is None or options.photographs is None:
         raise ValueError("weights and photographs must be given for int8, got none; pass both")
     detector, model = load_detector(options.weights), morphable.load_model("open")
-    pictures = list(calibration_images(options.photographs, size_hw=SIZE_HW, limit=options.limit))
+    pictures = list(calibration_images(options.photographs, size_px=SIZE_HW[0], limit=options.limit))
     held_out = [torch.from_numpy(picture) for picture in pictures[len(pictures) // 2 :]]
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         for name, detect in engines(detector, Path(folder), options):
             truth, found, extra, moved = 0, 0, 0, []
             for picture in held_out:
-                expected, result = detector.detect(picture, TOP_K, min_score=MIN_SCORE), detect(picture)
+                expected, result = detector.detect(picture, top_k=TOP_K, min_score=MIN_SCORE), detect(picture)
                 points, own = landmarks_px(expected, model), landmarks_px(result, model)
                 truth += int(expected.valid.sum())
                 free = result.valid[0].clone()

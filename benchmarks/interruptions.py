@@ -220,7 +220,7 @@ def make_writers(folder: Path) -> dict[str, Writer]:
 def reconstruct_writers(folder: Path) -> dict[str, Writer]:
     """Pictures, a video, and pictures on Ray, with a network that finds green dots."""
     from PIL import Image
-    from stand_ins import DotEngine, dotted, toy_model
+    from stand_ins import DotDetector, dotted, toy_model
     from videos import add_sound, moving, write_video
 
     from morphable_reconstruct.batch.options import RunConfig
@@ -229,10 +229,10 @@ def reconstruct_writers(folder: Path) -> dict[str, Writer]:
     from morphable_reconstruct.reconstructor.config import ReconstructConfig
     from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
-    class CountedDots(DotEngine):
-        def __call__(self, images, **options):
+    class CountedDots(DotDetector):
+        def detect(self, images, **options):
             WORK.value += len(images)
-            return super().__call__(images, **options)
+            return super().detect(images, **options)
 
     parsing._network = lambda: None  # stand-in faces are no faces to it
     photos = folder / "photos"
@@ -292,7 +292,7 @@ def dot_worker() -> type:
     class DotWorker:
         def __init__(self, config, weights_sha256):
             sys.path.insert(0, config.model)
-            from stand_ins import DotEngine, toy_model
+            from stand_ins import DotDetector, toy_model
 
             from morphable_reconstruct.batch.records import Records
             from morphable_reconstruct.reconstructor.config import ReconstructConfig
@@ -300,7 +300,7 @@ def dot_worker() -> type:
 
             self.config = config
             settings = ReconstructConfig(min_score=0.4, size_px=128)
-            self.reconstructor = Reconstructor(DotEngine(), toy_model(), config=settings)
+            self.reconstructor = Reconstructor(DotDetector(), toy_model(), config=settings)
             self.records = Records(config, weights_sha256)
 
         def __call__(self, batch):

@@ -130,7 +130,7 @@ def _client() -> Any:
     """A service whose network finds green dots."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "packages" / "reconstruct" / "tests"))
     from fastapi.testclient import TestClient
-    from stand_ins import DotEngine, toy_model
+    from stand_ins import DotDetector, toy_model
 
     from morphable_reconstruct.reconstructor.config import ReconstructConfig
     from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
@@ -138,7 +138,7 @@ def _client() -> Any:
     from morphable_reconstruct.service.options import ServeConfig
 
     settings = ReconstructConfig(min_score=0.4, size_px=256, max_pixels=100_000, batch_size=1)
-    reconstructor = Reconstructor(DotEngine(), toy_model(), config=settings)
+    reconstructor = Reconstructor(DotDetector(), toy_model(), config=settings)
     client = TestClient(create_app(reconstructor, ServeConfig(reconstruct=settings, batch_wait_s=0.0)))
     client.__enter__()  # the service runs until the process ends
     return client
@@ -149,14 +149,22 @@ def _graphs() -> dict[str, Reader]:
     import onnx
 
     from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
-    from morphable_detector_head.export import INPUT_NAME, OUTPUT_NAMES
+    from morphable_detector_head.export import INPUT_NAMES, OUTPUT_NAMES
 
     value = onnx.helper.make_tensor_value_info
-    nodes = [onnx.helper.make_node("ReduceMax", [INPUT_NAME], [name], keepdims=0) for name in OUTPUT_NAMES]
+    nodes = [onnx.helper.make_node("ReduceMax", ["image"], [name], keepdims=0) for name in OUTPUT_NAMES]
     graph = onnx.helper.make_graph(
         nodes,
         "tiny",
-        [value(INPUT_NAME, onnx.TensorProto.FLOAT, ["batch", 3, "rows", "cols"])],
+        [
+            value(name, kind, shape)
+            for name, kind, shape in zip(
+                INPUT_NAMES,
+                (onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.FLOAT),
+                (["batch", 3, "rows", "cols"], [], []),
+                strict=True,
+            )
+        ],
         [value(name, onnx.TensorProto.FLOAT, []) for name in OUTPUT_NAMES],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)

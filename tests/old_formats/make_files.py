@@ -74,7 +74,7 @@ def main() -> None:
     )
     compress(work / "w", HERE / "detector.safetensors.xz")
     with torch.no_grad():
-        found = detector.half().float().detect(picture(), 3, min_score=0.0)
+        found = detector.half().float().detect(picture(), top_k=3, min_score=0.0)
     face = found.parameters
     expected = {
         "score": found.score,

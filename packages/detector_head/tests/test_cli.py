@@ -39,12 +39,12 @@ def test_export_then_quantize(weights: Path, tmp_path: Path):
     from morphable_detector_head.engines import OnnxDetector
 
     onnx, int8 = tmp_path / "d.onnx", tmp_path / "d.int8.onnx"
-    assert main(["export", str(weights), "-o", str(onnx), "--top-k", "3"]) == 0
+    assert main(["export", str(weights), "-o", str(onnx)]) == 0
     (tmp_path / "photographs").mkdir()
     Image.effect_noise((90, 60), 60).convert("RGB").save(tmp_path / "photographs/a.png")
     arguments = ["quantize", str(onnx), str(tmp_path / "photographs"), "-o", str(int8), "--size-px", "64"]
     assert main(arguments) == 0
-    assert OnnxDetector(int8).detect(torch.zeros(1, 3, 64, 64)).score.shape == (1, 3)
+    assert OnnxDetector(int8).detect(torch.zeros(1, 3, 64, 64)).score.shape[0] == 1
 
 
 def test_refusals(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -20,8 +20,8 @@ def test_centres_of_cells():
 
 def test_best_first_with_padding():
     centers = decode_centers(heatmap("000007", "090000", "000000"), top_k=4, min_score=0.5)
-    assert centers.valid.tolist() == [[True, True, False, False]]
-    torch.testing.assert_close(centers.score, torch.tensor([[0.9, 0.7, 0.0, 0.0]]))
+    assert centers.valid.tolist() == [[True, True]]
+    torch.testing.assert_close(centers.score, torch.tensor([[0.9, 0.7]]))
     assert centers.cell[0, :2].tolist() == [7, 5]
     torch.testing.assert_close(centers.xy_px[0, 0], torch.tensor([12.0, 12.0]))
 
@@ -54,8 +54,18 @@ def test_batch_equals_single():
     together = decode_centers(maps, top_k=5)
     for index in range(3):
         alone = decode_centers(maps[index : index + 1], top_k=5)
-        assert torch.equal(together.cell[index], alone.cell[0])
-        assert torch.equal(together.score[index], alone.score[0])
+        count = int(alone.valid.sum())
+        assert together.valid[index].sum() == count
+        assert torch.equal(together.cell[index, :count], alone.cell[0, :count])
+        assert torch.equal(together.score[index, :count], alone.score[0, :count])
+
+
+def test_as_many_entries_as_the_fullest_picture_has():
+    maps = torch.cat([heatmap("90009", "00000", "90009"), heatmap("00000", "00600", "00000")])
+    assert decode_centers(maps, top_k=9).valid.tolist() == [[True] * 4, [True, False, False, False]]
+    assert decode_centers(maps, top_k=2).valid.tolist() == [[True, True], [True, False]]
+    assert decode_centers(maps[1:], top_k=9).score.shape == (1, 1)
+    assert decode_centers(torch.zeros(1, 3, 5), top_k=9).valid.tolist() == [[False]]
 
 
 @settings(max_examples=50, deadline=None)
@@ -70,7 +80,7 @@ def test_no_two_maxima_touch(values: list[list[int]]):
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match=r"top_k must be in \[1, 4\] for a 2x2 heatmap, got 5"):
-        decode_centers(torch.zeros(1, 2, 2), top_k=5)
+    with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
+        decode_centers(torch.zeros(1, 2, 2), top_k=0)
     with pytest.raises(ValueError, match="window must be odd and positive, got 4"):
         local_maxima(torch.zeros(1, 2, 2), window=4)

@@ -67,11 +67,10 @@ def test_top_k_detection_equals_the_dense_network():
         detections = detector.detect(image, top_k=4, min_score=0.0)
         logits, channels = detector.dense(image)
     for row in range(2):
-        for entry in range(4):
+        for entry in detections.valid[row].nonzero()[:, 0].tolist():
             x, y = ((detections.center_px[row, entry] - 4) / 8).long().tolist()
             score = logits[row, y, x].sigmoid()
-            if detections.score[row, entry] > 0:
-                torch.testing.assert_close(detections.score[row, entry], score)
+            torch.testing.assert_close(detections.score[row, entry], score)
             expected = channels[row, :3, y, x]
             torch.testing.assert_close(detections.parameters.identity[row, entry], expected)
 
@@ -82,8 +81,11 @@ def test_batch_equals_single():
         together = detector.detect(image, top_k=4)
         for index in range(3):
             alone = detector.detect(image[index : index + 1], top_k=4)
-            torch.testing.assert_close(together.score[index], alone.score[0])
-            torch.testing.assert_close(together.parameters.translation_m[index], alone.parameters.translation_m[0])
+            count = alone.score.shape[1]
+            assert together.valid[index].sum() == alone.valid.sum()
+            torch.testing.assert_close(together.score[index, :count], alone.score[0])
+            own = alone.parameters.translation_m[0]
+            torch.testing.assert_close(together.parameters.translation_m[index, :count], own)
 
 
 def test_training_path_reads_the_given_cells():
@@ -164,5 +166,5 @@ def test_refusals():
         check_image(torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
     with pytest.raises(ValueError, match="width must be positive, got 0"):
         DetectorConfig(width=0)
-    with pytest.raises(ValueError, match="top_k"):
-        tiny_detector().detect(torch.zeros(1, 3, 32, 32), top_k=17)
+    with pytest.raises(ValueError, match="top_k must be at least 1, got 0"):
+        tiny_detector().detect(torch.zeros(1, 3, 32, 32), top_k=0)

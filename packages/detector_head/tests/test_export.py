@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from morphable_detector_head import Detections, DetectorConfig, FaceDetector, build_detector
-from morphable_detector_head.engines import OnnxDetector, OpenvinoDetector
+from morphable_detector_head.engines import Detector, OnnxDetector, OpenvinoDetector, TorchDetector
 from morphable_detector_head.export import detections_from_outputs, export_onnx, export_openvino, export_program
 from morphable_detector_head.layout import ParameterLayout
 from morphable_detector_head.quantize import calibration_images, quantize_onnx, quantize_openvino
@@ -42,7 +42,7 @@ def detector() -> FaceDetector:
 @pytest.fixture(scope="module")
 def onnx_path(detector: FaceDetector, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export") / "detector.onnx"
-    export_onnx(detector, path, top_k=TOP_K)
+    export_onnx(detector, path)
     return path
 
 
@@ -88,8 +88,8 @@ def assert_same_faces(found: Detections, expected: Detections, size: tuple[int, 
 def test_onnx_equals_eager(detector: FaceDetector, onnx_path: Path, batch: int, height: int, width: int):
     image = pictures(batch, height, width)
     with torch.no_grad():
-        expected = detector.detect(image, TOP_K)
-    found = OnnxDetector(onnx_path, num_threads=1).detect(image)
+        expected = detector.detect(image, top_k=TOP_K)
+    found = OnnxDetector(onnx_path, num_threads=1).detect(image, top_k=TOP_K)
     assert_same_faces(found, expected, (height, width), 0.05)
 
 
@@ -99,30 +99,57 @@ def test_openvino_equals_eager(
 ):
     image = pictures(batch, height, width)
     with torch.no_grad():
-        expected = detector.detect(image, TOP_K)
+        expected = detector.detect(image, top_k=TOP_K)
     export_openvino(onnx_path, tmp_path / "detector.xml")
-    found = OpenvinoDetector(tmp_path / "detector.xml", num_threads=1).detect(image)
+    found = OpenvinoDetector(tmp_path / "detector.xml", num_threads=1).detect(image, top_k=TOP_K)
     assert_same_faces(found, expected, (height, width), 0.05)
 
 
+def test_graph_without_weights_takes_them_from_a_state(detector: FaceDetector, tmp_path: Path):
+    export_onnx(detector, tmp_path / "bare.onnx", with_weights=False)
+    assert (tmp_path / "bare.onnx").stat().st_size < 1_000_000
+    image, state = pictures(1, 96, 64), detector.state_dict()
+    with torch.no_grad():
+        expected = detector.detect(image, top_k=TOP_K)
+    for engine in (OnnxDetector, OpenvinoDetector):
+        found = engine(tmp_path / "bare.onnx", state=state, num_threads=1).detect(image, top_k=TOP_K)
+        assert_same_faces(found, expected, (96, 64), 0.05)
+    del state["center_head.output.weight"]
+    with pytest.raises(ValueError, match="must be a complete ONNX file"):
+        OnnxDetector(tmp_path / "bare.onnx", state=state)
+
+
+def test_every_engine_answers_the_same_call(detector: FaceDetector, onnx_path: Path):
+    image = pictures(3, 64, 160)
+    with torch.no_grad():
+        expected = detector.detect(image, top_k=TOP_K)
+    for engine in (TorchDetector(detector, "cpu"), OnnxDetector(onnx_path), OpenvinoDetector(onnx_path)):
+        assert isinstance(engine, Detector)
+        found = engine.detect(image, top_k=TOP_K, min_score=0.5)
+        assert_same_faces(found, expected, (64, 160), 0.05)
+        assert engine.detect(image, top_k=2, min_score=0.5).valid.sum(1).max() <= 2
+        assert not engine.detect(image, top_k=TOP_K, min_score=1.0).valid.any()
+
+
 def test_torch_export_equals_eager(detector: FaceDetector):
-    program = export_program(detector, top_k=TOP_K).module()
+    program = export_program(detector).module()
     for batch, height, width in SIZES:
         image = pictures(batch, height, width)
         with torch.no_grad():
-            found = detections_from_outputs(program(image))
-            assert_same_faces(found, detector.detect(image, TOP_K), (height, width), 1e-3)
+            found = detections_from_outputs(program(image, torch.tensor(TOP_K), torch.tensor(0.5)))
+            assert_same_faces(found, detector.detect(image, top_k=TOP_K), (height, width), 1e-3)
 
 
 def test_batch_equals_single_within_an_engine(detector: FaceDetector, onnx_path: Path):
     image = pictures(3, 64, 160)
     onnx, openvino = OnnxDetector(onnx_path, num_threads=1), OpenvinoDetector(onnx_path, num_threads=1)
     with torch.no_grad():
-        for detect in (onnx.detect, openvino.detect, partial(detector.detect, top_k=TOP_K)):
-            together = landmarks_px(detect(image), 64, 160)
+        for engine in (onnx, openvino, detector):
+            together = landmarks_px(engine.detect(image, top_k=TOP_K), 64, 160)
             for index in range(3):
-                found = detect(image[index : index + 1])
-                difference = (landmarks_px(found, 64, 160)[0] - together[index])[found.valid[0]]
+                found = engine.detect(image[index : index + 1], top_k=TOP_K)
+                own = landmarks_px(found, 64, 160)[0]
+                difference = (own - together[index, : len(own)])[found.valid[0]]
                 assert difference.abs().max() < 1e-3
 
 
@@ -133,10 +160,10 @@ def test_int8(detector: FaceDetector, onnx_path: Path, tmp_path: Path):
     quantize_openvino(onnx_path, tmp_path / "int8.xml", images)
     image = pictures(1, 96, 64, seed=3)
     with torch.no_grad():
-        expected = detector.detect(image, TOP_K)
+        expected = detector.detect(image, top_k=TOP_K)
     assert (tmp_path / "int8.onnx").stat().st_size < 0.7 * onnx_path.stat().st_size
     for engine in (OnnxDetector(tmp_path / "int8.onnx"), OpenvinoDetector(tmp_path / "int8.xml")):
-        found = engine.detect(image)
+        found = engine.detect(image, top_k=TOP_K)
         # measured 0.06 on random weights: a few steps of 8-bit activations before the sigmoid
         torch.testing.assert_close(found.score, expected.score, atol=0.12, rtol=0)
     assert list(tmp_path.glob("*.tmp")) == []
@@ -146,11 +173,11 @@ def test_calibration_images(tmp_path: Path):
     from PIL import Image
 
     Image.new("RGB", (100, 50), (255, 0, 0)).save(tmp_path / "a.png")
-    (picture,) = calibration_images(tmp_path, size_hw=(64, 64))
+    (picture,) = calibration_images(tmp_path, size_px=64)
     assert picture.shape == (1, 3, 64, 64)
     # 100x50 fits 64x64 as 64x32; the rest is padding
     assert (picture[0, 0, 16:48] == 1).all()
-    mean = np.array([0.485, 0.456, 0.406], np.float32)[:, None, None]
+    mean = np.array([124, 116, 104], np.float32)[:, None, None] / 255
     assert (picture[0, :, :16] == mean).all()
     assert (picture[0, :, 48:] == mean).all()
     (tmp_path / "a.png").unlink()

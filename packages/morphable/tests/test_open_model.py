@@ -325,3 +325,13 @@ def test_irises_are_where_the_eyes_look(model):
     up = (model.decode_shape(torch.zeros(80), turned) - neutral)[list(model.iris_vertices)]
     assert up[0, 1] > 0.004
     torch.testing.assert_close(up[1], torch.zeros(3))
+
+
+def test_points_alone_are_where_the_whole_mesh_has_them():
+    model = morphable.load_model("open")
+    points = model.surface_points("ibug68_3d")
+    alone, faces = model.restrict(points), model.sample(2, torch.Generator().manual_seed(0))
+    shape = points.on(model.decode_shape(faces.identity, faces.expression), model.triangles)
+    torch.testing.assert_close(alone.decode_shape(faces.identity, faces.expression), shape, atol=1e-6, rtol=0)
+    colors = points.on(model.decode_albedo(faces.albedo), model.triangles)
+    torch.testing.assert_close(alone.decode_albedo(faces.albedo), colors, atol=1e-5, rtol=0)

@@ -66,14 +66,14 @@ def random_detector(seed: int = 0, **config: object) -> FaceDetector:
     return detector.eval()
 
 
-class DotEngine:
+class DotDetector:
     """Finds pure green dots; each is the mean face, looking along its ray, of a fixed pixel size."""
 
     def __init__(self, width_px: float = 48.0) -> None:
         self.depth_m = 1015.0 * 0.15 / width_px
         self.calls = 0
 
-    def __call__(self, images: Float[Tensor, "batch 3 height width"], *, top_k: int, min_score: float) -> Detections:
+    def detect(self, images: Float[Tensor, "batch 3 height width"], *, top_k: int, min_score: float) -> Detections:
         self.calls += 1
         green = images[:, 1] - torch.maximum(images[:, 0], images[:, 2])
         heat = torch.nn.functional.avg_pool2d(green[:, None].clamp(0, 1), 8)[:, 0]

@@ -37,21 +37,21 @@ def worker_class():
     class DotWorker:
         def __init__(self, config, weights_sha256):
             sys.path.insert(0, config.model)
-            from stand_ins import DotEngine, toy_model
+            from stand_ins import DotDetector, toy_model
 
             from morphable_reconstruct.batch.records import Records
             from morphable_reconstruct.reconstructor.config import ReconstructConfig
             from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
-            class MortalEngine(DotEngine):
-                def __call__(self, images, **options):
+            class MortalDetector(DotDetector):
+                def detect(self, images, **options):
                     if (images[:, 2] > images[:, 0] + 0.9).any():  # blue
                         os._exit(1)
-                    return super().__call__(images, **options)
+                    return super().detect(images, **options)
 
             settings = ReconstructConfig(min_score=0.4, size_px=256)
             self.config = config
-            self.reconstructor = Reconstructor(MortalEngine(), toy_model(), config=settings)
+            self.reconstructor = Reconstructor(MortalDetector(), toy_model(), config=settings)
             self.records = Records(config, weights_sha256)
 
         def __call__(self, batch):

@@ -8,19 +8,19 @@ import torch
 
 from morphable import FaceParameters
 from morphable_detector_head import Detections
+from morphable_detector_head.letterbox import plan_letterbox
 from morphable_reconstruct.exports.predictions import prediction_rows
-from morphable_reconstruct.photographs.letterbox import plan_letterbox
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
 
-class KnowingEngine:
+class KnowingDetector:
     """Answers with the labels of one rendered picture, in the network's camera."""
 
     def __init__(self, sample):
         self.sample = sample
 
-    def __call__(self, images, *, top_k, min_score):
+    def detect(self, images, *, top_k, min_score):
         sample = self.sample
         count = len(sample.identity)
         faces = FaceParameters(
@@ -52,7 +52,7 @@ def scene(sample):
     import morphable
 
     reconstructor = Reconstructor(
-        KnowingEngine(sample), morphable.load_model("open"), config=ReconstructConfig(size_px=512)
+        KnowingDetector(sample), morphable.load_model("open"), config=ReconstructConfig(size_px=512)
     )
     return reconstructor(sample.image)
 
@@ -82,7 +82,7 @@ def test_a_photograph_of_another_size_keeps_the_faces(scene, sample):
     large = np.kron(sample.image, np.ones((3, 3, 1), np.uint8))
     known = SimpleNamespace(**(vars(sample) | {"image": large, "center_px": sample.center_px * 3}))
     config = ReconstructConfig(size_px=512)
-    again = Reconstructor(KnowingEngine(known), morphable.load_model("open"), config=config)(large)
+    again = Reconstructor(KnowingDetector(known), morphable.load_model("open"), config=config)(large)
     assert again.camera.focal_px == pytest.approx(3 * scene.camera.focal_px)
     for one, other in zip(scene, again, strict=True):
         np.testing.assert_allclose(other.landmarks68_px, 3 * one.landmarks68_px, atol=1e-2)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from stand_ins import DotEngine, dotted
+from stand_ins import DotDetector, dotted
 
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.commands.reconstruct import run
@@ -29,7 +29,7 @@ def results(model, tmp_path):
     config = RunConfig(
         sources=(str(photos),), out=out, save="obj,ply,npz,json,overlay", preds=out / "preds.npz", preds_vertices=True
     )
-    assert run(config, Reconstructor(DotEngine(), model, config=settings)) == 0
+    assert run(config, Reconstructor(DotDetector(), model, config=settings)) == 0
     return out
 
 

@@ -47,7 +47,7 @@ def options(folder: Path) -> list[str]:
 
 def test_a_plain_install_pulls_nothing_heavy():
     plain = [re.match(r"[\w-]+", text)[0] for text in requires("morphable-reconstruct") if "extra ==" not in text]
-    assert not {"ray", "viser", "fastapi", "lightning", "face-alignment", "av", "openvino", "onnxruntime"} & set(plain)
+    assert not {"ray", "viser", "fastapi", "lightning", "face-alignment", "av", "openvino", "onnxscript"} & set(plain)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@ import numpy as np
 import torch
 from test_exports import make_scene
 
+from morphable_reconstruct.drawing import parsing
 from morphable_reconstruct.drawing.parsing import ShownFace, parse_face, parse_faces
 
 
@@ -61,3 +62,14 @@ def test_segmentation_shows_the_photograph_and_the_nearer_face(model, monkeypatc
 
 def test_without_the_network_nothing_is_parsed(model, no_parsing):
     assert parse_faces(make_scene(model)) == [None, None]
+
+
+def test_the_graph_says_what_the_network_says(model, monkeypatch):
+    """The parts of a photograph that are read differ in nothing from all of it."""
+    scene = make_scene(model)
+    by_graph = parse_face(scene[0])
+    monkeypatch.setattr(parsing, "find_spec", lambda name: None)
+    parsing._network.cache_clear()
+    by_torch = parse_face(scene.take(np.array([0])).take(np.array([0]))[0])
+    parsing._network.cache_clear()
+    torch.testing.assert_close(by_graph.probability, by_torch.probability, atol=1e-4, rtol=0)

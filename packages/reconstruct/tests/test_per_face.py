@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from stand_ins import LAYOUT, DotEngine, dotted, stacked
+from stand_ins import LAYOUT, DotDetector, dotted, stacked
 
 from morphable import WeightsInfo, reference_to, write_weights
 from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model, rotation_from_angles
@@ -148,7 +148,7 @@ def files(model, tmp_path):
 
 def per_face(model, path) -> Reconstructor:
     settings = ReconstructConfig(min_score=0.4, size_px=320, batch_size=2)
-    return Reconstructor(DotEngine(), model, per_face=path, config=settings)
+    return Reconstructor(DotDetector(), model, per_face=path, config=settings)
 
 
 @pytest.mark.parametrize("kind", list(CONFIGS))
@@ -158,7 +158,7 @@ def test_scenes_are_those_of_the_single_shot_network_with_other_faces(model, fil
     scene, empty = reconstructor.many([picture, dotted((240, 320), [])])
     assert len(scene) == 2
     assert len(empty) == 0
-    detected_alone = Reconstructor(DotEngine(), model, config=reconstructor.config)(picture)
+    detected_alone = Reconstructor(DotDetector(), model, config=reconstructor.config)(picture)
     for face, other in zip(scene, detected_alone, strict=True):
         assert np.abs(face.landmarks68_px - other.landmarks68_px).max() > 1.0
         assert np.abs(face.landmarks68_px.mean(0) - other.landmarks68_px.mean(0)).max() < np.ptp(other.landmarks68_px)

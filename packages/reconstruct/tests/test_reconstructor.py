@@ -5,19 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
-from stand_ins import DotEngine, dotted, random_detector
+from stand_ins import DotDetector, dotted, random_detector
 
+from morphable_detector_head.engines import TorchDetector
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
-from morphable_reconstruct.reconstructor.engines.torch_engine import TorchEngine
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
 
 def dots(model, **config):
-    return Reconstructor(DotEngine(), model, config=ReconstructConfig(min_score=0.4, **config))
+    return Reconstructor(DotDetector(), model, config=ReconstructConfig(min_score=0.4, **config))
 
 
 def untrained(model, **config):
-    return Reconstructor(TorchEngine(random_detector(), "cpu"), model, config=ReconstructConfig(**config))
+    return Reconstructor(TorchDetector(random_detector(), "cpu"), model, config=ReconstructConfig(**config))
 
 
 def landmarks(scene):
@@ -155,6 +155,6 @@ def test_options_out_of_range(options, message):
 
 def test_devices_that_are_not_there():
     with pytest.raises(ValueError, match="device must be auto, cpu or cuda"):
-        TorchEngine(random_detector(), "tpu?")
+        TorchDetector(random_detector(), "tpu?")
     with pytest.raises(ValueError, match="device must be on this machine, got 'cuda:99'"):
-        TorchEngine(random_detector(), "cuda:99")
+        TorchDetector(random_detector(), "cuda:99")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from stand_ins import DotEngine, dotted
+from stand_ins import DotDetector, dotted
 
 from morphable.commands import UsageError
 from morphable_reconstruct.batch.options import SAVE_KINDS, RunConfig
@@ -22,7 +22,7 @@ from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
 @pytest.fixture
 def engine():
-    return DotEngine()
+    return DotDetector()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from stand_ins import DotEngine, dotted
+from stand_ins import DotDetector, dotted
 
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
@@ -32,7 +32,7 @@ PATIENT_S = 300.0
 """A busy machine may take long to compile the first answer."""
 
 
-class SlowEngine(DotEngine):
+class SlowDetector(DotDetector):
     """Waits for a permission before each forward pass."""
 
     def __init__(self):
@@ -41,15 +41,15 @@ class SlowEngine(DotEngine):
         self.gate.set()
         self.batches = []
 
-    def __call__(self, images, *, top_k, min_score):
+    def detect(self, images, *, top_k, min_score):
         self.gate.wait(20)
         self.batches.append(len(images))
-        return super().__call__(images, top_k=top_k, min_score=min_score)
+        return super().detect(images, top_k=top_k, min_score=min_score)
 
 
 @pytest.fixture
 def engine():
-    return SlowEngine()
+    return SlowDetector()
 
 
 def client(engine, model, **limits):
@@ -256,7 +256,7 @@ def test_health_and_openapi(engine, model):
 
 
 def test_an_error_of_one_request_stays_its_own(engine, model):
-    real = SlowEngine.__call__
+    real = SlowDetector.detect
 
     def failing(self, images, *, top_k, min_score):
         if (images[:, 2] > 0.95).any():
@@ -266,7 +266,7 @@ def test_an_error_of_one_request_stays_its_own(engine, model):
     blue = io.BytesIO()
     Image.new("RGB", (256, 200), (0, 0, 255)).save(blue, "PNG")
     patch = pytest.MonkeyPatch()
-    patch.setattr(SlowEngine, "__call__", failing)
+    patch.setattr(SlowDetector, "detect", failing)
     http = client(engine, model, batch_wait_s=0.3)
     http = TestClient(http.app, raise_server_exceptions=False)
     with http, ThreadPoolExecutor(3) as pool:
@@ -289,16 +289,16 @@ def test_stopping_finishes_what_waits(engine, model):
 SERVER = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
-from stand_ins import DotEngine, toy_model
+from stand_ins import DotDetector, toy_model
 from morphable_reconstruct.service import server
 from morphable_reconstruct.service.options import ServeConfig
 
-class SlowDots(DotEngine):
-    def __call__(self, images, **options):
+class SlowDots(DotDetector):
+    def detect(self, images, **options):
         sys.stderr.write("under way\\n")
         sys.stderr.flush()
         time.sleep(1.0)
-        return super().__call__(images, **options)
+        return super().detect(images, **options)
 
 made = server.Reconstructor
 server.Reconstructor = lambda *_, config, **__: made(SlowDots(), toy_model(), config=config)

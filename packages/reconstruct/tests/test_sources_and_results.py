@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
-from stand_ins import DotEngine, dotted
+from stand_ins import DotDetector, dotted
 
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.commands.entry import main
@@ -21,8 +21,8 @@ from morphable_reconstruct.photographs.naming import (
     safe_stem,
 )
 from morphable_reconstruct.photographs.sources import LeftOut, find_sources
+from morphable_reconstruct.reconstructor import detectors
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
-from morphable_reconstruct.reconstructor.engines import exported
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
 
@@ -32,7 +32,7 @@ def one_face() -> Image.Image:
 
 def reconstruct(model, sources, out, **options):
     settings = ReconstructConfig(min_score=0.4, size_px=320)
-    reconstructor = Reconstructor(DotEngine(), model, config=settings)
+    reconstructor = Reconstructor(DotDetector(), model, config=settings)
     return run(RunConfig(sources=tuple(map(str, sources)), out=out, **options), reconstructor)
 
 
@@ -257,7 +257,7 @@ def test_folder_that_cannot_be_written_is_found_before_the_first_picture(model, 
 def test_the_limit_of_faces_is_told(model, tmp_path, capsys):
     Image.fromarray(dotted((240, 320), [(60, 60), (160, 120), (250, 60)], dot_px=16)).save(tmp_path / "a.png")
     settings = ReconstructConfig(min_score=0.4, size_px=320, max_faces=2)
-    reconstructor = Reconstructor(DotEngine(), model, config=settings)
+    reconstructor = Reconstructor(DotDetector(), model, config=settings)
     config = RunConfig(sources=(str(tmp_path / "a.png"),), out=tmp_path / "out", save="json")
     assert run(config, reconstructor) == 0
     assert "note: a.png: 2 faces, the limit: there may be more; raise it with --max-faces" in capsys.readouterr().err
@@ -278,7 +278,7 @@ def test_user_without_a_home_folder_gets_a_temporary_one(monkeypatch, tmp_path):
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", homeless)
-    assert exported.cache_folder() == tmp_path / f"morphable-{os.getuid()}"
+    assert detectors.cache_folder() == tmp_path / f"morphable-{os.getuid()}"
 
 
 def test_command_tells_what_it_skipped(tmp_path, capsys):

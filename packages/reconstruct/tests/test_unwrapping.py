@@ -57,7 +57,8 @@ def test_membrane_between_two_known_values_is_harmonic(model):
     free = ~(left | right)
     assert ((field[free] > 0) & (field[free] < 1)).all()
     # the mean of its neighbors, but for the weak pull toward zero
-    assert np.abs((membrane(model).laplacian @ field)[free]).max() < 1e-3
+    order = membrane(model).order
+    assert np.abs((membrane(model).laplacian @ field[order])[free[order]]).max() < 1e-3
 
 
 def test_membrane_keeps_values_it_trusts_and_smooths_what_it_does_not(model):

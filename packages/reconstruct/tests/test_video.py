@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from stand_ins import DotEngine, dotted, with_faces
+from stand_ins import DotDetector, dotted, with_faces
 from test_exports import make_scene, parse_glb
 
 from morphable_reconstruct.batch.options import RunConfig
@@ -65,7 +65,7 @@ def result(clip, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("out")
     settings = ReconstructConfig(min_score=0.4, size_px=256, batch_size=5)
-    reconstructor = Reconstructor(DotEngine(), toy_model(), config=settings)
+    reconstructor = Reconstructor(DotDetector(), toy_model(), config=settings)
     options = {"save": "overlay,csv,json,glb", "texture": "albedo", "texture_px": 32}
     config = RunConfig(sources=(str(clip),), out=out, json=out / "summary.json", **options)
     assert run(config, reconstructor) == 0
@@ -109,7 +109,7 @@ def test_heads_are_animated_as_the_video_goes(result):
 def test_live_link_tables_need_arkit(clip, tmp_path, model):
     config = RunConfig(sources=(str(clip),), out=tmp_path / "out", save="csv", csv="livelink")
     with pytest.raises(ValueError, match="model must have ARKit's 52 expressions for csv livelink, got 'toy'"):
-        run(config, Reconstructor(DotEngine(), model))
+        run(config, Reconstructor(DotDetector(), model))
 
 
 def test_overlay_keeps_times_and_sound(result, clip):
@@ -132,14 +132,14 @@ def test_a_rerun_skips_the_video(result):
 
 def test_a_file_that_is_no_video(tmp_path, model, capsys):
     (tmp_path / "clip.mp4").write_text("no video")
-    reconstructor = Reconstructor(DotEngine(), model)
+    reconstructor = Reconstructor(DotDetector(), model)
     assert run(RunConfig(sources=(str(tmp_path),), out=tmp_path / "out", save="csv"), reconstructor) == 1
     assert "video must be one PyAV can read" in capsys.readouterr().err
     assert not list((tmp_path / "out").glob("*.csv"))
 
 
 def test_a_webcam_that_is_not_there(tmp_path, model, capsys):
-    reconstructor = Reconstructor(DotEngine(), model)
+    reconstructor = Reconstructor(DotDetector(), model)
     assert run(RunConfig(sources=("webcam:57",), out=tmp_path / "out", save="csv"), reconstructor) == 1
     assert "webcam57" in capsys.readouterr().err
     assert find_sources(["webcam:57"])[0].kind == "webcam"

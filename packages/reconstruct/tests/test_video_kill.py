@@ -12,20 +12,20 @@ av = pytest.importorskip("av")
 DRIVER = """
 import json, os, random, signal, sys, threading
 sys.path.insert(0, sys.argv[1])
-from stand_ins import DotEngine, toy_model
+from stand_ins import DotDetector, toy_model
 from pathlib import Path
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.commands.reconstruct import run
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 
-class KilledDots(DotEngine):
+class KilledDots(DotDetector):
     def __init__(self, last, delay_s):
         super().__init__()
         self.last, self.delay_s = last, delay_s
 
-    def __call__(self, images, **options):
-        found = super().__call__(images, **options)
+    def detect(self, images, **options):
+        found = super().detect(images, **options)
         if self.calls == self.last:  # decoding, drawing and writing go on in their threads until the signal comes
             threading.Timer(self.delay_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
         return found

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from morphable_reconstruct.video.pipeline import map_ahead, read_ahead
+from morphable_reconstruct.reconstructor.pipeline import map_ahead, read_ahead
 
 
 def counted(number, taken):

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from stand_ins import DotEngine, dotted
+from stand_ins import DotDetector, dotted
 
 from morphable_reconstruct.commands.entry import main
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
@@ -56,7 +56,7 @@ def page(browser):
     from morphable_reconstruct.viewer.page import start_page
 
     settings = ReconstructConfig(min_score=0.4, size_px=320)
-    server = start_page(ViewConfig(port=8191), Reconstructor(DotEngine(), toy_model(), config=settings))
+    server = start_page(ViewConfig(port=8191), Reconstructor(DotDetector(), toy_model(), config=settings))
     assert server.get_host() == "127.0.0.1"
     browser.get(f"http://127.0.0.1:{server.get_port()}")
     yield browser

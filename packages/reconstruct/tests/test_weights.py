@@ -7,8 +7,8 @@ import torch
 from stand_ins import random_detector, toy_model
 
 from morphable import WeightsInfo, read_weights, reference_to, write_weights
+from morphable_detector_head import load_detector
 from morphable_reconstruct.reconstructor import weights
-from morphable_reconstruct.reconstructor.engines.build import load_detector
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.reconstructor.weights import find_weights
 
@@ -37,10 +37,10 @@ def test_round_trip(path, info, model):
     assert read == info
     for name, tensor in random_detector().state_dict().items():
         torch.testing.assert_close(state[name], tensor.half().float() if tensor.is_floating_point() else tensor)
-    detector, defaults = load_detector(path, model)
+    detector = load_detector(path, model)
     assert detector.config == random_detector().config
     assert not detector.training
-    assert defaults.size_px == 512
+    assert Reconstructor(path, model=model).defaults.size_px == 512
     assert [p.name for p in path.parent.iterdir()] == ["w.safetensors"]
 
 
@@ -66,4 +66,4 @@ def test_damaged_files_are_refused(path, tmp_path, model):
     (tmp_path / "text.safetensors").write_text("hello")
     for name in ("cut", "text"):
         with pytest.raises(ValueError, match="must be a whole safetensors file"):
-            load_detector(tmp_path / f"{name}.safetensors", model)
+            Reconstructor(tmp_path / f"{name}.safetensors", model=model)

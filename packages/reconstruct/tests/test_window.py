@@ -5,10 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
+from morphable_detector_head import resizing as module
+from morphable_detector_head.resizing import reduced, resized
 from morphable_reconstruct.drawing.parsing import _cut
 from morphable_reconstruct.drawing.textures import _colors_at
-from morphable_reconstruct.photographs import window as module
-from morphable_reconstruct.photographs.window import reduced, resized, window
+from morphable_reconstruct.photographs.window import window
 from morphable_regressors import cut_crops
 from morphable_render import sample_image
 
@@ -37,7 +38,7 @@ def test_large_parts_are_means(pixels):
 @pytest.mark.parametrize("size", [(64, 64), (500, 333), (31, 20)])
 @pytest.mark.parametrize("box", [None, (10.25, 3.5, 515.75, 330.0)])
 def test_resizing_is_pillows(pixels, size, box, monkeypatch):
-    monkeypatch.setattr(module, "_BAND_PIXELS", 7000)
+    monkeypatch.setattr(module, "BAND_PIXELS", 7000)
     wanted = Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=2.0)
     np.testing.assert_array_equal(resized(pixels, size, box=box, reducing_gap=2.0), np.asarray(wanted))
     monkeypatch.setattr(module, "MAX_PIXELS", 0)  # every picture is a large one
@@ -46,7 +47,7 @@ def test_resizing_is_pillows(pixels, size, box, monkeypatch):
 
 
 def test_means_are_pillows(pixels, monkeypatch):
-    monkeypatch.setattr(module, "_BAND_PIXELS", 7000)
+    monkeypatch.setattr(module, "BAND_PIXELS", 7000)
     wanted = np.asarray(Image.fromarray(pixels).reduce((5, 3)))
     np.testing.assert_array_equal(reduced(pixels, (5, 3)), wanted)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from morphable.geometry import Pinhole, camera_from_model, rotation_from_vector
-from morphable_render import rasterize, rasterize_faces
+from morphable_render import _surface_numba, rasterize, rasterize_faces
 from morphable_render._normals_numba import VertexNormals
 from morphable_render.interpolation import interpolate, interpolate_at, scatter_to_image, surface_pixels
 from morphable_render.normals import _vertex_normals
@@ -131,7 +131,7 @@ def test_cpu_kernels_agree_with_plain_pytorch(ball):
     detached = torch.zeros(len(ray), 3, dtype=torch.float64)
 
     def by_kernel(vertices, values, ray):
-        function = module._surface_numba
+        function = _surface_numba
         b = function.Barycentric.apply(vertices, ray, pixels.corner, detached, 1e-4, pixels.ranges)
         return function.Gather.apply(values, b, pixels.corner, pixels.ranges)
 

@@ -212,9 +212,9 @@ def test_a_packaged_face_head_is_read_with_its_detector(part_shards, model_file,
     both = load_detector(tmp_path / "both.safetensors", model)
     assert both.config.face_head == FaceHeadConfig(width=8)
     with torch.no_grad():
-        found = both.detect(torch.rand(1, 3, 64, 96), 4, min_score=0.0)
-    assert found.points_px.shape == (1, 4, NUM_POINTS, 2)
-    assert found.point_std_px.shape == (1, 4, NUM_POINTS)
+        found = both.detect(torch.rand(1, 3, 64, 96), top_k=4, min_score=0.0)
+    assert found.points_px.shape == (1, found.score.shape[1], NUM_POINTS, 2)
+    assert found.point_std_px.shape == (1, found.score.shape[1], NUM_POINTS)
     assert bool((found.parameters.expression >= 0).all())
     assert NUM_POINTS == 87
 

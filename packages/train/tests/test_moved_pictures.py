@@ -8,9 +8,9 @@ import torch
 from stand_in import draw_truth, render_record
 
 from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole, camera_from_model
+from morphable.geometry.warping import flip_matrix, similarity_matrix
 from morphable_render import render_faces
 from morphable_render.lighting import mirror_illumination
-from morphable_train.data.affine import flip_matrix, similarity_matrix
 from morphable_train.data.augment import warp_pictures
 from morphable_train.data.crops import picture_tensor
 from morphable_train.data.faces import input_targets, source_faces

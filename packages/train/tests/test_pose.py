@@ -12,7 +12,7 @@ from morphable.geometry import (
     resolve_pose,
     rotation_from_angles,
 )
-from morphable_train.data.affine import flip_matrix, similarity_matrix, transform_points
+from morphable.geometry.warping import flip_matrix, similarity_matrix, transform_points
 
 SIZE = 256
 

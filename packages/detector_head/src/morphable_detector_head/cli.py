@@ -35,14 +35,14 @@ class Info:
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """Write a detector with its top-K decoding as ONNX or OpenVINO."""
+    """Write a detector with its decoding as ONNX or OpenVINO."""
 
     weights: Annotated[str, tyro.conf.Positional]
     """Weights file (docs/weights_file.md), or bundled weights by name (mobile)."""
     output: Annotated[Path, tyro.conf.arg(aliases=("-o",))]
     """An .onnx file, or an .xml file for OpenVINO."""
     top_k: int = EXPORT_TOP_K
-    """Faces per picture in the output."""
+    """At most so many faces per picture in the output."""
     min_score: float | None = None
     """Probability that a face must exceed; by default the weights' own threshold."""
     model: str | None = None
@@ -59,7 +59,7 @@ class Export:
         if model is not None:
             check_model(info, model)
         onnx = self.output.with_suffix(ONNX_SUFFIX)
-        export_onnx(load_detector(weights), onnx, top_k=self.top_k, min_score=min_score, model=model)
+        export_onnx(load_detector(weights), onnx, limits=(self.top_k, min_score), model=model)
         if self.output.suffix == OPENVINO_SUFFIX:
             export_openvino(onnx, self.output)
 
@@ -86,8 +86,7 @@ class Quantize:
     def run(self) -> None:
         """Quantize."""
         _check_suffix(self.output)
-        size_hw = (self.size_px, self.size_px)
-        images = calibration_images(self.photographs, size_hw=size_hw, limit=self.limit)
+        images = calibration_images(self.photographs, size_px=self.size_px, limit=self.limit)
         quantize = quantize_openvino if self.output.suffix == OPENVINO_SUFFIX else quantize_onnx
         quantize(self.onnx, self.output, images)
 

@@ -58,18 +58,24 @@ def local_maxima(heatmap: Float[Tensor, "batch rows cols"], *, window: int = 3) 
 
 
 def decode_centers(
-    heatmap: Float[Tensor, "batch rows cols"], *, top_k: int, min_score: float = 0.5, window: int = 3
+    heatmap: Float[Tensor, "batch rows cols"],
+    *,
+    top_k: int | Tensor,
+    min_score: float | Tensor = 0.5,
+    window: int = 3,
 ) -> Centers:
-    """Keep the local maxima of a center heatmap, best first.
+    """Keep the local maxima of a center heatmap that exceed a score, best first.
+
+    There are as many entries as the picture with the most of them has, at least one.
 
     Args:
         heatmap: Probabilities in [0, 1] (after the sigmoid).
-        top_k: Entries kept per image.
-        min_score: Entries must exceed it to be valid.
+        top_k: Most entries per image; a tensor where a graph is exported that takes it as an input.
+        min_score: Entries must exceed it to be valid; as `top_k` a number or a tensor.
         window: Side of the neighborhood of a local maximum, cells.
 
     Raises:
-        ValueError: More entries are asked for than the heatmap has cells.
+        ValueError: `top_k` is less than 1.
 
     >>> heatmap = torch.zeros(1, 4, 4)
     >>> heatmap[0, 1, 2] = 0.9
@@ -77,8 +83,17 @@ def decode_centers(
     tensor([[0.9000]])
     """
     _, rows, cols = heatmap.shape
-    if top_k < 1 or top_k > rows * cols:
-        raise ValueError(f"top_k must be in [1, {rows * cols}] for a {rows}x{cols} heatmap, got {top_k}")
-    peaks = torch.where(local_maxima(heatmap, window=window), heatmap, 0.0)
-    score, cell = peaks.flatten(1).topk(top_k, dim=1)
+    if not isinstance(top_k, Tensor) and top_k < 1:
+        raise ValueError(f"top_k must be at least 1, got {top_k}")
+    peaks = torch.where(local_maxima(heatmap, window=window), heatmap, 0.0).flatten(1)
+    most = (peaks > min_score).sum(1).max().clamp(max=top_k)
+    score, cell = peaks.topk(_at_least_one(most, rows * cols), dim=1)
     return Centers(xy_px=cell_centers(cell, cols), score=score, cell=cell, valid=score > min_score)
+
+
+def _at_least_one(count: Int[Tensor, ""], limit: int | torch.SymInt) -> int | torch.SymInt:
+    """Return a number of faces as an integer, also while a graph is exported."""
+    number: int | torch.SymInt = count.clamp(min=1).item()  # type: ignore[assignment]  # a float for mypy
+    torch._check(number >= 1)
+    torch._check(number <= limit)
+    return number

@@ -15,7 +15,7 @@ from .aggregation import Aggregation
 from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
 from .cells import parameters_from_cells
 from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
-from .face_head import NUM_POINTS, FaceHeadConfig, build_face_head, corrected, crop_frames, cut_crops, repeated
+from .face_head import FaceHeadConfig, build_face_head, corrected, crop_frames, cut_crops, repeated
 from .heads import CenterHead, ParameterHead
 from .layout import ParameterLayout
 from .refinement import FINE_STRIDE_PX, ColorHead, FineRefinement, Refinement
@@ -100,13 +100,13 @@ class CellPredictions:
 
 @dataclass(frozen=True)
 class Detections:
-    """Faces of a batch of images, best first, padded to `top` entries per image.
+    """Faces of a batch of images, best first: as many entries per image as the image with the most faces needs.
 
     >>> config = DetectorConfig(backbone="mobilenet_v2", width=8, center_width=8, parameter_width=16)
     >>> detector = build_detector(config).eval()
-    >>> found = detector.detect(torch.rand(1, 3, 64, 64), top_k=2, min_score=0.0)
+    >>> found = detector.detect(torch.rand(1, 3, 64, 64), top_k=1, min_score=0.0)
     >>> found.center_px.shape
-    torch.Size([1, 2, 2])
+    torch.Size([1, 1, 2])
     """
 
     parameters: FaceParameters
@@ -217,13 +217,13 @@ class FaceDetector(nn.Module):
         *,
         min_score: float = DEFAULT_MIN_SCORE,
     ) -> Detections:
-        """Find the faces of pictures in one pass; the parameter head runs at the found cells only.
+        """Find the faces of pictures in one pass; what follows the center map runs at the found cells only.
 
         Call `eval()` first: batch statistics would make faces depend on their neighbors in the batch.
 
         Args:
             image: RGB in [0, 1], sides multiples of 32 pixels.
-            top_k: Entries per image.
+            top_k: Most faces per image.
             min_score: Probability that a face must exceed to be valid.
 
         Raises:
@@ -232,7 +232,7 @@ class FaceDetector(nn.Module):
         check_image(image)
         return self.detect_unchecked(image, top_k, min_score)
 
-    def detect_unchecked(self, image: Tensor, top_k: int, min_score: float) -> Detections:
+    def detect_unchecked(self, image: Tensor, top_k: int | Tensor, min_score: float | Tensor) -> Detections:
         """Detect without looking at the input: the form that is exported."""
         features = self.features(image)
         centers = self.centers(self.center_head(features.fused), top_k=top_k, min_score=min_score)
@@ -242,41 +242,37 @@ class FaceDetector(nn.Module):
         return self.look_closer(image, found, min_score=min_score)
 
     def look_closer(
-        self, image: Float[Tensor, "batch 3 height width"], found: Detections, *, min_score: float
+        self, image: Float[Tensor, "batch 3 height width"], found: Detections, *, min_score: float | Tensor
     ) -> Detections:
-        """Let the face head correct and score the valid faces; without a face head they stay as they are.
+        """Let the face head correct and score the faces; without a face head they stay as they are.
 
         Args:
             image: The pictures in which the faces were found.
-            found: Faces, the valid ones of each picture first.
+            found: The faces.
             min_score: Score that a face must exceed to stay valid.
         """
         if self.face_head is None:
             return found
-        most = _at_least_one(found.valid.sum(1).max(), found.valid.shape[1])
-        estimate = found.parameters.map(lambda tensor: tensor[:, :most])
-        frames = crop_frames(estimate)
+        frames = crop_frames(found.parameters)
         reading = self.face_head.reading(self.face_head(cut_crops(image, frames)))
-        seen = corrected(estimate, frames, self.face_head.limited(reading))
+        seen = corrected(found.parameters, frames, self.face_head.limited(reading))
         std_px = reading.log_std.exp() * frames.side_px[..., None]
         x, y = frames.to_picture(reading.points).unbind(-1)
         points_px = torch.stack([x + 0.5 * image.shape[3], y + 0.5 * image.shape[2]], -1)  # exported for any size
-        parameters = FaceParameters(
-            **{name: _padded(value, getattr(found.parameters, name)) for name, value in vars(seen).items()}
-        )
-        unknown = points_px.new_zeros(*found.valid.shape, NUM_POINTS, 2)
-        points = {"points_px": _padded(points_px, unknown), "point_std_px": _padded(std_px, unknown[..., 0])}
-        corrected_faces = replace(found, parameters=parameters, **points)
-        score = self.face_head.face_score(found.score[:, :most], reading)
-        score = torch.where(found.valid[:, :most], score, 0.0)
+        score = torch.where(found.valid, self.face_head.face_score(found.score, reading), 0.0)
         score = torch.where(repeated(seen, score), 0.0, score)
-        return _best_first(corrected_faces, score, min_score)
+        return _best_first(
+            replace(found, parameters=seen, score=score, points_px=points_px, point_std_px=std_px), min_score
+        )
 
-    def centers(self, center_logits: Float[Tensor, "batch rows cols"], *, top_k: int, min_score: float) -> Centers:
+    def centers(
+        self, center_logits: Float[Tensor, "batch rows cols"], *, top_k: int | Tensor, min_score: float | Tensor
+    ) -> Centers:
         """Read the center map with this network's neighborhood; a face head looks at less certain cells too."""
         heatmap = center_logits.float().sigmoid()
         if self.face_head is not None:
-            min_score = min(min_score, self.face_head.config.min_center_score)
+            least = self.face_head.config.min_center_score
+            min_score = min_score.clamp(max=least) if isinstance(min_score, Tensor) else min(min_score, least)
         return decode_centers(heatmap, top_k=top_k, min_score=min_score, window=self.config.peak_window)
 
     def _decode(self, channels: Tensor, cell: Tensor, features: Features) -> FaceParameters:
@@ -286,37 +282,24 @@ class FaceDetector(nn.Module):
         return parameters_from_cells(channels.float(), cell_centers(cell, cols), size_hw, self.config.layout)
 
 
-def _at_least_one(count: Tensor, most: int) -> int | torch.SymInt:
-    """Return a number of faces as an integer, also while a graph is exported."""
-    number: int | torch.SymInt = count.clamp(min=1).long().item()  # type: ignore[assignment]  # a float for mypy
-    torch._check(number >= 1)
-    torch._check(number <= most)
-    return number
-
-
-def _best_first(found: Detections, score: Float[Tensor, "batch most"], min_score: float) -> Detections:
-    """Give the first faces of each picture new scores and sort them by these."""
-    score, order = score.topk(score.shape[1], dim=1)  # the ONNX exporter knows no stable sort
+def _best_first(found: Detections, min_score: float | Tensor) -> Detections:
+    """Sort the faces of each picture by their scores, and keep those valid that exceed a threshold."""
+    score, order = found.score.topk(found.score.shape[1], dim=1)  # the ONNX exporter knows no stable sort
 
     def sorted_rows(value: Tensor) -> Tensor:
         index = order.view(*order.shape, *(1,) * (value.ndim - 2)).expand(*order.shape, *value.shape[2:])
-        return _padded(value[:, : order.shape[1]].gather(1, index), value)
+        return value.gather(1, index)
 
     assert found.points_px is not None
     assert found.point_std_px is not None
     return Detections(
         parameters=found.parameters.map(sorted_rows),
-        score=_padded(score, torch.zeros_like(found.score)),
+        score=score,
         center_px=sorted_rows(found.center_px),
-        valid=_padded(score > min_score, torch.zeros_like(found.valid)),
+        valid=score > min_score,
         points_px=sorted_rows(found.points_px),
         point_std_px=sorted_rows(found.point_std_px),
     )
-
-
-def _padded(few: Tensor, all_of_them: Tensor) -> Tensor:
-    """Replace the first entries along the second axis."""
-    return torch.cat([few, all_of_them[:, few.shape[1] :]], 1)
 
 
 def build_detector(

@@ -2,26 +2,30 @@
 
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from morphable import FaceParameters, MorphableModel
 from morphable.extras import import_extra
 from morphable.files import atomic_path
 
-from .detector import DEFAULT_MIN_SCORE, SIZE_MULTIPLE_PX, Detections, FaceDetector
+from .detector import DEFAULT_MIN_SCORE, DEFAULT_TOP_K, SIZE_MULTIPLE_PX, Detections, DetectorConfig, FaceDetector
 from .mesh_graph import MESH_OUTPUTS, MeshDecoder
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 DISTRIBUTION = "morphable-detector-head"
-INPUT_NAME = "image"
+INPUT_NAMES = ("image", "top_k", "min_score")
+"""Inputs of exported graphs: pictures, most faces per picture, probability that a face must exceed. The last two are
+missing where they were fixed at the export."""
+EXPORT_TOP_K = 32
 OUTPUT_NAMES = (
     "score",
     "center_px",
@@ -36,28 +40,40 @@ OUTPUT_NAMES = (
 """Outputs of every exported graph, in order: the fields of `Detections`."""
 FACE_HEAD_OUTPUTS = ("points_px", "point_std_px")
 """Outputs that follow them where the network has a face head."""
-EXPORT_TOP_K = 32
 MAX_BATCH = 256
 MAX_SIDE = 128
 """Largest side of an exported graph's input, in multiples of 32 pixels."""
 EXAMPLE_HW = (256, 320)
 ONNX_OPSET = 20
 CONFIG_KEY = "morphable_detector_config"
+WEIGHTS_LOCATION = "weights"
+"""Where a graph without weights says that they are: the tensors of a weights file, by name."""
+PREFIX = "detector."
+_KEPT_NOTES = ("pkg.torch.onnx.name_scopes",)
+"""What of the exporter's notes on a node stays in the file: quantisation reads it."""
 
 
-class TopKDetector(nn.Module):
-    """A detector whose output is a tuple of tensors with a fixed number of faces; with a face model, meshes as well."""
+class GraphDetector(nn.Module):
+    """A detector whose inputs and outputs are tensors; with a face model, meshes as well."""
 
     def __init__(
-        self, detector: FaceDetector, *, top_k: int, min_score: float, model: MorphableModel | None = None
+        self, detector: FaceDetector, limits: tuple[int, float] | None = None, model: MorphableModel | None = None
     ) -> None:
         super().__init__()
-        self.detector, self.top_k, self.min_score = detector, top_k, min_score
+        self.detector, self.limits = detector, limits
         self.mesh = None if model is None else MeshDecoder(model)
 
-    def forward(self, image: Float[Tensor, "batch 3 height width"]) -> tuple[Tensor, ...]:
+    def forward(
+        self,
+        image: Float[Tensor, "batch 3 height width"],
+        top_k: Int[Tensor, ""] | None = None,
+        min_score: Float[Tensor, ""] | None = None,
+    ) -> tuple[Tensor, ...]:
         """Detect; the results are in the order of `output_names`."""
-        found = self.detector.detect_unchecked(image, self.top_k, self.min_score)
+        most, least = (top_k, min_score) if self.limits is None else self.limits
+        assert most is not None
+        assert least is not None
+        found = self.detector.detect_unchecked(image, most, least)
         face = found.parameters
         coefficients = (face.identity, face.expression, face.albedo)
         pose_and_light = (face.rotation_head, face.translation_m, face.illumination)
@@ -86,73 +102,142 @@ def detections_from_outputs(outputs: tuple[Tensor, ...] | list[Tensor]) -> Detec
 def export_program(
     detector: FaceDetector,
     *,
-    top_k: int = EXPORT_TOP_K,
-    min_score: float = DEFAULT_MIN_SCORE,
+    limits: tuple[int, float] | None = None,
+    size_hw: tuple[int, int] | None = None,
     model: MorphableModel | None = None,
 ) -> "ExportedProgram":
-    """Export with torch.export: any batch, any size in multiples of 32 pixels with at least `top_k` cells.
+    """Export with torch.export: any batch, and any size in multiples of 32 pixels.
 
     Args:
         detector: The network; must be in evaluation mode.
-        top_k: Faces per picture in the output.
-        min_score: Probability that a face must exceed to be valid.
+        limits: Fix most faces per picture and the score that a face must exceed; by default they are inputs.
+        size_hw: Fix the batch to one and the size to this; dynamic if None.
         model: The face model that the network was trained with, for outputs `MESH_OUTPUTS`.
 
     Raises:
         ValueError: The network is in training mode.
     """
-    _check_mode(detector)
+    if detector.training:
+        raise ValueError("detector must be in evaluation mode, got training mode; call detector.eval()")
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
     rows, cols = (torch.export.Dim(name, min=2, max=MAX_SIDE) for name in ("height_32", "width_32"))
-    shapes = {INPUT_NAME: {0: batch, 2: SIZE_MULTIPLE_PX * rows, 3: SIZE_MULTIPLE_PX * cols}}
-    example = torch.zeros(2, 3, *EXAMPLE_HW, device=detector.mean.device)
-    wrapped = TopKDetector(detector, top_k=top_k, min_score=min_score, model=model)
-    return torch.export.export(wrapped, (example,), dynamic_shapes=shapes, strict=False)
+    names = INPUT_NAMES if limits is None else INPUT_NAMES[:1]
+    shapes: dict[str, Any] = {name: {} for name in names}
+    if size_hw is None:
+        shapes["image"] = {0: batch, 2: SIZE_MULTIPLE_PX * rows, 3: SIZE_MULTIPLE_PX * cols}
+    image = torch.zeros(2 if size_hw is None else 1, 3, *(size_hw or EXAMPLE_HW))
+    example = (image, torch.tensor(DEFAULT_TOP_K), torch.tensor(DEFAULT_MIN_SCORE))[: len(names)]
+    wrapped = GraphDetector(detector, limits, model)
+    return torch.export.export(wrapped, example, dynamic_shapes=shapes, strict=False)
 
 
 def export_onnx(
     detector: FaceDetector,
     path: Path,
     *,
-    top_k: int = EXPORT_TOP_K,
-    min_score: float = DEFAULT_MIN_SCORE,
+    limits: tuple[int, float] | None = None,
     size_hw: tuple[int, int] | None = None,
     model: MorphableModel | None = None,
+    with_weights: bool = True,
 ) -> None:
     """Write an ONNX file with the outputs `output_names`, and `MESH_OUTPUTS` where it gets a face model.
 
     Args:
-        detector: The network; must be in evaluation mode.
+        detector: The network; must be in evaluation mode, on the CPU.
         path: The `.onnx` file; replaced in one step. The configuration is in its metadata.
-        top_k: Faces per picture in the output.
-        min_score: Probability that a face must exceed to be valid.
+        limits: Fix most faces per picture and the score that a face must exceed; by default they are inputs.
         size_hw: Fix the batch to one and the size to this; dynamic if None.
         model: The face model that the network was trained with.
+        with_weights: Put the weights into the file. A graph without them serves all weights of one configuration.
 
     Raises:
         ModuleNotFoundError: The extra `onnx` is not installed.
         ValueError: The network is in training mode.
     """
     import_extra("onnxscript", DISTRIBUTION, "onnx")
-    if size_hw is None:
-        program = export_program(detector, top_k=top_k, min_score=min_score, model=model)
-    else:
-        _check_mode(detector)
-        wrapped = TopKDetector(detector, top_k=top_k, min_score=min_score, model=model)
-        program = torch.export.export(wrapped, (torch.zeros(1, 3, *size_hw),), strict=False)
+    write_graph(
+        export_program(detector, limits=limits, size_hw=size_hw, model=model),
+        path,
+        weights={PREFIX + name for name in detector.state_dict()},
+        input_names=INPUT_NAMES if limits is None else INPUT_NAMES[:1],
+        output_names=(*output_names(detector), *(() if model is None else MESH_OUTPUTS)),
+        metadata={CONFIG_KEY: config_json(detector.config)},
+        with_weights=with_weights,
+    )
+
+
+def write_graph(
+    program: "ExportedProgram",
+    path: Path,
+    *,
+    weights: set[str],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    metadata: Mapping[str, str] | None = None,
+    with_weights: bool = True,
+) -> None:
+    """Write a program of torch.export as an ONNX file, with its weights or with references in their place.
+
+    Args:
+        program: The program.
+        path: The file; replaced in one step.
+        weights: Names of its weights.
+        input_names: Names of the inputs.
+        output_names: Names of the outputs.
+        metadata: Notes in the file.
+        with_weights: Whether the file holds the weights.
+    """
     onnx_program = torch.onnx.export(
         program,
         dynamo=True,
         opset_version=ONNX_OPSET,
-        input_names=[INPUT_NAME],
-        output_names=[*output_names(detector), *(() if model is None else MESH_OUTPUTS)],
+        input_names=list(input_names),
+        output_names=list(output_names),
         external_data=False,
+        optimize=with_weights,  # constants that the exporter computes from weights would be weights in the graph
         verbose=False,
     )
     assert onnx_program is not None
-    onnx_program.model.metadata_props[CONFIG_KEY] = json.dumps(asdict(detector.config))
+    _drop_notes(onnx_program.model, _KEPT_NOTES if with_weights else ())
+    if not with_weights:
+        without_weights(onnx_program.model, weights)
+    onnx_program.model.metadata_props.update(metadata or {})
     with atomic_path(path) as temporary:
         onnx_program.save(temporary, external_data=False)
+
+
+def config_json(config: DetectorConfig) -> str:
+    """Return a configuration as it stands in the metadata of a graph."""
+    return json.dumps(asdict(config), sort_keys=True)
+
+
+def _drop_notes(model: Any, kept: tuple[str, ...]) -> None:
+    """Drop the exporter's notes on where nodes come from."""
+    model.graph.metadata_props.clear()
+    for node in model.graph.all_nodes():
+        for key in set(node.metadata_props) - set(kept):
+            del node.metadata_props[key]
+
+
+def without_weights(model: Any, names: set[str]) -> None:
+    """Replace weights of an ONNX IR model by references to `WEIGHTS_LOCATION`, and simplify the rest of the graph."""
+    from onnx_ir import ExternalTensor
+    from onnxscript.optimizer import optimize_ir
+
+    graph = model.graph
+    weights = [graph.initializers.pop(name) for name in list(graph.initializers) if name in names]
+    tensors = [weight.const_value for weight in weights]
+    for weight in weights:  # as inputs they are nothing that the optimizer could compute with
+        weight.const_value = None
+        graph.inputs.append(weight)
+    optimize_ir(model)
+    for weight, tensor in zip(weights, tensors, strict=True):
+        graph.inputs.remove(weight)
+        if not weight.uses():
+            continue
+        kind = {"dtype": tensor.dtype, "shape": tensor.shape, "name": weight.name}
+        weight.const_value = ExternalTensor(WEIGHTS_LOCATION, offset=0, length=tensor.nbytes, **kind)
+        graph.register_initializer(weight)
 
 
 def export_openvino(onnx_path: Path, path: Path) -> None:
@@ -167,11 +252,6 @@ def export_openvino(onnx_path: Path, path: Path) -> None:
     """
     openvino = import_extra("openvino", DISTRIBUTION, "openvino")
     save_openvino(openvino.convert_model(onnx_path), path)
-
-
-def _check_mode(detector: FaceDetector) -> None:
-    if detector.training:
-        raise ValueError("detector must be in evaluation mode, got training mode; call detector.eval()")
 
 
 def save_openvino(model: Any, path: Path) -> None:

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from morphable.extras import import_extra
 from morphable.files import atomic_path, refusing
 
-from .backbones import IMAGENET_MEAN
-from .export import DISTRIBUTION, INPUT_NAME, save_openvino
+from .engines import feeds
+from .export import DISTRIBUTION, save_openvino
+from .letterbox import letterbox, network_input
 
 ONNX_TYPES = ("Conv", "Add", "Concat", "Clip", "Relu", "GlobalAveragePool", "MaxPool")
 """ONNX Runtime has no int8 transposed convolution, and its int8 multiplications only cost."""
@@ -31,15 +33,13 @@ SCOPES_KEY = "pkg.torch.onnx.name_scopes"
 
 
 def calibration_images(
-    folder: Path, *, size_hw: tuple[int, int] = (512, 512), limit: int = 128
-) -> Iterator[Float[np.ndarray, "1 3 height width"]]:
-    """Read photographs of a folder as the network's input, in the order of their names.
-
-    Each is scaled to fit and padded symmetrically with ImageNet's mean color, as at inference.
+    folder: Path, *, size_px: int = 512, limit: int = 128
+) -> Iterator[Float[np.ndarray, "1 3 side side"]]:
+    """Read photographs of a folder as the network's input (`letterbox`), in the order of their names.
 
     Args:
         folder: Holds `.jpg`, `.jpeg` or `.png` files with faces as they will come.
-        size_hw: Height and width of the input, multiples of 32 pixels.
+        size_px: Side of the square inputs, a multiple of 32 pixels.
         limit: At most this many photographs.
 
     Raises:
@@ -50,16 +50,11 @@ def calibration_images(
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     if not paths:
         raise FileNotFoundError(f"{folder} must hold .jpg or .png photographs, got none; pass another folder")
-    height, width = size_hw
     for path in paths[:limit]:
         with refusing("photograph must be a whole picture", path), Image.open(path) as file:
-            picture = file.convert("RGB")
-        scale = min(width / picture.width, height / picture.height)
-        small = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
-        top, left = (height - small.height) // 2, (width - small.width) // 2
-        canvas = np.full((height, width, 3), IMAGENET_MEAN, np.float32)
-        canvas[top : top + small.height, left : left + small.width] = np.asarray(small, np.float32) / 255
-        yield canvas.transpose(2, 0, 1)[None]
+            pixels = np.array(file.convert("RGB"))
+        canvas, _ = letterbox(pixels, size_px, square=True)
+        yield network_input(canvas[None]).numpy()
 
 
 def quantize_onnx(onnx_path: Path, path: Path, images: Iterable[Float[np.ndarray, "batch 3 height width"]]) -> None:
@@ -118,7 +113,7 @@ def quantize_openvino(onnx_path: Path, path: Path, images: Iterable[Float[np.nda
     with _quiet("nncf"):
         quantized = nncf.quantize(
             model,
-            nncf.Dataset(pictures, lambda picture: {INPUT_NAME: picture}),
+            nncf.Dataset(pictures, lambda picture: feeds(torch.from_numpy(picture))[0]),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(pictures),
             ignored_scope=nncf.IgnoredScope(names=[name for name in names if name in kept], validate=False),
@@ -169,6 +164,6 @@ def _reader(pictures: list[np.ndarray]) -> Any:
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             picture = next(self.remaining, None)
-            return None if picture is None else {INPUT_NAME: picture}
+            return None if picture is None else feeds(torch.from_numpy(picture))[0]
 
     return Reader()

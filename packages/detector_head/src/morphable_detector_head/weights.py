@@ -1,5 +1,6 @@
 """The detector in a weights file (docs/weights_file.md): its configuration is the file's `architecture`."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import entry_points
 from os import PathLike, fspath
@@ -107,25 +108,28 @@ def load_detector(path: str | PathLike[str], model: MorphableModel | None = None
     info, state = read_weights(path)
     if model is not None:
         check_model(info, model)
-    return detector_from(info, state, path)
+    return detector_from(detector_config(info, path), state, path)
 
 
-def detector_from(info: WeightsInfo, state: dict[str, Tensor], path: str | PathLike[str]) -> FaceDetector:
+def detector_from(config: DetectorConfig, state: Mapping[str, Tensor], path: str | PathLike[str]) -> FaceDetector:
     """Build the detector of a weights file that was read; `path` is for the errors."""
     step = "install the version of morphable-detector-head they were made with"
     with refusing("weights must fit the network they describe", path, next_step=step):
-        config = _config(info, path)
         with torch.device("meta"):  # a damaged configuration may describe a network that no memory holds
             skeleton = build_detector(config)
         counters = {key: value for key, value in skeleton.state_dict().items() if key.endswith(_COUNTER)}
-        skeleton.load_state_dict(counters | state, assign=True)
+        skeleton.load_state_dict(counters | dict(state), assign=True)
     detector = build_detector(config)
     detector.load_state_dict(state, strict=False)  # all but the counters
     return detector.eval()
 
 
-def _config(info: WeightsInfo, path: str | PathLike[str]) -> DetectorConfig:
-    """Rebuild the configuration; other networks and unknown fields are refused."""
+def detector_config(info: WeightsInfo, path: str | PathLike[str]) -> DetectorConfig:
+    """Return the configuration in a weights file; `path` is for the errors.
+
+    Raises:
+        ValueError: The file is of another network, or has fields that this version doesn't know.
+    """
     if "network" in info.architecture:
         raise ValueError(f"weights must be a detector's, got those of {info.architecture['network']} in {path}")
     try:

@@ -1,6 +1,5 @@
 """`MorphableModel`: faces from coefficients."""
 
-from collections.abc import Callable
 from functools import cached_property
 from os import PathLike
 
@@ -31,8 +30,6 @@ _GAZE = ("eyeLookUp", "eyeLookIn")
 CONTOUR68 = "ibug68_contour"
 SAMPLE_DISTANCE_M = 1.0
 """Sampled faces stand this far from the camera."""
-_CHUNK = 16
-"""Modes decoded at a time while a model is restricted to points."""
 OPTIONAL_TENSORS = (
     *("mirror_vertices", "identity_flip", "albedo_flip", "expression_flip"),
     *("identity_flip_offset", "albedo_flip_offset"),
@@ -211,23 +208,30 @@ class MorphableModel(nn.Module):
 
     def restrict(self, points: SurfacePoints) -> PointModel:
         """Return the linear model of some surface points, in their order (several axes are flattened)."""
-        flat = SurfacePoints(points.triangle.reshape(-1), points.barycentric.reshape(-1, 3))
-        zeros = self.mean.new_zeros
-        identity, expression, albedo = zeros(self.num_identity), zeros(self.num_expression), zeros(self.num_albedo)
+        rows = self._base_rows(self.triangles[points.triangle.reshape(-1)], points.barycentric.reshape(-1, 3))
 
-        def by_mode(count: int, decode: Callable[[Tensor], Tensor], mean: Tensor) -> Tensor:
-            rows = torch.eye(count, dtype=mean.dtype, device=mean.device).split(_CHUNK)
-            return torch.cat([zeros(0, *mean.shape), *(flat.on(decode(row), self.triangles) - mean for row in rows)])
+        def at_points(values: Float[Tensor, "*modes base 3"]) -> Float[Tensor, "*modes points 3"]:
+            modes = values.reshape(-1, *values.shape[-2:])
+            found = apply_rows(rows, modes.permute(1, 0, 2).reshape(values.shape[-2], -1))
+            return found.unflatten(1, (len(modes), 3)).permute(1, 0, 2).reshape(*values.shape[:-2], -1, 3).contiguous()
 
-        mean = flat.on(self.decode_shape(identity, expression), self.triangles)
-        mean_albedo = flat.on(self.decode_albedo(albedo), self.triangles)
+        bases = (self.identity_basis, self.expression_basis)
         return PointModel(
-            mean,
-            by_mode(self.num_identity, lambda row: self.decode_shape(row, expression), mean),
-            by_mode(self.num_expression, lambda row: self.decode_shape(identity, row), mean),
-            mean_albedo,
-            by_mode(self.num_albedo, self.decode_albedo, mean_albedo),
+            at_points(self.mean), *map(at_points, bases), at_points(self.mean_albedo), at_points(self.albedo_basis)
         )
+
+    def _base_rows(self, corners: Int[Tensor, "points 3"], weights: Float[Tensor, "points 3"]) -> SparseRows:
+        """Return how points combine base vertices, given their corners at full resolution and the corners' weights."""
+        corner, weight = corners.reshape(-1), weights.reshape(-1).to(self.mean)
+        if not self._subdivided:
+            ends = torch.arange(0, len(corner) + 1, 3, device=corner.device)
+            return SparseRows(ends, corner, weight)
+        start = self.subdivision_crow[corner]
+        count = self.subdivision_crow[corner + 1] - start
+        ends = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        entry = torch.arange(int(ends[-1]), device=corner.device) + (start - ends[:-1]).repeat_interleave(count)
+        value = self.subdivision_value[entry] * weight.repeat_interleave(count)
+        return SparseRows(ends[::3], self.subdivision_col[entry], value)
 
     def _full_resolution(self, base: Float[Tensor, "*batch base 3"]) -> Float[Tensor, "*batch verts 3"]:
         """Subdivide values given at base vertices."""

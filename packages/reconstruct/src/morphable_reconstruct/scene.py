@@ -13,10 +13,6 @@ from jaxtyping import Float, Int, UInt8
 import morphable
 from morphable import MorphableModel
 from morphable_reconstruct.drawing.layers import SceneImage, render_depth, render_layers, render_strips
-from morphable_reconstruct.drawing.overlay import draw_overlay
-from morphable_reconstruct.drawing.parsing import segment_photograph
-from morphable_reconstruct.drawing.textures import scene_textures
-from morphable_reconstruct.drawing.views import VIEW_NAMES, render_view
 from morphable_reconstruct.exports.formats import write_scene
 from morphable_reconstruct.exports.notebooks import scene_html
 from morphable_reconstruct.exports.saved import read_scene
@@ -77,6 +73,8 @@ class Scene(SceneRows):
 
         0 is whatever is no face, hair, hands and glasses before one included; see `parts` for the model's own.
         """
+        from morphable_reconstruct.drawing.parsing import segment_photograph
+
         return segment_photograph(self)
 
     @property
@@ -95,6 +93,9 @@ class Scene(SceneRows):
 
     def views(self, *, size_px: int = 512, caption: bool = True) -> dict[str, UInt8[np.ndarray, "_ _ 3"]]:
         """Render the textured scene from the front, the picture's right and above; see `render_view`."""
+        from morphable_reconstruct.drawing.textures import scene_textures
+        from morphable_reconstruct.drawing.views import VIEW_NAMES, render_view
+
         textures = scene_textures(self)
         return {
             name: render_view(self, name, size_px=size_px, caption=caption, textures=textures) for name in VIEW_NAMES
@@ -110,6 +111,8 @@ class Scene(SceneRows):
         max_side_px: int = 2048,
     ) -> UInt8[np.ndarray, "rows cols 3"]:
         """Draw faces, boxes and landmarks over the photograph; see `draw_overlay`."""
+        from morphable_reconstruct.drawing.overlay import draw_overlay
+
         return draw_overlay(
             self, opacity=opacity, boxes=boxes, landmarks=landmarks, parse=parse, max_side_px=max_side_px
         )

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from morphable.geometry.warping import HALVE_BELOW, warp
+
 MIN_BOX_PX = 1.0
 """Boxes with a shorter longer side are refused."""
-_HALVE_BELOW = 0.6
-"""Scales below this are reached through exact 2x2 means first, so that nothing aliases."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,16 +92,12 @@ def cut_crops(
 
 def _cut(levels: list[Tensor], matrix: Tensor, side_px: int) -> Tensor:
     """One crop, from the picture halved as often as its scale asks for; halved pictures are kept in `levels`."""
-    scale, shift = float(matrix[0, 0]), matrix[:2, 2]
-    level = 0
-    while scale < _HALVE_BELOW and min(levels[level].shape[1:]) > 2:
+    scale, level = float(matrix[0, 0]), 0
+    while scale < HALVE_BELOW and min(levels[level].shape[1:]) > 2:
         level, scale = level + 1, scale * 2.0
         if level == len(levels):
             larger = levels[-1]
             padding = (0, larger.shape[2] % 2, 0, larger.shape[1] % 2)
             levels.append(F.avg_pool2d(F.pad(larger[None], padding, mode="replicate"), 2)[0])
-    picture = levels[level]
-    at = torch.arange(side_px, dtype=picture.dtype, device=picture.device) + 0.5
-    x, y = ((at - shift[axis]) / scale * 2 / picture.shape[2 - axis] - 1 for axis in (0, 1))
-    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-    return F.grid_sample(picture[None], grid[None], "bilinear", "border", align_corners=False)[0]
+    crop_from_level = matrix * matrix.new_tensor([2.0**level, 2.0**level, 1.0])
+    return warp(levels[level][None], crop_from_level[None], (side_px, side_px))[0]

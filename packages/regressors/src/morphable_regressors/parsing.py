@@ -164,11 +164,15 @@ class FaceParser(nn.Module):
     def all_logits(self, image: Float[Tensor, "batch 3 rows cols"]) -> tuple[Tensor, Tensor, Tensor]:
         """Return the logits of the output at the picture's size, and of the two auxiliary heads at 1/8 and 1/16."""
         spatial, context_8, context_16 = self.context(image * 2 - 1)
+        output = self._output(spatial, context_8, image.shape[-2:])
+        return output, self.classify_8(context_8), self.classify_16(context_16)
+
+    def _output(self, spatial: Tensor, context_8: Tensor, size_hw: torch.Size) -> Tensor:
+        """Return the logits at the picture's size."""
         near = F.interpolate(context_8, size=spatial.shape[-2:], mode="bilinear", align_corners=False)
         fused = self.fuse(torch.cat([spatial, near], dim=1))
         fused = fused + fused * self.gate(fused.mean(dim=(2, 3), keepdim=True))
-        output = F.interpolate(self.classify(fused), size=image.shape[-2:], mode="bilinear", align_corners=False)
-        return output, self.classify_8(context_8), self.classify_16(context_16)
+        return F.interpolate(self.classify(fused), size=size_hw, mode="bilinear", align_corners=False)
 
     def forward(self, image: Float[Tensor, "batch 3 rows cols"]) -> Float[Tensor, "batch classes rows cols"]:
         """Return the logits of each class at each pixel.
@@ -179,7 +183,8 @@ class FaceParser(nn.Module):
         rows, cols = image.shape[-2:]
         if rows % 32 or cols % 32:
             raise ValueError(f"image must have sides that are multiples of 32, got {rows}x{cols}")
-        return self.all_logits(image)[0]
+        spatial, context_8, _ = self.context(image * 2 - 1)
+        return self._output(spatial, context_8, image.shape[-2:])
 
 
 def _classifier(inputs: int, hidden: int, num_classes: int) -> nn.Sequential:

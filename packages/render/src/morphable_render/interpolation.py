@@ -12,7 +12,6 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from morphable.geometry import Pinhole
-from morphable_render import _surface_numba
 from morphable_render.rasterization import Fragments
 
 MIN_RELATIVE_AREA = 1e-4
@@ -65,6 +64,8 @@ def surface_pixels(
     ends = fragments.mask.flatten(1).sum(1).cumsum(0).tolist()
     ranges = tuple(zip([0, *ends[:-1]], ends, strict=True))
     if points.device.type == "cpu":
+        from morphable_render import _surface_numba  # Numba takes most of a second to import
+
         arguments = points.contiguous(), ray, corner, detached, MIN_RELATIVE_AREA, ranges
         barycentric: Tensor = _surface_numba.Barycentric.apply(*arguments)
     else:
@@ -94,6 +95,8 @@ def interpolate_at(
     """Interpolate per-vertex values at the listed pixels."""
     values = attributes.flatten(0, 1)
     if values.device.type == "cpu":
+        from morphable_render import _surface_numba
+
         weights = pixels.barycentric.to(values.dtype)
         arguments = values.contiguous(), weights, pixels.corner, pixels.ranges
         result: Tensor = _surface_numba.Gather.apply(*arguments)

@@ -4,8 +4,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from morphable_render import _normals_numba
-
 
 def vertex_normals(
     vertices: Float[Tensor, "*batch verts 3"], triangles: Int[Tensor, "tris 3"]
@@ -22,6 +20,8 @@ def vertex_normals(
     """
     flat = vertices.reshape(-1, *vertices.shape[-2:])
     if flat.device.type == "cpu":
+        from morphable_render import _normals_numba  # Numba takes most of a second to import
+
         normals: Tensor = _normals_numba.VertexNormals.apply(flat, triangles.long())
         return normals.reshape(vertices.shape)
     return _vertex_normals(flat, triangles).reshape(vertices.shape)

@@ -8,8 +8,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable_render import _raster_numba
-
 Backend = Literal["numba", "triton", "pytorch3d"]
 BACKENDS: tuple[Backend, ...] = ("numba", "triton", "pytorch3d")
 
@@ -149,6 +147,8 @@ def _draw_numba(
     """Rasterize on the CPU."""
     if vertices_cam.device.type != "cpu":
         raise ValueError(f"backend 'numba' must be given CPU tensors, got {vertices_cam.device}; use 'triton'")
+    from morphable_render import _raster_numba  # Numba takes most of a second to import
+
     arrays = vertices_cam.contiguous().numpy(), triangles.long().contiguous().numpy(), image_index.long().numpy()
     return tuple(
         torch.from_numpy(layer) for layer in _raster_numba.draw(*arrays, focal_px=focal_px.numpy(), **settings)
@@ -159,6 +159,8 @@ def _check_mesh(vertices_cam: Tensor, triangles: Tensor) -> None:
     """Refuse what would make a backend without its own checks read foreign memory or draw nothing."""
     outside = (triangles < 0) | (triangles >= vertices_cam.shape[1])
     not_finite, bad_index = torch.stack([~vertices_cam.isfinite().all(), outside.any()]).tolist()
+    from morphable_render import _raster_numba
+
     if not_finite:
         raise ValueError(_raster_numba.NOT_FINITE_MESSAGE)
     if bad_index:

@@ -65,14 +65,22 @@ def _visibility(texels: _Texels, layout: UvLayout, depth_m: Tensor, focal_px: Te
     cosine = -(F.normalize(texels.position, dim=-1) * texels.normal).sum(-1)
     inside = layout.mask & (texels.px > 0).all(-1) & (texels.px < texels.px.new_tensor([cols, rows])).all(-1)
     # The nearest depth around the pixel, 0 beside the background: colors that mix with another surface do not count.
-    nearest = -F.max_pool2d(-depth_m[None, None], 3, stride=1, padding=1)[0, 0]
-    col, row = texels.px.long().unbind(-1)
-    in_front = nearest[row.clamp(0, rows - 1), col.clamp(0, cols - 1)]
+    col, row = (at.long().clamp(0, last - 1) for at, last in zip(texels.px.unbind(-1), (cols, rows), strict=True))
+    top, bottom, left, right = _bounds(row[inside], rows) + _bounds(col[inside], cols)
+    nearest = -F.max_pool2d(-depth_m[None, None, top:bottom, left:right], 3, stride=1, padding=1)[0, 0]
+    in_front = nearest[(row - top).clamp(0, bottom - top - 1), (col - left).clamp(0, right - left - 1)]
     slope = (1 - cosine * cosine).clamp(min=0).sqrt() / cosine.clamp(min=GRAZING_COSINE)
     slack_m = DEPTH_SLACK_M + SLACK_PIXELS * slope * texels.position[..., 2] / focal_px
     seen = inside & (texels.position[..., 2] < in_front + slack_m)
     ramp = ((cosine - GRAZING_COSINE) / (FACING_COSINE - GRAZING_COSINE)).clamp(0, 1)
     return torch.where(seen, ramp * ramp * (3 - 2 * ramp), 0.0)
+
+
+def _bounds(index: Tensor, size: int) -> tuple[int, int]:
+    """Return a range that holds all indices and one more on each side, inside a picture."""
+    if not len(index):
+        return 0, 1
+    return max(int(index.min()) - 1, 0), min(int(index.max()) + 2, size)
 
 
 def surface_visibility(

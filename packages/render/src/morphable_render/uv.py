@@ -4,6 +4,7 @@ A UV map has u to the right and v down, both 0 at the corner of the first texel 
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import torch
@@ -30,9 +31,10 @@ _ROWS_AT_ONCE = 128
 """Rows of a UV map that are drawn or mirrored together."""
 MAX_CONTINUATION = 2.0
 """Margins continue a triangle by no more than this many times its own size."""
+_KEPT_MESHES, _KEPT_LAYOUTS = 8, 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UvMesh:
     """A mesh's topology with texture coordinates."""
 
@@ -45,7 +47,7 @@ class UvMesh:
     """Counterpart of each vertex on the other side of the face, if the topology is symmetric."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UvLayout:
     """What each texel of a UV map shows. Where `mask` is false the other fields mean nothing."""
 
@@ -53,6 +55,13 @@ class UvLayout:
     triangle: Int[Tensor, "size size"]
     barycentric: Float[Tensor, "size size 3"]
     mask: Bool[Tensor, "size size"]
+
+    @cached_property
+    def inside(self) -> tuple[Int[Tensor, " texels"], Int[Tensor, "3 texels"], Float[Tensor, "3 texels"]]:
+        """Row-major indices of the texels that show something, and the corners and weights of what they show."""
+        corner = self.mesh.triangles[self.triangle[self.mask]].T.contiguous()
+        texel = self.mask.reshape(-1).nonzero()[:, 0]
+        return texel, corner, self.barycentric[self.mask].T.contiguous()
 
 
 def uv_mesh(model: MorphableModel) -> UvMesh:
@@ -169,8 +178,9 @@ def uv_at_surface(
     return (mesh.uv[mesh.uv_triangles[triangle]] * barycentric[..., None]).sum(-2)
 
 
+@lru_cache(maxsize=_KEPT_LAYOUTS)
 def mirrored_uv(layout: UvLayout) -> tuple[Float[Tensor, "size size 2"], Bool[Tensor, "size size"]]:
-    """Find where in the UV plane the mirror image of each texel's surface point lies.
+    """Find where in the UV plane the mirror image of each texel's surface point lies; kept for the last few layouts.
 
     Returns:
         Coordinates, and whether they exist: on seams, where a vertex has several, they are not guessed.
@@ -190,6 +200,13 @@ def mirrored_uv(layout: UvLayout) -> tuple[Float[Tensor, "size size 2"], Bool[Te
         known.append(single[opposite].all(-1) & mask)
         at.append((place[opposite] * barycentric.to(place)[..., None]).sum(-2))
     return torch.cat(at), torch.cat(known)
+
+
+@lru_cache(maxsize=_KEPT_MESHES)
+def _texture_places(mesh: UvMesh) -> tuple[Int[Tensor, " places"], Int[Tensor, " places"]]:
+    """Vertices with each of their texture coordinates; kept for the last few meshes."""
+    pairs = torch.stack([mesh.triangles.reshape(-1), mesh.uv_triangles.reshape(-1)], dim=-1).unique(dim=0)
+    return pairs[:, 0], pairs[:, 1]
 
 
 @dataclass(frozen=True)
@@ -259,12 +276,6 @@ def position_map_layout(model: MorphableModel, size: int, *, kind: PositionMapKi
     known = torch.cat([mean, torch.ones_like(mean[:, :1])], dim=-1) * inside
     fit = torch.linalg.pinv(known.double()).to(mean.dtype)
     return PositionMapLayout(layout, at, mean, mean - sample_image(image, at, layout.mask), held, fit)
-
-
-def _texture_places(mesh: UvMesh) -> tuple[Int[Tensor, " places"], Int[Tensor, " places"]]:
-    """Vertices with each of their texture coordinates."""
-    pairs = torch.stack([mesh.triangles.reshape(-1), mesh.uv_triangles.reshape(-1)], dim=-1).unique(dim=0)
-    return pairs[:, 0], pairs[:, 1]
 
 
 def _region_or_all(model: MorphableModel, name: str) -> Bool[Tensor, " verts"]:

@@ -10,15 +10,15 @@ from PIL import Image, ImageDraw
 
 from morphable.files import write_bytes
 from morphable.geometry import GLOBAL_FOCAL_PX, camera_from_model
+from morphable_detector_head.engines import TorchDetector
+from morphable_detector_head.letterbox import letterbox, network_input
 from morphable_reconstruct.drawing.overlay import draw_landmarks, draw_lines, stroke
 from morphable_reconstruct.exports.pictures import encode
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.faces.landmarks import landmark_points
-from morphable_reconstruct.photographs.letterbox import letterbox
 from morphable_reconstruct.photographs.naming import RESULT_SUFFIXES
 from morphable_reconstruct.photographs.reading import ImageSource
 from morphable_reconstruct.photographs.sources import Source
-from morphable_reconstruct.reconstructor.engines.torch_engine import TorchEngine
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
 
@@ -42,21 +42,24 @@ def landmarks_around_peaks(
     Raises:
         ValueError: The engine is another one.
     """
-    engine = reconstructor.engine
-    if not isinstance(engine, TorchEngine):
-        raise ValueError(f"engine must be torch to look at cells, got {type(engine).__name__}; set engine=torch")
+    detector = reconstructor.detector
+    if not isinstance(detector, TorchDetector):
+        raise ValueError(f"engine must be torch to look at cells, got {type(detector).__name__}; set engine=torch")
     photo = reconstructor.load(image)
     pixels, plan = letterbox(photo.pixels, reconstructor.input_side(photo))
-    batch = torch.from_numpy(pixels).permute(2, 0, 1)[None].float().to(engine.device) / 255
+    batch = network_input(pixels[None])
     rows, cols = plan.input_hw[0] // _STRIDE_PX, plan.input_hw[1] // _STRIDE_PX
-    top_k = min(reconstructor.config.max_faces, rows * cols)
-    found = engine(batch.cpu(), top_k=top_k, min_score=reconstructor.min_score)
+    found = detector.detect(batch, top_k=reconstructor.config.max_faces, min_score=reconstructor.min_score)
     camera = Camera(focal_px=GLOBAL_FOCAL_PX, size_hw=plan.input_hw)
     results = []
     for center_px in found.center_px[0][found.valid[0]].tolist():
-        cells = torch.tensor([list(_around(center_px, rows, cols, radius))], device=engine.device)
+        cells = torch.tensor([list(_around(center_px, rows, cols, radius))], device=detector.device)
         with torch.inference_mode():
-            face = engine.detector(batch, cells).parameters[0].map(lambda tensor: tensor.cpu().clone())
+            face = (
+                detector.network(batch.to(detector.device), cells)
+                .parameters[0]
+                .map(lambda tensor: tensor.cpu().clone())
+            )
         points = landmark_points(reconstructor.model).decode_shape(face.identity, face.expression)
         moved = camera_from_model(points, face.rotation_head, face.translation_m)
         results.append(plan.to_photo(camera.project(moved.numpy())))

@@ -3,37 +3,35 @@
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from morphable.files import UNWRITABLE, write_bytes
 from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.exports.formats import write_scene
 from morphable_reconstruct.exports.livelink import livelink_header, livelink_row
-from morphable_reconstruct.exports.meshes import write_landmarks7
-from morphable_reconstruct.exports.pictures import (
-    classes_png,
-    crop_png,
-    depth_png,
-    frontal_png,
-    overlay_jpeg,
-    render_png,
-    texture_png,
-    views_png,
-)
+from morphable_reconstruct.faces.rows import Face
 from morphable_reconstruct.photographs.naming import NUMBERED_SUFFIXES, RESULT_SUFFIXES
 from morphable_reconstruct.scene import Scene
 from morphable_regressors.parsing import PARSING_CLASSES
 
 _VIEW_PX = 640
-_PICTURES: dict[str, Callable[[Scene], bytes]] = {
-    "overlay": lambda scene: overlay_jpeg(scene.overlay()),
-    "views": lambda scene: views_png(scene.views(size_px=_VIEW_PX)),
-    "render": lambda scene: render_png(scene.rendered),
-    "depth": lambda scene: depth_png(scene),
-    "segmentation": lambda scene: classes_png(scene.segmentation, count=len(PARSING_CLASSES) - 1),
-    "parts": lambda scene: classes_png(scene.parts, count=len(scene.model.part_names)),
+_PICTURES: dict[str, Callable[[Any, Scene], bytes]] = {
+    "overlay": lambda exports, scene: exports.overlay_jpeg(scene.overlay()),
+    "views": lambda exports, scene: exports.views_png(scene.views(size_px=_VIEW_PX)),
+    "render": lambda exports, scene: exports.render_png(scene.rendered),
+    "depth": lambda exports, scene: exports.depth_png(scene),
+    "segmentation": lambda exports, scene: exports.classes_png(scene.segmentation, count=len(PARSING_CLASSES) - 1),
+    "parts": lambda exports, scene: exports.classes_png(scene.parts, count=len(scene.model.part_names)),
 }
 LIVELINK_SUFFIX = ".livelink_{:02d}.csv"
 """Ending of the file about one face, or one person of a video."""
+"""Pictures of a whole scene, by the functions of `exports.pictures`."""
+_NUMBERED: dict[str, Callable[[Any, Face, Any, int | None], bytes]] = {
+    "texture": lambda exports, face, depth_m, size_px: exports.texture_png(face, size_px=size_px, depth_m=depth_m),
+    "frontal": lambda exports, face, depth_m, _: exports.frontal_png(face, depth_m=depth_m),
+    "crop": lambda exports, face, *_: exports.crop_png(face),
+}
+"""Pictures of each face, given the depth of all of them and the side of textures."""
 _SCENES = ("glb", "obj", "ply", "json", "npz", "csv")
 
 
@@ -85,31 +83,28 @@ def save_results(
     (folder / stem).parent.mkdir(parents=True, exist_ok=True)
     written = []
     for kind in kinds:
-        if kind in _PICTURES:
-            written.append(f"{stem}{RESULT_SUFFIXES[kind]}")
-            write_bytes(folder / written[-1], _PICTURES[kind](scene))
-        elif kind == "csv" and csv == "livelink":
+        if kind == "csv" and csv == "livelink":
             for index, face in enumerate(scene):
                 written.append(stem + LIVELINK_SUFFIX.format(index))
                 write_bytes(folder / written[-1], (livelink_header() + livelink_row(face, 0.0)).encode())
-        elif kind in _SCENES:
+            continue
+        if kind in _SCENES:
             paths = write_scene(scene, folder / f"{stem}.{kind}", texture=texture, texture_px=texture_px, mesh=mesh)
             written += [path.relative_to(folder).as_posix() for path in paths]
-        elif kind == "texture":
-            depth_m = render_depth(scene)
-            for index, face in enumerate(scene):
-                written.append(stem + NUMBERED_SUFFIXES["texture"].format(index))
-                write_bytes(folder / written[-1], texture_png(face, size_px=texture_px, depth_m=depth_m))
-        elif kind == "frontal":
-            depth_m = render_depth(scene)
-            for index, face in enumerate(scene):
-                written.append(stem + NUMBERED_SUFFIXES["frontal"].format(index))
-                write_bytes(folder / written[-1], frontal_png(face, depth_m=depth_m))
-        elif kind == "crop":
-            for index, face in enumerate(scene):
-                written.append(stem + NUMBERED_SUFFIXES["crop"].format(index))
-                write_bytes(folder / written[-1], crop_png(face))
+            continue
+        from morphable_reconstruct.exports import pictures  # what draws takes a while to import
+
+        if kind in _PICTURES:
+            written.append(f"{stem}{RESULT_SUFFIXES[kind]}")
+            write_bytes(folder / written[-1], _PICTURES[kind](pictures, scene))
+            continue
+        depth_m = None if kind == "crop" else render_depth(scene)
+        for index, face in enumerate(scene):
+            written.append(stem + NUMBERED_SUFFIXES[kind].format(index))
+            write_bytes(folder / written[-1], _NUMBERED[kind](pictures, face, depth_m, texture_px))
     if len(scene) and not {"obj", "ply"}.isdisjoint(kinds):
+        from morphable_reconstruct.exports.meshes import write_landmarks7
+
         written.append(f"{stem}.landmarks7.txt")
         write_landmarks7(scene, folder / written[-1])
     return tuple(written)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from morphable.memory import ARRAY_BYTES, LARGE_BYTES, give_memory_back
@@ -11,12 +12,15 @@ from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.exports.predictions import PredictionRows, prediction_rows
 from morphable_reconstruct.photographs.reading import Photograph
 from morphable_reconstruct.photographs.sources import Source
+from morphable_reconstruct.reconstructor.pipeline import map_ahead, read_ahead
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
-from morphable_reconstruct.reconstructor.stream import EXPECTED_ERRORS, attempt_all
+from morphable_reconstruct.reconstructor.stream import EXPECTED_ERRORS, Attempt, attempt_all
 from morphable_reconstruct.scene import Scene
 
 LARGE_PIXELS = 24_000_000
 """Larger pictures are computed with little memory rather than at full speed."""
+_WRITERS = 2
+"""Pictures that are drawn and written at the same time."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,17 +64,22 @@ def run_pictures(
             todo.append(source)
         else:
             yield record
-    for attempt in attempt_all(
+    attempts = attempt_all(
         todo,
         lambda source: _load(source, reconstructor),
         reconstructor.reconstruct,
-        batch_size=reconstructor.config.batch_size,
-    ):
+        batch_size=reconstructor.batch_size,
+    )
+
+    def save(attempt: Attempt[Source]) -> Outcome:
         if attempt.scene is None:
-            yield Outcome(source=attempt.item, seconds=attempt.seconds, error=str(attempt.error))
-        else:
-            saved = _save(attempt.item, attempt.scene, config, records, on_scene=on_scene, before_s=attempt.seconds)
-            yield replace(saved, notes=_notes(attempt.scene, reconstructor.config.max_faces))
+            return Outcome(source=attempt.item, seconds=attempt.seconds, error=str(attempt.error))
+        saved = _save(attempt.item, attempt.scene, config, records, on_scene=on_scene, before_s=attempt.seconds)
+        return replace(saved, notes=_notes(attempt.scene, reconstructor.config.max_faces))
+
+    # decoding, the network, and drawing and writing each have threads of their own
+    with closing(read_ahead(attempts, ahead=1)) as ahead:
+        yield from map_ahead(save, ahead, threads=_WRITERS, ahead=_WRITERS + 1)
 
 
 def _load(source: Source, reconstructor: Reconstructor) -> Photograph:

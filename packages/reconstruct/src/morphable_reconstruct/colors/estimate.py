@@ -23,8 +23,12 @@ INDEPENDENT_SHARE = 0.05
 independent. With more of it, light and sheen take over what is the skin's tone."""
 FIRST_SCALE, LAST_SCALE = 0.5, 0.2
 """Error at which a point's weight has fallen to a quarter: at the first and at the last step."""
-FINAL_RIDGE = 0.3
-"""Weight of the first light against the points when the light alone is fitted once more, without sheen."""
+FINAL_STEPS = 2
+"""Gauss-Newton steps that fit detail and light, with the tone as it was found and without sheen."""
+FINAL_LIGHT_SD = 0.3
+"""Standard deviation of the final light's coefficients about those that were found with the tone."""
+TONE_SD = 0.002
+"""How far the mean albedo may still move."""
 SMALLEST_LEVEL = 0.1
 """The pattern of light is taken relative to at least this level."""
 LUMINANCE = (0.2126, 0.7152, 0.0722)
@@ -67,6 +71,7 @@ def estimate_colors(
     normals: Float[Tensor, "faces points 3"],
     mean_albedo: Float[Tensor, "points 3"],
     albedo_modes: Float[Tensor, "alb points 3"],
+    detail: Float[Tensor, " points"],
     prior: LightPrior,
 ) -> Colors:
     """Estimate albedo and light of each face from the colors of points of its surface.
@@ -77,6 +82,7 @@ def estimate_colors(
         normals: Unit vectors, y up, z toward the viewer (`R_head` times the model-frame normals).
         mean_albedo: Albedo of the model's mean at the points.
         albedo_modes: What one standard deviation of each coefficient adds there.
+        detail: Weight of each point when detail is fitted, beside its visibility.
         prior: Distribution of light and sheen.
 
     Returns:
@@ -95,13 +101,14 @@ def estimate_colors(
         error = observed - albedo * light - state[:, None, count + NUM_LIGHT :]
         weight = visible * _trust(error, step)
         root = (weight * (INDEPENDENT_SHARE / NOISE**2)).sqrt()[..., None]
-        jacobian = _jacobian(root, albedo, light, modes, functions)
+        by_sheen = torch.diag_embed(root.expand_as(albedo)).flatten(1, 2)
+        jacobian = torch.cat([_jacobian(root, albedo, light, modes, functions), by_sheen], dim=-1)
         precision, pull = _prior_terms(state, count, prior, facing)
         normal = jacobian.mT @ jacobian + precision
         right = (jacobian.mT @ (root * error).flatten(1)[..., None])[..., 0] + pull
         state = state + torch.cholesky_solve(right[..., None], torch.linalg.cholesky(normal))[..., 0]
-    albedo = base + (state[:, :count] @ modes.T).unflatten(1, (points, 3))
-    light = _refitted(observed, weight, albedo, functions, state[:, count : count + NUM_LIGHT])
+    state = _detailed(observed, detail * weight, base, modes, functions, state[:, : count + NUM_LIGHT])
+    light = state[:, count:].unflatten(1, (3, 9)).mT
     ambient = torch.zeros_like(light[:, :1]) + AMBIENT
     return Colors(state[:, :count], torch.cat([light[:, :1] - ambient, light[:, 1:]], dim=1), weight)
 
@@ -143,22 +150,33 @@ def _trust(error: Tensor, step: int) -> Tensor:
 
 
 def _jacobian(root: Tensor, albedo: Tensor, light: Tensor, modes: Tensor, functions: Tensor) -> Tensor:
-    """Weighted change of the points' colors with the whole state, (faces, points * 3, alb + 30)."""
+    """Weighted change of the points' colors with albedo and light, (faces, points * 3, alb + 27)."""
     by_albedo = modes * (root * light).flatten(1)[..., None]
     by_light = torch.diag_embed(root * albedo)[..., None] * functions[..., None, None, :]
-    by_sheen = torch.diag_embed(root.expand_as(albedo))
-    by_both = torch.cat([by_light.flatten(-2), by_sheen], dim=-1).flatten(1, 2)
-    return torch.cat([by_albedo, by_both], dim=-1)
+    return torch.cat([by_albedo, by_light.flatten(-2).flatten(1, 2)], dim=-1)
 
 
-def _refitted(observed: Tensor, weight: Tensor, albedo: Tensor, functions: Tensor, light: Tensor) -> Tensor:
-    """Fit the light alone to the photograph, near the light it had; (faces, 9, 3)."""
-    error = observed - albedo * _irradiance(functions, light)
-    eye = torch.eye(9, dtype=observed.dtype, device=observed.device)
-    change = []
-    for channel in range(3):
-        rows = functions * albedo[..., channel, None]
-        weighted = rows * weight[..., None]
-        normal = weighted.mT @ rows + FINAL_RIDGE * eye
-        change.append(torch.linalg.solve(normal, (weighted.mT @ error[..., channel, None])[..., 0]))
-    return light.unflatten(1, (3, 9)).mT + torch.stack(change, dim=-1)
+def _detailed(
+    observed: Tensor, weight: Tensor, base: Tensor, modes: Tensor, functions: Tensor, found: Tensor
+) -> Tensor:
+    """Fit albedo and light to every point, with the mean albedo that was found; (faces, alb + 27).
+
+    Each point counts in full here: with the tone known, neighbors whose errors are alike can no longer mislead it.
+    """
+    count, points = modes.shape[1], observed.shape[1]
+    seen = weight / weight.sum(1, keepdim=True).clamp(min=1e-6)
+    tone = torch.einsum("fp,pcm->fcm", seen, modes.unflatten(0, (points, 3))) / TONE_SD
+    own = torch.cat([tone.new_ones(count), tone.new_full((NUM_LIGHT,), 1 / FINAL_LIGHT_SD**2)])
+    precision = own.diag().repeat(len(found), 1, 1)
+    precision[:, :count, :count] += tone.mT @ tone
+    prior = torch.cat([found[:, :count], torch.zeros_like(found[:, count:])], 1)
+    root, state = weight.sqrt()[..., None] / NOISE, found
+    for _ in range(FINAL_STEPS):
+        albedo = base + (state[:, :count] @ modes.T).unflatten(1, (points, 3))
+        light = _irradiance(functions, state[:, count:])
+        jacobian = _jacobian(root, albedo, light, modes, functions)
+        right = (jacobian.mT @ (root * (observed - albedo * light)).flatten(1)[..., None])[..., 0]
+        # the tone is drawn to what was found, the coefficients themselves to 0
+        right = right + (precision @ (found - state)[..., None])[..., 0] - prior
+        state = state + torch.linalg.solve(jacobian.mT @ jacobian + precision, right[..., None])[..., 0]
+    return state

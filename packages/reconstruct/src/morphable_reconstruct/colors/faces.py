@@ -32,6 +32,12 @@ def with_photo_colors(rows: _Rows) -> _Rows:
             principal_px=(x, y),
         )
         found = estimate_colors(
-            observed.rgb, observed.visible, observed.normals, points.mean_albedo, points.albedo_modes, light_prior()
+            observed.rgb,
+            observed.visible,
+            observed.normals,
+            points.mean_albedo,
+            points.albedo_modes,
+            points.detail,
+            light_prior(),
         )
     return replace(rows, faces=replace(faces, albedo=found.albedo, illumination=found.illumination))

@@ -9,8 +9,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from morphable.geometry import Pinhole, axes_flip, camera_from_model
+from morphable_detector_head.resizing import reduced
 from morphable_reconstruct.colors.points import ColorPoints
-from morphable_reconstruct.photographs.window import reduced
 from morphable_render import sample_image
 
 FACE_PX = 112

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from morphable import MorphableModel
+from morphable import MorphableModel, SurfacePoints
 from morphable_reconstruct.drawing.colors import LIDS_SCHEME, lid_shadow
 
 POINTS_PER_PART = {
@@ -24,8 +24,11 @@ POINTS_PER_PART = {
 """Number of points on each part of the face; the inside of the mouth, which has no light of its own, has none."""
 POINTS_WITHOUT_PARTS = 320
 """Number of points on a model that names none of these parts."""
+EYE_DETAIL = 0.2
+"""Weight of a point on an eyeball when detail is fitted: where an opening is off by a lash, the lid is seen there."""
 _FRONT = 0.2
 """Points lie where the mean face's normal has at least this share toward the viewer."""
+_EYES = ("left_eye", "right_eye")
 _KEPT_MODELS = 4
 
 
@@ -38,6 +41,8 @@ class ColorPoints:
     barycentric: Float[Tensor, "points 3"]
     part: Int[Tensor, " points"]
     """Index into the model's `part_names`."""
+    detail: Float[Tensor, " points"]
+    """Weight of each point when detail is fitted."""
     mean: Float[Tensor, "points 3 3"]
     """Corners of the triangles of the mean face, meters."""
     modes: Float[Tensor, "modes points 3 3"]
@@ -65,29 +70,25 @@ def color_points(model: MorphableModel) -> ColorPoints:
         mean = model.decode_shape(*neutral)[0]
         triangle, part = _spread(model, mean)
         corner = model.triangles[triangle]
-        barycentric = torch.full((len(triangle), 3), 1 / 3)
-        rows = torch.eye(model.num_identity + model.num_expression).split([model.num_identity, model.num_expression], 1)
-        # one mode at a time: the full vertices of all modes at once would take 100 MB
-        modes = [
-            (model.decode_shape(i[None], e[None])[0] - mean)[corner] for i, e in zip(rows[0], rows[1], strict=True)
-        ]
-        zero = torch.zeros(model.num_albedo)
-        mean_albedo = model.decode_albedo(zero)
-        albedo_modes = [(model.decode_albedo(row) - mean_albedo)[corner].mean(1) for row in torch.eye(model.num_albedo)]
+        each_corner = torch.eye(3).expand(len(triangle), 3, 3)
+        corners = model.restrict(SurfacePoints(triangle[:, None].expand(-1, 3), each_corner))
+        modes = torch.cat([corners.identity_basis, corners.expression_basis])
         if LIDS_SCHEME in model.landmark_schemes:
             lids = model.landmarks(mean[None], LIDS_SCHEME)
             shade = lid_shadow(model, lids, mean[None])[0][corner].mean(1)[:, None]
         else:
             shade = torch.ones(len(corner), 1)
-    return ColorPoints(
-        corner=corner,
-        barycentric=barycentric,
-        part=part,
-        mean=mean[corner],
-        modes=torch.stack(modes),
-        mean_albedo=mean_albedo[corner].mean(1) * shade,
-        albedo_modes=(torch.stack(albedo_modes) if albedo_modes else mean_albedo.new_zeros(0, len(corner), 3)) * shade,
-    )
+        eyes = [model.part_names.index(name) for name in _EYES if name in model.part_names]
+        return ColorPoints(
+            corner=corner,
+            barycentric=torch.full((len(triangle), 3), 1 / 3),
+            part=part,
+            detail=torch.where(torch.isin(part, torch.tensor(eyes, dtype=part.dtype)), EYE_DETAIL, 1.0),
+            mean=corners.mean.unflatten(0, (-1, 3)),
+            modes=modes.unflatten(1, (-1, 3)),
+            mean_albedo=corners.mean_albedo.unflatten(0, (-1, 3)).mean(1) * shade,
+            albedo_modes=corners.albedo_basis.unflatten(1, (-1, 3)).mean(2) * shade,
+        )
 
 
 def _spread(model: MorphableModel, mean: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,6 @@ from rich.text import Text
 from morphable import load_model
 from morphable.commands import UsageError
 from morphable.memory import trim_memory
-from morphable_reconstruct.batch.cells import cells_writer
 from morphable_reconstruct.batch.options import PICTURE_KINDS, VIDEO_KINDS, RunConfig
 from morphable_reconstruct.batch.output import check_outputs
 from morphable_reconstruct.batch.pictures import Outcome, run_pictures
@@ -98,7 +97,11 @@ def _outcomes(
 ) -> Iterator[Outcome]:
     """Pictures first, then videos."""
     pictures = [source for source in sources if source.kind == "image"]
-    on_scene = cells_writer(reconstructor, config.out) if config.debug_cells else None
+    on_scene = None
+    if config.debug_cells:
+        from morphable_reconstruct.batch.cells import cells_writer
+
+        on_scene = cells_writer(reconstructor, config.out)
     yield from run_pictures(pictures, reconstructor, config, records, on_scene=on_scene)
     for source in sources:
         if source.kind != "image":

@@ -87,9 +87,7 @@ def render_strips(rows: SceneRows, *, size_hw: tuple[int, int] | None = None) ->
     height, width = size_hw or rows.camera.size_hw
     step = max(1, min(height, STRIP_PIXELS // width))
     for top in range(0, height, step):
-        bottom = min(height, top + step)
-        layers = _render_window(rows, top, bottom, (height, width))
-        yield Strip(rows=slice(top, bottom), mask=layers.mask, depth_m=layers.depth_m, part=layers.part)
+        yield _draw_strip(rows, top, min(height, top + step), (height, width))
 
 
 def render_depth(rows: SceneRows, *, max_pixels: int | None = DEPTH_PIXELS) -> Float[np.ndarray, "rows cols"]:
@@ -108,31 +106,29 @@ def render_depth(rows: SceneRows, *, max_pixels: int | None = DEPTH_PIXELS) -> F
     return depth_m
 
 
-def _render_window(rows: SceneRows, top: int, bottom: int, size_hw: tuple[int, int]) -> SceneImage:
-    """Render some rows of a picture; colors are those of the albedo.
+def _draw_strip(rows: SceneRows, top: int, bottom: int, size_hw: tuple[int, int]) -> Strip:
+    """Draw some rows of a picture.
 
     The renderer has its principal point in the middle of what it draws. A shear that moves points by a share of their
     depth moves every projection by the same number of pixels, and leaves depth as it is.
     """
     height, width = size_hw
-    background = np.zeros((bottom - top, width, 3), np.float32)
     if not len(rows):
-        return _empty(background)
+        empty = _empty(np.zeros((bottom - top, width, 3), np.float32))
+        return Strip(rows=slice(top, bottom), mask=empty.mask, depth_m=empty.depth_m, part=empty.part)
     focal_px = rows.camera.focal_px * width / rows.camera.size_hw[1]
     vertices = rows.vertices_cam_m
     shift_px = height / 2 - (top + bottom) / 2
     if shift_px:
         sheared_y = vertices[..., 1] + vertices[..., 2] * (shift_px / focal_px)
         vertices = torch.stack([vertices[..., 0], sheared_y, vertices[..., 2]], dim=-1)
-    image = morphable_render.render_faces(
-        vertices,
-        rows.model.triangles,
-        drawn_albedo(rows),
-        focal_px=focal_px,
-        background=torch.from_numpy(background),
-        part_labels=rows.model.part_labels,
-    )
-    return _as_arrays(image)
+    image_index = torch.zeros(len(vertices), dtype=torch.int64)
+    strip_hw = (bottom - top, width)
+    drawn = rasterize_faces(vertices, rows.model.triangles, image_index, focal_px=focal_px, size_hw=strip_hw)
+    mask = drawn.mask[0]
+    part = torch.where(mask, rows.model.part_labels[drawn.triangle[0]], 0)
+    depth_m = torch.where(mask, drawn.depth_m[0], 0.0)
+    return Strip(rows=slice(top, bottom), mask=mask.numpy(), depth_m=depth_m.numpy(), part=part.numpy())
 
 
 def _as_arrays(image: FaceImage) -> SceneImage:
@@ -175,7 +171,7 @@ def lay_faces(
     with torch.no_grad():
         drawn = rasterize_faces(vertices, triangles, image_index, focal_px=focal_px, size_hw=(height, width))
         hidden = torch.tensor([name in hidden_parts for name in rows.model.part_names], dtype=torch.bool)
-        mask = drawn.mask & ~hidden[rows.model.part_labels][drawn.triangle]
+        mask = _without(drawn.mask, drawn.triangle, hidden[rows.model.part_labels])
         normals = lighting_normals(vertex_normals(vertices, triangles))
         colors = shade_sh(drawn_albedo(rows), normals, rows.faces.illumination)
         over = pixels.copy()
@@ -192,6 +188,18 @@ def lay_faces(
             opaque = opacity if share is None else opacity * share(shown.face.numpy(), row, col)[:, None]
             over[row, col] = to_bytes(before + opaque * (rgb - before))
     return over
+
+
+def _without(
+    mask: Bool[torch.Tensor, "1 rows cols"],
+    triangle: Int[torch.Tensor, "1 rows cols"],
+    hidden: Bool[torch.Tensor, " tris"],
+) -> Bool[torch.Tensor, "1 rows cols"]:
+    """Take the pixels of hidden triangles out of a mask, of which most are none."""
+    covered = mask.view(-1).nonzero()[:, 0]
+    kept = mask.clone()
+    kept.view(-1)[covered] = ~hidden[triangle.view(-1)[covered]]
+    return kept
 
 
 def _empty(background: Float[np.ndarray, "rows cols 3"]) -> SceneImage:

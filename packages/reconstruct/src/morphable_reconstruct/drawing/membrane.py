@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import splu
 
@@ -21,7 +21,9 @@ class Membrane:
     """The edges of a mesh as springs of equal strength."""
 
     laplacian: Any
-    """Sparse matrix: number of neighbors on the diagonal, -1 for each neighbor."""
+    """Sparse matrix: number of neighbors on the diagonal, -1 for each neighbor; vertices in the order below."""
+    order: Int[np.ndarray, " verts"]
+    """Vertices in an order in which the matrix has sparse factors, found once."""
 
     def solve(
         self, values: Float[np.ndarray, "verts channels"], weight: Float[np.ndarray, " verts"], *, stiffness: float
@@ -36,9 +38,11 @@ class Membrane:
             weight: Trust in each.
             stiffness: Strength of the springs; its square root is the distance in edges over which values blur.
         """
-        matrix = diags_array(weight + _REST_WEIGHT) + stiffness * self.laplacian
-        factor = splu(matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
-        return factor.solve(np.where(weight[:, None] > 0, values, 0.0) * weight[:, None])
+        matrix = diags_array(weight[self.order] + _REST_WEIGHT) + stiffness * self.laplacian
+        factor = splu(matrix.tocsc(), permc_spec="NATURAL", options={"SymmetricMode": True})
+        field = np.empty(values.shape)
+        field[self.order] = factor.solve((np.where(weight[:, None] > 0, values, 0.0) * weight[:, None])[self.order])
+        return field
 
 
 @lru_cache(maxsize=_KEPT_MODELS)
@@ -49,4 +53,8 @@ def membrane(model: MorphableModel) -> Membrane:
     both = np.unique(np.concatenate([ends, ends[:, ::-1]]), axis=0)
     neighbor = coo_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(count, count))
     degree = np.bincount(both[:, 0], minlength=count).astype(float)
-    return Membrane((diags_array(degree) - neighbor).tocsc())
+    laplacian = (diags_array(degree) - neighbor).tocsc()
+    regular = laplacian + diags_array(np.ones(count))
+    factor = splu(regular.tocsc(), permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True})
+    order = np.argsort(factor.perm_c)
+    return Membrane(laplacian[order][:, order].tocsc(), order)

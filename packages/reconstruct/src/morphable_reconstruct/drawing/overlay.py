@@ -8,10 +8,10 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image, ImageDraw
 
 from morphable.landmarks import CLOSED_LINES, LEFT_EYE, NUM_IBUG68, NUM_JAW, OPEN_LINES, RIGHT_EYE
+from morphable_detector_head.resizing import resized
 from morphable_reconstruct.drawing.layers import FaceShare, lay_faces
 from morphable_reconstruct.drawing.parsing import parse_faces
 from morphable_reconstruct.faces.rows import Face, SceneRows
-from morphable_reconstruct.photographs.window import resized
 
 OPAQUE = 255
 BOX_COLOR = (255, 214, 10)

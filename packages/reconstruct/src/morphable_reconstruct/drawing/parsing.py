@@ -1,16 +1,19 @@
 """Where a photograph shows a face itself, and not hair, hands or glasses before it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from morphable import read_weights
+from morphable_detector_head.engines import onnx_session
 from morphable_reconstruct.faces.rows import Face, SceneRows
 from morphable_reconstruct.photographs.window import window
 from morphable_regressors import CropRule, FaceParser, SystemSpec, crop_matrices, cut_crops, load_system
@@ -18,6 +21,8 @@ from morphable_render import sample_image
 
 WEIGHTS_FILE = Path(__file__).parents[1] / "weights" / "per_face" / "parsing.safetensors"
 """The bundled parsing network."""
+GRAPH_FILE = WEIGHTS_FILE.with_suffix(".onnx")
+"""Its graph, without weights (`packages/reconstruct/tools/build_graphs.py`)."""
 MIN_FACE_PX = 32
 """Smaller faces are not parsed: the network can't tell brows from glasses there."""
 _BACKGROUND = 0
@@ -64,14 +69,11 @@ def parse_faces(rows: SceneRows) -> list[ShownFace | None]:
     shown: list[ShownFace | None] = [None] * len(sizes)
     if network is None or not chosen:
         return shown
-    system, rule = network
+    probability_of, rule = network
     boxes = torch.from_numpy(rows.box_xyxy_px[chosen]).float()
-    matrices = crop_matrices(boxes, rule)
-    for index, matrix in zip(chosen, matrices, strict=True):
+    for index, matrix in zip(chosen, crop_matrices(boxes, rule), strict=True):
         crop = _cut(rows.photo.pixels, matrix, rule.side_px)
-        with torch.inference_mode():
-            probability = F.softmax(system(crop)[0], dim=0).permute(1, 2, 0)
-        shown[index] = ShownFace(probability.clone(), matrix)
+        shown[index] = ShownFace(probability_of(crop)[0].permute(1, 2, 0), matrix)
     return shown
 
 
@@ -131,13 +133,38 @@ def parse_face(face: Face) -> ShownFace | None:
     return parse_faces(face.scene.take(np.array([face.index])))[0]
 
 
+class ParserGraph(nn.Module):
+    """The parsing network as it is exported: class probabilities of crops."""
+
+    def __init__(self, parser: FaceParser) -> None:
+        super().__init__()
+        self.parser = parser
+
+    def forward(self, crop: Float[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch classes side side"]:
+        """Parse."""
+        return F.softmax(self.parser(crop), dim=1)
+
+
+GRAPH_PREFIX = "parser."
+
+
 @lru_cache(maxsize=1)
-def _network() -> tuple[FaceParser, CropRule] | None:
-    """Load the parsing network and its crops; None where its file is missing."""
+def _network() -> tuple[Callable[[Float[Tensor, "batch 3 side side"]], Tensor], CropRule] | None:
+    """Load the parsing network, in ONNX Runtime where that is installed, and its crops; None without its file."""
     if not WEIGHTS_FILE.is_file():
         return None
     info, state = read_weights(WEIGHTS_FILE)
     spec = SystemSpec.from_json(info.architecture)
+    if GRAPH_FILE.is_file() and find_spec("onnxruntime"):
+        session = onnx_session(GRAPH_FILE, state=state, prefix=GRAPH_PREFIX, num_threads=torch.get_num_threads())
+        return lambda crop: torch.from_numpy(session.run(None, {"crop": crop.numpy()})[0]), spec.crop
     system = load_system(spec, state)
     assert isinstance(system, FaceParser)
-    return system, spec.crop
+    network = ParserGraph(system)
+
+    def probability_of(crop: Tensor) -> Tensor:
+        with torch.inference_mode():
+            found: Tensor = network(crop)
+        return found.clone()
+
+    return probability_of, spec.crop

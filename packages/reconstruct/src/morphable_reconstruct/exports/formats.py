@@ -7,8 +7,6 @@ import numpy as np
 
 from morphable.files import atomic_path, write_bytes
 from morphable_reconstruct.exports.coefficients import scene_to_arrays, scene_to_json
-from morphable_reconstruct.exports.glb import scene_to_glb
-from morphable_reconstruct.exports.meshes import write_obj, write_ply
 from morphable_reconstruct.exports.tables import scene_to_csv
 from morphable_reconstruct.faces.rows import SceneRows
 
@@ -31,10 +29,16 @@ def write_scene(
     target = Path(path)
     match target.suffix.lower():
         case ".glb":
+            from morphable_reconstruct.exports.glb import scene_to_glb  # the textures' libraries take a while to import
+
             write_bytes(target, scene_to_glb(scene, texture=texture, texture_px=texture_px, mesh=mesh))
         case ".obj":
+            from morphable_reconstruct.exports.meshes import write_obj
+
             return write_obj(scene, target, texture=texture, texture_px=texture_px, mesh=mesh)
         case ".ply":
+            from morphable_reconstruct.exports.meshes import write_ply
+
             write_ply(scene, target)
         case ".json":
             write_bytes(target, scene_to_json(scene).encode())

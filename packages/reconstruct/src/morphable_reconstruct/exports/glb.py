@@ -2,6 +2,7 @@
 
 import io
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from PIL import Image
 
 from morphable import MorphableModel
 from morphable_reconstruct.drawing.layers import render_depth
-from morphable_reconstruct.exports.gltf import GltfBuilder
-from morphable_reconstruct.exports.layout import textured_layout
+from morphable_reconstruct.exports.gltf import GltfBuilder, SparseOffsets, sparse_offsets
+from morphable_reconstruct.exports.layout import TexturedLayout, textured_layout
 from morphable_reconstruct.exports.textures import LIT_KINDS, face_texture
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.faces.rows import Face, SceneRows
@@ -23,6 +24,7 @@ UNLIT = "KHR_materials_unlit"
 """glTF extension for materials that are shown as they are."""
 _NEAR_M = 0.01
 _JPEG_QUALITY = 95
+_KEPT_MODELS = 4
 
 
 def scene_to_glb(
@@ -54,6 +56,14 @@ def scene_to_glb(
     return builder.finish(scene.name, children)
 
 
+@lru_cache(maxsize=_KEPT_MODELS)
+def _layout_and_targets(model: MorphableModel, mesh: str) -> tuple[TexturedLayout, tuple[SparseOffsets, ...]]:
+    """Lay out a model's mesh and its morph targets; kept for the last few models."""
+    layout = textured_layout(model, mesh)
+    targets = (sparse_offsets(full[layout.source], smallest=SMALLEST_OFFSET_M) for full in expression_offsets(model))
+    return layout, tuple(targets)
+
+
 class GltfFaces:
     """Adds faces of one model to a file; what they have in common is stored once."""
 
@@ -66,14 +76,11 @@ class GltfFaces:
             mesh: As for `scene_to_glb`.
             texture: Kind of the faces' textures, which decides whether viewers light them.
         """
-        layout = textured_layout(model, mesh)
+        layout, targets = _layout_and_targets(model, mesh)
         self.builder, self.model, self.layout, self.unlit = builder, model, layout, texture in LIT_KINDS
         self.uv = builder.add_vertices(layout.uv)
         self.indices = builder.add_indices(layout.triangles)
-        self.targets = [
-            {"POSITION": builder.add_sparse_offsets(offsets[layout.source], smallest=SMALLEST_OFFSET_M)}
-            for offsets in expression_offsets(model)
-        ]
+        self.targets = [{"POSITION": builder.add_sparse_offsets(offsets)} for offsets in targets]
 
     def add_face(self, face: Face, name: str, pixels: UInt8[np.ndarray, "rows cols 3"] | None) -> int:
         """Add mesh, material and node of one face; return the node."""

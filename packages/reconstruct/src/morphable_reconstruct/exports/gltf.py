@@ -2,16 +2,39 @@
 
 import json
 import struct
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped, UInt32
 
 _MAGIC, _VERSION = 0x46546C67, 2
 _JSON_CHUNK, _BINARY_CHUNK = 0x4E4F534A, 0x004E4942
 _FLOAT, _UINT32 = 5126, 5125
 _VERTEX_TARGET, _INDEX_TARGET = 34962, 34963
 _KINDS = {1: "SCALAR", 2: "VEC2", 3: "VEC3", 4: "VEC4"}
+
+
+@dataclass(frozen=True, eq=False)
+class SparseOffsets:
+    """Offsets of a morph target, those that are not zero."""
+
+    count: int
+    """Number of vertices."""
+    moving: UInt32[np.ndarray, " moving"]
+    """Indices of the vertices that move."""
+    values: Float[np.ndarray, "moving 3"]
+    bounds: dict[str, list[float]]
+
+
+def sparse_offsets(offsets: Float[np.ndarray, "split 3"], *, smallest: float) -> SparseOffsets:
+    """Keep the offsets of vertices that move by more than `smallest`, at least one."""
+    moving = np.flatnonzero(np.abs(offsets).max(1) > smallest)
+    if len(moving) == 0:
+        moving = np.zeros(1, dtype=np.int64)
+    kept = np.zeros_like(offsets)
+    kept[moving] = offsets[moving]
+    return SparseOffsets(len(offsets), moving.astype("<u4"), offsets[moving].astype("<f4"), _bounds(kept))
 
 
 class GltfBuilder:
@@ -46,20 +69,15 @@ class GltfBuilder:
         accessor = {"bufferView": view, "componentType": _UINT32, "count": triangles.size, "type": "SCALAR"}
         return self.add("accessors", accessor)
 
-    def add_sparse_offsets(self, offsets: Float[np.ndarray, "split 3"], *, smallest: float) -> int:
-        """Add morph target offsets; only vertices that move by more than `smallest` are stored."""
-        moving = np.flatnonzero(np.abs(offsets).max(1) > smallest)
-        if len(moving) == 0:
-            moving = np.zeros(1, dtype=np.int64)
-        kept = np.zeros_like(offsets)
-        kept[moving] = offsets[moving]
+    def add_sparse_offsets(self, offsets: SparseOffsets) -> int:
+        """Add morph target offsets."""
         sparse = {
-            "count": len(moving),
-            "indices": {"bufferView": self._view(moving.astype("<u4"), None), "componentType": _UINT32},
-            "values": {"bufferView": self._view(offsets[moving].astype("<f4"), None)},
+            "count": len(offsets.moving),
+            "indices": {"bufferView": self._view(offsets.moving, None), "componentType": _UINT32},
+            "values": {"bufferView": self._view(offsets.values, None)},
         }
-        accessor = {"componentType": _FLOAT, "count": len(offsets), "type": "VEC3", "sparse": sparse}
-        return self.add("accessors", accessor | _bounds(kept))
+        accessor = {"componentType": _FLOAT, "count": offsets.count, "type": "VEC3", "sparse": sparse}
+        return self.add("accessors", accessor | offsets.bounds)
 
     def add_image(self, data: bytes, mime_type: str, name: str) -> int:
         """Embed an encoded picture."""

@@ -21,6 +21,8 @@ from morphable_reconstruct.faces.landmarks import landmark_points
 from morphable_reconstruct.photographs.reading import Photograph
 
 _Rows = TypeVar("_Rows", bound="SceneRows")
+_KEPT_WHEN_TAKEN = frozenset({"vertices_model_m", "vertices_cam_m", "albedo_rgb"})
+"""Properties with a row of their own for each face."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ class SceneRows:
     def take(self: _Rows, indices: Int[np.ndarray, " kept"]) -> _Rows:
         """Return the same photograph with some of the faces, in the order of their indices."""
         rows = torch.from_numpy(np.asarray(indices, dtype=np.int64))
-        return replace(
+        kept = replace(
             self,
             faces=self.faces[rows],
             score=self.score[indices],
@@ -102,6 +104,9 @@ class SceneRows:
             surface_m=None if self.surface_m is None else self.surface_m[rows],
             photographed=None if self.photographed is None else self.photographed.take(indices),
         )
+        for name in _KEPT_WHEN_TAKEN & vars(self).keys():  # what was computed stays so
+            vars(kept)[name] = vars(self)[name][rows]
+        return kept
 
     def changed(self: _Rows, faces: FaceParameters, surface_m: Float[Tensor, "faces verts 3"] | None = None) -> _Rows:
         """Return the same faces with other coefficients, which remember how the photograph shows them."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-EngineName = Literal["torch", "onnxruntime", "openvino"]
+EngineName = Literal["auto", "onnxruntime", "openvino", "torch"]
 Precision = Literal["float32", "bfloat16"]
 ColorChoice = Literal["photograph", "network"]
 FocalChoice = float | Literal["network", "exif"]
@@ -37,15 +37,16 @@ class ReconstructConfig:
     """Let the weights' face head look at the pixels of each found face; without it the network is a single shot."""
     tile_px: int | None = None
     """Also look at overlapping tiles of this many photograph pixels, for tiny faces in very large pictures."""
-    engine: EngineName = "torch"
-    """What runs the network."""
+    engine: EngineName = "auto"
+    """What runs the network; `auto` takes PyTorch for a GPU or for bfloat16, else ONNX Runtime where it has a graph."""
     precision: Precision = "float32"
     """Arithmetic of the network: bfloat16 (torch, openvino) is faster where the processor has it, and moves
     landmarks a little (docs/reconstruct.md); decoding stays in float32."""
     device: str = "auto"
-    """Where it runs: `cpu`, `cuda`, `cuda:1`; `auto` takes a CUDA GPU if the torch engine sees one."""
-    batch_size: int = 8
-    """Pictures (or tiles) per forward pass."""
+    """Where it runs: `cpu`, `cuda`, `cuda:1`; `auto` takes a CUDA GPU if PyTorch sees one."""
+    batch_size: int | None = None
+    """Pictures (or tiles) that are reconstructed together; by default 8 on a GPU and 1 on a processor, which gains
+    nothing from more."""
     max_pixels: int = 178_956_970
     """Larger pictures are refused before they are decoded."""
 
@@ -59,7 +60,8 @@ class ReconstructConfig:
         if self.min_score is not None and not 0.0 <= self.min_score < 1.0:
             raise ValueError(f"min_score must be in [0, 1), got {self.min_score}")
         for name in ("max_faces", "batch_size", "max_pixels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         if isinstance(self.focal, int | float) and not 0.0 < self.focal < float("inf"):
             raise ValueError(f"focal must be a positive number of pixels, exif or network, got {self.focal}")

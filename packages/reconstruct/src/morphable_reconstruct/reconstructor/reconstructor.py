@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import UInt8
 
 import morphable
@@ -14,21 +13,21 @@ from morphable import InferenceDefaults, MorphableModel
 from morphable.geometry import GLOBAL_FOCAL_PX
 from morphable.landmarks import NUM_IBUG68
 from morphable_detector_head import Detections
+from morphable_detector_head.engines import Detector, TorchDetector
+from morphable_detector_head.letterbox import Letterbox, letterbox, network_input, unenlarged_side
 from morphable_reconstruct.colors.faces import with_photo_colors
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.faces.point_fit import fit_points
-from morphable_reconstruct.photographs.letterbox import Letterbox, letterbox, unenlarged_side
 from morphable_reconstruct.photographs.reading import ImageSource, Photograph, load_photograph
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
-from morphable_reconstruct.reconstructor.engines.base import Engine
-from morphable_reconstruct.reconstructor.engines.build import build_engine
+from morphable_reconstruct.reconstructor.detectors import build_detector
 from morphable_reconstruct.reconstructor.per_face.passes import reconstruct_each, reconstruct_views
 from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork, load_per_face
 from morphable_reconstruct.reconstructor.stream import attempt_all
 from morphable_reconstruct.reconstructor.tiles import Tile, merge_tiles, plan_tiles
 from morphable_reconstruct.scene import Scene
 
-_CELL_AREA_PX = 64
+_GPU_BATCH = 8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,7 +61,7 @@ class Reconstructor:
 
     def __init__(
         self,
-        weights: str | os.PathLike[str] | Engine = "mobile",
+        weights: str | os.PathLike[str] | Detector = "mobile",
         model: MorphableModel | str | os.PathLike[str] = "open",
         *,
         per_face: str | os.PathLike[str] | PerFaceNetwork | None = None,
@@ -73,7 +72,7 @@ class Reconstructor:
 
         Args:
             weights: Bundled ones by name (`mobile`), the path of a weights file, of a graph that
-                `morphable_detector_head` exported or quantized (`.onnx`, `.xml`; with one of their engines), of the
+                `morphable_detector_head` exported or quantized (`.onnx`, `.xml`; not with the torch engine), of the
                 official WM3DR checkpoint (`.pth`; give the BFM 2009 model with it), or a detector in memory.
             model: The face model: `open`, a model file, or a loaded model.
             per_face: A network that reconstructs each found face from a crop of its own: `mobile_frnet`, `prnet`,
@@ -89,9 +88,9 @@ class Reconstructor:
         loaded = model if isinstance(model, MorphableModel) else morphable.load_model(model)
         self.model = loaded.float().cpu().eval()
         if isinstance(weights, str | os.PathLike):
-            self.engine, said = build_engine(weights, self.model, self.config)
+            self.detector, said = build_detector(weights, self.model, self.config)
         else:
-            self.engine, said = weights, InferenceDefaults()
+            self.detector, said = weights, InferenceDefaults()
         self.defaults = defaults or said
         if isinstance(per_face, str | os.PathLike):
             per_face = load_per_face(per_face, self.model)
@@ -101,6 +100,12 @@ class Reconstructor:
     def min_score(self) -> float:
         """The threshold in force: the configuration's, else the weights'."""
         return self.defaults.min_score if self.config.min_score is None else self.config.min_score
+
+    @property
+    def batch_size(self) -> int:
+        """Number of pictures that are reconstructed together: the configuration's, or what suits the device."""
+        on_gpu = isinstance(self.detector, TorchDetector) and self.detector.device.type != "cpu"
+        return self.config.batch_size or (_GPU_BATCH if on_gpu else 1)
 
     def __call__(self, picture: ImageSource | Photograph) -> Scene:
         """Reconstruct one picture; a picture without a face gives an empty scene.
@@ -127,7 +132,7 @@ class Reconstructor:
             on_error: Called with a picture that cannot be reconstructed and its error; the picture is left out. By
                 default the error is raised.
         """
-        for attempt in attempt_all(pictures, self.load, self.reconstruct, batch_size=self.config.batch_size):
+        for attempt in attempt_all(pictures, self.load, self.reconstruct, batch_size=self.batch_size):
             if attempt.scene is not None:
                 yield attempt.scene
             elif attempt.error is not None:
@@ -196,12 +201,11 @@ class Reconstructor:
         for view in views:
             groups[view.plan.input_hw].append(view)
         scenes: dict[int, Scene] = {}
-        for (height, width), group in groups.items():
-            top_k = min(self.config.max_faces, height * width // _CELL_AREA_PX)
-            for start in range(0, len(group), self.config.batch_size):
-                batch = group[start : start + self.config.batch_size]
-                images = torch.from_numpy(np.stack([view.pixels for view in batch])).permute(0, 3, 1, 2).float() / 255
-                found = self.engine(images, top_k=top_k, min_score=self.min_score)
+        for group in groups.values():
+            for start in range(0, len(group), self.batch_size):
+                batch = group[start : start + self.batch_size]
+                images = network_input(np.stack([view.pixels for view in batch]))
+                found = self.detector.detect(images, top_k=self.config.max_faces, min_score=self.min_score)
                 scenes |= {id(view): self._seen(view, found, row) for row, view in enumerate(batch)}
         return scenes
 

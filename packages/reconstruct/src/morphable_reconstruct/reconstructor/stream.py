@@ -1,14 +1,13 @@
 """Collections of pictures: decoded ahead in threads, reconstructed in batches; one bad picture fails alone."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, TypeVar
 
 from morphable_reconstruct.photographs.reading import Photograph
+from morphable_reconstruct.reconstructor.pipeline import map_ahead
 from morphable_reconstruct.scene import Scene
 
 _READERS = 2
@@ -94,13 +93,7 @@ def _read_ahead(items: Iterable[_Item], read: Callable[[_Item], Photograph], bat
             photo = error
         return _Read(item=item, photo=photo, seconds=time.perf_counter() - start)
 
-    rest = iter(items)
-    waiting: deque[Future[_Read[_Item]]] = deque()
-    with ThreadPoolExecutor(_READERS) as pool:
-        waiting.extend(pool.submit(timed, item) for item in islice(rest, batch_size + _READERS))
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(pool.submit(timed, item) for item in islice(rest, 1))
+    return map_ahead(timed, items, threads=_READERS, ahead=batch_size + _READERS)
 
 
 def _in_batches(items: Iterable[_Read[_Item]], size: int) -> Iterator[list[_Read[_Item]]]:

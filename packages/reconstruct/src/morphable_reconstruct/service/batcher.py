@@ -70,7 +70,7 @@ class Batcher:
         while True:
             jobs = [await self._queue.get()]
             deadline = asyncio.get_running_loop().time() + self._wait_s
-            while len(jobs) < self._reconstructor.config.batch_size:
+            while len(jobs) < self._reconstructor.batch_size:
                 left = deadline - asyncio.get_running_loop().time()
                 try:
                     jobs.append(

@@ -7,10 +7,10 @@ from itertools import islice
 
 from morphable_reconstruct.photographs.reading import Photograph
 from morphable_reconstruct.photographs.sources import Source, find_sources
+from morphable_reconstruct.reconstructor.pipeline import read_ahead
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.video.options import VideoConfig
-from morphable_reconstruct.video.pipeline import read_ahead
 from morphable_reconstruct.video.reading import Losses, read_frames
 from morphable_reconstruct.video.smoothing import Smoother
 from morphable_reconstruct.video.tracking import Tracker
@@ -76,8 +76,8 @@ def track(
     settings = config or VideoConfig()
     tracker = tracker or Tracker(max_gap_s=settings.max_gap_s, max_gap_frames=settings.max_gap_frames)
     smoother = Smoother(settings)
-    size = 1 if source.kind == "webcam" else reconstructor.config.batch_size
-    frames = read_ahead(read_frames(source, every=settings.every, losses=losses), ahead=min(size, _DECODED_AHEAD))
+    size = 1 if source.kind == "webcam" else reconstructor.batch_size
+    frames = read_ahead(read_frames(source, every=settings.every, losses=losses), ahead=_DECODED_AHEAD)
     while batch := list(islice(frames, size)):
         photos = [Photograph(pixels=frame.pixels, name=f"{source.name}:{frame.index}") for frame in batch]
         for frame, scene in zip(batch, reconstructor.reconstruct(photos), strict=True):

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from morphable.geometry.warping import flip_matrix, sampling_grid, similarity_matrix
 from morphable_train.configs.stages import AugmentConfig
-from morphable_train.data.affine import flip_matrix, sampling_grid, similarity_matrix
 
 _LUMA = (0.299, 0.587, 0.114)
 _LIGHT_PLACES = 3

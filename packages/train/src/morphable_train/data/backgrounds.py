@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from morphable_train.data.affine import flip_matrix, shrink_for, similarity_matrix, warp_images
+from morphable.geometry.warping import flip_matrix, shrink_for, similarity_matrix, warp
 from morphable_train.data.augment import log_between
 from morphable_train.data.pictures import pictures_in, read_picture
 
@@ -71,7 +71,7 @@ class Backgrounds:
             move = move @ flip_matrix(torch.tensor([float(cols)]))[0]
         small, remaining = shrink_for(picture, scale)
         picture_from_small = torch.diag(torch.tensor([remaining / scale, remaining / scale, 1.0]))
-        return warp_images(small[None], (move @ picture_from_small)[None], (self._side, self._side))[0]
+        return warp(small[None], (move @ picture_from_small)[None], (self._side, self._side))[0]
 
     def _report(self, path: Path, error: Exception) -> None:
         """Say what is wrong with the first damaged picture."""

@@ -9,8 +9,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable.geometry.warping import shrink_for, similarity_matrix, warp
 from morphable_train.configs.stages import DataConfig
-from morphable_train.data.affine import shrink_for, similarity_matrix, warp_images
 from morphable_train.data.faces import SourceFaces, source_faces
 from morphable_train.data.labels import FaceLabels
 from morphable_train.data.shards import Record
@@ -66,7 +66,7 @@ def _cut(record: Record, face: int, config: DataConfig) -> tuple[UInt8[Tensor, "
     small, remaining = shrink_for(picture, scale)
     small_from_source = torch.diag(torch.tensor([scale / remaining, scale / remaining, 1.0]))
     crop_from_small = crop_from_source @ torch.linalg.inv(small_from_source)
-    crop = warp_images(small[None], crop_from_small, (config.crop_px, config.crop_px))[0]
+    crop = warp(small[None], crop_from_small, (config.crop_px, config.crop_px))[0]
     return (crop * 255.0 + 0.5).clamp(0, 255).byte(), crop_from_source[0]
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from morphable import IBUG68_FLIP, MorphableModel
 from morphable.geometry import Pinhole, mirror_pose, resolve_pose
-from morphable_train.data.affine import flip_matrix, transform_points
+from morphable.geometry.warping import flip_matrix, transform_points
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS, FaceLabels
 from morphable_train.data.mirroring import flip_coefficients

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable.geometry.warping import flip_matrix, shrink_for, similarity_matrix, transform_points, warp
 from morphable_train.configs.stages import TrainConfig
-from morphable_train.data.affine import flip_matrix, shrink_for, similarity_matrix, transform_points, warp_images
 from morphable_train.data.augment import draw_changes, log_between
 from morphable_train.data.backgrounds import NUM_DRAWN, Backgrounds
 from morphable_train.data.batch import tight_boxes
@@ -224,7 +224,7 @@ class SceneStream:
         crop = self._crops.pictures(item)[0].float() / 255.0
         small, remaining = shrink_for(crop, scale)
         crop_from_small = torch.diag(torch.tensor([remaining / scale, remaining / scale, 1.0]))
-        patch = warp_images(small[None], (window @ move @ crop_from_small)[None], (span, span))[0]
+        patch = warp(small[None], (window @ move @ crop_from_small)[None], (span, span))[0]
         canvas.picture[:, top : top + span, left : left + span] = patch
         canvas.add(self._crops.faces[item], move, flipped)
 
@@ -248,7 +248,7 @@ def warp_filled(source: Tensor, move: Tensor, scale: float, side: int) -> Tensor
     fill = torch.tensor([*FILL_COLOR, 0.0])[:, None, None]
     small, remaining = shrink_for(source - fill, scale)
     source_from_small = torch.diag(torch.tensor([remaining / scale, remaining / scale, 1.0]))
-    return warp_images(small[None], (move @ source_from_small)[None], (side, side), padding="zeros")[0] + fill
+    return warp(small[None], (move @ source_from_small)[None], (side, side), padding="zeros")[0] + fill
 
 
 def _is_free(place: Tensor, half: float, occupied: list[Tensor]) -> bool:

@@ -13,7 +13,7 @@ from morphable import read_weights, write_weights
 from morphable_detector_head import FaceDetector, load_detector
 from morphable_detector_head.face_head import FaceHead, corrected, crop_frames, cut_crops, finite_logit, repeated
 from morphable_train.data.shards import ShardReader
-from morphable_train.face_head.mining import opened, padded_pixels, resized
+from morphable_train.face_head.mining import letterboxed, opened
 from morphable_train.face_head.negatives import photographs_in
 from morphable_train.runs.progress import track
 
@@ -142,7 +142,7 @@ def _collect(detector: FaceDetector, head: FaceHead, config: CalibrationConfig) 
     for number, path in enumerate(track(photographs, "photographs", len(photographs))):
         picture = opened(path)
         for side in config.sides:
-            found = _candidates(detector, head, resized(picture, side), np.zeros((0, 4)))
+            found = _candidates(detector, head, picture, np.zeros((0, 4)), side)
             sums[number % config.step != 0] += found
     for folder in config.shards:
         reader = ShardReader(folder)
@@ -156,9 +156,13 @@ def _collect(detector: FaceDetector, head: FaceHead, config: CalibrationConfig) 
 
 @torch.no_grad()
 def _candidates(
-    detector: FaceDetector, head: FaceHead, picture: Image.Image, boxes: Float[np.ndarray, "faces 4"]
+    detector: FaceDetector,
+    head: FaceHead,
+    picture: Image.Image,
+    boxes: Float[np.ndarray, "faces 4"],
+    side: int | None = None,
 ) -> Candidates:
-    pixels = padded_pixels(picture)
+    pixels, plan = letterboxed(picture, side)
     found = detector.detect(pixels, _TOP_K, min_score=head.config.min_center_score)
     count = int(found.valid.sum())  # the valid ones come first
     if not count:
@@ -170,8 +174,8 @@ def _candidates(
     kept = ~repeated(seen, score)[0].numpy()
     seen_frames = crop_frames(seen)
     middle = np.array([pixels.shape[3] / 2, pixels.shape[2] / 2])
-    center = seen_frames.center_px[0].numpy() + middle
-    size = seen_frames.side_px[0].numpy() * _SIZE_OF_CROP
+    center = plan.to_photo(seen_frames.center_px[0].numpy() + middle)
+    size = seen_frames.side_px[0].numpy() / plan.scale * _SIZE_OF_CROP
     is_face = np.zeros(len(center), bool)
     for box in boxes:
         extent = float(np.sqrt(np.prod(box[2:] - box[:2])))

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
 from morphable.files import atomic_path, refusing
 from morphable_detector_head import FaceDetector, load_detector
-from morphable_detector_head.detector import SIZE_MULTIPLE_PX
 from morphable_detector_head.face_head import CropFrames, crop_frames
+from morphable_detector_head.letterbox import Letterbox, letterbox, network_input, unenlarged_side
 from morphable_train.data.shards import ShardReader
 from morphable_train.face_head.negatives import NEGATIVE_MARGIN, NEGATIVE_PX, photographs_in
 from morphable_train.runs.progress import track
@@ -64,9 +63,9 @@ def mine(config: MiningConfig) -> int:
     for path in track(photographs, "photographs", len(photographs)):
         picture = opened(path)
         for side in config.sides:
-            places = _candidates(detector, resized(picture, side), config.min_score)
-            count += _store(picture, places, side / max(picture.size), config.out, f"{path.stem}_{side}")
-        count += _store(picture, _random_places(picture, config.random, rng), 1.0, config.out, f"{path.stem}_random")
+            places = _candidates(detector, picture, config.min_score, side)
+            count += _store(picture, places, config.out, f"{path.stem}_{side}")
+        count += _store(picture, _random_places(picture, config.random, rng), config.out, f"{path.stem}_random")
     for folder in config.shards:
         reader = ShardReader(folder)
         taken = range(config.first, len(reader), config.step)
@@ -81,7 +80,7 @@ def mine(config: MiningConfig) -> int:
             points = labels.landmarks68_px[0].astype(np.float64)
             box = np.concatenate([points.min(0), points.max(0)])
             kept = [p for p in places if _apart(p, box) and _share(p, person) > config.person_share]
-            count += _store(picture, kept, 1.0, config.out, record.key)
+            count += _store(picture, kept, config.out, record.key)
     return count
 
 
@@ -109,29 +108,33 @@ def opened(path: Path) -> Image.Image:
         return picture.convert("RGB")
 
 
-def resized(picture: Image.Image, side: int) -> Image.Image:
-    """Return a picture with another long side."""
-    factor = side / max(picture.size)
-    return picture.resize((round(picture.width * factor), round(picture.height * factor)), Image.Resampling.BICUBIC)
+def letterboxed(picture: Image.Image, side: int | None = None) -> tuple[Float[Tensor, "1 3 height width"], Letterbox]:
+    """Return a picture as the network takes it.
+
+    Args:
+        picture: The picture.
+        side: Long side of the network's input; by default the picture's own, to a multiple of 32.
+    """
+    pixels = np.asarray(picture)
+    canvas, plan = letterbox(pixels, side or unenlarged_side(pixels.shape[:2]))
+    return network_input(canvas[None]), plan
 
 
-def padded_pixels(picture: Image.Image) -> Float[Tensor, "1 3 height width"]:
-    """Return RGB in [0, 1], padded on the right and at the bottom to sides that the network takes."""
-    pixels = torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1)[None].float() / 255.0
-    height, width = pixels.shape[2:]
-    return F.pad(pixels, (0, -width % SIZE_MULTIPLE_PX, 0, -height % SIZE_MULTIPLE_PX), value=0.5)
-
-
-def _candidates(detector: FaceDetector, picture: Image.Image, min_score: float) -> list[_Place]:
+def _candidates(
+    detector: FaceDetector, picture: Image.Image, min_score: float, side: int | None = None
+) -> list[_Place]:
     """Where the detector sees faces."""
-    pixels = padded_pixels(picture)
-    found = detector.detect(pixels, min(_TOP_K, pixels[0, 0].numel() // 64), min_score=min_score)
+    image, plan = letterboxed(picture, side)
+    found = detector.detect(image, _TOP_K, min_score=min_score)
     frames: CropFrames = crop_frames(found.parameters)
-    middle = torch.tensor([pixels.shape[3] / 2, pixels.shape[2] / 2])
+    middle = torch.tensor([image.shape[3] / 2, image.shape[2] / 2])
     return [
-        _Place((frames.center_px[0, k] + middle).double().numpy(), float(frames.side_px[0, k]), right)
+        _Place(
+            plan.to_photo((frames.center_px[0, k] + middle).double().numpy()),
+            float(frames.side_px[0, k]) / plan.scale,
+            frames.right[0, k].double().numpy(),
+        )
         for k in torch.where(found.valid[0])[0].tolist()
-        for right in [frames.right[0, k].double().numpy()]
     ]
 
 
@@ -157,12 +160,12 @@ def _share(place: _Place, person: Bool[np.ndarray, "rows cols"]) -> float:
     return float(inside.mean()) if inside.size else 0.0
 
 
-def _store(picture: Image.Image, places: list[_Place], scale: float, out: Path, stem: str) -> int:
-    """Cut the crops; `scale` takes the picture's pixels to those of the places."""
+def _store(picture: Image.Image, places: list[_Place], out: Path, stem: str) -> int:
+    """Cut the crops."""
     for number, place in enumerate(places):
-        step = place.side * NEGATIVE_MARGIN / NEGATIVE_PX / scale
+        step = place.side * NEGATIVE_MARGIN / NEGATIVE_PX
         a, b = place.right * step, place.down * step
-        origin = place.center / scale - (a + b) * NEGATIVE_PX / 2
+        origin = place.center - (a + b) * NEGATIVE_PX / 2
         matrix = (a[0], b[0], origin[0], a[1], b[1], origin[1])
         shrunk = picture
         if step > 2:  # bilinear sampling would leave out pixels

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, UInt8
 
 from morphable import read_weights
+from morphable.geometry.warping import warp
 from morphable_regressors import SystemSpec, crop_matrices, cut_crops, load_system
 from morphable_regressors.parsing import PARSING_CLASSES
-from morphable_train.data.affine import warp_images
 from morphable_train.data.labels import FaceLabels
 from morphable_train.data.pictures import read_mask
 from morphable_train.preparation.skin import skin_mask
@@ -91,7 +91,7 @@ def _paste(mask: np.ndarray, skin: torch.Tensor, picture_from_crop: torch.Tensor
         return
     window = torch.eye(3)
     window[:2, 2] = torch.tensor([-float(left), -float(top)])
-    seen = warp_images(skin, (window @ picture_from_crop)[None], (bottom - top, right - left), padding="zeros")
+    seen = warp(skin, (window @ picture_from_crop)[None], (bottom - top, right - left), padding="zeros")
     mask[top:bottom, left:right] |= (seen[0, 0].numpy() > 0.5).astype(np.uint8) * np.uint8(255)
 
 

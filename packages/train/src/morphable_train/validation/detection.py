@@ -11,10 +11,8 @@ from torch import Tensor
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import box_iou
 from morphable_detector_head import FaceDetector
-from morphable_train.data.affine import similarity_matrix, transform_points
+from morphable_detector_head.letterbox import letterbox
 from morphable_train.data.batch import tight_boxes
-from morphable_train.data.crops import picture_tensor
-from morphable_train.data.scenes import warp_filled
 from morphable_train.data.shards import Record, ShardReader
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.runs.drawing import TRUE_COLOR, draw_mesh, draw_points, grid
@@ -61,14 +59,9 @@ def open_pictures(folder: Path, *, input_px: int, max_pictures: int) -> PictureS
 
 def _fit(record: Record, input_px: int) -> tuple[UInt8[Tensor, "3 side side"], Float[Tensor, "faces 68 2"]]:
     """Scale a picture into the middle of a square, as at inference."""
-    rows, cols = record.image.shape[:2]
-    scale = input_px / max(rows, cols)
-    middle = torch.full((1, 2), input_px / 2)
-    move = similarity_matrix(torch.tensor([scale]), torch.zeros(1), torch.tensor([[cols / 2, rows / 2]]), middle)
-    picture = warp_filled(picture_tensor(record), move[0], scale, input_px)[:3]
-    known = torch.from_numpy(record.labels.landmark_valid)
-    points = torch.from_numpy(record.labels.landmarks68_px).masked_fill(~known[..., None], torch.nan)
-    return (picture * 255.0 + 0.5).clamp(0, 255).byte(), transform_points(points, move.expand(len(points), 3, 3))
+    canvas, plan = letterbox(record.image, input_px, square=True)
+    points = np.where(record.labels.landmark_valid[..., None], record.labels.landmarks68_px, np.nan)
+    return torch.from_numpy(canvas).permute(2, 0, 1), torch.from_numpy(plan.to_input(points)).float()
 
 
 def boxes_of(landmarks68_px: Float[Tensor, "faces 68 2"]) -> Float[Tensor, "faces 4"]:

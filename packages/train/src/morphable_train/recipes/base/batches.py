@@ -8,11 +8,11 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable.geometry.warping import sampling_grid, similarity_matrix
 from morphable_regressors import CropRule
 from morphable_synth.assets.parts import PART_NAMES
 from morphable_train.configs.recipes import RecipeConfig
 from morphable_train.configs.stages import AugmentConfig
-from morphable_train.data.affine import sampling_grid, similarity_matrix
 from morphable_train.data.augment import Changes, draw_changes, flips, log_between, recolor, warp_pictures
 from morphable_train.data.batch import FaceTargets
 from morphable_train.data.faces import SourceFaces, input_targets

@@ -11,10 +11,10 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable.geometry.warping import sampling_grid
 from morphable_regressors import CropRule
 from morphable_train.configs.recipes import RecipeData
 from morphable_train.configs.stages import DataConfig
-from morphable_train.data.affine import sampling_grid
 from morphable_train.data.crop_cache import StoredCrops, open_cache
 from morphable_train.data.crops import FaceCrop, cut_faces
 from morphable_train.data.shards import ShardReader

@@ -65,7 +65,7 @@ def sampling_grid(
     return along_x + along_y + shift[:, None, None]
 
 
-def warp_images(
+def warp(
     image: Float[Tensor, "batch channels in_rows in_cols"],
     out_from_in: Float[Tensor, "batch 3 3"],
     out_hw: tuple[int, int],

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from morphable_train.data.affine import flip_matrix, shrink_for, similarity_matrix, transform_points, warp_images
+from morphable.geometry.warping import flip_matrix, shrink_for, similarity_matrix, transform_points, warp
 
 
 def ramp(rows: int, cols: int) -> torch.Tensor:
@@ -32,7 +32,7 @@ def test_pixels_and_points_move_together(scale):
     generator = torch.Generator().manual_seed(0)
     angle = torch.rand(1, generator=generator)
     matrix = similarity_matrix(torch.tensor([scale]), angle, torch.tensor([[32.0, 24.0]]), torch.tensor([[40.0, 50.0]]))
-    warped = warp_images(ramp(48, 64)[None], matrix, (80, 90))[0]
+    warped = warp(ramp(48, 64)[None], matrix, (80, 90))[0]
     centre = transform_points(torch.tensor([[[30.0, 22.0]]]), matrix)[0, 0]
     col, row = int(centre[0]), int(centre[1])
     back = transform_points(torch.tensor([[[col + 0.5, row + 0.5]]]), torch.linalg.inv(matrix))[0, 0]
@@ -41,7 +41,7 @@ def test_pixels_and_points_move_together(scale):
 
 def test_a_flip_warp_is_the_mirrored_picture():
     image = torch.rand(1, 3, 8, 10, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(warp_images(image, flip_matrix(torch.tensor([10.0])), (8, 10)), image.flip(3))
+    torch.testing.assert_close(warp(image, flip_matrix(torch.tensor([10.0])), (8, 10)), image.flip(3))
 
 
 def test_shrinking_keeps_the_pixel_corner():

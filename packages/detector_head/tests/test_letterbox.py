@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from morphable_reconstruct.photographs.letterbox import PADDING_RGB, letterbox, plan_letterbox, unenlarged_side
+from morphable_detector_head.letterbox import PADDING_RGB, letterbox, network_input, plan_letterbox, unenlarged_side
 
 
 def test_plan_of_a_landscape_photograph():
@@ -49,6 +51,34 @@ def test_padding_is_symmetric_and_of_the_mean_colour():
     canvas, _ = letterbox(np.zeros((110, 200, 3), np.uint8), 512)  # inner 281.6 -> 280, padded to 288: 4 above, 4 below
     padded = (canvas == PADDING_RGB).all(2).all(1)
     assert padded.nonzero()[0].tolist() == [0, 1, 2, 3, 284, 285, 286, 287]
+
+
+@pytest.mark.parametrize("size_hw", [(480, 640), (960, 1280), (1080, 1920), (256, 128)])
+def test_whole_pictures_are_scaled_as_pillow_scales_them(size_hw):
+    """Sizes whose scaled sides are even integers take a faster way."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), np.uint8)
+    canvas, plan = letterbox(pixels, 512)
+    height, width = (round(side * plan.scale) for side in size_hw)
+    expected = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)).astype(int)
+    top, left = (canvas.shape[0] - height) // 2, (canvas.shape[1] - width) // 2
+    apart = np.abs(canvas[top : top + height, left : left + width].astype(int) - expected)
+    assert apart.max() <= 2  # rounded once along rows and once along columns
+    assert apart.mean() < 0.5
+
+
+def test_square_inputs_can_be_stacked():
+    canvas, plan = letterbox(np.zeros((100, 200, 3), np.uint8), 512, square=True)
+    assert canvas.shape == (512, 512, 3)
+    assert (canvas[:128] == PADDING_RGB).all()
+    assert (canvas[128:384] == 0).all()
+    np.testing.assert_allclose(plan.to_input(np.array([[100.0, 50.0]])), [[256.0, 256.0]])
+
+
+def test_the_networks_input_is_rgb_in_the_unit_interval():
+    pixels = np.arange(24, dtype=np.uint8).reshape(1, 2, 4, 3)
+    images = network_input(pixels)
+    assert images.shape == (1, 3, 2, 4)
+    torch.testing.assert_close(images[0, 1, 1, 3], torch.tensor(pixels[0, 1, 3, 1] / 255.0, dtype=torch.float32))
 
 
 @pytest.mark.parametrize(

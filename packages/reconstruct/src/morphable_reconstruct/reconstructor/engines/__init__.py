@@ -1,1 +1,0 @@
-"""What runs the network: PyTorch, onnxruntime or OpenVINO, behind one call."""
