@@ -6,23 +6,24 @@ import roma
 import torch
 
 from morphable import FaceParameters
-from morphable_detector_head.face_head import (
+from morphable_detector_head.face_head.crops import (
     ANCHOR_M,
-    CROP_POINTS,
     CROP_PX,
     CROP_SIDE_M,
+    crop_frames,
+    cut_crops,
+    rotation_in_crop,
+)
+from morphable_detector_head.face_head.maps import mean_positions
+from morphable_detector_head.face_head.network import (
+    CROP_POINTS,
     EYE_POINTS,
     MOUTH_POINTS,
     NUM_POINTS,
     FaceHeadConfig,
-    FaceReading,
     build_face_head,
-    corrected,
-    crop_frames,
-    cut_crops,
-    mean_positions,
-    rotation_in_crop,
 )
+from morphable_detector_head.face_head.reading import FaceReading, corrected
 
 FOCAL = 1015.0
 

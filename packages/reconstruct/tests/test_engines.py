@@ -161,7 +161,7 @@ def test_the_official_checkpoint_needs_its_model(tmp_path, model):
 
 
 def test_every_engine_runs_the_face_head_and_can_leave_it_out(tmp_path_factory, model, cache):
-    from morphable_detector_head.face_head import FaceHeadConfig
+    from morphable_detector_head.face_head.network import FaceHeadConfig
 
     detector = random_detector(face_head=FaceHeadConfig(width=8))
     path = write(detector, tmp_path_factory)
@@ -201,7 +201,7 @@ def same_cells(first, second):
 def test_expected_errors_are_calibrated_pixels_of_the_photograph(tmp_path_factory, model):
     """Twice the factor of the weights, or a photograph twice as large for the same input, doubles them."""
     from morphable import InferenceDefaults, read_weights
-    from morphable_detector_head.face_head import FaceHeadConfig
+    from morphable_detector_head.face_head.network import FaceHeadConfig
     from morphable_reconstruct.photographs.reading import load_photograph
 
     path = write(random_detector(face_head=FaceHeadConfig(width=8)), tmp_path_factory)

@@ -10,7 +10,8 @@ from tiny_recipes import SIZE
 
 from morphable import read_weights
 from morphable_detector_head import DetectorConfig, build_detector, load_detector, save_detector
-from morphable_detector_head.face_head import NUM_POINTS, FaceHeadConfig, FaceReading
+from morphable_detector_head.face_head.network import NUM_POINTS, FaceHeadConfig
+from morphable_detector_head.face_head.reading import FaceReading
 from morphable_detector_head.layout import ParameterLayout
 from morphable_train.cli import main
 from morphable_train.configs.stages import RunConfig

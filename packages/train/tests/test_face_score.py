@@ -9,7 +9,8 @@ from PIL import Image
 
 from morphable import read_weights
 from morphable_detector_head import DetectorConfig, build_detector, load_detector, save_detector
-from morphable_detector_head.face_head import CROP_PX, FaceHeadConfig
+from morphable_detector_head.face_head.crops import CROP_PX
+from morphable_detector_head.face_head.network import FaceHeadConfig
 from morphable_detector_head.layout import ParameterLayout
 from morphable_train.cli import main
 from morphable_train.face_head.calibration import calibration_error, fit_logistic

@@ -15,7 +15,9 @@ from .aggregation import Aggregation
 from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
 from .cells import parameters_from_cells
 from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
-from .face_head import FaceHeadConfig, build_face_head, corrected, crop_frames, cut_crops, repeated
+from .face_head.crops import crop_frames, cut_crops, repeated
+from .face_head.network import FaceHeadConfig, build_face_head
+from .face_head.reading import corrected
 from .heads import CenterHead, ParameterHead
 from .layout import ParameterLayout
 from .refinement import FINE_STRIDE_PX, ColorHead, FineRefinement, Refinement

@@ -11,7 +11,9 @@ from PIL import Image
 
 from morphable import read_weights, write_weights
 from morphable_detector_head import FaceDetector, load_detector
-from morphable_detector_head.face_head import FaceHead, corrected, crop_frames, cut_crops, finite_logit, repeated
+from morphable_detector_head.face_head.crops import crop_frames, cut_crops, repeated
+from morphable_detector_head.face_head.network import FaceHead
+from morphable_detector_head.face_head.reading import corrected, finite_logit
 from morphable_train.data.shards import ShardReader
 from morphable_train.face_head.mining import letterboxed, opened
 from morphable_train.face_head.negatives import photographs_in

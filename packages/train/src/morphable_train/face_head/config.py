@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from morphable_detector_head.face_head import FaceHeadConfig
+from morphable_detector_head.face_head.network import FaceHeadConfig
 from morphable_train.configs.stages import OptimizerConfig, RunConfig
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import camera_from_model, mirror_pose, rotation_from_vector
 from morphable.landmarks import NUM_JAW
-from morphable_detector_head.face_head import ANCHOR_M, CROP_PX, CropFrames, crop_frames, rotation_in_crop
+from morphable_detector_head.face_head.crops import ANCHOR_M, CROP_PX, CropFrames, crop_frames, rotation_in_crop
 from morphable_train.data.order import seeded
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import CropChanges, EstimateErrors

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from morphable import MorphableModel
 from morphable.geometry import fit_similarity
-from morphable_detector_head.face_head import NUM_IRISES, FaceHead, FaceReading, corrected
+from morphable_detector_head.face_head.network import NUM_IRISES, FaceHead
+from morphable_detector_head.face_head.reading import FaceReading, corrected
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.crops import CropMaker, CropTruth, in_camera, project_points
 from morphable_train.face_head.objective import no_estimate

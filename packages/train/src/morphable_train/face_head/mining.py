@@ -12,7 +12,7 @@ from torch import Tensor
 
 from morphable.files import atomic_path, refusing
 from morphable_detector_head import FaceDetector, load_detector
-from morphable_detector_head.face_head import CropFrames, crop_frames
+from morphable_detector_head.face_head.crops import CropFrames, crop_frames
 from morphable_detector_head.letterbox import Letterbox, letterbox, network_input, unenlarged_side
 from morphable_train.data.shards import ShardReader
 from morphable_train.face_head.negatives import NEGATIVE_MARGIN, NEGATIVE_PX, photographs_in

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from morphable.files import refusing
-from morphable_detector_head.face_head import CROP_PX
+from morphable_detector_head.face_head.crops import CROP_PX
 from morphable_train.face_head.config import CropChanges
 from morphable_train.face_head.crops import random_colors
 from morphable_train.face_head.warp import NoisePool, cut_crop

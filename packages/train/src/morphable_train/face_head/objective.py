@@ -6,7 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import FaceParameters
-from morphable_detector_head.face_head import NUM_IRISES, FaceReading, corrected
+from morphable_detector_head.face_head.network import NUM_IRISES
+from morphable_detector_head.face_head.reading import FaceReading, corrected
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import FaceHeadLoss
 from morphable_train.face_head.crops import CropTruth, in_camera, project_surface

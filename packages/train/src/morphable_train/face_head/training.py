@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from morphable import load_model
 from morphable.files import refusing, write_text
-from morphable_detector_head.face_head import FaceHead, build_face_head
+from morphable_detector_head.face_head.network import FaceHead, build_face_head
 from morphable_train.data.order import ShuffledOrder
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import EstimateErrors, FaceHeadTraining

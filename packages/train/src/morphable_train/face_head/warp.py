@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from morphable_detector_head.face_head import CROP_PX, OUTSIDE
+from morphable_detector_head.face_head.crops import CROP_PX, OUTSIDE
 from morphable_synth.kernels.compilation import compiled
 
 _OUTSIDE = np.float32(OUTSIDE * 255.0)
