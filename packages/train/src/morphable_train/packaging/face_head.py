@@ -9,6 +9,7 @@ from morphable.files import write_text
 from morphable.records import build_record
 from morphable_train.data.shards import DESCRIPTION_FILE, DatasetInfo, read_info
 from morphable_train.face_head.config import FaceHeadTraining
+from morphable_train.packaging.provenance import joined_licenses
 from morphable_train.runs.checkpoint import Progress, latest_checkpoint, read_checkpoint
 from morphable_train.runs.logs import read_results, read_run_file
 
@@ -62,7 +63,7 @@ def package_face_head(run: Path, detector: Path, output: Path, options: FaceHead
     added = {_PREFIX + name: value for name, value in groups["average"].items() if not name.endswith(_COUNTER)}
     data = [_described(folder) for folder in config.data]
     seen = options.training_data or "; ".join(dict.fromkeys(map(str, data)))
-    licenses = options.license or "; ".join(dict.fromkeys([info.license, *(part.license for part in data)]))
+    licenses = options.license or joined_licenses([info.license, *(part.license for part in data)])
     info = replace(
         info,
         name=options.name or info.name,

@@ -34,9 +34,8 @@ def terms(
     if licence and training_data:
         return licence, training_data
     described = describe_data(run, config, licensed=not licence, also=also)
-    licences = [part for info in described for part in _parts(info)]
     return (
-        licence or "; ".join(dict.fromkeys(licences)),
+        licence or joined_licenses([info.license for info in described]),
         training_data or "; ".join(dict.fromkeys(map(str, described))),
     )
 
@@ -58,7 +57,7 @@ def describe_data(
     origins = list(_origins(config, (run.resolve(),)))
     origins += [origin for source in also for origin in _origins_of_weights(source, ())]
     for where, info in origins if licensed else ():
-        if any(part.lower() in _NO_LICENSE for part in _parts(info)):
+        if any(part.lower() in _NO_LICENSE for part in _parts(info.license)):
             raise ValueError(f"license of {where} must be stated, got {info.license!r}; give --license")
     return [info for _, info in origins]
 
@@ -143,6 +142,11 @@ def _origins_of_weights(source: Path, later: tuple[Path, ...]) -> Iterator[tuple
         yield str(source), DatasetInfo(name=f'weights "{info.name}" of {info.training_data}', license=info.license)
 
 
-def _parts(info: DatasetInfo) -> list[str]:
+def joined_licenses(licenses: list[str]) -> str:
+    """Join licenses, which may be joined ones, and name each once."""
+    return "; ".join(dict.fromkeys(part for one in licenses for part in _parts(one)))
+
+
+def _parts(license_: str | None) -> list[str]:
     """The licenses that a joined one consists of; JSON may hold null."""
-    return [part.strip() for part in (info.license or "").split(";")]
+    return [part.strip() for part in (license_ or "").split(";")]
