@@ -200,7 +200,8 @@ def test_a_packaged_face_head_is_read_with_its_detector(part_shards, model_file,
     train_face_head(tiny(part_shards, model_file, steps=1), tmp_path / "run")
     torch.manual_seed(0)
     layout = ParameterLayout.of_model(model)
-    detector = build_detector(DetectorConfig(width=8, center_width=8, parameter_width=8, layout=layout))
+    sizes = {"width": 8, "center_width": 8, "parameter_width": 8, "refinement_width": 8, "fine_refinement_width": 8}
+    detector = build_detector(DetectorConfig(**sizes, layout=layout))
     save_detector(detector, tmp_path / "plain.safetensors", model, name="plain", license="MIT", training_data="none")
     both_files = ["-o", str(tmp_path / "both.safetensors"), "--detector", str(tmp_path / "plain.safetensors")]
     assert main(["package", str(tmp_path / "run"), *both_files, "--name", "both"]) == 0
@@ -212,6 +213,8 @@ def test_a_packaged_face_head_is_read_with_its_detector(part_shards, model_file,
     assert "shape_ratio" in card.read_text()
     both = load_detector(tmp_path / "both.safetensors", model)
     assert both.config.face_head == FaceHeadConfig(width=8)
+    assert both.refinement is None
+    assert both.fine_refinement is None
     with torch.no_grad():
         found = both.detect(torch.rand(1, 3, 64, 96), top_k=4, min_score=0.0)
     assert found.points_px.shape == (1, found.score.shape[1], NUM_POINTS, 2)

@@ -14,6 +14,9 @@ from morphable_train.runs.checkpoint import Progress, latest_checkpoint, read_ch
 from morphable_train.runs.logs import read_results, read_run_file
 
 _PREFIX = "face_head."
+_REFINEMENTS = ("refinement.", "fine_refinement.")
+"""Layers that a face head makes useless: with and without them photographs gave the same errors (docs/training.md)."""
+_NO_REFINEMENTS = {"refinement_width": 0, "fine_refinement_width": 0}
 _COUNTER = "num_batches_tracked"
 """Batch normalization's training counters, which inference does not need."""
 
@@ -44,7 +47,8 @@ def package_face_head(run: Path, detector: Path, output: Path, options: FaceHead
 
     Args:
         run: Folder of the face head's run.
-        detector: Weights file of the network that finds the faces; a face head in it is replaced.
+        detector: Weights file of the network that finds the faces. A face head in it is replaced; its refinements are
+            left out, since the face head does their work.
         output: Weights file to write, in float16.
         options: Name and terms.
 
@@ -59,7 +63,7 @@ def package_face_head(run: Path, detector: Path, output: Path, options: FaceHead
     groups, progress = read_checkpoint(latest_checkpoint(run), None)
     info, state = read_weights(detector)
     check_model(info, load_model(config.model))
-    kept = {name: value for name, value in state.items() if not name.startswith(_PREFIX)}
+    kept = {name: value for name, value in state.items() if not name.startswith((_PREFIX, *_REFINEMENTS))}
     added = {_PREFIX + name: value for name, value in groups["average"].items() if not name.endswith(_COUNTER)}
     data = [_described(folder) for folder in config.data]
     seen = options.training_data or "; ".join(dict.fromkeys(map(str, data)))
@@ -67,7 +71,7 @@ def package_face_head(run: Path, detector: Path, output: Path, options: FaceHead
     info = replace(
         info,
         name=options.name or info.name,
-        architecture=info.architecture | {"face_head": asdict(config.head)},
+        architecture=info.architecture | _NO_REFINEMENTS | {"face_head": asdict(config.head)},
         license=licenses,
         training_data=f"{info.training_data.split('; face head: ')[0]}; face head: {seen}",
         results=info.results | {"face_head": read_results(run)},
