@@ -213,7 +213,8 @@ class MorphableModel(nn.Module):
         def at_points(values: Float[Tensor, "*modes base 3"]) -> Float[Tensor, "*modes points 3"]:
             modes = values.reshape(-1, *values.shape[-2:])
             found = apply_rows(rows, modes.permute(1, 0, 2).reshape(values.shape[-2], -1))
-            return found.unflatten(1, (len(modes), 3)).permute(1, 0, 2).reshape(*values.shape[:-2], -1, 3).contiguous()
+            by_mode = found.unflatten(1, (len(modes), 3)).permute(1, 0, 2)
+            return by_mode.reshape(*values.shape[:-2], len(found), 3).contiguous()
 
         bases = (self.identity_basis, self.expression_basis)
         return PointModel(
