@@ -45,8 +45,12 @@ def readers() -> dict[str, Reader]:
     from morphable_reconstruct.photographs.reading import load_photograph
 
     found = {name: Reader(suffix, _picture(kind), load_photograph) for name, (kind, suffix) in PICTURE_FORMATS.items()}
-    found |= _heif() | _arrays() | _models() | _evaluation() | _scenes()
-    return found | readers_of_training() | readers_of_media()
+    groups = (_heif(), _arrays(), _models(), _evaluation(), _scenes(), readers_of_training(), readers_of_media())
+    for group in groups:
+        if shared := found.keys() & group.keys():
+            raise ValueError(f"readers must have names of their own, got {sorted(shared)} twice")
+        found |= group
+    return found
 
 
 def _pixels() -> Image.Image:
