@@ -27,11 +27,6 @@ _REFUSALS = (200, 400, 404, 413, 415, 422)
 _BOUNDARY = b"limit"
 
 
-def readers_of_media() -> dict[str, Reader]:
-    """Return these readers by name."""
-    return _videos() | _bodies() | _graphs()
-
-
 def _videos() -> dict[str, Reader]:
     """Pictures and sound, as a run with an overlay reads them."""
     from morphable_reconstruct.photographs.sources import find_sources
@@ -176,3 +171,7 @@ def _graphs() -> dict[str, Reader]:
         "onnx": Reader(".onnx", make, lambda path: OnnxDetector(path, num_threads=1)),
         "openvino": Reader(".onnx", make, lambda path: OpenvinoDetector(path, num_threads=1)),
     }
+
+
+GROUPS_OF_MEDIA = (_videos, _graphs, _bodies)
+"""Functions that return these readers by name."""

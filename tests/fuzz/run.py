@@ -92,7 +92,7 @@ def work(options: argparse.Namespace) -> None:
     warnings.simplefilter("ignore")
     for alarm in (signal.SIGPROF, signal.SIGALRM):  # tells where, then the alarm ends the process
         faulthandler.register(alarm, all_threads=False, chain=True)
-    every = readers()
+    every = readers(options.readers)
     position = os.open(options.folder / POSITION, os.O_CREAT | os.O_WRONLY)
     first, start = options.start.split()
     for name in options.readers[options.readers.index(first) :]:
@@ -118,7 +118,9 @@ def work(options: argparse.Namespace) -> None:
         path.unlink(missing_ok=True)
         told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
         taken_s = time.process_time() - began
-        sys.stdout.write(f"{name}: {options.count} files of seed {options.seed}: {told}; {taken_s:.0f} s of computing\n")
+        sys.stdout.write(
+            f"{name}: {options.count} files of seed {options.seed}: {told}; {taken_s:.0f} s of computing\n"
+        )
         sys.stdout.flush()
 
 
