@@ -5,7 +5,8 @@
 and turned by 30 degrees to either side.
 
 - rank 1: share of pictures whose nearest masked photograph of the set, judged by MobileFaceNet, is their own person's.
-- color error: mean |render - photograph| (0 to 1) by part of the rendered face.
+- color error: mean |render - photograph| (0 to 1) by part of the rendered face; of the skin also without the pixels in
+  which the bundled parsing network sees something before it (hair, hands, glasses).
 - brow to forehead: luminance of the brows over that of the forehead, in the render and in the photograph.
 - gap and lid: opening of the inner lips and of the lids, as a share of sqrt(w h) of the 68 points' box.
 
@@ -28,6 +29,7 @@ from PIL import Image
 
 from morphable_reconstruct import Face, ReconstructConfig, Reconstructor, Scene
 from morphable_reconstruct.drawing.layers import SceneImage
+from morphable_reconstruct.drawing.parsing import parse_face
 from morphable_reconstruct.drawing.textured import render_textured
 from morphable_reconstruct.drawing.textures import photo_texture
 from morphable_reconstruct.drawing.unwrapping import texture_mesh
@@ -44,6 +46,8 @@ MIN_PIXELS = 30
 SHUT_GAP = 0.006
 """Mouths with an annotated gap below this share are shut."""
 DRAWN_OPEN_GAP = 0.012
+BARE = 0.5
+"""Probability of the face itself above which nothing covers it."""
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 GRAY = 0.5
 
@@ -91,6 +95,9 @@ class Measured:
     lid: list[tuple[float, float]] = field(default_factory=list)
     brow: list[tuple[float, float]] = field(default_factory=list)
     color: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    """By part of the rendered face."""
+    bare_skin: list[float] = field(default_factory=list)
+    """Of the skin that nothing covers."""
     tiles: list[list[np.ndarray]] = field(default_factory=list)
     missed: int = 0
 
@@ -168,6 +175,18 @@ def compare_colors(found: Measured, scene: Scene, drawn: SceneImage, photo: Pict
         found.brow.append((render, real))
 
 
+def compare_bare_skin(found: Measured, scene: Scene, face: Face, drawn: SceneImage) -> None:
+    """Note the color error of the skin where the photograph shows it."""
+    shown = parse_face(face)
+    row, col = np.nonzero(drawn.mask & (drawn.part == scene.model.part_names.index("skin")))
+    if shown is None:
+        return
+    bare = shown.face_at(torch.from_numpy(np.stack([col, row], 1) + 0.5).float()).numpy() > BARE
+    if bare.sum() > MIN_PIXELS:
+        row, col = row[bare], col[bare]
+        found.bare_skin.append(float(np.abs(drawn.rgb[row, col] - scene.image[row, col] / 255.0).mean()))
+
+
 def measure_face(found: Measured, scene: Scene, face: Face, truth: np.ndarray, config: LikenessConfig) -> None:
     """Compare one face with its photograph."""
     photo = scene.image / 255.0
@@ -176,6 +195,7 @@ def measure_face(found: Measured, scene: Scene, face: Face, truth: np.ndarray, c
     found.lid.append((lid(truth), lid(points)))
     drawn = scene.take(np.array([face.index])).render()
     compare_colors(found, scene, drawn, photo)
+    compare_bare_skin(found, scene, face, drawn)
     inside = drawn.mask & ~np.isin(drawn.part, [scene.model.part_names.index(name) for name in NOT_SHOWN])
     found.photograph.append(align(masked(photo, inside), truth))
     found.render.append(align(masked(drawn.rgb, inside), truth))
@@ -256,6 +276,7 @@ def summary(found: Measured, judge: FaceEmbedding) -> dict[str, Any]:
         "lid, annotated": float(lids[:, 0].mean()),
         "lid, drawn": float(lids[:, 1].mean()),
         **parts,
+        "color error, skin that nothing covers": float(np.mean(found.bare_skin)) if found.bare_skin else None,
     }
 
 

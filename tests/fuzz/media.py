@@ -21,13 +21,10 @@ _VIDEOS = {
     "gif": ("gif", ""),
 }
 """Codecs of pictures and sound by container."""
+_FRAMES, _SIDE_PX = 5, 32
+_SOUND_SAMPLES = 9_600
 _REFUSALS = (200, 400, 404, 413, 415, 422)
 _BOUNDARY = b"limit"
-
-
-def readers_of_media() -> dict[str, Reader]:
-    """Return these readers by name."""
-    return _videos() | _bodies() | _graphs()
 
 
 def _videos() -> dict[str, Reader]:
@@ -43,28 +40,29 @@ def _videos() -> dict[str, Reader]:
             return frames, sum(1 for _ in sound.until(np.inf)) if sound is not None else 0
 
     found = {
-        name: Reader(f".{name}", written(_write_video(*codecs), f".{name}"), read) for name, codecs in _VIDEOS.items()
+        f"video_{name}": Reader(f".{name}", written(_write_video(*codecs), f".{name}"), read)
+        for name, codecs in _VIDEOS.items()
     }
-    return found | {"training_video": Reader(".avi", found["avi"].make, _read_frame)}
+    return found | {"training_video": Reader(".avi", found["video_avi"].make, _read_frame)}
 
 
 def _read_frame(path: Path) -> object:
     """Read one frame as training does."""
     from morphable_train.readers.video import read_frame
 
-    return read_frame(path, 4)
+    return read_frame(path, 2)
 
 
 def _write_video(codec: str, sound_codec: str) -> Callable[[Path], None]:
-    """Ten frames of noise with a tone."""
+    """A few frames of noise with a tone: small files, so that much of the damage hits what holds them together."""
 
     def write(path: Path) -> None:
         import av
 
-        noise = np.random.default_rng(0).integers(0, 255, (10, 48, 64, 3), dtype=np.uint8)
+        noise = np.random.default_rng(0).integers(0, 255, (_FRAMES, _SIDE_PX, _SIDE_PX, 3), dtype=np.uint8)
         with av.open(str(path), "w") as container:
             video: Any = container.add_stream(codec, rate=10)
-            video.width, video.height, video.pix_fmt = 64, 48, "rgb8" if codec == "gif" else "yuv420p"
+            video.width, video.height, video.pix_fmt = _SIDE_PX, _SIDE_PX, "rgb8" if codec == "gif" else "yuv420p"
             sound: Any = container.add_stream(sound_codec, rate=48_000, layout="mono") if sound_codec else None
             for index, pixels in enumerate(noise):
                 frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
@@ -78,12 +76,12 @@ def _write_video(codec: str, sound_codec: str) -> Callable[[Path], None]:
 
 
 def _tone(sound: Any) -> list[Any]:
-    """Packets of a second."""
+    """Packets of a fifth of a second."""
     import av
 
     size = sound.codec_context.frame_size or 1024
     resampler = av.AudioResampler(format=sound.codec_context.format, layout="mono", rate=48_000, frame_size=size)
-    samples = (3000 * np.sin(np.arange(48_000) * 0.05)).astype(np.int16)[None]
+    samples = (3000 * np.sin(np.arange(_SOUND_SAMPLES) * 0.05)).astype(np.int16)[None]
     frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
     pieces = [*resampler.resample(frame), *resampler.resample(None)]
@@ -173,3 +171,7 @@ def _graphs() -> dict[str, Reader]:
         "onnx": Reader(".onnx", make, lambda path: OnnxDetector(path, num_threads=1)),
         "openvino": Reader(".onnx", make, lambda path: OpenvinoDetector(path, num_threads=1)),
     }
+
+
+GROUPS_OF_MEDIA = (_videos, _graphs, _bodies)
+"""Functions that return these readers by name."""

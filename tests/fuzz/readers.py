@@ -6,11 +6,11 @@ import pickle
 import struct
 import tarfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
-from media import readers_of_media
+from media import GROUPS_OF_MEDIA
 from PIL import Image
 from reader import Reader, written
 from training import readers_of_training
@@ -40,13 +40,23 @@ _SEVEN_POINTS = {
 }
 
 
-def readers() -> dict[str, Reader]:
-    """Return all readers by name."""
+def readers(names: Collection[str] = ()) -> dict[str, Reader]:
+    """Return readers by name: all, or at least those that are named, without the imports of most others."""
+    found: dict[str, Reader] = {}
+    for group in (*GROUPS_OF_MEDIA, _pictures, _heif, _arrays, _evaluation, _models, _scenes, readers_of_training):
+        if names and found.keys() >= set(names):
+            break
+        added = group()
+        if shared := found.keys() & added.keys():
+            raise ValueError(f"readers must have names of their own, got {sorted(shared)} twice")
+        found |= added
+    return found
+
+
+def _pictures() -> dict[str, Reader]:
     from morphable_reconstruct.photographs.reading import load_photograph
 
-    found = {name: Reader(suffix, _picture(kind), load_photograph) for name, (kind, suffix) in PICTURE_FORMATS.items()}
-    found |= _heif() | _arrays() | _models() | _evaluation() | _scenes()
-    return found | readers_of_training() | readers_of_media()
+    return {name: Reader(suffix, _picture(kind), load_photograph) for name, (kind, suffix) in PICTURE_FORMATS.items()}
 
 
 def _pixels() -> Image.Image:

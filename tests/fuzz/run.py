@@ -1,7 +1,8 @@
 """Read mutated files with every reader; whatever is not a documented refusal is a failure, and its file is kept.
 
 A failure is an error other than ValueError, OSError or one that the reader documents, a crash, more than `--seconds`
-for one file, or more than `--memory-mb` above what the process had before. The files are read in another process.
+of computing for one file, a wait of minutes, or more than `--memory-mb` above what the process had before. The files
+are read in another process.
 """
 
 import argparse
@@ -29,6 +30,11 @@ KEPT = 3
 POSITION = "position"
 """File in which a worker notes the reader and the number of the file that it reads."""
 POSITION_BYTES = 64
+COMPLAINTS = "complaints"
+"""File that takes the standard error of a worker; some libraries write megabytes to it."""
+COMPLAINT_CHARACTERS = 300
+WAIT_FACTOR = 30
+"""A file may take this many times `--seconds` on the clock, because a busy machine gives little of its time."""
 KILOBYTES_PER_MB = 1024
 
 
@@ -53,13 +59,17 @@ def supervise(names: list[str], options: argparse.Namespace) -> set[str]:
             arguments = [sys.executable, __file__, "--worker", "--folder", folder, "--start", f"{name} {index}"]
             arguments += ["--count", str(options.count), "--seed", str(options.seed), "--keep", str(options.keep)]
             arguments += ["--seconds", str(options.seconds), "--memory-mb", str(options.memory_mb), *names]
-            with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+            complaints = Path(folder) / COMPLAINTS
+            with (
+                complaints.open("wb") as taken,
+                subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=taken, text=True) as worker,
+            ):
                 for line in worker.stdout or ():
                     sys.stdout.write(line)
                     sys.stdout.flush()
                     if FAILED in line:
                         failed.add(line.partition(":")[0])
-                complaint = worker.stderr.read() if worker.stderr else ""
+            complaint = complaints.read_text(errors="replace")[-COMPLAINT_CHARACTERS:]
             position = Path(folder) / POSITION
             if worker.returncode == 0 or not position.is_file() or not position.read_text().strip():
                 return failed if worker.returncode == 0 else failed | {f"{names[0]} (not started): {complaint}"}
@@ -68,7 +78,7 @@ def supervise(names: list[str], options: argparse.Namespace) -> set[str]:
             failed.add(name)
             for path in Path(folder).glob("mutated-*"):
                 kept = _keep(options.keep, f"{name}-{options.seed}-{number}-ended{path.suffix}", path.read_bytes())
-                told = f"process ended with {worker.returncode} at {kept}: {complaint[-300:]!r}"
+                told = f"process ended with {worker.returncode} at {kept}: {complaint!r}"
                 sys.stdout.write(f"{name}: {FAILED} {told}\n")
 
 
@@ -80,14 +90,15 @@ def _memory_folder() -> str | None:
 def work(options: argparse.Namespace) -> None:
     """Read the mutated files of the named readers, from the position asked for."""
     warnings.simplefilter("ignore")
-    faulthandler.register(signal.SIGALRM, all_threads=False, chain=True)  # tells where, then the alarm ends the process
-    every = readers()
+    for alarm in (signal.SIGPROF, signal.SIGALRM):  # tells where, then the alarm ends the process
+        faulthandler.register(alarm, all_threads=False, chain=True)
+    every = readers(options.readers)
     position = os.open(options.folder / POSITION, os.O_CREAT | os.O_WRONLY)
     first, start = options.start.split()
     for name in options.readers[options.readers.index(first) :]:
         counts: Counter[str] = Counter()
         failures: Counter[str] = Counter()
-        began = time.monotonic()
+        began = time.process_time()
         reader = every[name]
         whole = reader.make()
         path = options.folder / file_name(reader)
@@ -106,7 +117,10 @@ def work(options: argparse.Namespace) -> None:
             counts[outcome] += 1
         path.unlink(missing_ok=True)
         told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-        sys.stdout.write(f"{name}: {told}; {time.monotonic() - began:.0f} s\n")
+        taken_s = time.process_time() - began
+        sys.stdout.write(
+            f"{name}: {options.count} files of seed {options.seed}: {told}; {taken_s:.0f} s of computing\n"
+        )
         sys.stdout.flush()
 
 
@@ -114,7 +128,8 @@ def _outcome(reader: Reader, path: Path, data: bytes, options: argparse.Namespac
     """Read one mutated file; return `read`, `refused`, or what is wrong."""
     path.write_bytes(data)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    signal.setitimer(signal.ITIMER_REAL, options.seconds)
+    signal.setitimer(signal.ITIMER_PROF, options.seconds)
+    signal.setitimer(signal.ITIMER_REAL, WAIT_FACTOR * options.seconds)
     try:
         reader.read(path)
         outcome = "read"
@@ -123,6 +138,7 @@ def _outcome(reader: Reader, path: Path, data: bytes, options: argparse.Namespac
     except BaseException as error:  # what this is about
         outcome = f"{type(error).__name__}: {str(error)[:160]!r}"
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / KILOBYTES_PER_MB
     return f"memory: {grown:.0f} MB" if grown > options.memory_mb else outcome
@@ -142,7 +158,7 @@ def _options(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=DEFAULT_COUNT, help="mutated files for each reader")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, default=Path("fuzz-failures"), help="folder of the files that failed")
-    parser.add_argument("--seconds", type=float, default=10.0, help="limit for one file")
+    parser.add_argument("--seconds", type=float, default=10.0, help="limit of computing for one file")
     parser.add_argument("--memory-mb", type=float, default=2048.0, help="limit of what one file may add")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)

@@ -9,6 +9,7 @@ import morphable
 from morphable_reconstruct.colors import estimate
 from morphable_reconstruct.colors.estimate import LightPrior, estimate_colors
 from morphable_reconstruct.colors.faces import with_photo_colors
+from morphable_reconstruct.colors.lids import between_lids
 from morphable_reconstruct.colors.observe import observe
 from morphable_reconstruct.colors.points import color_points
 from morphable_reconstruct.colors.prior import light_prior
@@ -19,7 +20,6 @@ from morphable_render import shade_sh
 from morphable_render.lighting import irradiance_sh
 
 POINTS = 200
-EVENLY = torch.ones(POINTS)
 
 
 def surface(faces=3, seed=0):
@@ -48,7 +48,7 @@ def soft_light(faces, seed=1):
 def test_light_of_the_mean_face_reproduces_its_colors():
     normals, mean, modes = surface()
     observed = lit(torch.zeros(3, 3).double(), normals, mean, modes, soft_light(3))
-    found = estimate_colors(observed, torch.ones(3, POINTS).double(), normals, mean, modes, EVENLY, light_prior())
+    found = estimate_colors(observed, torch.ones(3, POINTS).double(), normals, mean, modes, light_prior())
     again = lit(found.albedo, normals, mean, modes, found.illumination)
     assert float((again - observed).abs().mean()) < 0.02
     # without the sheen that the prior expects, the mean skin passes for somewhat darker
@@ -61,7 +61,7 @@ def test_darker_skin_in_the_same_light_is_estimated_darker():
     albedo = torch.stack([tones, torch.zeros(3), torch.zeros(3)], dim=1).double()
     normals = normals.expand(3, -1, -1)
     observed = lit(albedo, normals, mean, modes, soft_light(1).expand(3, -1, -1))
-    found = estimate_colors(observed, torch.ones(3, POINTS).double(), normals, mean, modes, EVENLY, light_prior())
+    found = estimate_colors(observed, torch.ones(3, POINTS).double(), normals, mean, modes, light_prior())
     fair, medium, dark = found.albedo[:, 0].tolist()
     assert fair < medium - 0.4 < dark - 0.8
 
@@ -72,17 +72,18 @@ def test_detail_is_drawn_as_the_photograph_shows_it():
     modes[1] -= modes[1].mean(0)
     albedo = torch.tensor([[0.0, 2.0, 0.0]]).double()
     observed = lit(albedo, normals, mean, modes, soft_light(1))
-    found = estimate_colors(observed, torch.ones(1, POINTS).double(), normals, mean, modes, EVENLY, light_prior())
+    found = estimate_colors(observed, torch.ones(1, POINTS).double(), normals, mean, modes, light_prior())
     assert float(found.albedo[0, 1]) == pytest.approx(2.0, rel=0.2)
 
 
-def test_points_without_detail_leave_it_at_the_mean():
-    normals, mean, modes = surface(faces=1)
-    modes[1, : POINTS // 2] = 0.0  # seen in the second half alone
-    observed = lit(torch.tensor([[0.0, 2.0, 0.0]]).double(), normals, mean, modes, soft_light(1))
-    detail = (torch.arange(POINTS) < POINTS // 2).float()
-    found = estimate_colors(observed, torch.ones(1, POINTS).double(), normals, mean, modes, detail, light_prior())
-    assert float(found.albedo[0, 1].abs()) < 0.05
+def test_a_point_between_the_lids_is_seen_and_one_behind_them_is_not():
+    rim = torch.tensor([[0.0, 0.0], [1.0, 1.0], [2.0, 1.0], [3.0, 0.0], [2.0, -1.0], [1.0, -1.0]])
+    points = torch.tensor([[1.5, 0.5], [0.2, 0.9], [-0.1, 0.0], [1.5, -0.9]])
+    expected = torch.tensor([True, False, False, True])
+    assert between_lids(points, rim).equal(expected)
+    assert between_lids(points, rim.flip(0)).equal(expected)  # the other sense of rotation
+    shut = rim * torch.tensor([1.0, 0.0])
+    assert not between_lids(points, shut).any()
 
 
 def test_covered_points_lose_their_weight():
@@ -91,10 +92,10 @@ def test_covered_points_lose_their_weight():
     covered = observed.clone()
     covered[:, :40] = torch.tensor([0.0, 0.9, 0.1]).double()  # something green before a fifth of the face
     ones = torch.ones(1, POINTS).double()
-    found = estimate_colors(covered, ones, normals, mean, modes, EVENLY, light_prior())
+    found = estimate_colors(covered, ones, normals, mean, modes, light_prior())
     assert found.weight[0, :40].max() < 0.3
     assert found.weight[0, 40:].min() > 0.7
-    clean = estimate_colors(observed, ones, normals, mean, modes, EVENLY, light_prior())
+    clean = estimate_colors(observed, ones, normals, mean, modes, light_prior())
     assert float((found.albedo - clean.albedo).abs().max()) < 0.5
 
 
@@ -102,10 +103,10 @@ def test_a_batch_gives_what_single_faces_give():
     normals, mean, modes = surface()
     observed = lit(torch.randn(3, 3).double(), normals, mean, modes, soft_light(3))
     seen = (torch.arange(POINTS) % 3 > 0).double().expand(3, -1)
-    together = estimate_colors(observed, seen, normals, mean, modes, EVENLY, light_prior())
+    together = estimate_colors(observed, seen, normals, mean, modes, light_prior())
     for index in range(3):
         part = slice(index, index + 1)
-        alone = estimate_colors(observed[part], seen[part], normals[part], mean, modes, EVENLY, light_prior())
+        alone = estimate_colors(observed[part], seen[part], normals[part], mean, modes, light_prior())
         torch.testing.assert_close(together.albedo[part], alone.albedo)
         torch.testing.assert_close(together.illumination[part], alone.illumination)
 
@@ -114,7 +115,7 @@ def test_a_face_of_which_nothing_is_seen_is_the_mean_face_in_the_mean_light():
     normals, mean, modes = surface(faces=1)
     prior = light_prior()
     found = estimate_colors(
-        torch.rand(1, POINTS, 3).double(), torch.zeros(1, POINTS).double(), normals, mean, modes, EVENLY, prior
+        torch.rand(1, POINTS, 3).double(), torch.zeros(1, POINTS).double(), normals, mean, modes, prior
     )
     torch.testing.assert_close(found.albedo, torch.zeros(1, 3).double(), rtol=0, atol=1e-6)
     expected = (prior.level * prior.mean[:27]).unflatten(0, (3, 9)).T.double()[None]
@@ -133,7 +134,7 @@ def test_gradients(monkeypatch):
     visible = torch.ones(1, 8).double()
 
     def both(colors):
-        found = estimate_colors(colors, visible, normals, mean, modes, torch.ones(8), flat)
+        found = estimate_colors(colors, visible, normals, mean, modes, flat)
         return found.albedo, found.illumination
 
     torch.autograd.gradcheck(both, (observed,), atol=1e-5)

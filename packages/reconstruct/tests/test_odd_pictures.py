@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from morphable_reconstruct.photographs import reading
+from morphable_reconstruct.photographs import pixels, reading
 from morphable_reconstruct.photographs.reading import load_photograph
 
 FAULTS = Path(__file__).parents[3].parent / "shared/faults"
@@ -331,3 +331,25 @@ def test_damaged_color_tags_count_as_absent(tmp_path):
     stripes([0, 77, 109, 148]).save(path)
     with_cicp(path, 250, 251)
     assert load_photograph(path).pixels[8, 8::16, 0].tolist() == [0, 77, 109, 148]
+
+
+def test_large_pictures_are_converted_by_bands_to_the_same_pixels(tmp_path, picture, monkeypatch):
+    ramp = np.asarray(picture)
+    alpha = Image.fromarray(ramp[::-1, :, 0].copy())
+    rgba = Image.merge("RGBA", (*picture.split(), alpha))
+    rgba.save(tmp_path / "rgba.png", icc_profile=wide_profile())
+    picture.quantize(16).save(tmp_path / "palette.png", icc_profile=wide_profile(), transparency=bytes(range(16)))
+    picture.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    picture.save(tmp_path / "turned.jpg", exif=exif_with(6), icc_profile=wide_profile(), quality=95)
+    for transfer, name in ((16, "pq.png"), (18, "hlg.png"), (13, "wide.png")):
+        picture.save(tmp_path / name)
+        with_cicp(tmp_path / name, 9, transfer)
+    counts = ramp[..., 0].astype(np.uint16) * 4
+    Image.fromarray(counts).save(tmp_path / "counts.png")
+    arrays = [counts, ramp / 255.0, np.asarray(rgba), ramp[..., 0] > 100]
+    sources = [*sorted(tmp_path.iterdir()), *arrays]
+    whole = [load_photograph(source).pixels for source in sources]
+    monkeypatch.setattr(pixels, "_BAND_PIXELS", 300)
+    assert len(list(pixels._bands(*ramp.shape[:2]))) == 12
+    for source, expected in zip(sources, whole, strict=True):
+        np.testing.assert_array_equal(load_photograph(source).pixels, expected)

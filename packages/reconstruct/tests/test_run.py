@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import weakref
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from PIL import Image
 from stand_ins import DotDetector, dotted
 
 from morphable.commands import UsageError
+from morphable_reconstruct.batch import pictures
 from morphable_reconstruct.batch.options import SAVE_KINDS, RunConfig
 from morphable_reconstruct.commands.entry import main
 from morphable_reconstruct.commands.reconstruct import check_kinds, run
@@ -220,3 +222,29 @@ def test_missing_weights_are_one_clear_line(tmp_path, capsys, monkeypatch):
 def test_imports_are_light(module):
     code = f"import sys, {module}; heavy = {{'torch', 'viser', 'fastapi', 'ray', 'av', 'numba', 'onnxruntime'}}"
     subprocess.run([sys.executable, "-c", f"{code}; assert not heavy & set(sys.modules)"], check=True)
+
+
+def test_large_pictures_are_held_one_at_a_time(engine, model, photos, tmp_path, monkeypatch):
+    for name in ("large0.png", "large1.png", "large2.png", "sub/large3.png"):
+        Image.fromarray(dotted((480, 640), [(100, 120)], dot_px=16)).save(photos / name)
+    (photos / "large2.jpg").write_text("no picture")
+    monkeypatch.setattr(pictures, "LARGE_PIXELS", 240 * 320)
+    held, most = weakref.WeakSet(), []
+    load = Reconstructor.load
+
+    def counted(self, image, **options):
+        most.append(sum(photo.size_hw == (480, 640) for photo in held))  # before this one is decoded
+        photo = load(self, image, **options)
+        if image.name.startswith("large"):
+            assert most[-1] == 0, "a large picture is decoded while another is held"
+        held.add(photo)
+        return photo
+
+    monkeypatch.setattr(Reconstructor, "load", counted)
+    status, summary = reconstruct(engine, model, photos, tmp_path, save="json,overlay")
+    assert status == 1
+    faces = {item["name"]: item["faces"] for item in summary["sources"] if item["error"] is None}
+    large = ("large0.png", "large1.png", "large2.png", "sub/large3.png")
+    assert faces == {"a.png": 2, "empty.png": 0, "sub/b.png": 1} | dict.fromkeys(large, 1)
+    assert [item["name"] for item in summary["sources"] if item["error"] is not None] == ["large2.jpg"]
+    assert len(most) == 8

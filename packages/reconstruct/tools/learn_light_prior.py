@@ -138,9 +138,7 @@ def print_bias(faces: list[Truth], points: ColorPoints, prior: LightPrior, skin:
     rows = []
     for face in faces:
         seen = face.observed
-        found = estimate_colors(
-            seen.rgb, seen.visible, seen.normals, points.mean_albedo, points.albedo_modes, points.detail, prior
-        )
+        found = estimate_colors(seen.rgb, seen.visible, seen.normals, points.mean_albedo, points.albedo_modes, prior)
         true, mine = (
             (points.mean_albedo + torch.einsum("k,kpc->pc", a, points.albedo_modes))[skin].mean(0)
             for a in (face.albedo, found.albedo[0])

@@ -14,9 +14,9 @@ from morphable.files import atomic_path, refusing
 from morphable.fitting import Fit, fit_landmarks, fit_surface
 from morphable.geometry import Pinhole
 from morphable.library import BUILT_IN, load_model
+from morphable.mesh_files import MESH_SUFFIXES, write_meshes
 from morphable.model import MorphableModel
 
-MESH_SUFFIXES = (".glb", ".ply", ".obj")
 NUMBERS_SUFFIX = ".npz"
 COMPARED_PARTS = ("skin", "nose", "upper_lip", "lower_lip")
 """Parts of the open model that every face model has in common with it."""
@@ -98,34 +98,9 @@ def write_fit(fit: Fit, model: MorphableModel, path: Path) -> None:
         with atomic_path(path) as temporary:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
         return
-    import trimesh
-
-    scene: Any = trimesh.Scene()
-    export_glb: Any = trimesh.exchange.gltf.export_glb
-    colors = (255 * model.decode_albedo(fit.faces.albedo).clamp(0, 1)).round().byte().numpy()
-    for index, (points, color) in enumerate(zip(vertices * _UPRIGHT, colors, strict=True)):
-        mesh = trimesh.Trimesh(
-            points.numpy(),
-            model.triangles.numpy(),
-            vertex_normals=model.normals(points).numpy(),
-            vertex_colors=color,
-            process=False,
-        )
-        scene.add_geometry(mesh, node_name=f"face_{index:02d}", geom_name=f"face_{index:02d}")
-    with atomic_path(path) as temporary:
-        if path.suffix.lower() == ".glb":
-            temporary.write_bytes(export_glb(scene, tree_postprocessor=_matte))
-        else:
-            scene.export(temporary)
-
-
-def _matte(document: dict[str, Any]) -> None:
-    """Give a glTF document's meshes a rough material: without one they are of metal, and dark."""
-    surface = {"metallicFactor": 0.0, "roughnessFactor": 0.8}
-    document["materials"] = [{"name": "face", "pbrMetallicRoughness": surface, "doubleSided": True}]
-    for mesh in document["meshes"]:
-        for primitive in mesh["primitives"]:
-            primitive["material"] = 0
+    names = [f"face_{index:02d}" for index in range(len(vertices))]
+    albedo = model.decode_albedo(fit.faces.albedo)
+    write_meshes(path, model, dict(zip(names, vertices * _UPRIGHT, strict=True)), dict(zip(names, albedo, strict=True)))
 
 
 def check_suffix(path: Path) -> None:

@@ -5,16 +5,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from morphable.faces import FaceParameters
 from morphable.files import atomic_path
+from morphable.mesh_files import MESH_SUFFIXES, write_meshes
 from morphable.model import STATIC68, MorphableModel
 from morphable.painting import contact_sheet, paint, turn
-
-MESH_SUFFIXES = (".obj", ".ply", ".glb")
 
 
 def draw_sheet(
@@ -83,20 +80,10 @@ def export_mesh(
     """
     if path.suffix.lower() not in MESH_SUFFIXES:
         raise ValueError(f"output must end in {', '.join(MESH_SUFFIXES)}, got {path.name}")
-    import trimesh
-
     face = _face(model, seed, expression or {})
     with torch.no_grad():
         vertices, colors = model(face.identity[0], face.expression[0], face.albedo[0])
-    mesh = trimesh.Trimesh(
-        vertices.numpy(),
-        model.triangles.numpy(),
-        vertex_normals=model.normals(vertices).numpy(),
-        vertex_colors=_to_bytes(colors),
-        process=False,
-    )
-    with atomic_path(path) as temporary:
-        mesh.export(temporary)
+    write_meshes(path, model, {"face": vertices}, {"face": colors})
 
 
 def part_counts(model: MorphableModel) -> dict[str, int]:
@@ -126,8 +113,3 @@ def _face(model: MorphableModel, seed: int | None, expression: Mapping[str, floa
             raise ValueError(f"expression must be one of {', '.join(model.expression_names)}, got {name!r}")
         activations[0, model.expression_names.index(name)] = value
     return replace(drawn, expression=activations)
-
-
-def _to_bytes(colors: Tensor) -> np.ndarray:
-    """Turn colors of 0 to 1 into bytes."""
-    return (255 * colors.clamp(0, 1)).round().byte().numpy()

@@ -1,7 +1,8 @@
 """Collections of pictures: reconstruct and save each, go on after broken files."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +11,7 @@ from morphable_reconstruct.batch.options import PICTURE_KINDS, RunConfig
 from morphable_reconstruct.batch.output import save_results
 from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.exports.predictions import PredictionRows, prediction_rows
-from morphable_reconstruct.photographs.reading import Photograph
+from morphable_reconstruct.photographs.reading import Photograph, pixel_count
 from morphable_reconstruct.photographs.sources import Source
 from morphable_reconstruct.reconstructor.pipeline import map_ahead, read_ahead
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
@@ -18,7 +19,7 @@ from morphable_reconstruct.reconstructor.stream import EXPECTED_ERRORS, Attempt,
 from morphable_reconstruct.scene import Scene
 
 LARGE_PIXELS = 24_000_000
-"""Larger pictures are computed with little memory rather than at full speed."""
+"""Larger pictures are computed one at a time and with little memory rather than at full speed."""
 _WRITERS = 2
 """Pictures that are drawn and written at the same time."""
 
@@ -64,12 +65,6 @@ def run_pictures(
             todo.append(source)
         else:
             yield record
-    attempts = attempt_all(
-        todo,
-        lambda source: _load(source, reconstructor),
-        reconstructor.reconstruct,
-        batch_size=reconstructor.batch_size,
-    )
 
     def save(attempt: Attempt[Source]) -> Outcome:
         if attempt.scene is None:
@@ -77,9 +72,35 @@ def run_pictures(
         saved = _save(attempt.item, attempt.scene, config, records, on_scene=on_scene, before_s=attempt.seconds)
         return replace(saved, notes=_notes(attempt.scene, reconstructor.config.max_faces))
 
-    # decoding, the network, and drawing and writing each have threads of their own
-    with closing(read_ahead(attempts, ahead=1)) as ahead:
-        yield from map_ahead(save, ahead, threads=_WRITERS, ahead=_WRITERS + 1)
+    for part in _parts(todo):
+        attempts = attempt_all(
+            part,
+            lambda source: _load(source, reconstructor),
+            reconstructor.reconstruct,
+            batch_size=reconstructor.batch_size,
+        )
+        # decoding, the network, and drawing and writing each have threads of their own
+        with closing(read_ahead(attempts, ahead=1)) as ahead:
+            yield from map_ahead(save, ahead, threads=_WRITERS, ahead=_WRITERS + 1)
+
+
+def _parts(sources: Sequence[Source]) -> Iterator[Iterable[Source]]:
+    """Large pictures one by one, and between them as many as there are, in order; take each part to its end."""
+    rest = deque(sources)
+    large: dict[Source, bool] = {}  # of the next one only
+
+    def is_large() -> bool:
+        if rest[0] not in large:
+            large.clear()
+            large[rest[0]] = pixel_count(rest[0].path) > LARGE_PIXELS
+        return large[rest[0]]
+
+    def until_large() -> Iterator[Source]:
+        while rest and not is_large():
+            yield rest.popleft()
+
+    while rest:
+        yield (rest.popleft(),) if is_large() else until_large()
 
 
 def _load(source: Source, reconstructor: Reconstructor) -> Photograph:

@@ -71,7 +71,6 @@ def estimate_colors(
     normals: Float[Tensor, "faces points 3"],
     mean_albedo: Float[Tensor, "points 3"],
     albedo_modes: Float[Tensor, "alb points 3"],
-    detail: Float[Tensor, " points"],
     prior: LightPrior,
 ) -> Colors:
     """Estimate albedo and light of each face from the colors of points of its surface.
@@ -82,7 +81,6 @@ def estimate_colors(
         normals: Unit vectors, y up, z toward the viewer (`R_head` times the model-frame normals).
         mean_albedo: Albedo of the model's mean at the points.
         albedo_modes: What one standard deviation of each coefficient adds there.
-        detail: Weight of each point when detail is fitted, beside its visibility.
         prior: Distribution of light and sheen.
 
     Returns:
@@ -107,7 +105,7 @@ def estimate_colors(
         normal = jacobian.mT @ jacobian + precision
         right = (jacobian.mT @ (root * error).flatten(1)[..., None])[..., 0] + pull
         state = state + torch.cholesky_solve(right[..., None], torch.linalg.cholesky(normal))[..., 0]
-    state = _detailed(observed, detail * weight, base, modes, functions, state[:, : count + NUM_LIGHT])
+    state = _detailed(observed, weight, base, modes, functions, state[:, : count + NUM_LIGHT])
     light = state[:, count:].unflatten(1, (3, 9)).mT
     ambient = torch.zeros_like(light[:, :1]) + AMBIENT
     return Colors(state[:, :count], torch.cat([light[:, :1] - ambient, light[:, 1:]], dim=1), weight)

@@ -37,7 +37,6 @@ def with_photo_colors(rows: _Rows) -> _Rows:
             observed.normals,
             points.mean_albedo,
             points.albedo_modes,
-            points.detail,
             light_prior(),
         )
     return replace(rows, faces=replace(faces, albedo=found.albedo, illumination=found.illumination))

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from morphable.geometry import Pinhole, axes_flip, camera_from_model
 from morphable_detector_head.resizing import reduced
+from morphable_reconstruct.colors.lids import between_lids
 from morphable_reconstruct.colors.points import ColorPoints
+from morphable_reconstruct.drawing.colors import EYE_POINTS
 from morphable_render import sample_image
 
 FACE_PX = 112
@@ -52,13 +54,19 @@ def observe(
     placed, normals_model = points.place(identity, expression)
     position = camera_from_model(placed, rotation_head, translation_m)
     normals = normals_model @ rotation_head.mT
-    px = Pinhole(image.shape[:2], focal_px, principal_px).project(position)
+    camera = Pinhole(image.shape[:2], focal_px, principal_px)
+    px = camera.project(position)
     toward = F.normalize(-position, dim=-1)
     cosine = (toward * normals * axes_flip(position)).sum(-1)
     ramp = ((cosine - GRAZING_COSINE) / (FACING_COSINE - GRAZING_COSINE)).clamp(0, 1)
     rows, cols = image.shape[:2]
     inside = ((px > 0) & (px < px.new_tensor([cols, rows]))).all(-1)
     visible = ramp * inside * ~_hidden(px, position[..., 2])
+    if points.landmarks is not None:
+        placed = points.landmarks.decode_shape(identity, expression)
+        lids_px = camera.project(camera_from_model(placed, rotation_head, translation_m))
+        for name, on_eye in points.on_eye.items():
+            visible = visible * (~on_eye | between_lids(px, lids_px[:, EYE_POINTS[name]]))
     rgb = torch.stack([_read(image, face_px) for face_px in px]) if len(px) else px.new_zeros(0, px.shape[1], 3)
     return Observed(rgb, visible, normals, px)
 

@@ -5,11 +5,13 @@ from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from morphable import MorphableModel, SurfacePoints
-from morphable_reconstruct.drawing.colors import LIDS_SCHEME, lid_shadow
+from morphable import MorphableModel, PointModel, SurfacePoints
+from morphable_reconstruct.colors.lids import between_lids
+from morphable_reconstruct.drawing.colors import EYE_POINTS, LIDS_SCHEME, lid_shadow
+from morphable_reconstruct.faces.landmarks import landmark_points
 
 POINTS_PER_PART = {
     "skin": 120,
@@ -24,11 +26,10 @@ POINTS_PER_PART = {
 """Number of points on each part of the face; the inside of the mouth, which has no light of its own, has none."""
 POINTS_WITHOUT_PARTS = 320
 """Number of points on a model that names none of these parts."""
-EYE_DETAIL = 0.2
-"""Weight of a point on an eyeball when detail is fitted: where an opening is off by a lash, the lid is seen there."""
+WIDE = 1.2
+"""An eye that is wider open than the mean face's by this factor still has points all over its opening."""
 _FRONT = 0.2
 """Points lie where the mean face's normal has at least this share toward the viewer."""
-_EYES = ("left_eye", "right_eye")
 _KEPT_MODELS = 4
 
 
@@ -41,8 +42,10 @@ class ColorPoints:
     barycentric: Float[Tensor, "points 3"]
     part: Int[Tensor, " points"]
     """Index into the model's `part_names`."""
-    detail: Float[Tensor, " points"]
-    """Weight of each point when detail is fitted."""
+    landmarks: PointModel | None
+    """The 68 points, whose lids hide eyeballs; None for a model without them."""
+    on_eye: dict[str, Bool[Tensor, " points"]]
+    """Which points lie on the eyeballs, by their parts' names in `EYE_POINTS`; empty without landmarks."""
     mean: Float[Tensor, "points 3 3"]
     """Corners of the triangles of the mean face, meters."""
     modes: Float[Tensor, "modes points 3 3"]
@@ -68,22 +71,25 @@ def color_points(model: MorphableModel) -> ColorPoints:
     neutral = torch.zeros(1, model.num_identity), torch.zeros(1, model.num_expression)
     with torch.no_grad():
         mean = model.decode_shape(*neutral)[0]
-        triangle, part = _spread(model, mean)
+        has_lids = LIDS_SCHEME in model.landmark_schemes
+        lids = model.landmarks(mean[None], LIDS_SCHEME) if has_lids else None
+        triangle, part = _spread(model, mean, lids)
         corner = model.triangles[triangle]
         each_corner = torch.eye(3).expand(len(triangle), 3, 3)
         corners = model.restrict(SurfacePoints(triangle[:, None].expand(-1, 3), each_corner))
         modes = torch.cat([corners.identity_basis, corners.expression_basis])
-        if LIDS_SCHEME in model.landmark_schemes:
-            lids = model.landmarks(mean[None], LIDS_SCHEME)
+        if lids is not None:
             shade = lid_shadow(model, lids, mean[None])[0][corner].mean(1)[:, None]
         else:
             shade = torch.ones(len(corner), 1)
-        eyes = [model.part_names.index(name) for name in _EYES if name in model.part_names]
+        eyes = [name for name in EYE_POINTS if has_lids and name in model.part_names]
+        on_eye = {name: part == model.part_names.index(name) for name in eyes}
         return ColorPoints(
             corner=corner,
             barycentric=torch.full((len(triangle), 3), 1 / 3),
             part=part,
-            detail=torch.where(torch.isin(part, torch.tensor(eyes, dtype=part.dtype)), EYE_DETAIL, 1.0),
+            landmarks=landmark_points(model) if has_lids else None,
+            on_eye=on_eye,
             mean=corners.mean.unflatten(0, (-1, 3)),
             modes=modes.unflatten(1, (-1, 3)),
             mean_albedo=corners.mean_albedo.unflatten(0, (-1, 3)).mean(1) * shade,
@@ -91,8 +97,8 @@ def color_points(model: MorphableModel) -> ColorPoints:
         )
 
 
-def _spread(model: MorphableModel, mean: Tensor) -> tuple[Tensor, Tensor]:
-    """Choose triangles of every part, each as far from those before it as can be."""
+def _spread(model: MorphableModel, mean: Tensor, lids: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Choose triangles of every part, each as far from those before it as can be; on eyeballs those that eyes show."""
     corners = mean[model.triangles]
     center = corners.mean(1)
     normal = F.normalize(torch.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], dim=-1), dim=-1)
@@ -104,6 +110,9 @@ def _spread(model: MorphableModel, mean: Tensor) -> tuple[Tensor, Tensor]:
     picked = []
     for name, count in named.items():
         inside = front & (model.part_labels == model.part_names.index(name))
+        if lids is not None and name in EYE_POINTS:
+            rim = lids[0, EYE_POINTS[name], :2]
+            inside &= between_lids(center[:, :2], rim.mean(0) + WIDE * (rim - rim.mean(0)))
         picked.append(_farthest(center, inside.nonzero()[:, 0], count))
     triangle = torch.cat(picked)
     return triangle, model.part_labels[triangle]

@@ -1,5 +1,6 @@
 """Colors of pictures and videos as sRGB: wide gamuts, and the HDR transfers HLG and PQ (ITU-R BT.2100)."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -23,7 +24,8 @@ _KNEE = 0.7
 """Linear light, as a fraction of white, up to which tone mapping changes nothing."""
 _BRIGHTEST_SHARE = 1e-3
 """Part of a frame that may be brighter than what counts as its brightest light."""
-_BLOCK_PX = 4
+BLOCK_PX = 4
+"""Rows and columns of the blocks whose light is averaged; parts of a picture must have multiples of it."""
 _LEVELS = 65_536
 _CODES = 4_096
 _BT2020_LUMINANCE = np.array([0.2627, 0.6780, 0.0593], np.float32)
@@ -49,8 +51,20 @@ class ToneMapper:
         White is at 203 nits. It is at 100 nits as long as nothing brighter than that has been shown: the video then
         holds SDR pictures. Light up to 70 % of white is kept, what is above is compressed.
         """
+        self.look([codes], transfer=transfer)
+        return self.convert(codes, transfer=transfer, primaries=primaries)
+
+    def look(self, bands: Iterable[UInt16[np.ndarray, "_ cols 3"]], *, transfer: int) -> None:
+        """Note the brightest light of a frame, given whole or as bands of rows."""
+        means = [_block_means(_to_nits(codes, transfer) @ _BT2020_LUMINANCE) for codes in bands]
+        brightest = float(np.quantile(np.concatenate(means), 1.0 - _BRIGHTEST_SHARE))
+        self._peak_nits = max(self._peak_nits, brightest)
+
+    def convert(
+        self, codes: UInt16[np.ndarray, "rows cols 3"], *, transfer: int, primaries: int
+    ) -> UInt8[np.ndarray, "rows cols 3"]:
+        """Convert a frame, or a part of one, by the light looked at so far."""
         nits = _to_nits(codes, transfer)
-        self._peak_nits = max(self._peak_nits, _brightest(nits @ _BT2020_LUMINANCE))
         standard = self._peak_nits <= _SDR_TOLERANCE * SDR_WHITE_NITS
         white_nits = SDR_WHITE_NITS if standard else WHITE_NITS
         linear = nits @ (_gamut_matrix(primaries if primaries in GAMUTS else BT2020).T / np.float32(white_nits))
@@ -67,14 +81,13 @@ def encode_srgb(linear: Float[np.ndarray, "rows cols 3"]) -> UInt8[np.ndarray, "
     return _srgb_codes()[np.rint(np.sqrt(np.clip(linear, 0.0, 1.0)) * (_CODES - 1)).astype(np.uint16)]
 
 
-def _brightest(luminance: Float[np.ndarray, "rows cols"]) -> float:
-    """Brightest light of a frame but for a few blocks of pixels, where compression may have overshot."""
-    rows, cols = (side // _BLOCK_PX for side in luminance.shape)
+def _block_means(luminance: Float[np.ndarray, "rows cols"]) -> Float[np.ndarray, " blocks"]:
+    """Average light of blocks, so that a few pixels where compression may have overshot do not count."""
+    rows, cols = (side // BLOCK_PX for side in luminance.shape)
     if rows == 0 or cols == 0:
-        return float(luminance.max())
-    blocks = luminance[: rows * _BLOCK_PX, : cols * _BLOCK_PX].reshape(rows, -1, cols, _BLOCK_PX)
-    means = blocks.mean((1, 3))
-    return float(np.quantile(means, 1.0 - _BRIGHTEST_SHARE))
+        return luminance.max(keepdims=True).reshape(1)
+    blocks = luminance[: rows * BLOCK_PX, : cols * BLOCK_PX].reshape(rows, BLOCK_PX, cols, BLOCK_PX)
+    return blocks.mean((1, 3)).reshape(-1)
 
 
 def _compress(linear: Float[np.ndarray, "rows cols 3"], peak: float) -> Float[np.ndarray, "rows cols 3"]:

@@ -1,13 +1,14 @@
 """Pixels of any mode, type and depth to 8-bit sRGB."""
 
 import io
+from collections.abc import Callable, Iterator
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt16
 from PIL import Image, ImageCms
 from torch import Tensor
 
-from morphable_reconstruct.photographs.gamuts import GAMUTS, HIGH_DYNAMIC_RANGE, ToneMapper, convert_gamut
+from morphable_reconstruct.photographs.gamuts import BLOCK_PX, GAMUTS, HIGH_DYNAMIC_RANGE, ToneMapper, convert_gamut
 
 _WHITE = (255, 255, 255, 255)
 _GRAY_MODES = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
@@ -33,46 +34,68 @@ def to_rgb(
     """
     if picture.mode in _GRAY_MODES:
         return from_array(_gray_array(picture))
-    profile = picture.info.get("icc_profile")
-    if picture.has_transparency_data:
-        rgba = picture.convert("RGBA")
-        opaque = _to_srgb(rgba.convert("RGB"), profile, tags)
-        layer = Image.merge("RGBA", (*opaque.split(), rgba.getchannel("A")))
-        return np.array(Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")), None
-    if picture.mode not in ("RGB", "CMYK"):
-        picture = picture.convert("RGB")
-    converted = _to_srgb(picture, profile, tags)  # CMYK without a usable profile is still CMYK
-    return _as_array(converted if converted.mode == "RGB" else converted.convert("RGB")), None
-
-
-def _as_array(picture: Image.Image) -> UInt8[np.ndarray, "rows cols 3"]:
-    """Copy pixels band by band: Pillow holds a whole picture two more times while it hands it over at once."""
+    convert = _conversion(picture, tags)
     pixels = np.empty((picture.height, picture.width, 3), np.uint8)
-    step = max(1, _BAND_PIXELS // picture.width)
-    for top in range(0, picture.height, step):
-        bottom = min(picture.height, top + step)
-        pixels[top:bottom] = np.asarray(picture.crop((0, top, picture.width, bottom)))
-    return pixels
+    for rows in _bands(picture.height, picture.width):
+        pixels[rows] = np.asarray(convert(_band(picture, rows)))
+    return pixels, None
 
 
-def _to_srgb(picture: Image.Image, profile: object, tags: tuple[int, int] | None) -> Image.Image:
-    """Apply HDR tags or an embedded profile; a profile LittleCMS cannot use leaves the numbers as they are."""
+def _bands(height: int, width: int) -> Iterator[slice]:
+    """Rows of a large picture, part after part: whole pictures as other types or modes would take gigabytes."""
+    step = max(1, _BAND_PIXELS // (width * BLOCK_PX)) * BLOCK_PX
+    return (slice(top, min(height, top + step)) for top in range(0, height, step))
+
+
+def _band(picture: Image.Image, rows: slice) -> Image.Image:
+    return picture.crop((0, rows.start, picture.width, rows.stop))
+
+
+def _conversion(picture: Image.Image, tags: tuple[int, int] | None) -> Callable[[Image.Image], Image.Image]:
+    """Return what makes parts of a picture sRGB."""
+    transparent = picture.has_transparency_data
+    mode = "CMYK" if picture.mode == "CMYK" and not transparent else "RGB"
+    parts = (_band(picture, rows).convert(mode) for rows in _bands(picture.height, picture.width))
+    to_srgb = _srgb_conversion(mode, picture.info.get("icc_profile"), tags, parts)
+
+    def opaque(band: Image.Image) -> Image.Image:
+        converted = to_srgb(band.convert(mode))  # CMYK without a usable profile is still CMYK
+        return converted if converted.mode == "RGB" else converted.convert("RGB")
+
+    def over_white(band: Image.Image) -> Image.Image:
+        rgba = band.convert("RGBA")
+        layer = Image.merge("RGBA", (*to_srgb(rgba.convert("RGB")).split(), rgba.getchannel("A")))
+        return Image.alpha_composite(Image.new("RGBA", layer.size, _WHITE), layer).convert("RGB")
+
+    return over_white if transparent else opaque
+
+
+def _srgb_conversion(
+    mode: str, profile: object, tags: tuple[int, int] | None, parts: Iterator[Image.Image]
+) -> Callable[[Image.Image], Image.Image]:
+    """Return what applies HDR tags or an embedded profile; one LittleCMS cannot use leaves the numbers as they are."""
     primaries, transfer = tags or (0, 0)
-    if transfer in HIGH_DYNAMIC_RANGE and picture.mode == "RGB":
-        codes = np.asarray(picture).astype(np.uint16) * _CODES_PER_BYTE
-        return Image.fromarray(ToneMapper()(codes, transfer=transfer, primaries=primaries))
+    if transfer in HIGH_DYNAMIC_RANGE and mode == "RGB":
+        mapper = ToneMapper()
+        mapper.look((_codes(part) for part in parts), transfer=transfer)
+        return lambda part: Image.fromarray(mapper.convert(_codes(part), transfer=transfer, primaries=primaries))
     if not isinstance(profile, bytes) or not profile:
-        if primaries in GAMUTS and picture.mode == "RGB":
-            return Image.fromarray(convert_gamut(np.asarray(picture), primaries))
-        return picture
+        if primaries in GAMUTS and mode == "RGB":
+            return lambda part: Image.fromarray(convert_gamut(np.asarray(part), primaries))
+        return lambda part: part
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        if picture.mode == "RGB" and "sRGB" in (source.profile.profile_description or ""):
-            return picture
-        converted = ImageCms.profileToProfile(picture, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        if mode == "RGB" and "sRGB" in (source.profile.profile_description or ""):
+            return lambda part: part
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        transform.apply(Image.new(mode, (1, 1)))
     except (ImageCms.PyCMSError, OSError, ValueError, UnicodeError):
-        return picture
-    return picture if converted is None else converted
+        return lambda part: part
+    return transform.apply
+
+
+def _codes(picture: Image.Image) -> UInt16[np.ndarray, "rows cols 3"]:
+    return np.asarray(picture).astype(np.uint16) * _CODES_PER_BYTE
 
 
 def _gray_array(picture: Image.Image) -> np.ndarray:
@@ -95,29 +118,38 @@ def from_array(array: np.ndarray) -> tuple[UInt8[np.ndarray, "rows cols 3"], str
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
         raise ValueError(f"image must have shape (rows, cols[, 1 | 3 | 4]), got {array.shape}; one picture at a time")
-    pixels, note = _to_bytes(array)
-    if pixels.shape[2] == 4:
-        alpha = pixels[..., 3:].astype(np.uint16)
-        pixels = ((pixels[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))).copy(), note
+    to_bytes, note = _byte_conversion(array)
+    pixels = np.empty((*array.shape[:2], 3), np.uint8)
+    for rows in _bands(*array.shape[:2]):
+        band = to_bytes(array[rows])
+        if band.shape[2] == 4:
+            alpha = band[..., 3:].astype(np.uint16)
+            band = (band[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+        pixels[rows] = band
+    return pixels, note
 
 
-def _to_bytes(array: np.ndarray) -> tuple[np.ndarray, str | None]:
-    """Values of any accepted type to 0..255."""
+def _byte_conversion(array: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], str | None]:
+    """Return what makes parts of an array of any accepted type 0..255, and a note where values are stretched."""
     if array.dtype == np.uint8:
-        return array, None
+        return np.asarray, None
     if array.dtype == np.uint16:
         low, high, note = _range_16(array)
-        stretched = (array.clip(low, high).astype(np.uint32) - low) * 255 + (high - low) // 2
-        return (stretched // (high - low)).astype(np.uint8), note
+        return lambda part: _stretched(part, low, high), note
     if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255), None
+        return lambda part: part.astype(np.uint8) * np.uint8(255), None
     if array.dtype.kind != "f":
         raise ValueError(f"image must be uint8, uint16 or float in [0, 1], got {array.dtype}; convert it first")
     lowest, highest = float(array.min()), float(array.max())
     if not (lowest >= 0.0 and highest <= 1.0):
         raise ValueError(f"image must be in [0, 1] as floats, got {lowest:g}..{highest:g}; divide by 255 or pass uint8")
-    return np.rint(array * 255.0).astype(np.uint8), None
+    return lambda part: np.rint(part * 255.0).astype(np.uint8), None
+
+
+def _stretched(values: np.ndarray, low: int, high: int) -> np.ndarray:
+    """Scale 16-bit values so that `low` becomes 0 and `high` 255."""
+    scaled = (values.clip(low, high).astype(np.uint32) - low) * 255 + (high - low) // 2
+    return (scaled // (high - low)).astype(np.uint8)
 
 
 def _range_16(array: np.ndarray) -> tuple[int, int, str | None]:

@@ -108,6 +108,15 @@ def load_photograph(
     )
 
 
+def pixel_count(path: Path) -> int:
+    """Return how many pixels a picture has by its header; 0 where that cannot be read."""
+    try:
+        with path.open("rb") as opened, _opened(opened, path.name) as picture:
+            return int(picture.width) * int(picture.height)
+    except Exception:  # as in `_from_file`; reading the picture will tell
+        return 0
+
+
 def _from_file(file: Path | IO[bytes] | io.IOBase, name: str, shown: str, max_pixels: int) -> Photograph:
     """Decode a file, with one clear error per way of being broken."""
     try:
@@ -150,20 +159,25 @@ def _decode(opened: io.BufferedIOBase, name: str, max_pixels: int) -> Photograph
 def _open(opened: io.BufferedIOBase, name: str, max_pixels: int) -> Photograph:
     """Decode an open file by its content."""
     opened.seek(0)
-    head = opened.read(HEAD_BYTES)
-    opened.seek(0)
-    if not is_heif(head[:PREFIX_BYTES]):
-        with Image.open(cast(IO[bytes], opened), formats=_installed_formats()) as picture:
-            stored = _from_pil(picture, name, max_pixels, color_tags(head))
-            picture.close()  # before pixels are turned, which takes memory for a second copy
-        return _upright(*stored)
+    tags = color_tags(opened.read(HEAD_BYTES))
+    with _opened(opened, name) as picture:
+        stored = _from_pil(picture, name, max_pixels, tags)
+        picture.close()  # before pixels are turned, which takes memory for a second copy
+    return _upright(*stored)
+
+
+def _opened(file: io.BufferedIOBase, name: str) -> Image.Image:
+    """Read a file's header, by its content."""
+    file.seek(0)
+    head = file.read(PREFIX_BYTES)
+    file.seek(0)
+    if not is_heif(head):
+        return Image.open(cast(IO[bytes], file), formats=_installed_formats())
     try:
         heif = import_extra("pillow_heif", "morphable-reconstruct", "heif")
     except ImportError as error:
         raise ValueError(f"image must be of a format that is installed, got the HEIC file {name}: {error}") from error
-    with heif.HeifImageFile(opened) as picture:
-        stored = _from_pil(picture, name, max_pixels, color_tags(head))
-    return _upright(*stored)
+    return cast(Image.Image, heif.HeifImageFile(file))
 
 
 @cache
