@@ -34,9 +34,9 @@ class CropChanges:
     """Share of gray crops."""
     noise: float = 0.02
     """Largest standard deviation of the noise."""
-    coarse: float = 0.2
+    coarse: float = 0.25
     """Share of crops whose picture is first shrunk, as small faces are."""
-    coarsest: float = 4.0
+    coarsest: float = 8.0
     """Largest factor by which it is shrunk."""
     cut: float = 0.06
     """Share of crops that a border of the picture cuts."""
@@ -68,7 +68,7 @@ class FaceHeadLoss:
     """Absolute error of the logarithm of the depth."""
     surface: float = 15.0
     """Mean distance of the projected surface, sides of the crop."""
-    points: float = 10.0
+    points: float = 30.0
     """Mean distance of the landmarks, sides of the crop."""
     irises: float = 20.0
     """Mean distance of the irises' centers, sides of the crop; they are among the landmarks too."""
@@ -103,7 +103,7 @@ class FaceHeadTraining:
     loss: FaceHeadLoss = field(default_factory=FaceHeadLoss)
     optimizer: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
-            learning_rate=2e-3, backbone_factor=0.3, weight_decay=0.02, clip_norm=5.0, ema_decay=0.999
+            learning_rate=2e-3, warmup_steps=300, weight_decay=0.02, clip_norm=5.0, ema_decay=0.999
         )
     )
     run: RunConfig = field(default_factory=lambda: RunConfig(batch_size=48, steps=1_000_000, anneal_with_time=True))
