@@ -137,6 +137,30 @@ def test_floors_of_the_linter_are_those_of_the_packages():
     assert all("evalkit" not in siblings(package) for package in PACKAGES)
 
 
+def public_functions(package: str) -> set[str]:
+    """Functions and classes that the modules of a package offer to others."""
+    return {
+        node.name
+        for path in modules(package).values()
+        if not path.name.startswith("_")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    }
+
+
+def used_names(package: str) -> set[str]:
+    """Names that the code of a package uses, not those that it only imports or defines."""
+    trees = [ast.parse(path.read_text()) for path in modules(package).values()]
+    return {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def test_no_loss_is_without_a_caller():
+    offered, inside = public_functions("losses"), used_names("losses")
+    outside = set().union(*(used_names(package) for package in PACKAGES if package != "losses"))
+    assert {"center_focal_loss", "overlap_loss"} <= offered & outside - inside
+    assert offered - inside - outside == set()
+
+
 def test_evalkit_needs_no_torch():
     for module, path in modules("evalkit").items():
         named = imports(ast.parse(path.read_text()), module, is_package=path.name == "__init__.py")
