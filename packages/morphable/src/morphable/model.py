@@ -270,20 +270,21 @@ class MorphableModel(nn.Module):
 
     @cached_property
     def iris_vertices(self) -> tuple[int, int] | None:
-        """Vertices at the fronts of the left and the right eyeball, which the gaze moves most.
+        """Vertices at the fronts of the right and the left eyeball, which the gaze moves most.
 
-        None for a model whose eyes do not turn. `morphable.eyes` reads whole eyeballs.
+        They lie on the eyeball's surface, where pictures show the pupil; `morphable.eyes`, which reads whole eyeballs,
+        places the iris in the plane of its rim, 1.5 mm deeper. None for a model whose eyes do not turn.
         """
         found = []
-        for side in ("Left", "Right"):
+        for side in ("Right", "Left"):
             actions = [f"{action}{side}" for action in _GAZE]
             if not set(actions) <= set(self.expression_names):
                 return None
             rows = torch.stack([self.expression_basis[self.expression_names.index(name)] for name in actions])
             motion = torch.stack([self._full_resolution(row) for row in rows])
             found.append(int(motion.norm(dim=-1).sum(0).argmax()))
-        left, right = found
-        return left, right
+        right, left = found
+        return right, left
 
     def contour_landmarks(self, vertices_cam: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch 68 3"]:
         """Return the 68 points with the jaw line on the visible outline (`ibug68_contour`).

@@ -41,7 +41,7 @@ class ScanCase:
 
     Example:
         >>> from scipy.spatial import Delaunay
-        >>> from morphable_evalkit import SCAN_PROTOCOLS, Mesh
+        >>> from morphable_evalkit import Mesh
         >>> def raised(xy):  # a bump in millimetres
         ...     return np.column_stack([xy, 60 * np.exp(-(xy**2).sum(axis=1) / 6000)])
         >>> xy = np.stack(np.meshgrid(np.arange(-80.0, 81, 5), np.arange(-80.0, 81, 5)), axis=-1).reshape(-1, 2)
@@ -101,17 +101,7 @@ def measure_scan(
             their mesh, or those of scan and prediction do not correspond.
 
     Example:
-        >>> from scipy.spatial import Delaunay
-        >>> from morphable_evalkit import SCAN_PROTOCOLS, Mesh
-        >>> def raised(xy):  # a bump in millimetres
-        ...     return np.column_stack([xy, 60 * np.exp(-(xy**2).sum(axis=1) / 6000)])
-        >>> xy = np.stack(np.meshgrid(np.arange(-80.0, 81, 5), np.arange(-80.0, 81, 5)), axis=-1).reshape(-1, 2)
-        >>> scan = Mesh(raised(xy), Delaunay(xy).simplices.astype(np.int64))
-        >>> marks = raised(np.array([[-45.0, 35], [-17, 33], [17, 33], [45, 35], [0, -12], [-25, -42], [25, -42]]))
-        >>> case = ScanCase(
-        ...     name="a", subject="a", group="", scan=scan, scan_landmarks=marks,
-        ...     prediction=Mesh(scan.vertices / 1000, scan.triangles), prediction_landmarks=marks / 1000,
-        ... )
+        >>> from morphable_evalkit import SCAN_PROTOCOLS  # and `case` as the example of `ScanCase` makes it
         >>> measure_scan(case, SCAN_PROTOCOLS["now"], unit="m").value < 1e-6  # millimetres
         True
     """

@@ -93,16 +93,6 @@ class _Read:
 def albedo_texture(face: Face, *, size_px: int = 512) -> FaceTexture:
     """Unwrap the reconstructed reflectance, free of light.
 
-    >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
-    >>> model = morphable.load_model("open")
-    >>> scene = mr.Scene(
-    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
-    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
-    ...     model=model,
-    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
-    ...     score=np.float32([0.9, 0.8]),
-    ...     center_px=np.zeros((2, 2), np.float32),
-    ... )
     >>> albedo_texture(scene[0], size_px=64).rgb.shape
     (64, 64, 3)
     """
@@ -125,16 +115,6 @@ def photo_texture(
         size_px: Side of the texture; by default `fitting_side`.
         depth_m: Depth of all faces of the photograph (`scene.depth_m`), of any size; rendered where it is not given.
 
-    >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
-    >>> model = morphable.load_model("open")
-    >>> scene = mr.Scene(
-    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
-    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
-    ...     model=model,
-    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
-    ...     score=np.float32([0.9, 0.8]),
-    ...     center_px=np.zeros((2, 2), np.float32),
-    ... )
     >>> texture = photo_texture(scene[0], size_px=64)
     >>> texture.rgb.shape, texture.visible.shape
     ((64, 64, 3), (64, 64))

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 import morphable
+from morphable.eyes import EyeReader
 from morphable_synth.assets.catalog import (
     AssetCatalog,
     Style,
@@ -94,6 +95,11 @@ class Library:
         first = self.model.num_vertices - 2 * _EYEBALL_VERTICES
         left = np.arange(first, first + _EYEBALL_VERTICES)
         return left, left + _EYEBALL_VERTICES
+
+    @cached_property
+    def eye_reader(self) -> EyeReader:
+        """What tells where the eyeballs of a decoded face look."""
+        return EyeReader(self.model)
 
     @cached_property
     def in_socket(self) -> Bool[np.ndarray, " verts"]:

@@ -46,9 +46,10 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
         ValueError: License or training data are not given, and data or first weights do not state them; a run to
             average with is of another network.
 
-    >>> package(folder / "nowhere", folder / "w.safetensors", PackageOptions(name="mine"))
-    Traceback (most recent call last):
-    FileNotFoundError: run must be a folder with run.json...
+    >>> package(run, folder / "w.safetensors", PackageOptions(name="mine")).name
+    'w.md'
+    >>> morphable.read_weights_info(folder / "w.safetensors").name
+    'mine'
     """
     config = read_run_config(run)
     licence, training_data = terms(
