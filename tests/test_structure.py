@@ -185,6 +185,13 @@ def test_architecture_names_files_that_exist():
     assert missing == []
 
 
+def test_every_benchmark_is_listed_with_its_command():
+    text = (ROOT / "benchmarks" / "README.md").read_text()
+    scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")}
+    listed = set(re.findall(r"`(\w+\.py)`", text))
+    assert listed == scripts
+
+
 COMMANDS = {package: next(iter(project(package)["scripts"])) for package in PACKAGES if "scripts" in project(package)}
 
 

@@ -97,7 +97,7 @@ def test_leading_axes_broadcast(model):
 
 
 def test_subdivision_adds_the_midpoint(subdivided):
-    # the added vertex is the mean of the ends of the first triangle's first edge, for shape and colour
+    # the added vertex is the mean of the ends of the first triangle's first edge, for shape and color
     model = MorphableModel(subdivided)
     vertices, colours = model(*coefficients(model, 2))
     ends = subdivided.triangles[0, :2]

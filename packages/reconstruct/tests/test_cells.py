@@ -1,4 +1,4 @@
-"""Faces of neighbouring cells."""
+"""Faces of neighboring cells."""
 
 import numpy as np
 import pytest

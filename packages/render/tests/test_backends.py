@@ -1,4 +1,4 @@
-"""Every backend gives the CPU rasteriser's answer, pixel for pixel."""
+"""Every backend gives the CPU rasterizer's answer, pixel for pixel."""
 
 import importlib.util
 import os

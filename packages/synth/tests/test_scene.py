@@ -94,7 +94,7 @@ def test_skin_tones_fall_from_light_to_dark():
 
 def test_extension_fits_the_open_model_it_was_built_for():
     """Fails when the open model was built anew: run `tools/build_hm08.py`."""
-    # 1e-3: small corrections of the open model (measured: 4e-5, hundredths of a millimetre) do not move what is worn
+    # 1e-3: small corrections of the open model (measured: 4e-5, hundredths of a millimeter) do not move what is worn
     np.testing.assert_allclose(load_hm08().open_fingerprint, fingerprint(morphable.load_model("open")), rtol=1e-3)
 
 

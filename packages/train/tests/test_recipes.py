@@ -86,7 +86,7 @@ def test_a_hidden_patch_is_an_occluder(crops, model, surface):
     augment = AugmentConfig(zoom=(1.0, 1.0), shift=0.0)
     batch = finish_crops(load_crops(crops, index, RULE, augment=augment, changes=changes), RULE, model, surface)
     hidden = batch.part == PART_NAMES.index("occluder")
-    # a square of 0.4 of the side: 12.8 px, whole pixels by their centres
+    # a square of 0.4 of the side: 12.8 px, whole pixels by their centers
     assert int(hidden[0].sum()) in (12 * 12, 12 * 13, 13 * 13)
     assert bool(hidden[:, SIDE // 2, SIDE // 2].all())
 

@@ -335,5 +335,5 @@ def check_image(image: Tensor) -> None:
     if height % SIZE_MULTIPLE_PX or width % SIZE_MULTIPLE_PX or not height * width:
         raise ValueError(
             f"image sides must be positive multiples of {SIZE_MULTIPLE_PX} pixels, got {height}x{width}; "
-            "pad symmetrically with ImageNet's mean colour"
+            "pad symmetrically with ImageNet's mean color"
         )

@@ -50,7 +50,7 @@ WEIGHTS_LOCATION = "weights"
 """Where a graph without weights says that they are: the tensors of a weights file, by name."""
 PREFIX = "detector."
 _KEPT_NOTES = ("pkg.torch.onnx.name_scopes",)
-"""What of the exporter's notes on a node stays in the file: quantisation reads it."""
+"""What of the exporter's notes on a node stays in the file: quantization reads it."""
 
 
 class GraphDetector(nn.Module):

@@ -22,7 +22,7 @@ LOG_DEPTH_HALF_RANGE = math.log(FARTHEST_DEPTH_M / NEAREST_DEPTH_M) / 2
 MAX_LOG_DEPTH_CHANNEL = 3.0
 """Log-depth channels are clamped to +-this (0.02 to 340 m), so that depth stays positive and finite."""
 DEPTH_OFFSET_ORIGIN_M = 1.0
-"""Depth at zero of the channel `depth="offset"`: the official network's ten decimetres."""
+"""Depth at zero of the channel `depth="offset"`: the official network's ten decimeters."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,7 +135,7 @@ class FineRefinement(_Correction):
 class ColorHead(_Correction):
     """Reads albedo and light from the colors that the picture shows on a face whose shape and pose are found.
 
-    Its weights are its own: in the layers of a refinement, what is learnt for shape and pose drowns the colors.
+    Its weights are its own: in the layers of a refinement, what is learned for shape and pose drowns the colors.
     """
 
     grid: Tensor

@@ -216,10 +216,8 @@ class MorphableModel(nn.Module):
             by_mode = found.unflatten(1, (len(modes), 3)).permute(1, 0, 2)
             return by_mode.reshape(*values.shape[:-2], len(found), 3).contiguous()
 
-        bases = (self.identity_basis, self.expression_basis)
-        return PointModel(
-            at_points(self.mean), *map(at_points, bases), at_points(self.mean_albedo), at_points(self.albedo_basis)
-        )
+        parts = (self.mean, self.identity_basis, self.expression_basis, self.mean_albedo, self.albedo_basis)
+        return PointModel(*map(at_points, parts))
 
     def _base_rows(self, corners: Int[Tensor, "points 3"], weights: Float[Tensor, "points 3"]) -> SparseRows:
         """Return how points combine base vertices, given their corners at full resolution and the corners' weights."""

@@ -29,7 +29,7 @@ POINT_STD_FACTOR = 1.37
 trained on synthetic people expects smaller errors than photographs, and the people who marked their points, give."""
 _OPTIONAL = {"inference", "results"}
 _LENGTH_BYTES = 8
-"""Of the number at the beginning of a safetensors file, the length of its header."""
+"""Size of the number at the beginning of a safetensors file, which is the length of the header."""
 _OBJECTS = ("architecture", "model", "inference", "results")
 
 
@@ -86,7 +86,7 @@ class WeightsInfo:
     """Fields of the network's configuration; `network` names it, absent for the detector."""
     model: ModelReference
     license: str
-    """Of the weights."""
+    """License of the weights."""
     training_data: str
     """What the network saw, in one line."""
     inference: InferenceDefaults = field(default_factory=InferenceDefaults)

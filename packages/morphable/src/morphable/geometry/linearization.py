@@ -24,9 +24,9 @@ def linearize_projection(
     Returns:
         (x, y) in pixels from the principal point, and the derivative (pixel axis, point axis).
 
-    >>> pixel, derivative = linearize_projection(torch.tensor([[0.5, 0.0, 2.0]]), 1000.0)
-    >>> pixel.tolist(), derivative.tolist()  # 250 px to the right; 500 px a meter sideways, -125 px a meter in depth
-    ([[250.0, 0.0]], [[[500.0, 0.0, -125.0], [0.0, 500.0, 0.0]]])
+    >>> pixel, derivative = linearize_projection(torch.tensor([[0.5, 0.5, 2.0]]), 1000.0)
+    >>> pixel.tolist(), derivative.tolist()  # 500 px a meter sideways, -125 px a meter in depth
+    ([[250.0, 250.0]], [[[500.0, 0.0, -125.0], [0.0, 500.0, -125.0]]])
     """
     focal = focal_px[..., None, None] if isinstance(focal_px, Tensor) else focal_px
     depth_m = points_cam[..., 2:].clamp(min=min_depth_m)

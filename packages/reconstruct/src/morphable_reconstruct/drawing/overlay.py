@@ -163,7 +163,7 @@ def draw_lines(
 
 
 def draw_box(draw: ImageDraw.ImageDraw, corners: Float[np.ndarray, "2 2"], label: str, *, stroke_px: int) -> None:
-    """A rectangle with a label above its left corner."""
+    """Draw a rectangle with a label above its left corner."""
     left, top, right, bottom = (float(value) for value in corners.reshape(4))
     draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=BOX_COLOR, width=stroke_px)
     size = 11 * stroke_px

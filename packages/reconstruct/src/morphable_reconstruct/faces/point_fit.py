@@ -1,4 +1,4 @@
-"""Moves faces so that their landmarks lie where the face head located them, as far as it was sure of it.
+"""Moves faces so that their landmarks lie where the face head located them, weighted by its certainty.
 
 The head gives coefficients and pose, and beside them points with standard deviations. The coefficients are regressed
 and keep to the mean; the points are located on the pixels. A few Gauss-Newton steps find the most likely face given
@@ -38,17 +38,17 @@ class PointFit:
     """
 
     identity: float = 0.9
-    """Of an identity coefficient."""
+    """Standard deviation of an identity coefficient."""
     expression: float = 0.15
-    """Of an expression coefficient."""
+    """Standard deviation of an expression coefficient."""
     gaze: float = 0.4
-    """Of the activations that turn the eyes: the irises' places tell them."""
+    """Standard deviation of the activations that turn the eyes: the irises' places determine them."""
     rotation_rad: float = 0.04
-    """Of the rotation about each axis."""
+    """Standard deviation of the rotation about each axis."""
     place: float = 0.01
-    """Of the position across the line of sight, as a share of the depth."""
+    """Standard deviation of the position across the line of sight, as a share of the depth."""
     depth: float = 0.03
-    """Of the position along it, as a share of the depth."""
+    """Standard deviation of the position along the line of sight, as a share of the depth."""
     point_factor: float = 1.5
     """Factor on the points' standard deviations, for their errors go together."""
 

@@ -166,7 +166,7 @@ def _range_16(array: np.ndarray) -> tuple[int, int, str | None]:
 
 
 def from_tensor(tensor: Tensor) -> UInt8[np.ndarray, "rows cols 3"]:
-    """A (channels, rows, cols) tensor on any device."""
+    """Turn a (channels, rows, cols) tensor on any device into pixels."""
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
         raise ValueError(
             f"image must have shape (1 | 3 | 4, rows, cols) as a tensor, got {tuple(tensor.shape)}; "

@@ -82,7 +82,7 @@ def graph_name(network: DetectorConfig) -> str:
 
 
 def cache_folder() -> Path:
-    """Where exported graphs are kept: `$XDG_CACHE_HOME/morphable`, by default `~/.cache/morphable`.
+    """Return the folder that keeps exported graphs: `$XDG_CACHE_HOME/morphable`, by default `~/.cache/morphable`.
 
     A user without a home folder, as containers have them, gets a folder of the temporary ones.
     """

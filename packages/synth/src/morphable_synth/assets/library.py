@@ -30,7 +30,7 @@ from morphable_synth.kernels.arrays import Texels
 _EYE_PARTS = ("left_eye", "right_eye")
 _TEETH_VERTICES, _TONGUE_VERTICES = range(14992, 15128), range(13380, 13606)
 _EYEBALL_VERTICES = 177
-"""Of one eyeball of the open model; the left and the right one are its last vertices."""
+"""Vertices of one eyeball of the open model; the left and the right eyeball are its last vertices."""
 _BODY_TEXTURE = 512
 _HEAD_LEFT, _TORSO_BOTTOM = 0.63, 0.45
 """Where the head's island begins and the torso's ends in MakeHuman's layout."""

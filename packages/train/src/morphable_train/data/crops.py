@@ -25,7 +25,7 @@ class FaceCrop:
     crop_from_source: Float[Tensor, "3 3"]
     """From the picture's pixels to the crop's."""
     labels: FaceLabels
-    """Of this face, in the pixels of its picture."""
+    """Labels of this face, in the pixels of its picture."""
     size_hw: tuple[int, int]
     """Height and width of its picture."""
 

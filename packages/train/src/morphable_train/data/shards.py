@@ -41,7 +41,7 @@ class DatasetInfo:
 
     name: str
     license: str
-    """Of the whole: what a model card says of weights trained on it."""
+    """License of the whole set, which a model card repeats for weights trained on it."""
     sources: tuple[DatasetSource, ...] = ()
     records: int | None = None
     faces: int | None = None

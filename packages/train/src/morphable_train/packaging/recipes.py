@@ -17,7 +17,7 @@ from morphable_train.runs.checkpoint import latest_checkpoint, read_checkpoint
 from morphable_train.runs.logs import read_results
 
 _SYSTEM_PREFIX = "system."
-"""Of the tensors of recipes whose network wraps the system."""
+"""Prefix of the tensors of recipes whose network wraps the system."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ def _card(info: WeightsInfo, config: RecipeConfig, size_bytes: int) -> str:
         f"- Face model: `{info.model.name}`, sha256 `{info.model.sha256[:16]}`",
         f"- Data: {info.training_data}",
         f"- Started from: {started_from(config)}",
-        f"- Licence: {info.license}",
+        f"- License: {info.license}",
         "",
         "Measured on held-out synthetic faces, cut out by their true boxes:",
         "",

@@ -114,7 +114,7 @@ def model_card(
         f"- Face model: `{model.name}`, {model.num_identity} identity, {model.num_expression} expression, "
         f"{model.num_albedo} albedo; sha256 `{model.sha256[:16]}`",
         f"- Input: RGB, long side {info.inference.size_px} px; detections above {info.inference.min_score}",
-        f"- Licence: {info.license}",
+        f"- License: {info.license}",
         "",
         "## Training",
         "",

@@ -46,9 +46,9 @@ class RecipeResults:
     """Errors on the held-out faces by name."""
 
     before: dict[str, float]
-    """At this run's (or its resumption's) first step."""
+    """Validation at the first step of this run, or of its resumption."""
     after: dict[str, float]
-    """Of the averaged weights at the end."""
+    """Validation of the averaged weights at the end."""
 
 
 def recipe_name(config: RecipeConfig) -> str:

@@ -30,9 +30,9 @@ class RunResults:
     """Validation by set and name."""
 
     before: dict[str, dict[str, float]]
-    """At this run's (or its resumption's) first step."""
+    """Validation at the first step of this run, or of its resumption."""
     after: dict[str, dict[str, float]]
-    """Of the averaged weights at the end."""
+    """Validation of the averaged weights at the end."""
 
 
 def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int = 1) -> RunResults:

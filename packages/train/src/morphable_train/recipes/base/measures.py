@@ -36,7 +36,7 @@ def dense_nme(
 def shape_error_mm(
     predicted_m: Float[Tensor, "faces points 3"], true_m: Float[Tensor, "faces points 3"]
 ) -> Float[Tensor, " faces"]:
-    """Return the mean distance of corresponding surface points after the best similarity, in millimetres."""
+    """Return the mean distance of corresponding surface points after the best similarity, in millimeters."""
     scale, rotation, translation = fit_similarity(predicted_m, true_m)
     moved = scale[:, None, None] * predicted_m @ rotation.mT + translation[:, None]
     return (moved - true_m).norm(dim=-1).mean(1) * 1000.0
