@@ -185,6 +185,19 @@ def test_architecture_names_files_that_exist():
     assert missing == []
 
 
+def test_few_types_describe_the_faces_of_a_training_sample():
+    described = {
+        node.name
+        for module, path in modules("train").items()
+        if module.startswith(("morphable_train.data", "morphable_train.objective", "morphable_train.stages"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+        for field in node.body
+        if isinstance(field, ast.AnnAssign) and ast.unparse(field.target) == "landmarks68_px"
+    }
+    assert described == {"FaceLabels", "SourceFaces", "FaceTargets"}  # and `CellTargets`, the cells of the faces
+
+
 def test_every_benchmark_is_listed_with_its_command():
     text = (ROOT / "benchmarks" / "README.md").read_text()
     scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")}

@@ -183,8 +183,8 @@ class FaceDetector(nn.Module):
     ) -> tuple[Float[Tensor, "batch top channels"], ...]:
         """Give the raw parameters at some cells: the first estimate and, with refinements, the corrected ones.
 
-        In geometry each estimate learns from a loss of its own, and no gradient goes from one to the one before.
-        Colors are compared for the last alone, and are a sum that all of them learn.
+        Each estimate has its own geometric loss, and gradients stop between estimates; the color loss on the last
+        estimate reaches all of them.
         """
         estimates = [self.parameter_head.at_cells(features.fused, cell)]
         if self.refinement is not None:

@@ -253,7 +253,7 @@ def feeds(
 
 
 def _limited(outputs: list[Tensor], top_k: int, min_score: float) -> Detections:
-    """Name the outputs of one picture, and hold limits that a graph with its own doesn't know."""
+    """Name the outputs of one picture, and apply limits that a graph without them lacks."""
     found = detections_from_outputs([output[:, :top_k] for output in outputs])
     return replace(found, valid=found.valid & (found.score > min_score))
 

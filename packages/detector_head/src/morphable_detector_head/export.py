@@ -47,7 +47,7 @@ EXAMPLE_HW = (256, 320)
 ONNX_OPSET = 20
 CONFIG_KEY = "morphable_detector_config"
 WEIGHTS_LOCATION = "weights"
-"""Where a graph without weights says that they are: the tensors of a weights file, by name."""
+"""Location that a graph without weights names for them: the tensors of a weights file, by name."""
 PREFIX = "detector."
 _KEPT_NOTES = ("pkg.torch.onnx.name_scopes",)
 """What of the exporter's notes on a node stays in the file: quantization reads it."""

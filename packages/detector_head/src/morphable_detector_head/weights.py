@@ -128,7 +128,7 @@ def detector_config(info: WeightsInfo, path: str | PathLike[str]) -> DetectorCon
     """Return the configuration in a weights file; `path` is for the errors.
 
     Raises:
-        ValueError: The file is of another network, or has fields that this version doesn't know.
+        ValueError: The file is of another network, or has fields of a later version.
     """
     if "network" in info.architecture:
         raise ValueError(f"weights must be a detector's, got those of {info.architecture['network']} in {path}")

@@ -272,7 +272,7 @@ def _surface_errors(
 
 
 def _nearest(points: Float[Tensor, "points 3"], vertices: Float[Tensor, "verts 3"]) -> Int[Tensor, " points"]:
-    """Return the nearest vertex of each point; single precision tells vertices a micrometer apart."""
+    """Return the nearest vertex of each point; single precision separates vertices a micrometer apart."""
     center = points.mean(0)
     near, far = (points - center).float(), (vertices - center).float()
     return torch.cat([torch.cdist(part, far).argmin(1) for part in near.split(_CHUNK_POINTS)])

@@ -242,7 +242,7 @@ class MorphableModel(nn.Module):
         return full.reshape(*base.shape[:-2], self.num_vertices, 3).contiguous()
 
     def surface_points(self, scheme: str) -> SurfacePoints:
-        """Return where the points of a stored scheme lie; `landmarks` also knows derived schemes."""
+        """Return where the points of a stored scheme lie; `landmarks` also accepts derived schemes."""
         if scheme not in self._stored_schemes:
             known = ", ".join(self._stored_schemes) or "none"
             raise ValueError(f"scheme must be one stored in model {self.name!r} ({known}), got {scheme!r}")

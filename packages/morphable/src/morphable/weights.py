@@ -1,6 +1,6 @@
 """The weights file of networks that predict a face model's coefficients (docs/weights_file.md).
 
-One safetensors file: the network's tensors, and metadata that says which network, which face model, which license.
+One safetensors file: the network's tensors, and metadata that names the network, the face model and the license.
 """
 
 import hashlib
@@ -165,7 +165,7 @@ def read_weights(path: str | PathLike[str]) -> tuple[WeightsInfo, dict[str, Tens
 
 
 def read_weights_info(path: str | PathLike[str]) -> WeightsInfo:
-    """Read what a weights file says about itself, without its tensors; raises as `read_weights` does.
+    """Read the description in a weights file, without its tensors; raises as `read_weights` does.
 
     >>> info = morphable.WeightsInfo(
     ...     name="mine", architecture={}, model=morphable.reference_to(model), license="CC0-1.0", training_data="none"
@@ -184,7 +184,7 @@ def write_weights(
 
     Args:
         path: The file, `.safetensors` by custom.
-        info: What it says about itself.
+        info: The description to store.
         state: The network's `state_dict()`.
         dtype: Type that floating-point tensors are stored in.
 

@@ -47,7 +47,7 @@ class DFMVRConfig:
 
 @dataclass(frozen=True)
 class MultiViewParameters:
-    """What DF-MVR says of one face: shared coefficients, and a pose and a light of each view."""
+    """DF-MVR's estimate of one face: shared coefficients, and a pose and a light of each view."""
 
     identity: Float[Tensor, "batch id"]
     expression: Float[Tensor, "batch expr"]

@@ -44,7 +44,7 @@ class NmeConfig:
     groups: Path | None = None
     """CSV with image, face, group: one more line per group (skin tone, expression, ...)."""
     partial: bool = False
-    """Allow pictures that were not processed; the table says how many."""
+    """Allow pictures that were not processed; the table gives their number."""
     threshold: float = 0.1
     """End of the cumulative curve, for AUC and failure rate."""
     worst: Path | None = None

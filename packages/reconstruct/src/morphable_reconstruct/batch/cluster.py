@@ -239,7 +239,7 @@ def _with_absolute_paths(config: RunConfig) -> RunConfig:
 
 
 def _outcome(source: Source, records: Records, returned: dict[str, Any] | None) -> Outcome:
-    """What a picture's record says, or the error of its worker, which may have returned nothing."""
+    """Return the content of a picture's record, or the error of its worker, which may have returned nothing."""
     if returned is not None and returned["error"]:
         return Outcome(source=source, error=returned["error"])
     done = find_done(records, source)

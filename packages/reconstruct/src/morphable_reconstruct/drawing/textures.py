@@ -24,8 +24,8 @@ from morphable_render.uv import UvLayout, mirrored_uv, uv_map_from_vertices, ver
 SMALLEST_PX, LARGEST_PX = 256, 2048
 """Sides of the textures that are chosen by themselves."""
 SMALLEST_TEXTURED_PX, FULLY_TEXTURED_PX = 48.0, 80.0
-"""Smaller faces show their lit albedo in the photograph's tone, which tells more than their pixels; from the second
-size on, the photograph counts in full."""
+"""Smaller faces show their lit albedo in the photograph's tone, which is more reliable than their pixels; from the
+second size on, the photograph counts in full."""
 TONE_PX = 256
 """Side of the map from which the tone of the whole head is taken."""
 SURE_WEIGHT = 0.35
@@ -44,7 +44,7 @@ MIN_DETAIL, MAX_DETAIL = 0.5, 1.25
 """The other side's detail darkens and lightens the tone by at most these factors."""
 EYE_PARTS = ("left_eye", "right_eye")
 NOT_MIRRORED = (*EYE_PARTS, "inner_mouth")
-"""Parts whose other side tells nothing: a mirrored gaze crosses the eyes."""
+"""Parts that the other side can't complete: a mirrored gaze crosses the eyes."""
 _KEPT_MAPS = 4
 _POINTS_AT_ONCE = 1 << 19
 

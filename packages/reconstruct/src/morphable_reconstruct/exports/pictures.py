@@ -49,7 +49,7 @@ def classes_png(classes: Int[np.ndarray, "rows cols"], *, count: int) -> bytes:
 
 
 def texture_png(face: Face, *, size_px: int | None, depth_m: Float[np.ndarray, "rows cols"]) -> bytes:
-    """Encode a face's texture from the photograph; alpha tells how much of a texel was seen."""
+    """Encode a face's texture from the photograph; alpha is the share of a texel that was seen."""
     texture = photo_texture(face, size_px=size_px, depth_m=depth_m)
     rgba = np.concatenate([texture.rgb, texture.visible[..., None]], axis=-1)
     return encode(Image.fromarray(to_bytes(rgba)), "PNG")

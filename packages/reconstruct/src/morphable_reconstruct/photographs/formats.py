@@ -71,7 +71,7 @@ def with_less(raw: bytes) -> Iterator[bytes]:
     """Give versions of a file without what pixels do not need, for files that a decoder refuses.
 
     PNG: without its texts, then without every other chunk that can go. JPEG: without application segments, but for
-    the EXIF orientation and what says how colors are stored. AVIF: without the item of EXIF tags.
+    the EXIF orientation and the tags on how colors are stored. AVIF: without the item of EXIF tags.
     """
     if raw.startswith(_JPEG_SIGNATURE):
         yield b"".join(_jpeg_segments(raw))

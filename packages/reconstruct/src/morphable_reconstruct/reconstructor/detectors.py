@@ -31,7 +31,7 @@ GRAPH_FOLDER = BUNDLED_FOLDER / "graphs"
 _GRAPH_VERSION = 2
 """Changes with every change of what a graph computes for a configuration."""
 _PROBE_HW = (256, 256)
-"""Size of the noise that tells what a given graph predicts."""
+"""Size of the noise that shows what a given graph predicts."""
 _OPENVINO_HINTS: dict[str, Literal["f32", "bf16"]] = {"float32": "f32", "bfloat16": "bf16"}
 
 

@@ -78,7 +78,7 @@ class Reconstructor:
             per_face: A network that reconstructs each found face from a crop of its own: `mobile_frnet`, `prnet`,
                 `dfmvr` (where their weights are bundled), or a weights file of one; by default none.
             config: Options; see `ReconstructConfig`.
-            defaults: Input size and threshold of a detector in memory; by default what the weights file says.
+            defaults: Input size and threshold of a detector in memory; by default those of the weights file.
 
         Raises:
             FileNotFoundError: The weights or the model are not there.

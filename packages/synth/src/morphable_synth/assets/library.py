@@ -98,7 +98,7 @@ class Library:
 
     @cached_property
     def eye_reader(self) -> EyeReader:
-        """What tells where the eyeballs of a decoded face look."""
+        """Reader of the eyeballs of a decoded face."""
         return EyeReader(self.model)
 
     @cached_property

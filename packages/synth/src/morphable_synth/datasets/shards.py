@@ -128,7 +128,7 @@ def _end_with_parent() -> None:
 def _claim(config: GenerateConfig) -> GenerateConfig:
     """Record the settings, or compare them with those of the shards already there; describe the data set.
 
-    Several versions of the code in one folder are recorded and said, not refused. The run that is returned has the
+    Several versions of the code in one folder are recorded and reported, not refused. The run that is returned has the
     larger of both counts.
     """
     settings = json.loads(json.dumps(asdict(config), default=str))

@@ -18,7 +18,7 @@ _LOPSIDED_SHARE = 0.3
 
 
 def sample_expression(rng: np.random.Generator, names: Sequence[str]) -> Float[np.ndarray, " expr"]:
-    """Draw activations in [0, 1] for the named actions; names this module does not know stay near zero."""
+    """Draw activations in [0, 1] for the named actions; names that this module lacks stay near zero."""
     kinds: list[tuple[float, Callable[[np.random.Generator], dict[str, float]]]] = [
         (0.17, _neutral), (0.36, _smile), (0.12, _talk), (0.06, _surprise), (0.06, _anger), (0.05, _sadness),
         (0.05, _pucker), (0.05, _disgust), (0.15, _mixed),

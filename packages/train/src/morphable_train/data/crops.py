@@ -30,7 +30,7 @@ class FaceCrop:
     """Height and width of its picture."""
 
     def source(self, model: MorphableModel) -> SourceFaces:
-        """Return the face's labels as tensors that know of the crop.
+        """Return the face's labels as tensors with the crop.
 
         Raises:
             ValueError: Exact labels of another number of coefficients than the model's.

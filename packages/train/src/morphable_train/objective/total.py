@@ -67,13 +67,13 @@ class Objective(CellObjective):
     def _geometric_terms(
         self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """Sums over the cells of all terms that need no colors."""
+        """Return all terms that need no colors, summed over the cells."""
         return self._exact_terms(predicted, truth, size_hw) | self._weak_terms(predicted, truth, size_hw)
 
     def _exact_terms(
         self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """Sums over the exactly labeled cells."""
+        """Return the terms of the exactly labeled cells, summed."""
         known = truth.exact
         errors = compare_exact(
             predicted[known],
@@ -86,7 +86,7 @@ class Objective(CellObjective):
         return {f.name: getattr(self.config, f.name) * getattr(errors, f.name).sum() for f in fields(errors)}
 
     def _weak_terms(self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]) -> dict[str, Tensor]:
-        """Sums over the weakly labeled cells, and the priors of their coefficients."""
+        """Return the terms of the weakly labeled cells and the priors of their coefficients, summed."""
         unknown = ~truth.exact
         errors = compare_landmarks(
             predicted[unknown],
@@ -108,7 +108,7 @@ class Objective(CellObjective):
     def _color_terms(
         self, predicted: FaceParameters, truth: FaceTargets, batch: Batch, owner: Tensor, is_center: Tensor
     ) -> dict[str, Tensor]:
-        """Sums over the center cells of what compares colors and looks."""
+        """Return the photometric and perception terms, summed over center cells."""
         chosen, faces = predicted[is_center], truth.select(is_center)
         geometry, image_index = _known_geometry(chosen, faces), owner[is_center]
         config = self.config
@@ -136,7 +136,7 @@ class Objective(CellObjective):
         batch: Batch,
         image_index: Tensor,
     ) -> dict[str, Tensor]:
-        """Sums of the terms that need the faces drawn."""
+        """Return the terms that need rendered faces, summed."""
         config, model, image = self.config, self.model, batch.image
         pixels = render_batch(
             chosen, geometry, model, size_hw=batch.size_hw, image_index=image_index, num_images=len(image)

@@ -22,7 +22,7 @@ _SYSTEM_PREFIX = "system."
 
 @dataclass(frozen=True, kw_only=True)
 class RecipePackage:
-    """What a weights file says beside what the run knows."""
+    """Content of a weights file that the run does not hold."""
 
     name: str = ""
     """Name shown to the user; by default the recipe's."""
@@ -65,7 +65,7 @@ def read_system(source: Path) -> tuple[SystemSpec, dict[str, Tensor]]:
 
 
 def _architecture(checkpoint: Path) -> dict[str, Any]:
-    """What a checkpoint says its network is."""
+    """Return a checkpoint's description of its network."""
     from safetensors import safe_open
 
     with (

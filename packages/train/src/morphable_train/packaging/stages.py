@@ -19,7 +19,7 @@ from morphable_train.stages.parts import architecture, read_network
 
 @dataclass(frozen=True, kw_only=True)
 class PackageOptions:
-    """What the weights file says beside what the run knows."""
+    """Content of the weights file that the run does not hold."""
 
     name: str = "custom"
     """Name shown to the user."""

@@ -14,7 +14,7 @@ MEAN_FACES = 512
 
 
 def training_mean(of_step: Callable[[int], Tensor], pictures_per_step: int) -> Tensor:
-    """Return the mean over the first `MEAN_FACES` training pictures of what each step's have in the mean."""
+    """Average `of_step(step)` over the steps that cover the first `MEAN_FACES` pictures."""
     return torch.stack([of_step(step) for step in range(max(1, MEAN_FACES // pictures_per_step))]).mean(0)
 
 
