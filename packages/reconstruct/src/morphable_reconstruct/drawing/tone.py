@@ -111,7 +111,7 @@ def strangeness(rgb: Float[Tensor, "*points 3"], toned: Float[Tensor, "*points 3
 
 
 def _light(face: Face) -> Float[np.ndarray, "verts 3"]:
-    """Return the light on every vertex; on the back, which the photograph does not show, it becomes that of the front."""
+    """Return the light on every vertex; on the back, which the photograph does not show, it is that of the front."""
     parameters = face.parameters
     with torch.no_grad():
         normals = face.model.normals(face.scene.vertices_model_m[face.index]) @ parameters.rotation_head.mT
