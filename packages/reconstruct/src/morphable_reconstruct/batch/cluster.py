@@ -59,7 +59,8 @@ class ClusterWorker:
             Source(kind="image", path=Path(path), name=name, stem=stem)
             for path, name, stem in zip(*columns, strict=True)
         ]
-        on_scene = cells_writer(self.reconstructor, self.config.out) if self.config.debug_cells else None
+        radius = self.config.debug_cells
+        on_scene = None if radius is None else cells_writer(self.reconstructor, self.config.out, radius)
         outcomes = list(run_pictures(sources, self.reconstructor, self.config, self.records, on_scene=on_scene))
         parquet = write_parquet(outcomes, self.config.out / PARQUET_FOLDER)
         return {
