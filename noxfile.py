@@ -28,7 +28,7 @@ TEST_EXTRAS = {
     "losses": "perception",
     "regressors": "backbones",
     "reconstruct": "cluster,export,heif,openvino,service,video,viewer",
-    "train": "backbones,landmarks,mat,tensorboard,video",
+    "train": "backbones,face-alignment,landmarks,mat,tensorboard,video",
 }
 TEST_PACKAGES: dict[str, tuple[str, ...]] = {
     "detector_head": ("ai-edge-litert",),

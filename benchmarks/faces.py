@@ -45,7 +45,7 @@ class FacesConfig:
     systems: tuple[str, ...] = ("mobile_frnet", "prnet")
     """Per-face networks to compare with: mobile_frnet, prnet, dfmvr."""
     weights: str = "mobile"
-    """Of the single-shot network, which is timed without its face head: that scores noise as no face."""
+    """Weights of the single-shot network, which is timed without its face head: that scores noise as no face."""
     size_px: int = 512
     """Long side of its input; the photograph has twice that."""
     repeats: int = 10

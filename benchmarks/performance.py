@@ -5,6 +5,7 @@
 Needs no data: its pictures are put together from the faces of docs/synth_faces.png. What one table compares runs in
 turn, so that other programs disturb all of it alike; each table says what rate a matrix product reached just before it,
 so that tables of two machines can be compared as ratios. With everything it takes about 7 minutes on two idle cores.
+On a busy machine `--clock processor` counts the time that this process had a processor, with one thread.
 """
 
 import json
@@ -22,7 +23,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ TILES = ((0, 3), (0, 4), (1, 0), (1, 3), (1, 5), (2, 3), (3, 0), (3, 5), (3, 7),
 START, END = "<!-- tables of benchmarks/performance.py -->", "<!-- end of the tables -->"
 PICTURE_HW, SMALL_HW, VIDEO_HW = (960, 1280), (768, 1024), (480, 640)
 NUM_FACES = (1, 2, 5, 10, 20, 50)
+CLOCKS = {"wall": "times that passed", "processor": "times of the processor, one thread"}
 Table = list[str]
 
 
@@ -56,6 +58,8 @@ class Options:
     """Tables to make; all by default: engines, faces, parts, outputs, start, folder, video, crops, sizes."""
     repeats: int = 9
     """Timed runs of everything that is compared."""
+    clock: Literal["wall", "processor"] = "wall"
+    """Time that passes, or, with one thread, time of the processor: the first is for idle machines."""
     write: Path | None = None
     """Markdown file whose tables are replaced."""
 
@@ -63,6 +67,15 @@ class Options:
         for name in self.only:
             if name not in SECTIONS:
                 raise ValueError(f"only must be of {', '.join(SECTIONS)}, got {name!r}")
+
+    def timings(self, *tasks: Callable[[], object], repeats: int | None = None) -> list[Timing]:
+        """Time tasks by the chosen clock."""
+        clock = time.perf_counter if self.clock == "wall" else time.process_time
+        return timings(*tasks, repeats=repeats or self.repeats, clock=clock)
+
+    def passed(self, value: float, digits: int) -> str:
+        """Show what follows from time that passed, unless the machine is said to be busy."""
+        return f"{value:.{digits}f}" if self.clock == "wall" else "not measured"
 
 
 def crowd(faces: int, size_hw: tuple[int, int]) -> np.ndarray:
@@ -94,11 +107,12 @@ def engine_names() -> list[str]:
 def matrix_product() -> str:
     """Return the rate of a float32 matrix product, best of 8."""
     left, right = torch.randn(2, 1536, 1536)
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
     seconds = []
     for _ in range(8):
-        begun = time.perf_counter()
+        begun = clock()
         left @ right
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(clock() - begun)
     rate = 2 * 1536**3 / min(seconds) / 1e9
     return f"Matrix product: {rate:.0f} GFLOP/s on {torch.get_num_threads()} threads."
 
@@ -130,7 +144,7 @@ def engines(options: Options) -> Table:
                     photo = system.load(pixels)
                     column = f"{shown}, {system.input_side(photo)} px"
                     tasks[name, column] = lambda s=system, p=photo: s.reconstruct([p])
-    found = dict(zip(tasks, timings(*tasks.values(), repeats=options.repeats), strict=True))
+    found = dict(zip(tasks, options.timings(*tasks.values()), strict=True))
     columns = list(dict.fromkeys(column for _, column in tasks))
     rows = [[name, *(ms(found[name, column]) for column in columns)] for name in dict.fromkeys(n for n, _ in tasks)]
     title = "Whole call with 3 faces by engine, picture and long side of the input, ms: median (least)"
@@ -150,7 +164,7 @@ def faces(options: Options) -> Table:
             photo = system.load(crowd(count, SMALL_HW))
             found[name, count] = len(system(photo))
             tasks[name, count] = lambda s=system, p=photo: s.reconstruct([p])
-    timed = dict(zip(tasks, timings(*tasks.values(), repeats=options.repeats), strict=True))
+    timed = dict(zip(tasks, options.timings(*tasks.values()), strict=True))
     rows = [
         [name, *(f"{ms(timed[name, count])}; {found[name, count]} found" for count in NUM_FACES)] for name in systems
     ]
@@ -179,7 +193,7 @@ def parts(options: Options) -> Table:
             "albedo and light from the photograph": lambda: with_photo_colors(scene),
             "whole call, from the file": lambda: system(path),
         }
-        found = timings(*tasks.values(), repeats=2 * options.repeats)
+        found = options.timings(*tasks.values(), repeats=2 * options.repeats)
     whole = found[-1].median
     rows = [[name, ms(time), f"{100 * time.median / whole:.0f} %"] for name, time in zip(tasks, found, strict=True)]
     title = f"Parts of a call, 1280x960, {len(scene)} faces, ms: median (least)"
@@ -195,7 +209,7 @@ def outputs(options: Options) -> Table:
             lambda kind=kind: save_results(replace(scene), Path(folder), "a", kinds=(kind,))  # a copy without caches
             for kind in kinds
         ]
-        found = timings(*tasks, repeats=options.repeats)
+        found = options.timings(*tasks)
     rows = [[kind, ms(time), f"{time.median / len(scene):.1f}"] for kind, time in zip(kinds, found, strict=True)]
     return table(f"Results of 1280x960, {len(scene)} faces, ms: median (least)", ["result", "ms", "per face"], rows)
 
@@ -210,7 +224,7 @@ def start(options: Options) -> Table:
             command = [sys.executable, "-m", "morphable_reconstruct", str(path), "--out", folder, "--save", save]
             runs = [child(command + ["--overwrite"]) for _ in range(1 + max(3, options.repeats // 2))][1:]
             wall, cpu, peak = (statistics.median(run[k] for run in runs) for k in range(3))
-            rows.append([f"`reconstruct a.jpg --save {save}`", f"{wall:.2f}", f"{cpu:.2f}", f"{peak:.0f}"])
+            rows.append([f"`reconstruct a.jpg --save {save}`", options.passed(wall, 2), f"{cpu:.2f}", f"{peak:.0f}"])
     return table("A command from start to end", ["command", "s", "s of processor", "peak MB"], rows)
 
 
@@ -236,12 +250,12 @@ def folder(options: Options) -> Table:
             config = mr.RunConfig(sources=(place,), out=Path(place) / "out", save=save, overwrite=True)
             with quiet():
                 mr.run(config, system)
-                begun = time.perf_counter()
+                begun, used = time.perf_counter(), time.process_time()
                 mr.run(config, system)
-            seconds = time.perf_counter() - begun
-            rows.append([save, f"{count / seconds:.1f}", f"{1e3 * seconds / count:.0f}"])
+            seconds, used = time.perf_counter() - begun, time.process_time() - used
+            rows.append([save, options.passed(count / seconds, 1), f"{1e3 * used / count:.0f}"])
     title = f"A folder of {count} pictures of 1280x960 with 1 to 4 faces"
-    return table(title, ["results", "pictures per second", "ms each"], rows)
+    return table(title, ["results", "pictures per second", "ms of processor each"], rows)
 
 
 def video(options: Options) -> Table:
@@ -267,9 +281,9 @@ def video(options: Options) -> Table:
                 begun, used = time.perf_counter(), time.process_time()
                 mr.run(config, system)
             seconds, used = time.perf_counter() - begun, time.process_time() - used
-            rows.append([save, f"{count / seconds:.1f}", f"{1e3 * seconds / count:.1f}", f"{1e3 * used / count:.1f}"])
+            rows.append([save, options.passed(count / seconds, 1), f"{1e3 * used / count:.1f}"])
     title = f"A video of {count} frames of 640x480 with one face"
-    return table(title, ["results", "frames per second", "ms each", "ms of processor each"], rows)
+    return table(title, ["results", "frames per second", "ms of processor each"], rows)
 
 
 def crops(options: Options) -> Table:
@@ -286,7 +300,7 @@ def crops(options: Options) -> Table:
         many = torch.rand(count, 3, 224, 224)
         tasks += [lambda c=cells: single(image, c), lambda m=many: each(m)]
     with torch.inference_mode():
-        found = timings(*tasks, repeats=max(2, options.repeats // 4))
+        found = options.timings(*tasks, repeats=max(2, options.repeats // 4))
     rows = [["one pass for all faces, 512x512", *(ms(time) for time in found[::2])]]
     rows.append(["one pass for each face, 224x224", *(ms(time) for time in found[1::2])])
     ratios = [f"{b.median / a.median:.2f}" for a, b in zip(found[::2], found[1::2], strict=True)]
@@ -300,20 +314,25 @@ def sizes(options: Options) -> Table:
     rows = []
     for megapixels, size in ((0.3, 256), (0.3, 512), (1.2, 704), (12, 704), (12, 1024), (12, 2048), (48, 704)):
         height = round(np.sqrt(megapixels * 0.75e6))
-        command = [sys.executable, __file__, "--child", json.dumps({"hw": [height, height * 4 // 3], "size": size})]
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            json.dumps({"hw": [height, height * 4 // 3], "size": size, "clock": options.clock}),
+        ]
         shown = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         rows.append([f"{height * 4 // 3}x{height}", size, shown["ms"], shown["peak_mb"]])
     return table("Growth with the size", ["picture", "long side of the input", "ms", "peak MB"], rows)
 
 
-def measure_child(hw: tuple[int, int], size: int) -> None:
+def measure_child(hw: tuple[int, int], size: int, clock: Literal["wall", "processor"]) -> None:
     """Print the time of a call and the peak memory of this process."""
-    torch.set_num_threads(threads())
+    torch.set_num_threads(threads() if clock == "wall" else 1)
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "a.jpg"
         Image.fromarray(crowd(3, hw)).save(path, quality=92)
         system = reconstructor(size_px=size)
-        (timing,) = timings(lambda: system(path), repeats=3)
+        (timing,) = Options(clock=clock).timings(lambda: system(path), repeats=3)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps({"ms": ms(timing), "peak_mb": peak_mb}))
 
@@ -343,14 +362,14 @@ SECTIONS: dict[str, Callable[[Options], Table]] = {
 }
 
 
-def machine() -> str:
+def machine(options: Options) -> str:
     """Describe the machine in a line."""
     info = Path("/proc/cpuinfo")
     names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
     versions = f"Python {platform.python_version()}, PyTorch {torch.__version__}"
     load = os.getloadavg()[0]
     shown = names[0] if names else platform.machine()
-    return f"{shown}, {threads()} processors, load {load:.1f} at the start; {versions}."
+    return f"{shown}, {threads()} processors, load {load:.1f} at the start; {versions}; {CLOCKS[options.clock]}."
 
 
 def main() -> int:
@@ -359,8 +378,8 @@ def main() -> int:
         measure_child(**json.loads(sys.argv[2]))
         return 0
     options = tyro.cli(Options, description=__doc__)
-    torch.set_num_threads(threads())
-    lines = [machine(), ""]
+    torch.set_num_threads(threads() if options.clock == "wall" else 1)
+    lines = [machine(options), ""]
     print("\n".join(lines), flush=True)
     for name, section in SECTIONS.items():
         if not options.only or name in options.only:

@@ -37,9 +37,9 @@ class PhotographsConfig:
     sets: tuple[str, ...] = tuple(SETS)
     """Names of the sets."""
     size_px: int | None = None
-    """Long side of the network's input; by default what the weights file says."""
+    """Long side of the network's input; by default those of the weights file."""
     min_score: float | None = None
-    """Faces below this probability are dropped; by default what the weights file says."""
+    """Faces below this probability are dropped; by default those of the weights file."""
     markdown: Path | None = None
     """File for the table."""
 

@@ -78,7 +78,7 @@ def rasterizer(repeats: int) -> None:
         draw = partial(mr.rasterize, vertices, triangles, focal_px=focal_px, size_hw=(size, size))
         covered = float(draw().mask.float().mean())
         one, two = timings(with_threads(1, draw), with_threads(2, draw), repeats=times)
-        what = f"rasterise {name}, {len(triangles)} triangles on {covered:.0%} of {size}x{size}"
+        what = f"rasterize {name}, {len(triangles)} triangles on {covered:.0%} of {size}x{size}"
         ROWS.append((f"{what}, 1 core", f"{one}", aim))
         ROWS.append(("the same, 2 cores", f"{two}, {ratio(one, two)}", gain))
     with ThreadPoolExecutor(1) as pool:
@@ -164,7 +164,7 @@ def training(repeats: int) -> None:
         "step",
         "of it decoding, forward + backward",
         "of it forward",
-        "of it rasterising",
+        "of it rasterizing",
         "of it normals, forward",
     )
     results = timings(
@@ -268,7 +268,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}\n")
     print("| what | result | aim |\n|---|---|---|")
     print("\n".join(f"| {' | '.join(row)} |" for row in ROWS))
-    print("\nQuoted, not measured here: the grid takes Sim3DR (C++) 1.94 ms, PyTorch3D's CPU rasteriser 16.6 s.")
+    print("\nQuoted, not measured here: the grid takes Sim3DR (C++) 1.94 ms, PyTorch3D's CPU rasterizer 16.6 s.")
     return 0
 
 

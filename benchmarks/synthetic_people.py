@@ -29,7 +29,7 @@ from morphable_synth.rendering.labels import Sample
 from morphable_synth.scene.description import Scene
 
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-"""Of linear red, green, blue (ITU-R BT.709)."""
+"""Shares of linear red, green and blue in the luminance (ITU-R BT.709)."""
 
 
 @dataclass(frozen=True, kw_only=True)

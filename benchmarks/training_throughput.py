@@ -95,8 +95,8 @@ def step_parts(trainer: Trainer, config: TrainConfig) -> dict[str, Callable[[], 
         "data (read, decode)": lambda: trainer.stream.load(1),
         "augmentation, labels": finish,
         "network, forward and backward": network,
-        "losses, colours at points": lambda: losses("points"),
-        "losses, colours rendered": lambda: losses("rendered"),
+        "losses, colors at points": lambda: losses("points"),
+        "losses, colors rendered": lambda: losses("rendered"),
         "whole step": lambda: trainer.step(loaded),
     }
 

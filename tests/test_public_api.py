@@ -6,6 +6,7 @@ Examples may use names that `docs/conventions.md` lists (`model`, `faces`, ...) 
 import doctest
 import importlib
 import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def modules_with_examples(package: str) -> Iterator[str]:
 def shared(tmp_path_factory):
     """What examples use without defining it, made once."""
     if "morphable" not in INSTALLED:
-        return {}
+        return scan_case()
     import numpy as np
     import torch
 
@@ -90,7 +91,32 @@ def shared(tmp_path_factory):
         scenes = SceneConfig(layout="single", size_px=128, min_face_px=48.0, max_face_px=96.0)
         generate(GenerateConfig(scenes=scenes, out=shards, count=2, workers=1), quiet=True)
         known["shards"] = shards
-    return known
+    if "morphable_train" in INSTALLED:
+        from morphable_train import train
+
+        after_example(train, known | {"folder": shards.parent})
+        known["run"] = shards.parent / "run"
+    if "morphable_reconstruct" in INSTALLED:
+        from morphable_reconstruct import Reconstructor
+
+        known["scene"] = Reconstructor("mobile")(ROOT / "examples" / "astronaut.jpg")
+    return known | scan_case()
+
+
+def scan_case() -> dict[str, object]:
+    """`case` as the example of `ScanCase` makes it."""
+    if "morphable_evalkit" not in INSTALLED:
+        return {}
+    from morphable_evalkit import ScanCase
+
+    return {"case": after_example(ScanCase, {})["case"]}
+
+
+def after_example(item, names: dict[str, object]) -> dict[str, object]:
+    """The names that the example of a public name leaves behind."""
+    names = vars(sys.modules[item.__module__]) | names
+    exec(doctest.script_from_examples(item.__doc__), names)
+    return names
 
 
 @pytest.mark.parametrize("package", INSTALLED)

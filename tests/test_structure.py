@@ -137,6 +137,30 @@ def test_floors_of_the_linter_are_those_of_the_packages():
     assert all("evalkit" not in siblings(package) for package in PACKAGES)
 
 
+def public_functions(package: str) -> set[str]:
+    """Functions and classes that the modules of a package offer to others."""
+    return {
+        node.name
+        for path in modules(package).values()
+        if not path.name.startswith("_")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    }
+
+
+def used_names(package: str) -> set[str]:
+    """Names that the code of a package uses, not those that it only imports or defines."""
+    trees = [ast.parse(path.read_text()) for path in modules(package).values()]
+    return {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def test_no_loss_is_without_a_caller():
+    offered, inside = public_functions("losses"), used_names("losses")
+    outside = set().union(*(used_names(package) for package in PACKAGES if package != "losses"))
+    assert {"center_focal_loss", "overlap_loss"} <= offered & outside - inside
+    assert offered - inside - outside == set()
+
+
 def test_evalkit_needs_no_torch():
     for module, path in modules("evalkit").items():
         named = imports(ast.parse(path.read_text()), module, is_package=path.name == "__init__.py")
@@ -159,6 +183,26 @@ def test_architecture_names_files_that_exist():
         if package in PACKAGES and not (PACKAGES[package] / "src" / import_name(package) / path).is_file()
     ]
     assert missing == []
+
+
+def test_few_types_describe_the_faces_of_a_training_sample():
+    described = {
+        node.name
+        for module, path in modules("train").items()
+        if module.startswith(("morphable_train.data", "morphable_train.objective", "morphable_train.stages"))
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef)
+        for field in node.body
+        if isinstance(field, ast.AnnAssign) and ast.unparse(field.target) == "landmarks68_px"
+    }
+    assert described == {"FaceLabels", "SourceFaces", "FaceTargets"}  # and `CellTargets`, the cells of the faces
+
+
+def test_every_benchmark_is_listed_with_its_command():
+    text = (ROOT / "benchmarks" / "README.md").read_text()
+    scripts = {path.name for path in (ROOT / "benchmarks").glob("*.py")}
+    listed = set(re.findall(r"`(\w+\.py)`", text))
+    assert listed == scripts
 
 
 COMMANDS = {package: next(iter(project(package)["scripts"])) for package in PACKAGES if "scripts" in project(package)}

@@ -126,7 +126,7 @@ class Score:
     """How well faces were found."""
 
     recall: float
-    """Share of faces whose centre cell, or a neighbour of it, was detected."""
+    """Share of faces whose center cell, or a neighbor of it, was detected."""
     false_positives: int
     landmark_error_px: float
     """Mean distance of the landmarks of the found faces."""

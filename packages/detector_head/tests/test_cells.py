@@ -38,7 +38,7 @@ def test_layout_follows_the_model():
 
 
 def test_translation_is_equation_5():
-    # offsets 2 and -1 units of 8 px, centre (100, 60) in a 512x256 input, depth one metre:
+    # offsets 2 and -1 units of 8 px, center (100, 60) in a 512x256 input, depth one meter:
     # t_x = (16 + 100 - 256) / 1015,  t_y = (-8 + 60 - 128) / 1015
     layout = ParameterLayout(num_identity=0, num_expression=0, num_albedo=0, depth="offset")
     channels = torch.zeros(layout.num_channels)

@@ -154,7 +154,7 @@ def test_batch_equals_single_within_an_engine(detector: FaceDetector, onnx_path:
 
 
 def test_int8(detector: FaceDetector, onnx_path: Path, tmp_path: Path):
-    """The quantised graphs run, are smaller, and score within 8-bit rounding of the float network."""
+    """The quantized graphs run, are smaller, and score within 8-bit rounding of the float network."""
     images = [pictures(1, 96, 64, seed=seed).numpy() for seed in range(8)]
     quantize_onnx(onnx_path, tmp_path / "int8.onnx", images)
     quantize_openvino(onnx_path, tmp_path / "int8.xml", images)

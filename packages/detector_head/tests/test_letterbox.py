@@ -1,4 +1,4 @@
-"""The network's input is centred on the photograph's centre, with one scale."""
+"""The network's input is centered on the photograph's center, with one scale."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_plan_of_a_landscape_photograph():
     plan = plan_letterbox((600, 1000), 512)
     assert plan.input_hw == (320, 512)
     assert plan.scale == pytest.approx(0.512)
-    # the photograph's centre (500, 300) is the input's centre; 100 px to the right is 51.2 px to the right
+    # the photograph's center (500, 300) is the input's center; 100 px to the right is 51.2 px to the right
     np.testing.assert_allclose(plan.to_input(np.array([[500.0, 300.0], [600.0, 300.0]])), [[256, 160], [307.2, 160]])
 
 
@@ -41,7 +41,7 @@ def test_a_ramp_keeps_its_place(size_hw):
     place = plan.to_photo(np.stack([columns, np.full_like(columns, canvas.shape[0] / 2)], 1))[:, 0]
     inside = (place > 0.02 * width) & (place < 0.98 * width)
     assert inside.any()
-    # one grey level of rounding in the ramp and one in the result; measured 1.1
+    # one gray level of rounding in the ramp and one in the result; measured 1.1
     assert np.abs(row[inside] - place[inside] / width * 250.0).max() < (1.5 if width > 1 else 126)
 
 

@@ -67,7 +67,7 @@ def official_forward(state: dict[str, torch.Tensor], image_rgb: torch.Tensor) ->
 
 
 def official_vertices(channels: torch.Tensor, index: int, shape_dm: torch.Tensor) -> torch.Tensor:
-    """Camera-space vertices (decimetres, y up) of one cell, by the official formulas, in plain arithmetic."""
+    """Camera-space vertices (decimeters, y up) of one cell, by the official formulas, in plain arithmetic."""
     x, y, z = channels[224:227].tolist()
     rx = torch.tensor([[1, 0, 0], [0, math.cos(x), -math.sin(x)], [0, math.sin(x), math.cos(x)]])
     ry = torch.tensor([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])

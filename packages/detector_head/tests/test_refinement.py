@@ -68,7 +68,7 @@ def test_the_grid_lies_on_the_front_of_a_face(points):
 
 @pytest.mark.parametrize("stride", [4, 8])
 def test_sampling_a_linear_map_gives_its_values_and_nothing_outside(stride):
-    """Cell (row, col) has its centre at pixel (stride (col + 0.5), stride (row + 0.5))."""
+    """Cell (row, col) has its center at pixel (stride (col + 0.5), stride (row + 0.5))."""
     rows, cols = ((torch.arange(side // stride) + 0.5) * stride for side in (48, 80))
     y, x = torch.meshgrid(rows, cols, indexing="ij")
     features = torch.stack([x, y])[None]

@@ -13,7 +13,7 @@ def boxes(*values: tuple[float, float, float, float]) -> tuple[torch.Tensor, tor
 
 
 def test_centre_of_the_box_marks_its_cell():
-    # centre (30, 20): column 3, row 2 of 12 columns
+    # center (30, 20): column 3, row 2 of 12 columns
     targets = encode_centers(*boxes((20.0, 10.0, 40.0, 30.0)), SIZE_HW)
     assert targets.cell.tolist() == [[27]]
     assert targets.heatmap.sum() == 1
@@ -62,7 +62,7 @@ def test_radius_keeps_the_overlap():
 
 def test_gaussian_value():
     # an 80x80 px box is 10x10 cells: radius 10 - sqrt(100 - 100 (1 - 1.4 / 1.7)) = 0.925 -> 0; 20 cells: 1.85 -> 1,
-    # sigma = 3 / 6, so a direct neighbour gets exp(-1 / 0.5)
+    # sigma = 3 / 6, so a direct neighbor gets exp(-1 / 0.5)
     targets = encode_centers(*boxes((-40.0, -44.0, 120.0, 116.0)), SIZE_HW, kind="gaussian")
     assert targets.heatmap[0, 4, 5] == 1
     torch.testing.assert_close(targets.heatmap[0, 4, 4], torch.tensor(math.exp(-2)))

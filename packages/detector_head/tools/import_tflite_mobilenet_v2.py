@@ -2,7 +2,7 @@
 
     python tools/import_tflite_mobilenet_v2.py MODEL.tflite PHOTOGRAPHS -o mobilenet_v2_imagenet.safetensors
 
-The file's convolutions are dequantised (one scale per output channel). Their batch normalisations were
+The file's convolutions are dequantized (one scale per output channel). Their batch normalizations were
 folded into them; to train on, each gets one again that computes the same function: mean and variance of
 the convolution's output are measured on the photographs, and scale and shift are set to undo them. So
 the network starts equal to the file with running statistics, and near it with batch statistics. Prints
@@ -51,7 +51,7 @@ class Options:
 
 
 def read_convolutions(model: Path) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (weight, bias) of every convolution in the order of execution, dequantised."""
+    """Yield (weight, bias) of every convolution in the order of execution, dequantized."""
     interpreter = Interpreter(str(model), experimental_op_resolver_type=_plain_kernels())
     interpreter.allocate_tensors()
     details = {entry["index"]: entry for entry in interpreter.get_tensor_details()}
@@ -87,7 +87,7 @@ Pairs = list[tuple[nn.Conv2d, nn.BatchNorm2d]]
 
 
 def fill_network(network: nn.Module, convolutions: list[tuple[Tensor, Tensor]]) -> Pairs:
-    """Copy the weights, with batch normalisations that only add the bias; return the pairs."""
+    """Copy the weights, with batch normalizations that only add the bias; return the pairs."""
     convs = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     if len(convolutions) != len(convs) + 1:
@@ -107,7 +107,7 @@ def fill_network(network: nn.Module, convolutions: list[tuple[Tensor, Tensor]]) 
 
 
 def measure_statistics(network: nn.Module, pairs: Pairs, images: Tensor, batch: int) -> None:
-    """Give every batch normalisation its statistics on the pictures without changing what it computes."""
+    """Give every batch normalization its statistics on the pictures without changing what it computes."""
     moments: dict[nn.Module, list[Tensor]] = {conv: [] for conv, _ in pairs}
 
     def record(module: nn.Module, _: Any, output: Tensor) -> None:
@@ -190,8 +190,8 @@ def run(options: Options) -> None:
     measure_statistics(network, pairs, images, options.batch)
     converted = logits(network, images, options.batch)
     report(folded, expected, "folded, against tflite")
-    report(converted, expected, "with batch normalisation, against tflite")
-    report(converted, folded, "with batch normalisation, against folded")
+    report(converted, expected, "with batch normalization, against tflite")
+    report(converted, folded, "with batch normalization, against folded")
     network.train()
     for module in network.modules():
         if isinstance(module, nn.Dropout):

@@ -1,4 +1,4 @@
-"""A made-up face surface in millimetres with its seven landmarks."""
+"""A made-up face surface in millimeters with its seven landmarks."""
 
 import numpy as np
 

@@ -20,7 +20,7 @@ HEIGHT, WIDTH = 450, 460
 @pytest.fixture
 def basis() -> FaceBasis:
     rng = np.random.default_rng(0)
-    mean = rng.normal(0, 5e4, (NUM_VERTICES, 3)).ravel()  # micrometres, as Basel's
+    mean = rng.normal(0, 5e4, (NUM_VERTICES, 3)).ravel()  # micrometers, as Basel's
     return FaceBasis(
         mean=mean,
         shape=rng.normal(0, 0.05, (3 * NUM_VERTICES, NUM_SHAPE)) * np.geomspace(1, 0.01, NUM_SHAPE),

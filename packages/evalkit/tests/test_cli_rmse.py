@@ -19,7 +19,7 @@ def _save(path, vertices, triangles, marks=None) -> None:
 
 @pytest.fixture
 def folders(tmp_path, scan_faces):
-    """Two scans; the first predicted exactly (in metres), the second not at all."""
+    """Two scans; the first predicted exactly (in meters), the second not at all."""
     vertices, triangles = scan_faces.face(40)
     for name in ("s1/neutral", "s2/smile"):
         _save(tmp_path / "scans" / f"{name}.ply", vertices, triangles, scan_faces.landmarks())

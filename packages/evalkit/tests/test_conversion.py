@@ -37,7 +37,7 @@ def test_json_keeps_empty_pictures_and_fills_score_and_box(tmp_path, face_points
     points = face_points()
     first = {"landmarks68_px": points.tolist()}
     second = {"landmarks68_px": (points + 9).tolist(), "score": 0.5, "box_xyxy_px": [1, 2, 3, 4]}
-    predictions = from_json(_json(tmp_path, first, second), origin="centre-0")
+    predictions = from_json(_json(tmp_path, first, second), origin="center-0")
     assert predictions.system == "mine"
     assert predictions.faces_by_image() == {"a.jpg": [0, 1], "b.jpg": []}
     np.testing.assert_allclose(predictions.landmarks68_px[0], points + 0.5)

@@ -66,6 +66,31 @@ def test_facenet_from_a_local_file(tmp_path: Path):
         facenet_embedder(tmp_path / "other.pt")
 
 
+@pytest.mark.slow
+def test_facenet_takes_its_own_file_where_it_keeps_its_downloads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """facenet-pytorch's own way to its weights, with a file of their form: random ones, for its own are not shipped."""
+    facenet = pytest.importorskip("facenet_pytorch")
+    torch.manual_seed(0)
+    network = facenet.InceptionResnetV1(pretrained=None, classify=True, num_classes=8631)  # VGGFace2's identities
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(network.state_dict(), tmp_path / "checkpoints" / "20180402-114759-vggface2.pt")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    network.classify = False
+    from_cache, from_file = (
+        facenet_embedder(),
+        facenet_embedder(tmp_path / "checkpoints" / "20180402-114759-vggface2.pt"),
+    )
+    crops = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    sized = torch.nn.functional.interpolate(crops, (160, 160), mode="bilinear", align_corners=False)
+    with torch.no_grad():
+        expected = network.eval()(sized * 2 - 1)
+    torch.testing.assert_close(from_cache(crops).detach(), expected)
+    torch.testing.assert_close(from_file(crops).detach(), expected)
+    rendered = crops.clone().requires_grad_()
+    perception_loss(rendered, crops.flip(0), from_cache).backward()
+    assert float(rendered.grad.abs().sum()) > 0
+
+
 def test_facenet_missing(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "facenet_pytorch", None)
     with pytest.raises(

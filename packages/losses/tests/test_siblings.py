@@ -16,6 +16,7 @@ from morphable_losses import (
     wpdc_loss,
 )
 from morphable_losses.dfmvr import DfmvrWeights, photo_weights
+from morphable_losses.overlap import overlap_loss
 from morphable_losses.position_map import position_map_weights
 from morphable_losses.wpdc import vertex_displacement
 
@@ -252,3 +253,27 @@ def test_weights_are_checked():
     assert DfmvrWeights().photo == 24
     with pytest.raises(ValueError, match=r"light must be at least 0, got -1\.0"):
         DfmvrWeights(light=-1.0)
+
+
+class TestOverlap:
+    def test_value(self):
+        # a row of four pixels: class 1 on two of them, one of which is found with probability 3/4, the rest for certain
+        truth = torch.tensor([[[0, 0, 1, 1]]])
+        found = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.25, 0.75], [0.0, 1.0]]).clamp(1e-6, 1 - 1e-6)
+        logits = found.log().T[None, :, None]
+        hit_0, hit_1 = 2.0, 1.75
+        expected = 1 - (hit_0 / 2.25 + hit_1 / 2.0) / 2
+        assert float(overlap_loss(logits, truth)) == pytest.approx(expected, abs=1e-4)
+        three = torch.cat([logits, torch.full((1, 1, 1, 4), -20.0)], 1)
+        assert float(overlap_loss(three, truth)) == pytest.approx(expected, abs=1e-4)  # the third class occurs nowhere
+
+    def test_empty_and_gradient(self):
+        logits = torch.zeros(0, 3, 2, 2, requires_grad=True)
+        assert_zero_with_zero_gradient(overlap_loss(logits, torch.zeros(0, 2, 2, dtype=torch.int64)), logits)
+        target = torch.tensor([[[0, 1], [2, 0]], [[1, 1], [0, 2]]])
+        assert gradcheck(lambda x: overlap_loss(x, target), random(2, 3, 2, 2).requires_grad_())
+
+    def test_two_copies_equal_one(self):
+        logits, target = random(1, 3, 2, 2), torch.tensor([[[0, 1], [2, 0]]])
+        twice = overlap_loss(logits.repeat(2, 1, 1, 1), target.repeat(2, 1, 1))
+        torch.testing.assert_close(twice, overlap_loss(logits, target))

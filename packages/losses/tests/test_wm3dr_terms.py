@@ -23,7 +23,7 @@ def assert_zero_with_zero_gradient(loss: torch.Tensor, *inputs: torch.Tensor) ->
 
 class TestCenterFocalLoss:
     def test_value_is_the_papers(self):
-        # one centre with p = 0.75, one background cell with p = 0.5, gamma = 2, n = 1:
+        # one center with p = 0.75, one background cell with p = 0.5, gamma = 2, n = 1:
         # -(0.25^2 ln 0.75) - (0.5^2 ln 0.5)
         logits = torch.tensor([[[math.log(3.0), 0.0]]])
         expected = -(0.25**2) * math.log(0.75) - 0.25 * math.log(0.5)
@@ -31,7 +31,7 @@ class TestCenterFocalLoss:
         torch.testing.assert_close(loss, torch.tensor(expected))
 
     def test_value_next_to_a_gaussian_centre(self):
-        # background cell with target 0.5: (1 - 0.5)^4 of its penalty; no centre at all, so n counts as 1
+        # background cell with target 0.5: (1 - 0.5)^4 of its penalty; no center at all, so n counts as 1
         loss = center_focal_loss(torch.zeros(1, 1, 1), torch.full((1, 1, 1), 0.5))
         torch.testing.assert_close(loss, torch.tensor(0.5**4 * 0.25 * math.log(2.0)))
 

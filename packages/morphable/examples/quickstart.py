@@ -12,14 +12,12 @@ expression[:, model.expression_names.index("jawOpen")] = 0.6
 albedo = torch.randn(8, model.num_albedo)
 
 vertices = model.decode_shape(identity, expression)  # meters, +y up, +z out of the face
-colours = model.decode_albedo(albedo)  # sRGB-encoded
+colors = model.decode_albedo(albedo)  # sRGB-encoded
 mirrored = model.decode_shape(model.flip_identity(identity), model.flip_expression(expression))
 
 in_camera = vertices * torch.tensor([1.0, -1.0, -1.0]) + torch.tensor([0.0, 0.0, 0.8])  # 0.8 m in front of it
 
-print(
-    "vertices", tuple(vertices.shape), "colours", tuple(colours.shape), "normals", tuple(model.normals(vertices).shape)
-)
+print("vertices", tuple(vertices.shape), "colors", tuple(colors.shape), "normals", tuple(model.normals(vertices).shape))
 print(
     "68 static points",
     tuple(model.landmarks(vertices).shape),

@@ -109,7 +109,7 @@ def test_near_side_stays_and_far_side_slides(model):
     cam = posed(model.mean, yaw_rotation(60.0))  # nose to the image's right: the person's left side is hidden
     moved = (model.jaw_outline(cam) - model.landmarks(cam)[:17]).norm(dim=-1)
     assert bool((moved[:5] < 1e-6).all())  # right side: faces the camera
-    assert bool((moved[12:17] > 0.01).all())  # left side: hidden jaw, slides by centimetres
+    assert bool((moved[12:17] > 0.01).all())  # left side: hidden jaw, slides by centimeters
     assert torch.equal(model.contour_landmarks(cam)[17:], model.landmarks(cam)[17:])
 
 

@@ -14,7 +14,7 @@ def double(*shape, seed=0):
 
 
 def test_by_hand():
-    # 1000 px per metre: 0.05 m up is 50 px up (-y), 0.02 m toward the viewer is depth -20.
+    # 1000 px per meter: 0.05 m up is 50 px up (-y), 0.02 m toward the viewer is depth -20.
     points = project_scaled_orthographic(
         torch.tensor([[0.01, 0.05, 0.02]]),
         torch.eye(3),

@@ -7,7 +7,7 @@ from morphable.geometry.warping import flip_matrix, shrink_for, similarity_matri
 
 
 def ramp(rows: int, cols: int) -> torch.Tensor:
-    """Channels hold each pixel centre's x and y."""
+    """Channels hold each pixel center's x and y."""
     y, x = torch.meshgrid(torch.arange(rows) + 0.5, torch.arange(cols) + 0.5, indexing="ij")
     return torch.stack([x, y])
 
@@ -28,7 +28,7 @@ def test_flip_maps_edges_to_edges():
 
 @pytest.mark.parametrize("scale", [0.7, 1.0, 1.9])
 def test_pixels_and_points_move_together(scale):
-    # a picture of coordinates: after the warp, the value at any pixel is the source position of that pixel's centre
+    # a picture of coordinates: after the warp, the value at any pixel is the source position of that pixel's center
     generator = torch.Generator().manual_seed(0)
     angle = torch.rand(1, generator=generator)
     matrix = similarity_matrix(torch.tensor([scale]), angle, torch.tensor([[32.0, 24.0]]), torch.tensor([[40.0, 50.0]]))
@@ -48,5 +48,5 @@ def test_shrinking_keeps_the_pixel_corner():
     small, remaining = shrink_for(ramp(64, 64), 0.2)
     assert small.shape == (2, 16, 16)
     assert remaining == pytest.approx(0.8)
-    # the first of 16 pixels covers source pixels 0..3, whose mean centre is 2.0
+    # the first of 16 pixels covers source pixels 0..3, whose mean center is 2.0
     torch.testing.assert_close(small[:, 0, 0], torch.tensor([2.0, 2.0]))

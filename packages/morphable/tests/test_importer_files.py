@@ -30,7 +30,7 @@ RNG = np.random.default_rng(1)
 
 
 def bump() -> NDArray[np.float64]:
-    """A symmetric face-like bump, metres: +y up, +z toward the viewer."""
+    """A symmetric face-like bump, meters: +y up, +z toward the viewer."""
     x, y = np.meshgrid(np.linspace(-0.08, 0.08, SIDE), np.linspace(0.1, -0.1, SIDE))
     z = 0.1 * np.sqrt(1 - (x / 0.1) ** 2) - 0.2 * y**2
     return np.stack([x, y, z], axis=-1).reshape(-1, 3)
@@ -312,7 +312,7 @@ def test_matlab_73_file_is_named_with_the_way_out(tmp_path, capsys):
 
 
 def crop_arrays() -> dict[str, NDArray[np.float64]]:
-    """`BFM_model_front.mat`, in decimetres, 1-based."""
+    """`BFM_model_front.mat`, in decimeters, 1-based."""
     return {
         "meanshape": (bump() * 10).reshape(1, -1),
         "meantex": np.full((1, 3 * COUNT), 102.0),
@@ -356,7 +356,7 @@ def test_the_two_downloads_alone_are_told_what_is_missing_and_where_it_is(tmp_pa
 
 
 def write_statismo(path: Path, *, expression: bool = True) -> dict[str, NDArray[np.float64]]:
-    """A file in the layout of `model2017-1_bfm_nomouth.h5`: millimetres, orthonormal modes with variances."""
+    """A file in the layout of `model2017-1_bfm_nomouth.h5`: millimeters, orthonormal modes with variances."""
     h5py = pytest.importorskip("h5py")
     bases = {name: np.linalg.qr(RNG.normal(size=(3 * COUNT, 6)))[0] for name in ("shape", "color", "expression")}
     means = {"shape": bump().reshape(-1) * 1e3, "color": np.full(3 * COUNT, 0.4), "expression": np.zeros(3 * COUNT)}

@@ -27,7 +27,7 @@ COUNT = SIDE * SIDE
 
 
 def bump() -> np.ndarray:
-    """A symmetric face-like bump of 12 x 12 vertices, metres: +y up, +z toward the viewer."""
+    """A symmetric face-like bump of 12 x 12 vertices, meters: +y up, +z toward the viewer."""
     x, y = np.meshgrid(np.linspace(-0.08, 0.08, SIDE), np.linspace(0.1, -0.1, SIDE))
     z = 0.1 * np.sqrt(1 - (x / 0.1) ** 2) - 0.2 * y**2
     return np.stack([x, y, z], axis=-1).reshape(-1, 3)
@@ -76,7 +76,7 @@ def info_arrays() -> dict[str, np.ndarray]:
 @pytest.fixture
 def bfm_crop(tmp_path) -> tuple[Path, dict[str, np.ndarray]]:
     arrays = {
-        "meanshape": (bump() * 10).reshape(1, -1),  # decimetres
+        "meanshape": (bump() * 10).reshape(1, -1),  # decimeters
         "meantex": np.full((1, 3 * COUNT), 102.0),
         "idBase": bfm_columns(80),
         "exBase": bfm_columns(64),
@@ -93,7 +93,7 @@ def test_bfm_crop_is_in_metres_and_colours_in_0_to_1(bfm_crop):
     assert (model.num_identity, model.num_expression, model.num_albedo) == (80, 64, 80)
     assert model.expression_prior == "normal"
     np.testing.assert_allclose(model.mean, bump() - bump().mean(0), atol=1e-6)
-    # column 3 of idBase, vertex 5: entries 15..17, decimetres to metres
+    # column 3 of idBase, vertex 5: entries 15..17, decimeters to meters
     np.testing.assert_allclose(model.identity_basis[3, 5], arrays["idBase"][15:18, 3] / 10, rtol=1e-5)
     np.testing.assert_allclose(model.albedo_basis[3, 5], arrays["texBase"][15:18, 3] / 255, rtol=1e-5)
     torch.testing.assert_close(model.mean_albedo, torch.full((COUNT, 3), 0.4))  # 102 / 255
@@ -105,7 +105,7 @@ def test_bfm_crop_is_in_metres_and_colours_in_0_to_1(bfm_crop):
 
 def test_bfm_original_files_give_the_crop(tmp_path):
     # The original has COUNT + 2 vertices, the expressions' COUNT + 1 (drop original vertex 0), the crop COUNT
-    # (drop expression vertex 0), all 1-based, in micrometres.
+    # (drop expression vertex 0), all 1-based, in micrometers.
     original = np.concatenate([np.zeros((2, 3)), bump()]) * 1e6
     modes = {name: RNG.normal(size=(3 * (COUNT + 2), 90)) for name in ("shapePC", "texPC")}
     ev = {"shapeEV": np.arange(1.0, 91)[:, None], "texEV": np.arange(2.0, 92)[:, None]}
@@ -121,7 +121,7 @@ def test_bfm_original_files_give_the_crop(tmp_path):
     scipy.io.savemat(tmp_path / "facemodel_info.mat", info_arrays())
     model = MorphableModel(import_bfm09(tmp_path))
     np.testing.assert_allclose(model.mean, bump() - bump().mean(0), atol=1e-6)
-    # crop vertex 5 is original vertex 7 (entries 21..23); mode 3 has standard deviation 4; micrometres
+    # crop vertex 5 is original vertex 7 (entries 21..23); mode 3 has standard deviation 4; micrometers
     np.testing.assert_allclose(model.identity_basis[3, 5], modes["shapePC"][21:24, 3] * 4e-6, rtol=1e-5)
     np.testing.assert_allclose(model.albedo_basis[3, 5], modes["texPC"][21:24, 3] * 5 / 255, rtol=1e-5)
     # ... and expression vertex 6 (entries 18..20), standard deviation 103
@@ -372,7 +372,7 @@ def test_hand_written_programs_are_refused(tmp_path, program):
 
 
 def write_obj(path: Path, vertices: np.ndarray) -> None:
-    """A mesh of quads with texture and two materials, in centimetres."""
+    """A mesh of quads with texture and two materials, in centimeters."""
     lines = [f"v {x:.9g} {y:.9g} {z:.9g}" for x, y, z in vertices * 100]
     lines += [f"vt {u:.4f} {v:.4f}" for v in np.linspace(1, 0, SIDE) for u in np.linspace(0, 1, SIDE)]
     for row in range(SIDE - 1):

@@ -53,6 +53,16 @@ def test_landmark_is_the_weighted_mean_of_its_corners():
     torch.testing.assert_close(model.landmarks(model.mean, "middle"), torch.tensor([[0.5, 0.25, 0.0]]))
 
 
+def test_points_of_a_model_without_albedo_modes():
+    """FLAME has none."""
+    points = SurfacePoints(torch.tensor([0]), torch.tensor([[0.25, 0.5, 0.25]]))
+    few = triangle_model(albedo_basis=torch.zeros(0, 3, 3)).restrict(points)
+    # vertex 1 moves to (2, 1, 0), vertices 0 and 2 by (1, 0, 0) and none: the sum with the weights
+    found = few.decode_shape(torch.tensor([2.0]), torch.tensor([0.5]))
+    torch.testing.assert_close(found, torch.tensor([[1.5, 0.75, 0.0]]))
+    torch.testing.assert_close(few.decode_albedo(torch.zeros(0)), torch.full((1, 3), 0.5))
+
+
 def test_normals_of_a_right_angle_are_weighted_by_area():
     # Triangle (0, 1, 2) in z = 0 has twice the area 1 and normal +z; (0, 2, 3) in x = 0 with corner 3 = (0, 0, 2) has
     # twice the area 2 and normal +x. On the common edge: (2, 0, 1) / sqrt(5).
@@ -97,7 +107,7 @@ def test_leading_axes_broadcast(model):
 
 
 def test_subdivision_adds_the_midpoint(subdivided):
-    # the added vertex is the mean of the ends of the first triangle's first edge, for shape and colour
+    # the added vertex is the mean of the ends of the first triangle's first edge, for shape and color
     model = MorphableModel(subdivided)
     vertices, colours = model(*coefficients(model, 2))
     ends = subdivided.triangles[0, :2]

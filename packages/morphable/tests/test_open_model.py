@@ -57,7 +57,7 @@ def test_dimensions_and_size_of_the_file(model: MorphableModel) -> None:
 
 def test_frame_unit_and_size(model: MorphableModel) -> None:
     mean = act(model)
-    # the origin is the mean before teeth, tongue and lining were seated: about a millimetre from the mean with them
+    # the origin is the mean before teeth, tongue and lining were seated: about a millimeter from the mean with them
     assert float(mean.mean(0).norm()) < 1.1 * MM
     assert float(mean[:, 0].mean().abs()) < 1e-6
     points = model.landmarks(mean)
@@ -236,7 +236,7 @@ def test_neutral_eyes_are_open_and_lids_rest_on_eyeballs(model: MorphableModel, 
         assert float(opening.max()) < 20 * MM
         sphere = people[:, ball]
         pole, rim = sphere[:, :1], sphere[:, -16:].mean(1, keepdim=True)
-        # the last ring lies 100 degrees from the pole: its centre is cos(100) radii along the axis
+        # the last ring lies 100 degrees from the pole: its center is cos(100) radii along the axis
         radius = (pole - rim).norm(dim=-1, keepdim=True) / (1 + 0.17365)
         center = pole - (pole - rim) / (1 + 0.17365)
         lids = points[:, [*upper, *lower]]
@@ -258,7 +258,7 @@ def test_no_triangle_of_a_sampled_face_turns_over(model: MorphableModel, people:
 
     # measured: 4.5e-5, about one of 22,000 triangles per person, beside the lips
     assert turned("skin", "nose", "left_brow", "right_brow", "ears") < 1e-4
-    # slivers in the corners of the mouth, tenths of a millimetre long, roll as lips grow thick
+    # slivers in the corners of the mouth, tenths of a millimeter long, roll as lips grow thick
     assert turned("upper_lip", "lower_lip") < 3e-3
 
 
@@ -316,15 +316,15 @@ def test_landmarks_sit_on_the_parts_they_name(model: MorphableModel) -> None:
 
 
 def test_irises_are_where_the_eyes_look(model):
-    """The open model's eyeballs are its last vertices, 177 each, pole first."""
+    """The open model's eyeballs are its last vertices, 177 each, the left one and its pole first."""
     first = model.num_vertices - 2 * 177
-    assert model.iris_vertices == (first, first + 177)
+    assert model.iris_vertices == (first + 177, first)
     neutral = model.decode_shape(torch.zeros(80), torch.zeros(64))
     turned = torch.zeros(64)
     turned[model.expression_names.index("eyeLookUpLeft")] = 1.0
     up = (model.decode_shape(torch.zeros(80), turned) - neutral)[list(model.iris_vertices)]
-    assert up[0, 1] > 0.004
-    torch.testing.assert_close(up[1], torch.zeros(3))
+    assert up[1, 1] > 0.004
+    torch.testing.assert_close(up[0], torch.zeros(3))
 
 
 def test_points_alone_are_where_the_whole_mesh_has_them():

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 PACKAGE = Path(__file__).parents[1]
 STORED = PACKAGE / "src/morphable/data/open.safetensors"
 STEP = 2.0**-10
-"""float16 keeps eleven bits: neighbours differ by at most 2^-10 of their size."""
+"""float16 keeps eleven bits: neighbors differ by at most 2^-10 of their size."""
 SMALLEST = 2.0**-24
 """Spacing of the smallest float16 numbers."""
 

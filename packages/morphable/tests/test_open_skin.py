@@ -1,4 +1,4 @@
-"""The open model's skin: 1,000 sampled colours."""
+"""The open model's skin: 1,000 sampled colors."""
 
 import torch
 from torch import Tensor

@@ -53,7 +53,7 @@ def toy_model(seed: int = 0) -> MorphableModel:
 
 
 def random_detector(seed: int = 0, **config: object) -> FaceDetector:
-    """An untrained small network whose centre map is noisy enough to show several faces."""
+    """An untrained small network whose center map is noisy enough to show several faces."""
     torch.manual_seed(seed)
     shape = DetectorConfig(width=8, center_width=8, parameter_width=16, model_name="toy", layout=LAYOUT, **config)
     detector = build_detector(shape)
@@ -104,7 +104,7 @@ def with_faces(scene: Scene, **parameters: Tensor) -> Scene:
 
 
 def dotted(size_hw: tuple[int, int], dots: list[tuple[int, int]], dot_px: int = 10) -> np.ndarray:
-    """A grey picture with green squares centred on (x, y)."""
+    """A gray picture with green squares centered on (x, y)."""
     pixels = np.full((*size_hw, 3), 128, dtype=np.uint8)
     for x, y in dots:
         half = dot_px // 2

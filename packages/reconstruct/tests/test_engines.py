@@ -2,23 +2,25 @@
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from stand_ins import random_detector
 
-from morphable import WeightsInfo, read_weights_info, reference_to, write_weights
-from morphable_detector_head.engines import OnnxDetector, TorchDetector
+from morphable import WeightsInfo, read_weights, reference_to, write_weights
+from morphable_detector_head.engines import CloserDetector, TorchDetector
 from morphable_detector_head.export import export_onnx
 from morphable_detector_head.weights import detector_config
 from morphable_reconstruct.reconstructor import detectors
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
-from morphable_reconstruct.reconstructor.detectors import GRAPH_FOLDER, graph_name
+from morphable_reconstruct.reconstructor.detectors import GRAPH_FOLDER, graph_names
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.reconstructor.weights import find_weights
 
 MAX_DIFFERENCE_PX = 0.05
-"""Between float32 engines."""
+"""Between float32 engines, in pixels of the network's input."""
+GROUPS = Path(__file__).parents[3].parent / "shared" / "data" / "faces_dev" / "afw_multi"
 
 
 @pytest.fixture(scope="module")
@@ -69,15 +71,13 @@ def photographs():
     return [astronaut, np.ascontiguousarray(astronaut[:, ::-1]), astronaut[:320]]
 
 
-def test_graphs_are_of_the_bundled_weights_and_taken_where_there_are():
-    """Run packages/reconstruct/tools/build_graphs.py where this fails or is skipped."""
-    config = detector_config(read_weights_info(find_weights("mobile")), "mobile")
-    needed = {graph_name(network) for network in (config, dataclasses.replace(config, face_head=None))}
-    present = {path.name for path in GRAPH_FOLDER.glob("*.onnx")}
-    assert present <= needed
-    if missing := needed - present:
-        pytest.skip(f"graphs {', '.join(missing)} were not built for the bundled weights")
-    assert isinstance(trained("auto").detector, OnnxDetector)
+def test_graphs_are_of_the_bundled_weights_and_taken():
+    """Run packages/reconstruct/tools/build_graphs.py where this fails."""
+    path = find_weights("mobile")
+    info, state = read_weights(path)
+    needed = set(graph_names(detector_config(info, path), state))
+    assert {file.name for file in GRAPH_FOLDER.glob("*.onnx")} == needed
+    assert isinstance(trained("auto").detector, CloserDetector)
 
 
 def test_a_missing_runtime_or_graph_leaves_the_torch_engine(monkeypatch, weights, model):
@@ -102,6 +102,22 @@ def test_engines_agree_single_batched_and_concurrently(cache, engine):
     with ThreadPoolExecutor(3) as pool:
         for one, other in zip(expected * 2, pool.map(exported, photographs() * 2), strict=True):
             np.testing.assert_allclose(landmarks(other), landmarks(one), atol=MAX_DIFFERENCE_PX)
+
+
+@pytest.mark.parametrize("size_px", [384, 704])
+def test_engines_agree_on_photographs_of_groups(size_px):
+    pytest.importorskip("openvino")
+    if not GROUPS.is_dir():
+        pytest.skip("shared/data is absent: real photographs are not part of the repository")
+    paths = sorted(GROUPS.glob("*.jpg"))[2:4]
+    config = ReconstructConfig(size_px=size_px, device="cpu")
+    expected = list(Reconstructor("mobile", config=dataclasses.replace(config, engine="torch")).many(paths))
+    assert sum(len(scene) for scene in expected) >= 3
+    for engine in ("onnxruntime", "openvino"):
+        found = Reconstructor("mobile", config=dataclasses.replace(config, engine=engine)).many(paths)
+        for one, other in zip(expected, found, strict=True):
+            np.testing.assert_allclose(other.score, one.score, atol=1e-3)
+            np.testing.assert_allclose(landmarks(other), landmarks(one), atol=MAX_DIFFERENCE_PX / 384 * 1280)
 
 
 @pytest.mark.slow  # the export takes most of a minute

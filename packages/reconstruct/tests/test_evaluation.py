@@ -76,7 +76,7 @@ def test_scans_take_the_output_folder_as_it_is(results, tmp_path, capsys):
     assert main(argv) == 0
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("out "))
     assert line.split()[1:4] == ["all", "1", "0"]
-    assert float(line.split()[5]) < 0.01  # millimetres: six decimals of a metre in the OBJ
+    assert float(line.split()[5]) < 0.01  # millimeters: six decimals of a meter in the OBJ
 
 
 def test_vertices_need_a_file(tmp_path):

@@ -248,6 +248,20 @@ def test_a_changed_face_keeps_its_texture(model, no_parsing):
     assert not np.array_equal(changed[1].vertices_cam_m, scene[1].vertices_cam_m)
 
 
+def test_skin_close_to_something_nearer_does_not_count(model):
+    """A nose whose edge is at column 100, 30 mm before a cheek: points of the cheek count from some pixels on."""
+    from morphable_reconstruct.drawing.textures import BESIDE, _apart_from_nearer, _extent_px
+
+    face = make_scene(model, count=1)[0]
+    depth_m = torch.full((240, 320), 1.03)
+    depth_m[:, :100] = 1.0
+    reach = round(BESIDE * _extent_px(face))
+    assert reach > 1
+    px = torch.tensor([[50.5, 120.5], [100.5, 120.5], [99.5 + reach, 120.5], [100.5 + reach, 120.5], [300.5, 120.5]])
+    z_m = torch.tensor([1.0, 1.03, 1.03, 1.03, 1.03])
+    assert _apart_from_nearer(px, z_m, depth_m, face).tolist() == [1, 0, 0, 1, 1]
+
+
 def test_strands_near_what_hides_a_face_do_not_count():
     from morphable_reconstruct.drawing.tone import strangeness
 

@@ -6,7 +6,7 @@ import torch
 import morphable
 from morphable.geometry import GLOBAL_FOCAL_PX, rotation_from_vector
 from morphable_reconstruct.faces.landmarks import located_points
-from morphable_reconstruct.faces.point_fit import PointFit, _projected, fit_points
+from morphable_reconstruct.faces.point_fit import PointFit, fit_points
 
 
 @pytest.fixture(scope="module")
@@ -74,26 +74,6 @@ def test_one_face_does_not_depend_on_the_others(model, faces):
 
 def test_no_faces_stay_none(model, faces):
     assert len(fit_points(faces[:0], torch.zeros(0, 87, 2), torch.zeros(0, 87), model).identity) == 0
-
-
-def test_derivatives_are_those_of_the_projection(model, faces):
-    """Against finite differences in float64."""
-    points = located_points(model)
-    one = faces[:1].map(lambda value: value.double())
-    basis = torch.cat([points.identity_basis, points.expression_basis]).permute(1, 2, 0).double()
-
-    def project(turn, shift, coefficients):
-        moved = type(one)(
-            **(vars(one) | {"rotation_head": rotation_from_vector(turn[None]) @ one.rotation_head,
-                            "translation_m": one.translation_m + shift})
-        )  # fmt: skip
-        return _projected(shape + (basis @ coefficients)[None], basis, moved)[0]
-
-    shape = points.decode_shape(one.identity.float(), one.expression.float()).double()
-    zeros = (torch.zeros(3).double(), torch.zeros(3).double(), torch.zeros(basis.shape[-1]).double())
-    expected = torch.autograd.functional.jacobian(project, zeros)
-    _, jacobian = _projected(shape, basis, one)
-    torch.testing.assert_close(jacobian[0], torch.cat([part[0] for part in expected], -1), atol=1e-6, rtol=1e-6)
 
 
 def test_priors_hold_back(model, faces):

@@ -25,7 +25,7 @@ def landmarks(scene):
 
 
 def test_a_face_lies_where_its_dot_is(model):
-    # 1024 x 768 seen at 512: cells of 16 px; the dot's cell centre is within 8 px
+    # 1024 x 768 seen at 512: cells of 16 px; the dot's cell center is within 8 px
     scene = dots(model)(dotted((768, 1024), [(200, 300)], dot_px=24))
     (face,) = scene
     assert np.abs(face.center_px - (200, 300)).max() <= 8

@@ -37,7 +37,7 @@ def spans(picture, axis):
 
 
 def test_depths_and_sizes_keep_their_ratios(model):
-    # centres at 2, 3 and 7 m: the second gap is four times the first, and all heads are equally large
+    # centers at 2, 3 and 7 m: the second gap is four times the first, and all heads are equally large
     scene = lined_up(model, [(0.0, 0.0, 2.0), (0.0, 0.0, 3.0), (0.0, 0.0, 7.0)])
     for name, axis, sign in (("right", 1, 1), ("top", 0, -1)):  # far things are right, and up
         near_to_far = spans(render_view(scene, name, caption=False), axis)[::sign]

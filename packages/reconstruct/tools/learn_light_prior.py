@@ -67,7 +67,7 @@ class Truth:
 
 
 def read_faces(folder: Path, model: morphable.MorphableModel) -> Iterator[Truth]:
-    """Read the faces whose albedo is labelled and that little hides."""
+    """Read the faces whose albedo is labeled and that little hides."""
     points = color_points(model)
     for path in sorted(folder.glob("[!.]*.tar")):  # names with a dot are of shards that are being written
         for sample in read_shard(path):

@@ -64,7 +64,7 @@ def test_squeeze_excitation_by_hand():
 
 
 def test_spatial_group_enhance_by_hand():
-    # One group of one channel, values 1 and 3: mean 2, likeness 2 and 6, centred -2 and 2, std 2, normalised -1 and 1.
+    # One group of one channel, values 1 and 3: mean 2, likeness 2 and 6, centered -2 and 2, std 2, normalized -1 and 1.
     layer = SpatialGroupEnhance(1, groups=1).double()
     layer.scale.data.fill_(1.0)
     layer.shift.data.fill_(0.0)

@@ -47,7 +47,7 @@ def test_crop_is_the_benchmarks_square():
 
 @pytest.mark.parametrize("size", [40, 400])
 def test_crop_shows_at_each_pixel_what_lies_there(size):
-    """A picture whose colours are its coordinates, cut small and large; away from the border, where edges repeat."""
+    """A picture whose colors are its coordinates, cut small and large; away from the border, where edges repeat."""
     at = (torch.arange(512) + 0.5) / 512
     picture = torch.stack([at[None].expand(512, -1), at[:, None].expand(-1, 512), torch.zeros(512, 512)])
     box = torch.tensor([[250.0 - size / 2, 260.0 - size / 2, 250.0 + size / 2, 260.0 + size / 2]])

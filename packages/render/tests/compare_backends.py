@@ -1,4 +1,4 @@
-"""Rasterise the same scenes with two backends and print the number of pixels that differ.
+"""Rasterize the same scenes with two backends and print the number of pixels that differ.
 
 Run by test_backends.py: Triton's interpreter must be chosen before Triton is first imported.
 """

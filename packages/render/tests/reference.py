@@ -7,7 +7,7 @@ def rasterize(vertices_cam, triangles, *, focal_px, size_hw, near_m=0.01):
     """Ray-cast every pixel against every triangle; nearest hit wins, ties to the lower index.
 
     Returns triangle (-1 on background), barycentric, depth and, per pixel, the smallest |barycentric| met
-    by any triangle (how close the pixel's centre is to an edge: 0 is a tie).
+    by any triangle (how close the pixel's center is to an edge: 0 is a tie).
     """
     vertices = np.asarray(vertices_cam, dtype=np.float64)
     height, width = size_hw

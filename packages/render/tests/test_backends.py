@@ -1,4 +1,4 @@
-"""Every backend gives the CPU rasteriser's answer, pixel for pixel."""
+"""Every backend gives the CPU rasterizer's answer, pixel for pixel."""
 
 import importlib.util
 import os
@@ -66,7 +66,7 @@ def test_unavailable_backends_are_refused():
     with pytest.raises(ValueError, match="must be given CUDA tensors"):
         rasterize(*arguments, focal_px=9.0, size_hw=(8, 8), backend="triton")
     if importlib.util.find_spec("pytorch3d") is None:
-        with pytest.raises(ValueError, match=r"pip install 'pytorch3d>=0\.7'` .*, or use 'numba'"):
+        with pytest.raises(ValueError, match=r"PyPI has no PyTorch3D .* build it as .*, or use 'numba'"):
             rasterize(*arguments, focal_px=9.0, size_hw=(8, 8), backend="pytorch3d")
 
 

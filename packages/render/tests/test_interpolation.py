@@ -73,7 +73,7 @@ def test_gradients_to_vertices_attributes_and_focal_length(reference):
 
 
 def test_slivers_keep_finite_gradients():
-    # Edge-on but for 1e-7 m: seen as a line through the pixel centres of column 4.
+    # Edge-on but for 1e-7 m: seen as a line through the pixel centers of column 4.
     vertices = torch.tensor([[-1e-7, -0.4, 1.0], [1e-7, -0.4, 1.0], [0.0, 0.4, 1.0]], requires_grad=True)
     triangles = torch.tensor([[0, 1, 2]])
     fragments = rasterize(vertices, triangles, focal_px=9.0, size_hw=(9, 9))
@@ -96,7 +96,7 @@ def test_scatter_keeps_background_and_its_gradient(ball):
 
 def test_pixel_values_change_as_autograd_says_when_the_surface_moves():
     vertices = torch.tensor([[-2.0, -2.0, 2.0], [2.0, -2.0, 2.5], [-2.0, 2.0, 2.0], [2.0, 2.0, 3.0]]).double()
-    vertices += torch.tensor([0.0137, 0.0031, 0.0])  # no pixel centre exactly on the diagonal
+    vertices += torch.tensor([0.0137, 0.0031, 0.0])  # no pixel center exactly on the diagonal
     triangles = torch.tensor([[0, 1, 2], [1, 3, 2]])
     value = torch.tensor([[0.0], [1.0], [3.0], [-1.0]]).double()
 

@@ -42,7 +42,7 @@ def test_depth_and_normals_at_visible_vertices_are_the_vertices_own(model, head)
     shown = (facing > 0.5) & (head[:, 2] < depth + 0.002)
     assert shown.sum() > 4000
     assert (head[shown, 2] - depth[shown]).abs().quantile(0.99) < 0.0015
-    # Nothing drawn is behind a vertex that should hide it, but where the pixel's centre misses a lid's or lip's edge.
+    # Nothing drawn is behind a vertex that should hide it, but where the pixel's center misses a lid's or lip's edge.
     inside = image.mask[row, col] & (facing > 0.5)
     assert (depth[inside] > head[inside, 2] + 0.003).float().mean() < 0.005
     agreement = (image.normals[row, col][shown] * normals[shown]).sum(-1)
@@ -55,7 +55,7 @@ def test_outline_is_that_of_the_projected_vertices(model, head):
     row, col = fragments.mask.nonzero(as_tuple=True)
     px = geometry.Pinhole(size, 800.0).project(head)
     for low, high, axis in ((col.min(), col.max(), 0), (row.min(), row.max(), 1)):
-        # a pixel counts once its centre is covered: up to one pixel inside the outermost vertex
+        # a pixel counts once its center is covered: up to one pixel inside the outermost vertex
         assert px[:, axis].min() - 0.5 <= low <= px[:, axis].min() + 1.0
         assert px[:, axis].max() - 1.5 <= high <= px[:, axis].max()
 

@@ -93,7 +93,7 @@ def test_photometric_gradient_agrees_with_finite_differences(reference):
         step = torch.zeros(8, dtype=torch.float64)
         step[k] = 1e-4
         numeric = (loss(start + step) - loss(start - step)) / 2e-4
-        # pixels that change their triangle see a kink of the interpolated colours: within 2 %
+        # pixels that change their triangle see a kink of the interpolated colors: within 2 %
         assert parameters.grad[k].item() == pytest.approx(numeric.item(), rel=0.02), k
 
 

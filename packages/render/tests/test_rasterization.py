@@ -46,7 +46,7 @@ def test_agrees_with_float64_reference_pixel_for_pixel(reference, number):
 
 
 def test_shared_edges_through_pixel_centres_are_covered_once():
-    # 8x8 unit squares of pixels, each of two triangles, with corners exactly on pixel centres.
+    # 8x8 unit squares of pixels, each of two triangles, with corners exactly on pixel centers.
     corners = torch.arange(9) + 0.5
     x, y = torch.meshgrid(corners, corners, indexing="xy")
     focal, size = 16.0, (9, 9)

@@ -21,7 +21,7 @@ def test_nearer_hides_farther_in_every_layer(two_balls):
     image = render_faces(
         vertices, triangles, albedo, focal_px=120.0, background=torch.zeros(64, 96, 3), part_labels=labels
     )
-    # Ball centres: 48 + 120 * 0.1 / 1.5 = 56 (radius 24 px), 48 - 4 = 44 (radius 12 px, 32..56)
+    # Ball centers: 48 + 120 * 0.1 / 1.5 = 56 (radius 24 px), 48 - 4 = 44 (radius 12 px, 32..56)
     assert image.face[32, 44] == 0
     assert image.face[32, 34] == 0
     assert image.mask[32, 56]

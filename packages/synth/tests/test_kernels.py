@@ -12,7 +12,7 @@ _SIZE = 24
 
 
 def _triangles(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Screen triangles of all shapes: large and tiny ones, slivers, some with edges along rows, columns and centres."""
+    """Screen triangles of all shapes: large and tiny ones, slivers, some with edges along rows, columns and centers."""
     corners = rng.uniform(-8, _SIZE + 8, (count, 3, 2))
     corners[::3] = corners[::3, :1] + rng.normal(0, 1.5, corners[::3].shape)
     corners[1::4] = np.round(corners[1::4] * 2) / 2
@@ -21,7 +21,7 @@ def _triangles(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _nearest(corners: np.ndarray) -> np.ndarray:
-    """The triangle with the largest inverse depth at each pixel centre; -1 for none."""
+    """The triangle with the largest inverse depth at each pixel center; -1 for none."""
     y, x = np.mgrid[:_SIZE, :_SIZE] + 0.5
     best, owner = np.zeros((_SIZE, _SIZE)), np.full((_SIZE, _SIZE), -1)
     for number, ((ax, ay, az), (bx, by, bz), (cx, cy, cz)) in enumerate(corners.astype(np.float64)):
@@ -44,7 +44,7 @@ def test_rasterizer_finds_the_triangles_that_testing_every_pixel_finds():
         triangles = np.arange(3 * len(few), dtype=np.int32).reshape(-1, 3)
         rasterize(few.reshape(-1, 3), triangles, np.arange(len(few)), zbuffer, owner)
         different, total = different + int((owner != _nearest(few)).sum()), total + owner.size
-    # none on the machine this was written on; a centre on an edge may fall to either side where rounding differs
+    # none on the machine this was written on; a center on an edge may fall to either side where rounding differs
     assert different <= 0.0005 * total
 
 

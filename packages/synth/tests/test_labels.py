@@ -87,7 +87,7 @@ def test_pixel_labels_are_consistent(group: Sample):
 
 
 def test_rerendered_model_overlaps_the_visible_skin(single: Sample):
-    """Where nothing occludes, the labelled mesh covers the skin mask (intersection over union at least 0.9)."""
+    """Where nothing occludes, the labeled mesh covers the skin mask (intersection over union at least 0.9)."""
     model = morphable.load_model("open")
     vertices = model.decode_shape(torch.from_numpy(single.identity), torch.from_numpy(single.expression))
     cam = camera_from_model(vertices, torch.from_numpy(single.rotation_head), torch.from_numpy(single.translation_m))

@@ -29,7 +29,7 @@ np.savez(sys.argv[2], **{name: getattr(sample, name) for name in ("image", *FACE
 
 
 def _overlap(sample: Sample) -> float:
-    """Intersection over union of the drawn model's skin and the labelled skin, where nothing is before the head."""
+    """Intersection over union of the drawn model's skin and the labeled skin, where nothing is before the head."""
     model = morphable.load_model("open")
     vertices = model.decode_shape(torch.from_numpy(sample.identity), torch.from_numpy(sample.expression))
     cam = camera_from_model(vertices, torch.from_numpy(sample.rotation_head), torch.from_numpy(sample.translation_m))

@@ -180,7 +180,7 @@ def mean_shape(points: Float[Tensor, "faces 68 2"]) -> Float[Tensor, "68 2"]:
 
 
 def photographs(folder: Path) -> Iterator[tuple[str, Image.Image, Float[np.ndarray, "68 2"]]]:
-    """Yield name, picture and points of a labelled folder."""
+    """Yield name, picture and points of a labeled folder."""
     for name, entry in sorted(json.loads((folder / LABELS).read_text()).items()):
         with Image.open(folder / name) as picture:
             yield name, picture.convert("RGB"), np.array(entry["landmarks68_px"], np.float64)
@@ -188,7 +188,7 @@ def photographs(folder: Path) -> Iterator[tuple[str, Image.Image, Float[np.ndarr
 
 @torch.no_grad()
 def predict(network: nn.Module, folder: Path, out: Path, system: str) -> float:
-    """Write the prediction file of a labelled folder; return the mean error over sqrt(w*h) of the true box."""
+    """Write the prediction file of a labeled folder; return the mean error over sqrt(w*h) of the true box."""
     rows: dict[str, list[object]] = {"name": [], "size": [], "points": [], "error": []}
     for name, picture, marks in photographs(folder):
         box = tight(marks)

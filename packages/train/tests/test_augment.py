@@ -1,4 +1,4 @@
-"""Changes of colour: what each does to the pixels and to the skin mask."""
+"""Changes of color: what each does to the pixels and to the skin mask."""
 
 from dataclasses import replace
 

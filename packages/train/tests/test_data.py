@@ -28,7 +28,7 @@ def test_records_come_back_from_a_shard(model, tmp_path):
     assert back.key == "one"
     np.testing.assert_array_equal(back.skin, record.skin)
     np.testing.assert_array_equal(back.labels.identity, record.labels.identity)
-    # JPEG at quality 92 without colour subsampling; 1.0 of 255 measured
+    # JPEG at quality 92 without color subsampling; 1.0 of 255 measured
     assert np.abs(back.image.astype(int) - record.image).mean() < 3
 
 
@@ -174,8 +174,8 @@ def test_a_description_by_synth_is_read(tmp_path):
     old = {"format_version": 1, "name": "a", "license": "MIT", "records": 2, "faces": 3, "sources": ["a"], "model": ""}
     (tmp_path / "dataset.json").write_text(json.dumps(old))
     assert str(read_info(tmp_path)) == "a (3 faces, MIT)"
-    (tmp_path / "dataset.json").write_text(json.dumps(old | {"colour": 1}))
-    with pytest.raises(ValueError, match=r"dataset\.json must have no unknown keys, got colour"):
+    (tmp_path / "dataset.json").write_text(json.dumps(old | {"color": 1}))
+    with pytest.raises(ValueError, match=r"dataset\.json must have no unknown keys, got color"):
         read_info(tmp_path)
     (tmp_path / "dataset.json").write_text(json.dumps(old | {"format_version": 2}))
     with pytest.raises(ValueError, match="shards must be of format version 1, got 2"):
@@ -193,7 +193,7 @@ def test_a_key_is_written_once(model, tmp_path):
 
 
 def test_validation_counts_the_faces_it_leaves_out(model, surface, tmp_path):
-    """A face of 60 px, one of 20 px, and one centred outside a picture of 200 px."""
+    """A face of 60 px, one of 20 px, and one centered outside a picture of 200 px."""
     shape = np.random.default_rng(0).uniform(-0.5, 0.5, (68, 2))
     shape[0], shape[1] = -0.5, 0.5
     points = np.stack([shape * 60 + 100, shape * 20 + 50, shape * 60 + [100, 210]])

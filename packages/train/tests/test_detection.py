@@ -91,7 +91,7 @@ def test_photographs_tell_recall_alone(model, surface, tmp_path):
 
 def test_a_folder_without_labels_is_refused(tmp_path):
     (tmp_path / "landmarks68.json").write_text("{}")
-    with pytest.raises(ValueError, match="at least one labelled picture"):
+    with pytest.raises(ValueError, match="at least one labeled picture"):
         open_pictures(tmp_path, input_px=64, max_pictures=5)
 
 

@@ -79,7 +79,7 @@ def test_a_frozen_start_of_the_backbone_stays_as_it_is(model_file, shards, tmp_p
 def test_colours_are_trained_alone(model_file, shards, tmp_path):
     config = tiny_config(model_file, (shards,))
     config = replace(config, optimizer=replace(config.optimizer, only_colors=True))
-    with pytest.raises(ValueError, match="network without colour head"):
+    with pytest.raises(ValueError, match="network without color head"):
         train(config, tmp_path / "without")
     config = replace(config, detector=replace(config.detector, color_width=4))
     before = build_parts(config).network.state_dict()

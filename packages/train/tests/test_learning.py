@@ -42,7 +42,7 @@ def weak_config(model_file, shards):
 
 @pytest.mark.slow
 def test_weak_labels_alone_find_the_withheld_shape(model_file, tmp_path):
-    """Landmarks, colours and priors only; the truth of the same 200 faces is looked at afterwards."""
+    """Landmarks, colors and priors only; the truth of the same 200 faces is looked at afterwards."""
     shards = write_shards(tmp_path / "weak", FACES, weak=True)
     config = weak_config(model_file, shards)
     train(config, tmp_path / "run")

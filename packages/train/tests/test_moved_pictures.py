@@ -99,7 +99,7 @@ def test_the_moved_picture_is_the_picture_of_the_moved_truth(model, surface, cha
     assert float((before & after).sum() / (before | after).sum()) > 0.96
     both = inner(before) & inner(after)
     difference = (moved[:3].permute(1, 2, 0) - again.rgb.clamp(0, 1)).abs().mean(-1)
-    # 8-bit JPEG-free colours, resampled; the stand-in's eyes and mouth have sharp edges
+    # 8-bit JPEG-free colors, resampled; the stand-in's eyes and mouth have sharp edges
     assert float(difference[both].mean()) < 0.01
 
 

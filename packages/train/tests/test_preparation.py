@@ -1,4 +1,4 @@
-"""From photographs to shards: preparation, landmarks, skin masks from colour."""
+"""From photographs to shards: preparation, landmarks, skin masks from color."""
 
 import json
 
@@ -38,7 +38,7 @@ def test_preparing_counts_what_it_refuses_and_resumes(model, tmp_path):
     (source / "broken.png").write_bytes(b"not a picture")
     (source / "broken.pts").write_text(pts_text([(9, 9)] * 68))
     (source / "alone.pts").write_text(pts_text([(9, 9)] * 68))
-    Image.new("RGB", (50, 50)).save(source / "unlabelled.png")
+    Image.new("RGB", (50, 50)).save(source / "unlabeled.png")
     config = PrepareConfig(min_face_px=20.0, license="CC0-1.0")
     result = prepare(source, tmp_path / "out", config)
     assert result.records == 3

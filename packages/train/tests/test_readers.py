@@ -15,7 +15,7 @@ from morphable_train.readers.w300lp import read_basel_fit
 
 
 def test_pts_points_move_to_the_pixel_corner():
-    # MATLAB's (1, 1) is the centre of the first pixel: (0.5, 0.5) for us
+    # MATLAB's (1, 1) is the center of the first pixel: (0.5, 0.5) for us
     assert parse_pts(pts_text([(1, 1)] * 68))[0][0].tolist() == [0.5, 0.5]
     with pytest.raises(ValueError, match="68 points, got 2"):
         parse_pts(pts_text([(1, 1)] * 2))

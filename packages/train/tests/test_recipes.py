@@ -33,7 +33,7 @@ from morphable_train.recipes.base.targets import orthographic_truth, points_in_c
 from morphable_train.recipes.dfmvr.triples import TriplesConfig, sample_triple
 from morphable_train.recipes.dfmvr.views import choose_inputs, group_views
 from morphable_train.recipes.mobile_frnet.recipe import FrnetRecipe, points_of_parameters
-from morphable_train.recipes.parsing.recipe import class_of_part, confusion, intersection_over_union, overlap_loss
+from morphable_train.recipes.parsing.recipe import class_of_part, confusion, intersection_over_union
 from morphable_train.recipes.prnet.recipe import PrnetRecipe, weight_mask
 
 RULE = CropRule(side_px=SIDE)
@@ -86,7 +86,7 @@ def test_a_hidden_patch_is_an_occluder(crops, model, surface):
     augment = AugmentConfig(zoom=(1.0, 1.0), shift=0.0)
     batch = finish_crops(load_crops(crops, index, RULE, augment=augment, changes=changes), RULE, model, surface)
     hidden = batch.part == PART_NAMES.index("occluder")
-    # a square of 0.4 of the side: 12.8 px, whole pixels by their centres
+    # a square of 0.4 of the side: 12.8 px, whole pixels by their centers
     assert int(hidden[0].sum()) in (12 * 12, 12 * 13, 13 * 13)
     assert bool(hidden[:, SIDE // 2, SIDE // 2].all())
 
@@ -114,21 +114,6 @@ def test_iou_by_hand():
     iou = intersection_over_union(counts)
     assert iou[:2].tolist() == pytest.approx([1 / 3, 1 / 3])
     assert iou[2].isnan()
-
-
-def test_overlap_loss_by_hand():
-    # one row of four pixels: class 1 on two of them, one of which is found with probability 3/4, the rest for certain
-    truth = torch.tensor([[[0, 0, 1, 1]]])
-    found = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.25, 0.75], [0.0, 1.0]]).clamp(1e-6, 1 - 1e-6)
-    logits = found.log().T[None, :, None]
-    hit_0, hit_1 = 2.0, 1.75
-    expected = 1 - (hit_0 / 2.25 + hit_1 / 2.0) / 2
-    assert float(overlap_loss(logits, truth)) == pytest.approx(expected, abs=1e-4)
-    three = torch.cat([logits, torch.full((1, 1, 1, 4), -20.0)], 1)
-    assert float(overlap_loss(three, truth)) == pytest.approx(expected, abs=1e-4)  # the third class occurs nowhere
-    logits = torch.randn(2, 3, 2, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    target = torch.tensor([[[0, 1], [2, 0]], [[1, 1], [0, 2]]])
-    assert torch.autograd.gradcheck(lambda x: overlap_loss(x, target), logits.requires_grad_())
 
 
 def test_orthographic_truth_draws_the_face_where_it_is(crops, model, surface):

@@ -5,13 +5,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 INITIAL_SCALE = 10.0
-"""First value of the learnt scale behind the normalization."""
+"""First value of the learned scale behind the normalization."""
 SQUARE_FLOOR = 1e-12
 """Added to the squared length: an all-zero position stays zero, with bounded gradients."""
 
 
 class L2Normalize(nn.Module):
-    """Unit length per position over the channels, then a learnt scale per channel."""
+    """Unit length per position over the channels, then a learned scale per channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

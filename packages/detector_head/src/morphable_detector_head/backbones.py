@@ -29,7 +29,7 @@ CLASSIFIER_PREFIXES = ("classifier.", "fc.")
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneSpec:
-    """What the rest of the network needs to know about an encoder."""
+    """Properties of an encoder that the rest of the network needs."""
 
     torchvision_name: str
     """Name of the network in `torchvision.models`, which names the layers of all of them."""

@@ -23,7 +23,7 @@ ONNX_SUFFIX, OPENVINO_SUFFIX = ".onnx", ".xml"
 
 @dataclass(frozen=True, kw_only=True)
 class Info:
-    """Print what a weights file says about itself as JSON."""
+    """Print the description in a weights file as JSON."""
 
     weights: Annotated[str, tyro.conf.Positional]
     """Weights file (docs/weights_file.md), or bundled weights by name (mobile)."""

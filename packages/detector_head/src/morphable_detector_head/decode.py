@@ -32,7 +32,7 @@ def cell_centers(cell: Int[Tensor, "*batch"], num_cols: int | torch.SymInt) -> F
         cell: Row-major index into a heatmap.
         num_cols: Columns of the heatmap (symbolic while a graph is exported).
     """
-    row = cell // num_cols  # type: ignore[operator]  # the stub does not know SymInt
+    row = cell // num_cols  # type: ignore[operator]  # the stub lacks SymInt
     return (torch.stack([cell - row * num_cols, row], dim=-1).float() + 0.5) * STRIDE_PX
 
 

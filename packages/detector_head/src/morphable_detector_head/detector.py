@@ -1,5 +1,6 @@
 """The whole network: picture in, faces out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -15,8 +16,8 @@ from .aggregation import Aggregation
 from .backbones import Backbone, BackboneName, build_backbone, describe_backbone
 from .cells import parameters_from_cells
 from .decode import STRIDE_PX, Centers, cell_centers, decode_centers
-from .face_head.crops import crop_frames, cut_crops, repeated
-from .face_head.network import FaceHeadConfig, build_face_head
+from .face_head.crops import CropFrames, crop_frames, cut_crops, repeated
+from .face_head.network import FaceHead, FaceHeadConfig, build_face_head
 from .face_head.reading import corrected
 from .heads import CenterHead, ParameterHead
 from .layout import ParameterLayout
@@ -185,8 +186,8 @@ class FaceDetector(nn.Module):
     ) -> tuple[Float[Tensor, "batch top channels"], ...]:
         """Give the raw parameters at some cells: the first estimate and, with refinements, the corrected ones.
 
-        In geometry each estimate learns from a loss of its own, and no gradient goes from one to the one before.
-        Colors are compared for the last alone, and are a sum that all of them learn.
+        Each estimate has its own geometric loss, and gradients stop between estimates; the color loss on the last
+        estimate reaches all of them.
         """
         estimates = [self.parameter_head.at_cells(features.fused, cell)]
         if self.refinement is not None:
@@ -253,19 +254,7 @@ class FaceDetector(nn.Module):
             found: The faces.
             min_score: Score that a face must exceed to stay valid.
         """
-        if self.face_head is None:
-            return found
-        frames = crop_frames(found.parameters)
-        reading = self.face_head.reading(self.face_head(cut_crops(image, frames)))
-        seen = corrected(found.parameters, frames, self.face_head.limited(reading))
-        std_px = reading.log_std.exp() * frames.side_px[..., None]
-        x, y = frames.to_picture(reading.points).unbind(-1)
-        points_px = torch.stack([x + 0.5 * image.shape[3], y + 0.5 * image.shape[2]], -1)  # exported for any size
-        score = torch.where(found.valid, self.face_head.face_score(found.score, reading), 0.0)
-        score = torch.where(repeated(seen, score), 0.0, score)
-        return _best_first(
-            replace(found, parameters=seen, score=score, points_px=points_px, point_std_px=std_px), min_score
-        )
+        return found if self.face_head is None else look_closer(image, found, self.face_head, min_score=min_score)
 
     def centers(
         self, center_logits: Float[Tensor, "batch rows cols"], *, top_k: int | Tensor, min_score: float | Tensor
@@ -282,6 +271,37 @@ class FaceDetector(nn.Module):
         rows, cols = features.fused.shape[2:]
         size_hw = (rows * STRIDE_PX, cols * STRIDE_PX)
         return parameters_from_cells(channels.float(), cell_centers(cell, cols), size_hw, self.config.layout)
+
+
+def look_closer(
+    image: Float[Tensor, "batch 3 height width"],
+    found: Detections,
+    head: FaceHead,
+    *,
+    min_score: float | Tensor,
+    channels: Callable[[Float[Tensor, "batch 3 height width"], CropFrames], Float[Tensor, "batch top channels"]]
+    | None = None,
+) -> Detections:
+    """Let a face head correct and score faces, and sort them by their new scores.
+
+    Args:
+        image: The pictures in which the faces were found.
+        found: The faces.
+        head: The face head.
+        min_score: Score that a face must exceed to stay valid.
+        channels: What computes the head's output for crops of the pictures; by default the head itself.
+    """
+    frames = crop_frames(found.parameters)
+    reading = head.reading(channels(image, frames) if channels else head(cut_crops(image, frames)))
+    seen = corrected(found.parameters, frames, head.limited(reading))
+    std_px = reading.log_std.exp() * frames.side_px[..., None]
+    x, y = frames.to_picture(reading.points).unbind(-1)
+    points_px = torch.stack([x + 0.5 * image.shape[3], y + 0.5 * image.shape[2]], -1)  # exported for any size
+    score = torch.where(found.valid, head.face_score(found.score, reading), 0.0)
+    score = torch.where(repeated(seen, score), 0.0, score)
+    return _best_first(
+        replace(found, parameters=seen, score=score, points_px=points_px, point_std_px=std_px), min_score
+    )
 
 
 def _best_first(found: Detections, min_score: float | Tensor) -> Detections:
@@ -337,5 +357,5 @@ def check_image(image: Tensor) -> None:
     if height % SIZE_MULTIPLE_PX or width % SIZE_MULTIPLE_PX or not height * width:
         raise ValueError(
             f"image sides must be positive multiples of {SIZE_MULTIPLE_PX} pixels, got {height}x{width}; "
-            "pad symmetrically with ImageNet's mean colour"
+            "pad symmetrically with ImageNet's mean color"
         )

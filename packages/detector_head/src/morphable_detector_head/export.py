@@ -16,6 +16,8 @@ from morphable.extras import import_extra
 from morphable.files import atomic_path
 
 from .detector import DEFAULT_MIN_SCORE, DEFAULT_TOP_K, SIZE_MULTIPLE_PX, Detections, DetectorConfig, FaceDetector
+from .face_head.crops import CROP_PX
+from .face_head.network import FaceHead
 from .mesh_graph import MESH_OUTPUTS, MeshDecoder
 
 if TYPE_CHECKING:
@@ -47,10 +49,11 @@ EXAMPLE_HW = (256, 320)
 ONNX_OPSET = 20
 CONFIG_KEY = "morphable_detector_config"
 WEIGHTS_LOCATION = "weights"
-"""Where a graph without weights says that they are: the tensors of a weights file, by name."""
-PREFIX = "detector."
+"""Location that a graph without weights names for them: the tensors of a weights file, by name."""
+PREFIX, HEAD_PREFIX = "detector.", "head."
+"""What the names of weights begin with in the graph of a detector, and in that of a face head alone."""
 _KEPT_NOTES = ("pkg.torch.onnx.name_scopes",)
-"""What of the exporter's notes on a node stays in the file: quantisation reads it."""
+"""What of the exporter's notes on a node stays in the file: quantization reads it."""
 
 
 class GraphDetector(nn.Module):
@@ -163,6 +166,41 @@ def export_onnx(
         output_names=(*output_names(detector), *(() if model is None else MESH_OUTPUTS)),
         metadata={CONFIG_KEY: config_json(detector.config)},
         with_weights=with_weights,
+    )
+
+
+class HeadGraph(nn.Module):
+    """A face head, its weights under names with `HEAD_PREFIX`."""
+
+    def __init__(self, head: FaceHead) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, crops: Float[Tensor, "faces 3 crop crop"]) -> Float[Tensor, "faces channels"]:
+        """Read crops."""
+        return self.head(crops)
+
+
+def export_face_head(head: FaceHead, path: Path) -> None:
+    """Write the graph of a face head alone, without its weights; it serves all weights of the same names and shapes.
+
+    Args:
+        head: The face head; must be in evaluation mode, on the CPU.
+        path: The `.onnx` file; replaced in one step.
+
+    Raises:
+        ModuleNotFoundError: The extra `onnx` is not installed.
+    """
+    import_extra("onnxscript", DISTRIBUTION, "onnx")
+    example = torch.zeros(2, 3, CROP_PX, CROP_PX)
+    shapes = {"crops": {0: torch.export.Dim("faces", min=1, max=MAX_BATCH)}}
+    write_graph(
+        torch.export.export(HeadGraph(head), (example,), dynamic_shapes=shapes, strict=False),
+        path,
+        weights={HEAD_PREFIX + name for name in head.state_dict()},
+        input_names=("crops",),
+        output_names=("channels",),
+        with_weights=False,
     )
 
 

@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from morphable import MorphableModel
+from morphable import MorphableModel, SurfacePoints
+from morphable.geometry import points_at_vertices
 
 NUM_ROTATION = 3
 NUM_TRANSLATION = 3
@@ -21,7 +22,7 @@ LOG_DEPTH_HALF_RANGE = math.log(FARTHEST_DEPTH_M / NEAREST_DEPTH_M) / 2
 MAX_LOG_DEPTH_CHANNEL = 3.0
 """Log-depth channels are clamped to +-this (0.02 to 340 m), so that depth stays positive and finite."""
 DEPTH_OFFSET_ORIGIN_M = 1.0
-"""Depth at zero of the channel `depth="offset"`: the official network's ten decimetres."""
+"""Depth at zero of the channel `depth="offset"`: the official network's ten decimeters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +81,12 @@ class ParameterLayout:
     def num_channels(self) -> int:
         """Channels of the parameter head: 257 for an 80/64/80 model."""
         return sum(self.sizes)
+
+
+def located_irises(model: MorphableModel) -> SurfacePoints:
+    """Return the irises' centers on a face model, ordered as the face head's last two points: the left one first.
+
+    No points for a model whose eyes do not turn.
+    """
+    right_then_left = model.iris_vertices or ()
+    return points_at_vertices(model.triangles, right_then_left[::-1])

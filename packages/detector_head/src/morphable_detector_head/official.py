@@ -2,7 +2,7 @@
 
 Facts of the released code (kalyo-zjl/WM3DR, `lib/resnet.py`, `lib/pt_renderer.py`): the names below; parameters in the
 order identity, expression, albedo, angles, light (three colors of nine bands), translation (a, b, c); a camera with y
-up in decimetres, `t = ((c + 10) (a + c_x - w/2) / f, (c + 10) (b + h/2 - c_y) / f, c + 10)`, added after the z axis of
+up in decimeters, `t = ((c + 10) (a + c_x - w/2) / f, (c + 10) (b + h/2 - c_y) / f, c + 10)`, added after the z axis of
 the turned face was flipped.
 """
 
@@ -16,7 +16,7 @@ from .files import read_state_dict
 from .layout import NUM_COLORS, NUM_SH_BANDS
 from .presets import WM3DR_OFFICIAL
 
-METRES_PER_DECIMETRE = 0.1
+METERS_PER_DECIMETER = 0.1
 _STAGE_OF_LAYER = {
     "conv1": "stages.0.0",
     "bn1": "stages.0.1",
@@ -98,7 +98,7 @@ def own_rows(rows: Tensor, config: DetectorConfig) -> Tensor:
     num_coefficients = layout.num_identity + layout.num_expression + layout.num_albedo
     sizes = [num_coefficients, 3, NUM_COLORS * NUM_SH_BANDS, 3]
     coefficients, angles, light, translation = rows.split(sizes)
-    signs = torch.tensor([1.0, -1.0, METRES_PER_DECIMETRE], dtype=rows.dtype)
+    signs = torch.tensor([1.0, -1.0, METERS_PER_DECIMETER], dtype=rows.dtype)
     translation = translation * signs.view(-1, *[1] * (rows.ndim - 1))
     by_band = light.unflatten(0, (NUM_COLORS, NUM_SH_BANDS)).transpose(0, 1).flatten(0, 1)
     return torch.cat([coefficients, angles, translation, by_band])

@@ -5,10 +5,9 @@ the estimate's pose places a grid of points on the face, the fused features are 
 corrects the estimate (mesh-aligned features: Zhang et al., PyMAF, ICCV 2021). It is part of the one forward pass and
 costs next to nothing, because it runs at the found faces only.
 
-A second one may follow. It places its points by the corrected pose, closer together, and looks at the encoder's
-features at stride 4 as well, where edges of lips and lids are seen that are lost at stride 8, and at the picture
-itself: an encoder trained to tell dogs from cats in any light keeps little of the colors that albedo and light are to
-explain.
+A second refinement may follow. It places its points by the corrected pose, closer together, and also samples the
+encoder's features at stride 4, which show edges of lips and lids that stride 8 loses, and the picture itself: an
+ImageNet encoder is nearly invariant to light and loses the color cues that albedo and light need.
 """
 
 import torch
@@ -135,7 +134,7 @@ class FineRefinement(_Correction):
 class ColorHead(_Correction):
     """Reads albedo and light from the colors that the picture shows on a face whose shape and pose are found.
 
-    Its weights are its own: in the layers of a refinement, what is learnt for shape and pose drowns the colors.
+    Its weights are its own: in the layers of a refinement, what is learned for shape and pose drowns the colors.
     """
 
     grid: Tensor

@@ -1,13 +1,14 @@
 """The detector in a weights file (docs/weights_file.md): its configuration is the file's `architecture`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import entry_points
 from os import PathLike, fspath
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from morphable import (
     InferenceDefaults,
@@ -22,7 +23,10 @@ from morphable.files import refusing
 from morphable.records import build_record
 
 from .detector import DetectorConfig, FaceDetector, build_detector
+from .face_head.network import FaceHead, build_face_head
 
+_Network = TypeVar("_Network", bound=nn.Module)
+FACE_HEAD_PREFIX = "face_head."
 _COUNTER = "num_batches_tracked"
 """Batch normalization's training counters, which inference does not need and averaged weights lack."""
 
@@ -113,22 +117,41 @@ def load_detector(path: str | PathLike[str], model: MorphableModel | None = None
 
 def detector_from(config: DetectorConfig, state: Mapping[str, Tensor], path: str | PathLike[str]) -> FaceDetector:
     """Build the detector of a weights file that was read; `path` is for the errors."""
+    return _loaded(lambda: build_detector(config), state, path)
+
+
+def face_head_from(config: DetectorConfig, state: Mapping[str, Tensor], path: str | PathLike[str]) -> FaceHead:
+    """Build the face head alone of a weights file with one, as `detector_from` builds the whole."""
+    shape, layout = config.face_head, config.layout
+    assert shape is not None
+    sizes = {"num_identity": layout.num_identity, "num_expression": layout.num_expression}
+    return _loaded(lambda: build_face_head(shape, **sizes), face_head_state(state), path)
+
+
+def face_head_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of the face head in a weights file, under the names that it gives them."""
+    prefix = FACE_HEAD_PREFIX
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def _loaded(build: Callable[[], _Network], state: Mapping[str, Tensor], path: str | PathLike[str]) -> _Network:
+    """Build a network and give it weights, after a look at whether they fit."""
     step = "install the version of morphable-detector-head they were made with"
     with refusing("weights must fit the network they describe", path, next_step=step):
         with torch.device("meta"):  # a damaged configuration may describe a network that no memory holds
-            skeleton = build_detector(config)
+            skeleton = build()
         counters = {key: value for key, value in skeleton.state_dict().items() if key.endswith(_COUNTER)}
         skeleton.load_state_dict(counters | dict(state), assign=True)
-    detector = build_detector(config)
-    detector.load_state_dict(state, strict=False)  # all but the counters
-    return detector.eval()
+    network = build()
+    network.load_state_dict(state, strict=False)  # all but the counters
+    return network.eval()
 
 
 def detector_config(info: WeightsInfo, path: str | PathLike[str]) -> DetectorConfig:
     """Return the configuration in a weights file; `path` is for the errors.
 
     Raises:
-        ValueError: The file is of another network, or has fields that this version doesn't know.
+        ValueError: The file is of another network, or has fields of a later version.
     """
     if "network" in info.architecture:
         raise ValueError(f"weights must be a detector's, got those of {info.architecture['network']} in {path}")

@@ -102,7 +102,7 @@ def read_json(path: Path, kind: type[T] | GenericAlias, form: str, *, extra_keys
         extra_keys: Whether keys that `kind` does not name are ignored instead of refused.
 
     Raises:
-        ValueError: The file is no JSON, or its content is of another form; the message says where.
+        ValueError: The file is no JSON, or its content is of another form; the message names the place.
     """
     import cattrs
 

@@ -27,7 +27,7 @@ def center_focal_loss(
 
     Returns:
         The sum over all cells, divided by the number of faces in the batch, or by one if there are none:
-        an empty picture still teaches what background is.
+        an empty picture still trains the background.
 
     >>> target = torch.zeros(1, 2, 2)
     >>> target[0, 0, 0] = 1.0

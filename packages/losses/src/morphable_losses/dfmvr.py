@@ -107,7 +107,7 @@ def parsing_loss(
     """Compare the parsing of the rendered face with the photograph's (DF-MVR, equation 3, cross entropy).
 
     Run the frozen parser on the render without detaching it: the gradient goes through the parser into the
-    face (the released code detaches the render, so that its term teaches nothing).
+    face (the released code detaches the render, so that its term has no gradient).
 
     Args:
         logits: The parser's output on the rendered picture.

@@ -12,7 +12,7 @@ def pixel_loss(
     photograph: Float[Tensor, "batch 3 height width"],
     mask: Float[Tensor, "batch height width"],
 ) -> Float[Tensor, ""]:
-    """Compare colors where the mask says skin (WM3DR equation 9, the robust l2,1 norm).
+    """Compare colors on the skin of the mask (WM3DR equation 9, the robust l2,1 norm).
 
     Args:
         rendered: sRGB-encoded colors in [0, 1] (not clamped), with all faces of the picture.

@@ -32,8 +32,8 @@ def up_weights(landmarks: Float[Tensor, "68 3"]) -> Float[Tensor, " 68"]:
     The sum of posed points by these weights is the second column of the affine map that best takes the mean
     landmarks to the posed ones (least squares): where the model's +y points there.
     """
-    centred = (landmarks - landmarks.mean(0)).double()
-    return torch.linalg.pinv(centred)[1].to(landmarks.dtype)
+    centered = (landmarks - landmarks.mean(0)).double()
+    return torch.linalg.pinv(centered)[1].to(landmarks.dtype)
 
 
 def outward_in_image(

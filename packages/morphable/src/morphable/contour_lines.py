@@ -8,7 +8,7 @@ from morphable.geometry import SurfacePoints
 from morphable.landmarks import NUM_JAW
 
 NUM_CANDIDATES = 32
-"""Candidates per line: about 3 mm apart, so that the outline is met within hundredths of a millimetre."""
+"""Candidates per line: about 3 mm apart, so that the outline is met within hundredths of a millimeter."""
 NOSE_MARGIN = 1.5
 """Lines at the height of nose and mouth end this many half nose widths from the middle, beside the nose."""
 EDGE_TOLERANCE = 1e-9

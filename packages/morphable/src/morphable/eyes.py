@@ -77,7 +77,7 @@ def gaze_angles(gaze: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 2"]:
 
 
 def has_eyes(model: MorphableModel) -> bool:
-    """Whether a model has eyeballs whose turn tells the gaze."""
+    """Return whether a model has eyeballs, whose turn is the gaze."""
     return set(EYE_PARTS) <= set(model.part_names) and all(len(_island(model, part)) for part in EYE_PARTS)
 
 

@@ -30,7 +30,7 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.EBADF)
 _DECODER_ERRORS = (None, errno.EINVAL)
 """Numbers of an OSError that comes of a file's content, such as a seek before its start, not of the disk."""
 _LONGEST_REASON = 300
-"""Letters of a decoder's error that are told."""
+"""Letters of a decoder's error that are shown."""
 
 
 @contextmanager

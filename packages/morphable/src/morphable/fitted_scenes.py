@@ -107,7 +107,7 @@ def check_suffix(path: Path) -> None:
     """Refuse files of other kinds.
 
     Raises:
-        ValueError: The suffix is none that `write_fit` knows.
+        ValueError: The suffix is none of those that `write_fit` writes.
     """
     known = (*MESH_SUFFIXES, NUMBERS_SUFFIX)
     if path.suffix.lower() not in known:

@@ -13,9 +13,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from morphable.faces import FaceParameters
-from morphable.geometry import Pinhole, fit_similarity, skew, triangles_of_vertices, vertex_normals
-from morphable.geometry.camera import MIN_DEPTH_M
-from morphable.geometry.rotation import axes_flip
+from morphable.geometry import (
+    Pinhole,
+    axes_flip,
+    derivative_by_step,
+    fit_similarity,
+    linearize_projection,
+    skew,
+    triangles_of_vertices,
+    vertex_normals,
+)
 from morphable.landmarks import NUM_IBUG68, NUM_JAW
 from morphable.model import STATIC68, MorphableModel
 from morphable.point_model import PointModel
@@ -92,6 +99,27 @@ class _State:
         )
 
 
+@dataclass(frozen=True)
+class _Points:
+    """The linear model of the compared points, in float64."""
+
+    mean: Float[Tensor, "points 3"]
+    basis: Float[Tensor, "points 3 modes"]
+    """How identity, then expression coefficients move the points."""
+
+    @staticmethod
+    def of(points: PointModel) -> "_Points":
+        """Take over a model of points."""
+        bases = torch.cat([points.identity_basis, points.expression_basis])
+        return _Points(points.mean.double(), bases.double().permute(1, 2, 0))
+
+    def place(self, state: _State) -> tuple[Float[Tensor, "faces points 3"], Float[Tensor, "faces points 3"]]:
+        """Return the points in the camera frame, and relative to the face's origin."""
+        coefficients = torch.cat([state.identity, state.expression], 1)
+        turned = (self.mean + torch.einsum("fm,pam->fpa", coefficients, self.basis)) @ state.cam.mT
+        return turned + state.translation[:, None], turned
+
+
 _Errors = Callable[[_State], tuple[Tensor, Tensor]]
 """Errors in standard deviations (faces, errors) and their derivative by a step (faces, errors, unknowns)."""
 
@@ -137,13 +165,10 @@ def fit_landmarks(
     from_center = goal - camera.principal_px(goal).expand(len(goal), 2)[:, None]
 
     def errors(state: _State) -> tuple[Tensor, Tensor]:
-        placed, derivative = _placed(points, state)
-        x, y, z = placed.unbind(-1)
-        z = z.clamp(min=MIN_DEPTH_M)
-        f, zero = focal[:, None].expand_as(z), torch.zeros_like(z)
-        by_point = torch.stack([f / z, zero, -f * x / z**2, zero, f / z, -f * y / z**2], -1).unflatten(-1, (2, 3))
-        error = torch.stack([f * x / z, f * y / z], -1) - from_center
-        return (error * weight[..., None]).flatten(1), ((by_point @ derivative) * weight[..., None, None]).flatten(1, 2)
+        placed, turned = points.place(state)
+        found, by_point = linearize_projection(placed, focal)
+        jacobian = derivative_by_step(by_point * weight[..., None, None], turned, state.cam, points.basis)
+        return ((found - from_center) * weight[..., None]).flatten(1), jacobian.flatten(1, 2)
 
     start = _orthographic(points.mean, from_center, focal)
     state = _minimize(errors, _with_coefficients(start, model), model, steps=_STEPS)
@@ -193,13 +218,15 @@ def fit_surface(
     surface = surface[:, chosen]
     weight = torch.full((NUM_IBUG68, 1), 1.0 / LANDMARK_STD_M, dtype=torch.float64)
     weight[:NUM_JAW] /= JAW_FACTOR
+    by_place = torch.eye(3, dtype=torch.float64) * weight[..., None]
 
     def landmark_errors(state: _State) -> tuple[Tensor, Tensor]:
-        placed, derivative = _placed(points, state)
-        return ((placed - goal) * weight).flatten(1), (derivative * weight[..., None]).flatten(1, 2)
+        placed, turned = points.place(state)
+        jacobian = derivative_by_step(by_place.expand(len(goal), -1, 3, 3), turned, state.cam, points.basis)
+        return ((placed - goal) * weight).flatten(1), jacobian.flatten(1, 2)
 
-    _, rotation, _ = fit_similarity(points.mean.double(), goal)
-    translation = goal.mean(1) - (rotation @ points.mean.double().mean(0)[:, None])[..., 0]
+    _, rotation, _ = fit_similarity(points.mean, goal)
+    translation = goal.mean(1) - (rotation @ points.mean.mean(0)[:, None])[..., 0]
     start = _with_coefficients((rotation, translation), model)
     state = _minimize(landmark_errors, start, model, steps=_STEPS)
     dense = _all_vertices(model)
@@ -229,20 +256,23 @@ def _surface_errors(
     valid = (offset.norm(dim=-1) < FARTHEST_M) & ((plane * normals).sum(-1) > LEAST_COSINE)
     distance = (plane * offset).sum(-1)
     residual = ((distance.square() * valid).sum(1) / valid.sum(1).clamp(min=1)).sqrt()
-    parts = [dense[index] for index in nearest]
+    parts = [_Points.of(dense[index]) for index in nearest]
+    weighted = plane * valid[..., None] / SURFACE_STD_M
 
     def errors(state: _State) -> tuple[Tensor, Tensor]:
-        found = [_placed(part, _one(state, face)) for face, part in enumerate(parts)]
-        position, derivative = (torch.cat(each) for each in zip(*found, strict=True))
-        weighted = plane * valid[..., None] / SURFACE_STD_M
-        error = (weighted * (position - surface)).sum(-1)
-        return error, (weighted[..., None, :] @ derivative)[..., 0, :]
+        found, jacobian = [], []
+        for face, part in enumerate(parts):
+            one, across = _one(state, face), weighted[face : face + 1]
+            placed, turned = part.place(one)
+            found.append((across * (placed - surface[face])).sum(-1))
+            jacobian.append(derivative_by_step(across[..., None, :], turned, one.cam, part.basis)[..., 0, :])
+        return torch.cat(found), torch.cat(jacobian)
 
     return errors, residual
 
 
 def _nearest(points: Float[Tensor, "points 3"], vertices: Float[Tensor, "verts 3"]) -> Int[Tensor, " points"]:
-    """Return the nearest vertex of each point; single precision tells vertices a micrometer apart."""
+    """Return the nearest vertex of each point; single precision separates vertices a micrometer apart."""
     center = points.mean(0)
     near, far = (points - center).float(), (vertices - center).float()
     return torch.cat([torch.cdist(part, far).argmin(1) for part in near.split(_CHUNK_POINTS)])
@@ -277,18 +307,6 @@ def _minimize(errors: _Errors, state: _State, model: MorphableModel, *, steps: i
     return state
 
 
-def _placed(points: PointModel, state: _State) -> tuple[Tensor, Tensor]:
-    """Return points in the camera frame, and their derivative by a step (faces, points, 3, unknowns)."""
-    bases = torch.cat([points.identity_basis, points.expression_basis]).double()
-    coefficients = torch.cat([state.identity, state.expression], 1)
-    shape = points.mean.double() + torch.einsum("fm,mpa->fpa", coefficients, bases)
-    turned = shape @ state.cam.mT
-    by_turn = -skew(turned)
-    by_shift = torch.eye(3, dtype=turned.dtype).expand_as(by_turn)
-    by_mode = torch.einsum("fab,mpb->fpam", state.cam, bases)
-    return turned + state.translation[:, None], torch.cat([by_turn, by_shift, by_mode], -1)
-
-
 def _one(state: _State, face: int) -> _State:
     """Return one face of a state, as a batch of one."""
     return _State(*(values[face : face + 1] for values in vars(state).values()))
@@ -321,7 +339,7 @@ def _at_bounds(state: _State, slope: Tensor) -> Bool[Tensor, "faces unknowns"]:
 
 def _orthographic(mean: Tensor, from_center_px: Tensor, focal: Tensor) -> tuple[Tensor, Tensor]:
     """Return the pose of the mean shape under a scaled orthographic camera, as rotation and translation."""
-    shape, center_px = mean.double(), from_center_px.mean(1, keepdim=True)
+    shape, center_px = mean, from_center_px.mean(1, keepdim=True)
     solution = torch.linalg.lstsq(
         (shape - shape.mean(0)).expand(len(from_center_px), -1, -1), from_center_px - center_px
     ).solution
@@ -358,7 +376,7 @@ def _faces(state: _State, model: MorphableModel) -> FaceParameters:
     )
 
 
-def _landmark_model(model: MorphableModel) -> PointModel:
+def _landmark_model(model: MorphableModel) -> _Points:
     """Return the model of the 68 points.
 
     Raises:
@@ -366,7 +384,7 @@ def _landmark_model(model: MorphableModel) -> PointModel:
     """
     if STATIC68 not in model.landmark_schemes:
         raise ValueError(f"model must have the 68 points to be fitted, got {model.name!r} without; see --landmarks")
-    return model.restrict(model.surface_points(STATIC68))
+    return _Points.of(model.restrict(model.surface_points(STATIC68)))
 
 
 def _all_vertices(model: MorphableModel) -> PointModel:

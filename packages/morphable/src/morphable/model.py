@@ -216,10 +216,8 @@ class MorphableModel(nn.Module):
             by_mode = found.unflatten(1, (len(modes), 3)).permute(1, 0, 2)
             return by_mode.reshape(*values.shape[:-2], len(found), 3).contiguous()
 
-        bases = (self.identity_basis, self.expression_basis)
-        return PointModel(
-            at_points(self.mean), *map(at_points, bases), at_points(self.mean_albedo), at_points(self.albedo_basis)
-        )
+        parts = (self.mean, self.identity_basis, self.expression_basis, self.mean_albedo, self.albedo_basis)
+        return PointModel(*map(at_points, parts))
 
     def _base_rows(self, corners: Int[Tensor, "points 3"], weights: Float[Tensor, "points 3"]) -> SparseRows:
         """Return how points combine base vertices, given their corners at full resolution and the corners' weights."""
@@ -244,7 +242,7 @@ class MorphableModel(nn.Module):
         return full.reshape(*base.shape[:-2], self.num_vertices, 3).contiguous()
 
     def surface_points(self, scheme: str) -> SurfacePoints:
-        """Return where the points of a stored scheme lie; `landmarks` also knows derived schemes."""
+        """Return where the points of a stored scheme lie; `landmarks` also accepts derived schemes."""
         if scheme not in self._stored_schemes:
             known = ", ".join(self._stored_schemes) or "none"
             raise ValueError(f"scheme must be one stored in model {self.name!r} ({known}), got {scheme!r}")
@@ -270,20 +268,21 @@ class MorphableModel(nn.Module):
 
     @cached_property
     def iris_vertices(self) -> tuple[int, int] | None:
-        """Vertices at the fronts of the left and the right eyeball, which the gaze moves most.
+        """Vertices at the fronts of the right and the left eyeball, which the gaze moves most.
 
-        None for a model whose eyes do not turn. `morphable.eyes` reads whole eyeballs.
+        They lie on the eyeball's surface, where pictures show the pupil; `morphable.eyes`, which reads whole eyeballs,
+        places the iris in the plane of its rim, 1.5 mm deeper. None for a model whose eyes do not turn.
         """
         found = []
-        for side in ("Left", "Right"):
+        for side in ("Right", "Left"):
             actions = [f"{action}{side}" for action in _GAZE]
             if not set(actions) <= set(self.expression_names):
                 return None
             rows = torch.stack([self.expression_basis[self.expression_names.index(name)] for name in actions])
             motion = torch.stack([self._full_resolution(row) for row in rows])
             found.append(int(motion.norm(dim=-1).sum(0).argmax()))
-        left, right = found
-        return left, right
+        right, left = found
+        return right, left
 
     def contour_landmarks(self, vertices_cam: Float[Tensor, "*batch verts 3"]) -> Float[Tensor, "*batch 68 3"]:
         """Return the 68 points with the jaw line on the visible outline (`ibug68_contour`).

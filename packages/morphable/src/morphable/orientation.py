@@ -18,7 +18,7 @@ _RAW_PROFILE = "Raw profile type exif"
 
 
 def orientation_of(picture: "Image.Image") -> int:
-    """Return the EXIF orientation, 1 to 8, of a picture that is not decoded yet; 1 where no tag says another.
+    """Return the EXIF orientation, 1 to 8, of a picture that is not decoded yet; 1 without a tag.
 
     Only this one tag is looked for, so that others may be damaged as they like.
     """

@@ -65,8 +65,8 @@ def paint(
     polygons = to_px(turned)[triangles[order]].reshape(-1, 6)
     image = Image.new("RGB", (side, side), BACKGROUND)
     draw = ImageDraw.Draw(image)
-    for polygon, colour in zip(polygons.tolist(), (255 * shaded[order]).round().astype(int).tolist(), strict=True):
-        draw.polygon(polygon, fill=tuple(colour))
+    for polygon, color in zip(polygons.tolist(), (255 * shaded[order]).round().astype(int).tolist(), strict=True):
+        draw.polygon(polygon, fill=tuple(color))
     for x, y in () if points is None else to_px(points @ rotation_head.T).tolist():
         radius = DOT_RADIUS * side
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(230, 30, 30))

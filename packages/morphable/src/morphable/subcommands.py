@@ -211,7 +211,7 @@ def fit(command: Fit) -> None:
 
 
 def notes(data: ModelData) -> list[str]:
-    """Return what a user of an imported model should know of it: its mirror, and what it lacks."""
+    """Return notes for the user of an imported model: its mirror, and what it lacks."""
     found = [
         f"mirrored {kind} coefficients are a least-squares fit that leaves {share:.1%} of the modes"
         for kind, share in data.mirror_residual.items()

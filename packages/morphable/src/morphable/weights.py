@@ -1,6 +1,6 @@
 """The weights file of networks that predict a face model's coefficients (docs/weights_file.md).
 
-One safetensors file: the network's tensors, and metadata that says which network, which face model, which license.
+One safetensors file: the network's tensors, and metadata that names the network, the face model and the license.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ POINT_STD_FACTOR = 1.37
 trained on synthetic people expects smaller errors than photographs, and the people who marked their points, give."""
 _OPTIONAL = {"inference", "results"}
 _LENGTH_BYTES = 8
-"""Of the number at the beginning of a safetensors file, the length of its header."""
+"""Size of the number at the beginning of a safetensors file, which is the length of the header."""
 _OBJECTS = ("architecture", "model", "inference", "results")
 
 
@@ -86,7 +86,7 @@ class WeightsInfo:
     """Fields of the network's configuration; `network` names it, absent for the detector."""
     model: ModelReference
     license: str
-    """Of the weights."""
+    """License of the weights."""
     training_data: str
     """What the network saw, in one line."""
     inference: InferenceDefaults = field(default_factory=InferenceDefaults)
@@ -165,7 +165,7 @@ def read_weights(path: str | PathLike[str]) -> tuple[WeightsInfo, dict[str, Tens
 
 
 def read_weights_info(path: str | PathLike[str]) -> WeightsInfo:
-    """Read what a weights file says about itself, without its tensors; raises as `read_weights` does.
+    """Read the description in a weights file, without its tensors; raises as `read_weights` does.
 
     >>> info = morphable.WeightsInfo(
     ...     name="mine", architecture={}, model=morphable.reference_to(model), license="CC0-1.0", training_data="none"
@@ -184,7 +184,7 @@ def write_weights(
 
     Args:
         path: The file, `.safetensors` by custom.
-        info: What it says about itself.
+        info: The description to store.
         state: The network's `state_dict()`.
         dtype: Type that floating-point tensors are stored in.
 

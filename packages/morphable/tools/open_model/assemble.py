@@ -41,7 +41,7 @@ SOURCE = (
     "{version}; {albedo}"
 )
 ALIGN_FRONT_Z = 0.045
-"""Vertices of the face in front of this depth (metres, base mesh) align the samples."""
+"""Vertices of the face in front of this depth (meters, base mesh) align the samples."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Built:
 
 
 def triangulate(quads: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Two triangles per quad along the diagonal of corners 0 and 2, neighbours in the list."""
+    """Two triangles per quad along the diagonal of corners 0 and 2, neighbors in the list."""
     return np.stack([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]], axis=1).reshape(-1, 3)
 
 

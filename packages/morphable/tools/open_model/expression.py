@@ -51,7 +51,7 @@ def mirrored_name(name: str) -> str:
 def build_expressions(
     base: BaseMesh, anatomy: Anatomy, mean: NDArray[np.float64], lids: dict[str, Seam]
 ) -> NDArray[np.float64]:
-    """Offsets (64, base vertices, 3) in metres; blinks close the mean face's lids exactly."""
+    """Offsets (64, base vertices, 3) in meters; blinks close the mean face's lids exactly."""
     head = anatomy.head
     names = expression_names(base)
     rows = [base.model.blendshape_labels.index(f"facial_action:{n}") for n in names if n not in UNITS]
@@ -76,7 +76,7 @@ def build_expressions(
 
 
 def _smoothed(offset: NDArray[np.float64], head: Head) -> NDArray[np.float64]:
-    """Average the movement with its neighbours' away from the lips: MakeHuman's smile folds the cheek sharply."""
+    """Average the movement with its neighbors' away from the lips: MakeHuman's smile folds the cheek sharply."""
     edges, _, _ = edge_list(head.quads)
     n = len(offset)
     ends = np.concatenate([edges, edges[:, ::-1]])
@@ -90,7 +90,7 @@ def _smoothed(offset: NDArray[np.float64], head: Head) -> NDArray[np.float64]:
 
 
 def _turn_eyeballs(offsets: NDArray[np.float64], names: tuple[str, ...], anatomy: Anatomy) -> None:
-    """Replace the eyeballs' offsets by rotations about their centres."""
+    """Replace the eyeballs' offsets by rotations about their centers."""
     count = len(anatomy.sphere.points)
     first = len(anatomy.head.base_index)
     for k, side in enumerate(("Left", "Right")):

@@ -44,12 +44,12 @@ def unit_sphere() -> Sphere:
 def rest_against_lids(
     lids: NDArray[np.float64], guess: NDArray[np.float64], radius: float = RADIUS_M
 ) -> NDArray[np.float64]:
-    """Centre of the eyeball: between the guess and the middle of the lids, as far forward as they allow.
+    """Center of the eyeball: between the guess and the middle of the lids, as far forward as they allow.
 
     Args:
         lids: (n, 3) points of the lid margin.
-        guess: (3,) centre of MakeHuman's eye helper.
-        radius: Of the sphere, metres.
+        guess: (3,) center of MakeHuman's eye helper.
+        radius: Of the sphere, meters.
     """
     middle = 0.5 * guess[:2] + 0.25 * (lids[:, :2].min(0) + lids[:, :2].max(0))
     sideways = np.sum((lids[:, :2] - middle) ** 2, axis=1)

@@ -52,7 +52,7 @@ class Identity:
 
     mean: NDArray[np.float64]
     basis: NDArray[np.float64]
-    """Metres per standard deviation."""
+    """Meters per standard deviation."""
     flip: NDArray[np.float64]
     explained: float
     """Share of the weighted variance in the kept modes."""

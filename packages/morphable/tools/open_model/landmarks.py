@@ -57,7 +57,7 @@ PICKED_MM = {
     57: (0.00, 652.65, 155.82),
     64: (23.00, 660.80, 139.00),
 }
-"""Points of the person's left side and the middle: (x, y, z) in the base mesh, millimetres; by index from 0."""
+"""Points of the person's left side and the middle: (x, y, z) in the base mesh, millimeters; by index from 0."""
 RIM_COLUMN_M = 0.00795
 """Distance of the inner-lip points beside the middle from the plane of symmetry, on the mean face."""
 UPPER_RIM = {61: -RIM_COLUMN_M, 62: 0.0, 63: RIM_COLUMN_M}
@@ -67,7 +67,7 @@ other, so that shut lips have no opening between them."""
 
 
 def picked_points() -> NDArray[np.float64]:
-    """All 68 template positions in metres."""
+    """All 68 template positions in meters."""
     flip = IBUG68_FLIP.numpy()
     points = np.zeros((68, 3))
     for index, position in PICKED_MM.items():

@@ -18,10 +18,10 @@ BROW_LINE = np.array(
     [[0.0095, 0.7380], [0.015, 0.7403], [0.021, 0.7423], [0.027, 0.7438], [0.033, 0.7447], [0.039, 0.7450],
      [0.045, 0.7440], [0.051, 0.7412], [0.0575, 0.7368]]
 )  # fmt: skip
-"""Middle line of the person's left brow in the base mesh (x, y), metres."""
+"""Middle line of the person's left brow in the base mesh (x, y), meters."""
 BROW_HALF_WIDTH = np.array([0.0042, 0.0045, 0.0043, 0.004, 0.0036, 0.0033, 0.003, 0.0026, 0.002])
 HAIR_LINE = np.array([[0.0, 0.792], [0.03, 0.790], [0.048, 0.780], [0.058, 0.766], [0.066, 0.742], [0.072, 0.735]])
-"""Hair line in the base mesh (|x|, y), metres, from the middle of the forehead to above the ear."""
+"""Hair line in the base mesh (|x|, y), meters, from the middle of the forehead to above the ear."""
 NECK_LEVEL = 0.62
 
 

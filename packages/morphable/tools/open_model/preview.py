@@ -1,4 +1,4 @@
-"""A small rasteriser for looking at the model while it is being built; no part of the product."""
+"""A small rasterizer for looking at the model while it is being built; no part of the product."""
 
 import numpy as np
 from numba import njit
@@ -55,7 +55,7 @@ def vertex_normals(vertices: NDArray[np.float64], triangles: NDArray[np.int64]) 
 
 
 class View:
-    """An orthographic camera: `size` pixels show `extent_m` metres about `center`, the head turned by `rotation`."""
+    """An orthographic camera: `size` pixels show `extent_m` meters about `center`, the head turned by `rotation`."""
 
     def __init__(
         self,

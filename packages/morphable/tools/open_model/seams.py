@@ -71,7 +71,7 @@ class Seam:
 
 
 def _smooth(change: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average neighbouring columns, so that closing never ripples."""
+    """Average neighboring columns, so that closing never ripples."""
     padded = np.concatenate([change[..., :1], change, change[..., -1:]], axis=-1)
     return 0.25 * padded[..., :-2] + 0.5 * padded[..., 1:-1] + 0.25 * padded[..., 2:]
 
@@ -93,7 +93,7 @@ def make_seam(head: Head, matrix: csr_matrix, cavity: str, rim_rings: tuple[int,
         head: The polygons.
         matrix: Subdivision; its first rows are the base vertices.
         cavity: Zone behind the opening.
-        rim_rings: Neighbouring edge loops (0: the cavity's border, then outward) between which gaps are measured.
+        rim_rings: Neighboring edge loops (0: the cavity's border, then outward) between which gaps are measured.
     """
     outside, inside = head.quads[head.zone == "head"], head.quads[head.zone == cavity]
     border = np.intersect1d(outside, inside)
@@ -132,7 +132,7 @@ def _read(rim: NDArray[np.int64], position: NDArray[np.float64], columns: NDArra
 def _spread(
     chosen: NDArray[np.bool_], fade: NDArray[np.float64], position: NDArray[np.float64], columns: NDArray[np.float64]
 ) -> csr_matrix:
-    """Matrix that hands a column's change to the vertices between it and its neighbours."""
+    """Matrix that hands a column's change to the vertices between it and its neighbors."""
     rows = np.flatnonzero(chosen & (fade > 0))
     place = np.clip(position[rows], columns[0], columns[-1])
     after = np.clip(np.searchsorted(columns, place), 1, len(columns) - 1)

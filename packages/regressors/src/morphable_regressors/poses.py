@@ -33,7 +33,7 @@ def view_poses(
 ) -> tuple[Float[Tensor, "batch views 3 3"], Float[Tensor, "batch views 3"]]:
     """Decode DF-MVR's poses: head rotation, and translation in meters, in the pinhole camera of each crop.
 
-    Raw zeros mean a face that looks straight at the camera from the middle of the crop, as large as the rule says.
+    Raw zeros mean a face that looks straight at the camera from the middle of the crop, as large as the rule makes it.
 
     Args:
         parameters: The network's output.

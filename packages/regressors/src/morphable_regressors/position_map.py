@@ -5,9 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 MIDDLE = 0.5
-"""Of the crop's side: the third channel at the depth of the model origin."""
+"""Third channel at the depth of the model origin, as a share of the crop's side."""
 DEPTH_SHARE = 0.5
-"""Of a pixel: change of the third channel per pixel of depth. At one, noses of large faces would leave the range of the
+"""Change of the third channel per pixel of depth, in pixels. At one, noses of large faces would leave the range of the
 network's sigmoid, which spans 1.1 sides."""
 
 

@@ -12,7 +12,7 @@ DECODER = ((32, 1, False), (16, 3, True), (8, 3, True), (4, 3, True), (2, 2, Tru
 OPEN_BIAS = 2.0
 """First bias of the decoder's batch norms: ReLU then lets nearly all values of unit variance pass."""
 RANDOM_SHARE = 0.1
-"""Of the random first kernel, beside identity."""
+"""Factor on the random first kernel, to which the identity is added."""
 
 
 def _pad_same(features: Tensor, kernel: int, stride: int) -> Tensor:

@@ -191,7 +191,7 @@ class SystemSpec:
         """Read a weights file's `architecture`; options that it lacks have their default.
 
         Raises:
-            ValueError: It is not of a per-face network, or has options that this version does not know.
+            ValueError: It is not of a per-face network, or has options of a later version.
         """
         if not {"network", "crop"} <= values.keys():
             raise ValueError(

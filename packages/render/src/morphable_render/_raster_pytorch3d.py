@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor
 
-from morphable.extras import missing
+NOT_INSTALLED = (
+    "backend 'pytorch3d' must be installed: PyPI has no PyTorch3D for Linux; build it as the INSTALL.md of "
+    "https://github.com/facebookresearch/pytorch3d says, or use 'numba'"
+)
 
 
 def draw(
@@ -22,8 +25,7 @@ def draw(
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "pytorch3d":
             raise
-        reason = missing("pytorch3d", "morphable-render", "pytorch3d")
-        raise ValueError(f"backend 'pytorch3d' must be installed: {reason}, or use 'numba'") from error
+        raise ValueError(NOT_INSTALLED) from error
     points = _normalized(vertices_cam, focal_px[image_index], size_hw)
     verts, faces, slots = _by_image(points, triangles, image_index, num_images=len(focal_px))
     pix_to_face, z, barycentric, _ = rasterize_meshes(

@@ -37,7 +37,10 @@ def run_all(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
 
 
 def run_shared(task: Callable[[], Result]) -> list[Result]:
-    """Run a task that shares its work among its runs on every thread; threads still asleep at the end stay out."""
+    """Run a task that shares its work among its runs on every thread.
+
+    Runs that have not started when the caller finishes are cancelled.
+    """
     threads = num_threads()
     if threads == 1:
         return [task()]

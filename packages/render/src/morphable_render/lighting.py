@@ -9,7 +9,8 @@ from torch import Tensor
 from morphable.geometry import axes_flip
 
 LOBE = (math.pi, 2 * math.pi / math.sqrt(3), 2 * math.pi / math.sqrt(8))
-"""Factor per band; a Lambert cosine lobe has (pi, 2 pi/3, pi/4), so bands 1 and 2 count sqrt(3) and 2 sqrt(2) fold."""
+"""Factor per band; a Lambert cosine lobe has (pi, 2 pi/3, pi/4), relative to which
+band 1 is scaled by sqrt(3) and band 2 by 2 sqrt(2)."""
 
 BASIS = (
     1 / math.sqrt(4 * math.pi),

@@ -87,10 +87,16 @@ def cut_crops(
     height, width = image.shape[-2:]
     batch, top = frames.side_px.shape
     along = (torch.arange(CROP_PX, device=image.device, dtype=torch.float32) + 0.5) / CROP_PX - 0.5
-    grid = torch.stack([along.repeat(CROP_PX), along.repeat_interleave(CROP_PX)], -1)
-    place = frames.to_picture(grid.expand(batch, top, -1, 2))
-    x, y = place.unbind(-1)
-    place = torch.stack([x * (2.0 / width), y * (2.0 / height)], -1)  # a tensor of both would be fixed by an export
+    right, down = (axis * frames.side_px[..., None] for axis in (frames.right, frames.down))
+    place = torch.stack(
+        [
+            # one sum for each sample; a tensor of both sides would be fixed by an export
+            ((frames.center_px[..., k, None] + right[..., k, None] * along) * (2.0 / side))[..., None, :]
+            + (down[..., k, None] * along * (2.0 / side))[..., None]
+            for k, side in enumerate((width, height))
+        ],
+        -1,
+    ).view(batch, top, -1, 2)
     sampled = F.grid_sample(image.float() - OUTSIDE, place.flatten(1, 2)[:, :, None], align_corners=False)
     return (sampled + OUTSIDE).view(batch, 3, top, CROP_PX, CROP_PX).transpose(1, 2)
 

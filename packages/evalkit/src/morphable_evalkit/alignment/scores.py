@@ -295,7 +295,7 @@ def _protocol(
         "data set": truth.name,
         "points": f"{count}, {jaw}{mixed}",
         "coordinates": "x, y" if dims == 2 else "x, y and depth (depth origin: mean)",
-        "normaliser": f"sqrt(w*h) of {box}" if normalizer == "bbox" else "distance of the outer eye corners",
+        "normalizer": f"sqrt(w*h) of {box}" if normalizer == "bbox" else "distance of the outer eye corners",
         "input": "whole pictures" if form == "whole-image" else "crops around the true faces",
         "face": selection if form == "whole-image" else "the one of the crop",
     }

@@ -42,7 +42,7 @@ def run_convert(config: ConvertConfig) -> None:
             raise FileNotFoundError(f"input must be an .npy file, got {config.input} (no such file)")
         array = read_npy(config.input)
         predictions = from_3ddfa(
-            array, config.root, origin=config.origin or "centre-1", system=config.system or config.input.stem
+            array, config.root, origin=config.origin or "center-1", system=config.system or config.input.stem
         )
     else:
         predictions = from_json(config.input, origin=config.origin or "corner")

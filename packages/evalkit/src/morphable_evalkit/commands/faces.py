@@ -30,7 +30,7 @@ class FacesConfig:
     placement: bool = False
     """Also compare positions and distances between faces (needs translation_m on both sides)."""
     partial: bool = False
-    """Allow pictures that were not processed; the table says how many."""
+    """Allow pictures that were not processed; the table gives their number."""
     worst: Path | None = None
     """Picture sheet of the worst faces, with points drawn (one prediction file)."""
     worst_count: int = 12

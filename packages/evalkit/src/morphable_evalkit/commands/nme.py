@@ -44,7 +44,7 @@ class NmeConfig:
     groups: Path | None = None
     """CSV with image, face, group: one more line per group (skin tone, expression, ...)."""
     partial: bool = False
-    """Allow pictures that were not processed; the table says how many."""
+    """Allow pictures that were not processed; the table gives their number."""
     threshold: float = 0.1
     """End of the cumulative curve, for AUC and failure rate."""
     worst: Path | None = None
@@ -142,7 +142,7 @@ def _score_dense(predictions: Predictions, truth: GroundTruth, scores: Scores, c
     protocol = scores.protocol | {
         "points": f"all {count} vertices",
         "coordinates": "x, y" if config.dims == 2 else f"x, y and depth (depth origin: {definition.z_align})",
-        "normaliser": f"sqrt(w*h) of the {'68 points' if definition.box == 'kpt68' else 'dense points'}' box",
+        "normalizer": f"sqrt(w*h) of the {'68 points' if definition.box == 'kpt68' else 'dense points'}' box",
         "definition": f"{config.measure}, {definition.source}",
     }
     return replace(scores, error=errors, protocol=protocol)

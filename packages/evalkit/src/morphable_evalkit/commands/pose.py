@@ -30,7 +30,7 @@ class PoseConfig:
     form: Form = "whole-image"
     """Whether the system found the faces itself or saw crops around the true ones."""
     partial: bool = False
-    """Allow pictures that were not processed; the table says how many."""
+    """Allow pictures that were not processed; the table gives their number."""
     output: OutputConfig = field(default_factory=OutputConfig)
 
 

@@ -29,7 +29,7 @@ class RmseConfig:
     preds: Path
     """Folder of predicted meshes (.obj, .ply, .npz) with their seven landmarks."""
     scans: Path
-    """Root of the scans, in millimetres."""
+    """Root of the scans, in millimeters."""
     layout: Layout = "folder"
     """Folder layout of the data set (docs/evaluation.md)."""
     protocol: ProtocolName = "now"

@@ -103,10 +103,10 @@ def _read_own_folder(root: Path, labels: Labels, yaw: YawFile) -> GroundTruth:
     points = []
     for name in names:
         path = (root / name).with_suffix(".mat")
-        labelled = read_mat(path).get("pt3d_68")
-        if labelled is None or labelled.shape != (3, 68):
-            raise ValueError(f"{path} must hold pt3d_68 of 3 x 68 numbers, got {getattr(labelled, 'shape', 'none')}")
-        points.append(labelled.astype(np.float64))
+        labeled = read_mat(path).get("pt3d_68")
+        if labeled is None or labeled.shape != (3, 68):
+            raise ValueError(f"{path} must hold pt3d_68 of 3 x 68 numbers, got {getattr(labeled, 'shape', 'none')}")
+        points.append(labeled.astype(np.float64))
     chosen = np.array(points)
     angles = _read_angles(root, names)
     assert angles is not None

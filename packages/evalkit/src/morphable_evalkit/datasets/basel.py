@@ -22,7 +22,7 @@ PIXEL_SHIFT = 0.5
 """The parameters count pixels from 1 at their centers; ours have the origin at the first pixel's corner."""
 
 NUM_SHAPE, NUM_EXPRESSION = 199, 29
-"""Modes that AFLW2000-3D's parameters speak of."""
+"""Modes of AFLW2000-3D's parameters."""
 
 _MAX_RESIDUAL = 0.03
 """Median distance of the model's 68 points from the labels, in sizes of the face's box, beyond which the files cannot
@@ -78,7 +78,7 @@ def read_face_basis(folder: Path) -> FaceBasis:
     if (folder / "Exp_Pca.bin").is_file() and not (folder / "Model_Exp.mat").is_file():
         raise FileNotFoundError(
             f"basis must hold Model_Exp.mat of AFLW2000-3D's own code, got {folder} with Exp_Pca.bin; that is another "
-            "set of expressions, which Exp_Para does not speak of"
+            "set of expressions, to which Exp_Para does not belong"
         )
     wanted = "; or ".join(", ".join(names) for names, _ in forms)
     raise FileNotFoundError(f"basis must hold {wanted}, got {folder} without")

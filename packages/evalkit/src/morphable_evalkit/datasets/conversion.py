@@ -13,10 +13,10 @@ from morphable_evalkit.measures.points import tight_box
 from morphable_evalkit.predictions.file import Predictions
 from morphable_evalkit.predictions.format import ARRAYS, STREAMED
 
-PixelOrigin = Literal["corner", "centre-0", "centre-1"]
+PixelOrigin = Literal["corner", "center-0", "center-1"]
 """Coordinates of the first pixel's center: 0.5 (ours), 0 (OpenCV), 1 (MATLAB, 3DDFA's AFLW2000-3D arrays)."""
 
-_SHIFTS = {"corner": 0.0, "centre-0": 0.5, "centre-1": -0.5}
+_SHIFTS = {"corner": 0.0, "center-0": 0.5, "center-1": -0.5}
 
 _FACE_FIELDS = tuple(
     name
@@ -26,7 +26,7 @@ _FACE_FIELDS = tuple(
 
 
 def from_3ddfa(
-    points: Float[np.ndarray, "..."], root: Path, *, origin: PixelOrigin = "centre-1", system: str = ""
+    points: Float[np.ndarray, "..."], root: Path, *, origin: PixelOrigin = "center-1", system: str = ""
 ) -> Predictions:
     """Turn 3DDFA's (2000, 2 or 3, 68) array into predictions, one face per picture in the data set's order.
 

@@ -1,4 +1,4 @@
-"""What a data set says about its faces, in one form for all data sets."""
+"""Annotations of a data set's faces, in one form for all data sets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

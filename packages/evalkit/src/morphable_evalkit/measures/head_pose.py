@@ -38,7 +38,7 @@ def look_at_rotation(
     """Return the head rotation as a camera would see it that is turned to look straight at the face.
 
     Labels made on crops mean this pose. A perspective system's `R_head` differs from it by the angle of the
-    viewing ray, up to 14 degrees at the border of a 512 px picture with a focal length of 1015 px.
+    viewing ray, up to 14 degrees at the border of a picture with a field of view of 28 degrees.
 
     Args:
         rotation_head: Predicted `R_head`.

@@ -19,7 +19,7 @@ Shapes = Mapping[str, tuple[tuple[int, ...], np.dtype]]
 _ROTATION_TOLERANCE = 1e-3
 _REPROJECTION_TOLERANCE_PX = 1.0
 _NAMED_ROWS = 3
-"""Rows named in one message before it says how many more there are."""
+"""Rows named in one message, before the number of the others."""
 
 
 @dataclass(frozen=True)

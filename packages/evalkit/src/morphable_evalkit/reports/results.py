@@ -119,7 +119,7 @@ class _FileKind:
 
 
 def _without_nan(value: Any) -> Any:
-    """Replace NaN and infinity, which JSON does not know, by null."""
+    """Replace NaN and infinity, which JSON lacks, by null."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

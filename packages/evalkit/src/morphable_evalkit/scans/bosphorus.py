@@ -30,7 +30,7 @@ def read_bnt(path: Path, *, max_edge: float = 10.0) -> Mesh:
     Args:
         path: The .bnt file: rows, columns (uint16), background depth (float64), name of the picture (uint16
             length), count of values (uint32), then columns of x, y, z, a, b as float64.
-        max_edge: Longest edge of a triangle in millimetres; longer ones span a depth step.
+        max_edge: Longest edge of a triangle in millimeters; longer ones span a depth step.
 
     Raises:
         ValueError: The file is damaged, or its header does not fit the data.

@@ -24,7 +24,7 @@ from morphable_evalkit.scans.surface import TriangleSurface
 
 Unit = Literal["m", "cm", "mm"]
 
-MILLIMETRES = {"m": 1000.0, "cm": 10.0, "mm": 1.0}
+MILLIMETERS = {"m": 1000.0, "cm": 10.0, "mm": 1.0}
 
 _NOSE_BRIDGE_PART = 0.3
 """NoW's center lies this far from the nose bottom toward the bridge."""
@@ -37,12 +37,12 @@ _SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class ScanCase:
-    """A scan in millimetres with its prediction.
+    """A scan in millimeters with its prediction.
 
     Example:
         >>> from scipy.spatial import Delaunay
-        >>> from morphable_evalkit import SCAN_PROTOCOLS, Mesh
-        >>> def raised(xy):  # a bump in millimetres
+        >>> from morphable_evalkit import Mesh
+        >>> def raised(xy):  # a bump in millimeters
         ...     return np.column_stack([xy, 60 * np.exp(-(xy**2).sum(axis=1) / 6000)])
         >>> xy = np.stack(np.meshgrid(np.arange(-80.0, 81, 5), np.arange(-80.0, 81, 5)), axis=-1).reshape(-1, 2)
         >>> scan = Mesh(raised(xy), Delaunay(xy).simplices.astype(np.int64))
@@ -69,10 +69,10 @@ class ScanCase:
 
 @dataclass(frozen=True, kw_only=True)
 class ScanError:
-    """Distances of one scan's vertices in millimetres."""
+    """Distances of one scan's vertices in millimeters."""
 
     value: float
-    """The protocol's number for this scan: millimetres, or a fraction of the interocular distance."""
+    """The protocol's number for this scan: millimeters, or a fraction of the interocular distance."""
     distance_mm: Float[np.ndarray, " scored"]
     """Distance of each scan vertex in the region."""
     region: Bool[np.ndarray, " verts"]
@@ -80,7 +80,7 @@ class ScanError:
     aligned: Mesh
     """The prediction in the scan's frame."""
     scale: float
-    """By how much the prediction was enlarged, after conversion to millimetres."""
+    """By how much the prediction was enlarged, after conversion to millimeters."""
     warnings: tuple[str, ...] = ()
     """Landmarks that may be wrong, by name."""
 
@@ -101,25 +101,15 @@ def measure_scan(
             their mesh, or those of scan and prediction do not correspond.
 
     Example:
-        >>> from scipy.spatial import Delaunay
-        >>> from morphable_evalkit import SCAN_PROTOCOLS, Mesh
-        >>> def raised(xy):  # a bump in millimetres
-        ...     return np.column_stack([xy, 60 * np.exp(-(xy**2).sum(axis=1) / 6000)])
-        >>> xy = np.stack(np.meshgrid(np.arange(-80.0, 81, 5), np.arange(-80.0, 81, 5)), axis=-1).reshape(-1, 2)
-        >>> scan = Mesh(raised(xy), Delaunay(xy).simplices.astype(np.int64))
-        >>> marks = raised(np.array([[-45.0, 35], [-17, 33], [17, 33], [45, 35], [0, -12], [-25, -42], [25, -42]]))
-        >>> case = ScanCase(
-        ...     name="a", subject="a", group="", scan=scan, scan_landmarks=marks,
-        ...     prediction=Mesh(scan.vertices / 1000, scan.triangles), prediction_landmarks=marks / 1000,
-        ... )
-        >>> measure_scan(case, SCAN_PROTOCOLS["now"], unit="m").value < 1e-6  # millimetres
+        >>> from morphable_evalkit import SCAN_PROTOCOLS  # and `case` as the example of `ScanCase` makes it
+        >>> measure_scan(case, SCAN_PROTOCOLS["now"], unit="m").value < 1e-6  # millimeters
         True
     """
     if len(case.prediction.triangles) == 0:
         raise ValueError(f"prediction of {case.name} must hold triangles, got a point cloud")
     if not np.isfinite(case.prediction.vertices).all():
         raise ValueError(f"prediction of {case.name} must be finite, got NaN or infinity")
-    factor = MILLIMETRES[unit]
+    factor = MILLIMETERS[unit]
     mesh = Mesh(case.prediction.vertices * factor, case.prediction.triangles)
     landmarks = case.prediction_landmarks * factor
     region = scan_region(case, protocol, forehead_mm=forehead_mm)

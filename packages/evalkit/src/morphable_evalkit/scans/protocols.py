@@ -19,11 +19,11 @@ Pooling = Literal["vertices", "scans", "best-of-subject"]
 
 @dataclass(frozen=True, kw_only=True)
 class ScanProtocol:
-    """How a predicted mesh is compared with a scan in millimetres."""
+    """How a predicted mesh is compared with a scan in millimeters."""
 
     region: Region
     radius: float
-    """Millimetres for `nose-sphere`; factor of the landmarks' size for `now`."""
+    """Millimeters for `nose-sphere`; factor of the landmarks' size for `now`."""
     scale: Literal["free", "unit"]
     """`free`: the prediction's size is fitted; `unit`: it is metric, only its unit is converted."""
     distance: Distance

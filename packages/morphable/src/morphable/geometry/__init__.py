@@ -6,6 +6,7 @@ in the camera; +y up, +z out of the face in the model.
 
 from morphable.geometry.boxes import box_iou, box_of_points, distinct_boxes, share_of_smaller
 from morphable.geometry.camera import GLOBAL_FOCAL_PX, MIN_DEPTH_M, Pinhole, camera_from_model, model_from_camera
+from morphable.geometry.linearization import derivative_by_step, linearize_projection
 from morphable.geometry.mesh import (
     SparseRows,
     SurfacePoints,
@@ -44,10 +45,12 @@ __all__ = [
     "box_iou",
     "box_of_points",
     "camera_from_model",
+    "derivative_by_step",
     "distinct_boxes",
     "euler_xyz_from_rotation",
     "fit_similarity",
     "head_angles",
+    "linearize_projection",
     "mirror_points",
     "mirror_pose",
     "model_from_camera",

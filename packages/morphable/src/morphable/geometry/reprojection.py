@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable.geometry.camera import MIN_DEPTH_M, Pinhole, camera_from_model
+from morphable.geometry.linearization import derivative_by_step, linearize_projection
 from morphable.geometry.rotation import axes_flip, rotation_between, skew
 
 STEPS = 30
@@ -148,9 +149,5 @@ def _reprojection(
 ) -> tuple[Float[Tensor, "items errors"], Float[Tensor, "items errors 6"]]:
     """Return the missing pixels and their derivative by a turn about the face's own origin and a shift."""
     turned = points @ cam.mT
-    x, y, z = (turned + translation[:, None]).unbind(-1)
-    z = z.clamp(min=MIN_DEPTH_M)
-    f, zero = focal[:, None].expand_as(z), torch.zeros_like(z)
-    by_point = torch.stack([f / z, zero, -f * x / z**2, zero, f / z, -f * y / z**2], dim=-1).unflatten(-1, (2, 3))
-    jacobian = torch.cat([-by_point @ skew(turned), by_point], dim=-1).flatten(1, 2)
-    return (goal - torch.stack([x / z * f, y / z * f], dim=-1)).flatten(1), jacobian
+    found, by_point = linearize_projection(turned + translation[:, None], focal)
+    return (goal - found).flatten(1), derivative_by_step(by_point, turned).flatten(1, 2)

@@ -13,9 +13,9 @@ from morphable.importers.matlab import load_matlab
 from morphable.importers.mirror import with_mirror
 from morphable.model_data import ModelData
 
-METRES_PER_BFM_UNIT = 1e-6
-METRES_PER_DECIMETRE = 0.1
-MAX_COLOUR = 255.0
+METERS_PER_BFM_UNIT = 1e-6
+METERS_PER_DECIMETER = 0.1
+MAX_COLOR = 255.0
 NUM_IDENTITY, NUM_EXPRESSION, NUM_ALBEDO = 80, 64, 80
 CROPPED = "BFM_model_front.mat"
 ORIGINAL = "01_MorphableModel.mat"
@@ -60,8 +60,8 @@ def import_bfm09(path: str | PathLike[str]) -> ModelData:
         mean=vertices - vertices.mean(0),
         identity_basis=as_modes(crop["idBase"], NUM_IDENTITY, 1.0),
         expression_basis=as_modes(crop["exBase"], NUM_EXPRESSION, 1.0),
-        mean_albedo=torch.from_numpy(crop["meantex"].reshape(-1, 3) / MAX_COLOUR).float(),
-        albedo_basis=as_modes(crop["texBase"], NUM_ALBEDO, 1 / MAX_COLOUR),
+        mean_albedo=torch.from_numpy(crop["meantex"].reshape(-1, 3) / MAX_COLOR).float(),
+        albedo_basis=as_modes(crop["texBase"], NUM_ALBEDO, 1 / MAX_COLOR),
         triangles=triangles,
         expression_prior="normal",
         regions={"skin": torch.from_numpy(crop["skinmask"].reshape(-1) > 0), "face": in_front},
@@ -71,10 +71,10 @@ def import_bfm09(path: str | PathLike[str]) -> ModelData:
 
 
 def _read_crop(path: Path) -> Arrays:
-    """Read the finished crop, decimetres to meters."""
+    """Read the finished crop, decimeters to meters."""
     crop = load_matlab(path, ("meanshape", "meantex", "idBase", "exBase", "texBase", *INFO_NAMES))
     for name in ("meanshape", "idBase", "exBase"):
-        crop[name] = crop[name] * METRES_PER_DECIMETRE
+        crop[name] = crop[name] * METERS_PER_DECIMETER
     for name in ("idBase", "exBase", "texBase"):
         if crop[name].shape[0] != crop["meanshape"].size:
             wanted = crop["meanshape"].size
@@ -106,9 +106,9 @@ def _make_crop(folder: Path) -> Arrays:
     info = load_matlab(folder / "facemodel_info.mat", INFO_NAMES)
     id_scale, tex_scale = (basel[name].reshape(-1)[None] for name in ("shapeEV", "texEV"))
     return info | {
-        "meanshape": _rows(basel["shapeMU"], of_shape) * METRES_PER_BFM_UNIT,
-        "idBase": _rows((basel["shapePC"] * id_scale)[:, :NUM_IDENTITY], of_shape) * METRES_PER_BFM_UNIT,
-        "exBase": _rows(expression * std[: expression.shape[1]], of_expression) * METRES_PER_BFM_UNIT,
+        "meanshape": _rows(basel["shapeMU"], of_shape) * METERS_PER_BFM_UNIT,
+        "idBase": _rows((basel["shapePC"] * id_scale)[:, :NUM_IDENTITY], of_shape) * METERS_PER_BFM_UNIT,
+        "exBase": _rows(expression * std[: expression.shape[1]], of_expression) * METERS_PER_BFM_UNIT,
         "meantex": _rows(basel["texMU"], of_shape),
         "texBase": _rows((basel["texPC"] * tex_scale)[:, :NUM_ALBEDO], of_shape),
     }

@@ -15,7 +15,7 @@ from morphable.importers.mirror import with_mirror
 from morphable.importers.wavefront import read_obj, read_obj_vertices
 from morphable.model_data import ModelData
 
-METRES_PER_UNIT = 0.01
+METERS_PER_UNIT = 0.01
 NEUTRAL = "generic_neutral_mesh"
 INDICES = "vertex_indices.json"
 
@@ -39,7 +39,7 @@ def import_ict(folder: str | PathLike[str]) -> ModelData:
     meshes = {_stem(path): path for path in sorted(folder.iterdir()) if re.search(r"\.obj(\.gz)?$", path.name)}
     identities = [name for name in meshes if re.fullmatch(r"identity\d+", name)]
     expressions = [name for name in indices["expressions"] if name in meshes]
-    mean = torch.from_numpy(neutral.vertices * METRES_PER_UNIT).float()
+    mean = torch.from_numpy(neutral.vertices * METERS_PER_UNIT).float()
     center = mean.mean(0)
     triangles = torch.from_numpy(neutral.triangles)
     mean_albedo, albedo_basis = neutral_albedo(len(mean))
@@ -71,7 +71,7 @@ def _modes(paths: list[Path], neutral: np.ndarray) -> torch.Tensor:
         vertices = read_obj_vertices(path)
         if vertices.shape != neutral.shape:
             raise ValueError(f"{path} must have the neutral mesh's {len(neutral)} vertices, got {len(vertices)}")
-        mode[:] = (vertices - neutral) * METRES_PER_UNIT
+        mode[:] = (vertices - neutral) * METERS_PER_UNIT
     return torch.from_numpy(modes).float()
 
 

@@ -23,7 +23,7 @@ def check_matlab(data: bytes, names: Collection[str]) -> None:
 
     Args:
         data: The file.
-        names: Arrays that will be read; they must be real and numeric, and have as many numbers as their shape says.
+        names: Arrays that will be read; they must be real and numeric, and have as many numbers as their shape needs.
 
     Raises:
         ValueError: An element reaches past its container, or an array does not have the parts of one.
@@ -55,7 +55,7 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
 
 
 def _unpacked(content: memoryview, order: str) -> memoryview:
-    """Unpack a compressed array, no further than it says."""
+    """Unpack a compressed array, no further than its stated size."""
     unpacker = zlib.decompressobj()
     try:
         tag = unpacker.decompress(content, _TAG_BYTES)

@@ -159,7 +159,7 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that knows arrays, and objects only as inert stand-ins."""
+    """An unpickler that builds arrays, and inert stand-ins for all other objects."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         """Return a stand-in, or refuse."""

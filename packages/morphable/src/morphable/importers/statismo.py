@@ -15,7 +15,7 @@ from morphable.importers.foreign import HDF5_MAGIC, foreign_kind
 from morphable.importers.mirror import with_mirror
 from morphable.model_data import ModelData
 
-METRES_PER_UNIT = 1e-3
+METERS_PER_UNIT = 1e-3
 NUM_IDENTITY, NUM_EXPRESSION, NUM_ALBEDO = 80, 64, 80
 NUM_LANDMARKS = 68
 MAX_VERTICES, MAX_MODES = 500_000, 1_000
@@ -41,7 +41,7 @@ def import_statismo(path: str | PathLike[str], *, landmarks: str | PathLike[str]
     shape, color, expression, triangles = _read(path)
     num_coordinates = shape["mean"].size
     vertices = shape["mean"] + (expression["mean"] if expression else 0.0)
-    mean = torch.from_numpy(vertices.reshape(-1, 3) * METRES_PER_UNIT).float()
+    mean = torch.from_numpy(vertices.reshape(-1, 3) * METERS_PER_UNIT).float()
     corners = outward(torch.from_numpy(triangles), mean)
     mean_albedo, albedo_basis = neutral_albedo(len(mean))
     if color:
@@ -53,8 +53,8 @@ def import_statismo(path: str | PathLike[str], *, landmarks: str | PathLike[str]
         license="Basel Face Model license (research only); not redistributable",
         source=f"https://faces.dmi.unibas.ch/bfm, converted from {path.name}",
         mean=mean - mean.mean(0),
-        identity_basis=as_modes(shape["modes"], NUM_IDENTITY, METRES_PER_UNIT),
-        expression_basis=as_modes(moves, NUM_EXPRESSION, METRES_PER_UNIT),
+        identity_basis=as_modes(shape["modes"], NUM_IDENTITY, METERS_PER_UNIT),
+        expression_basis=as_modes(moves, NUM_EXPRESSION, METERS_PER_UNIT),
         mean_albedo=mean_albedo,
         albedo_basis=albedo_basis,
         triangles=corners,

@@ -16,7 +16,7 @@ from morphable.importers.mirror import with_mirror
 from morphable.importers.safe_pickle import load_arrays, load_pickle
 from morphable.model_data import ModelData
 
-METRES_PER_UNIT = 1e-6
+METERS_PER_UNIT = 1e-6
 WHITENING = "param_whitening.pkl"
 STATISTICS = "param_mean_std_62d_120x120.pkl"
 PICKLES = ("bfm_noneck_v3.pkl", "bfm_noneck.pkl", "bfm.pkl")
@@ -65,7 +65,7 @@ def import_3ddfa(path: str | PathLike[str]) -> ModelData:
     pickled = path if path.is_file() else next((path / name for name in PICKLES if (path / name).is_file()), None)
     arrays = _read_folder(path) if pickled is None else _read_pickle(pickled)
     shape_scale, expression_scale = _scales(pickled or path, arrays)
-    vertices = torch.from_numpy(arrays.mean.reshape(-1, 3) * METRES_PER_UNIT).float()
+    vertices = torch.from_numpy(arrays.mean.reshape(-1, 3) * METERS_PER_UNIT).float()
     triangles = outward(torch.from_numpy(arrays.triangles), vertices)
     mean_albedo, albedo_basis = neutral_albedo(len(vertices))
     data = ModelData(
@@ -73,8 +73,8 @@ def import_3ddfa(path: str | PathLike[str]) -> ModelData:
         license="Basel Face Model 2009 license (research only); not redistributable",
         source="https://github.com/cleardusk/3DDFA" + ("" if pickled is None else "_V2"),
         mean=vertices - vertices.mean(0),
-        identity_basis=as_modes(arrays.shape * shape_scale, arrays.shape.shape[1], METRES_PER_UNIT),
-        expression_basis=as_modes(arrays.expression * expression_scale, arrays.expression.shape[1], METRES_PER_UNIT),
+        identity_basis=as_modes(arrays.shape * shape_scale, arrays.shape.shape[1], METERS_PER_UNIT),
+        expression_basis=as_modes(arrays.expression * expression_scale, arrays.expression.shape[1], METERS_PER_UNIT),
         mean_albedo=mean_albedo,
         albedo_basis=albedo_basis,
         triangles=triangles,

@@ -59,7 +59,8 @@ class ClusterWorker:
             Source(kind="image", path=Path(path), name=name, stem=stem)
             for path, name, stem in zip(*columns, strict=True)
         ]
-        on_scene = cells_writer(self.reconstructor, self.config.out) if self.config.debug_cells else None
+        radius = self.config.debug_cells
+        on_scene = None if radius is None else cells_writer(self.reconstructor, self.config.out, radius)
         outcomes = list(run_pictures(sources, self.reconstructor, self.config, self.records, on_scene=on_scene))
         parquet = write_parquet(outcomes, self.config.out / PARQUET_FOLDER)
         return {
@@ -239,7 +240,7 @@ def _with_absolute_paths(config: RunConfig) -> RunConfig:
 
 
 def _outcome(source: Source, records: Records, returned: dict[str, Any] | None) -> Outcome:
-    """What a picture's record says, or the error of its worker, which may have returned nothing."""
+    """Return the content of a picture's record, or the error of its worker, which may have returned nothing."""
     if returned is not None and returned["error"]:
         return Outcome(source=source, error=returned["error"])
     done = find_done(records, source)

@@ -1,6 +1,6 @@
 """Options of the command line; no heavy import here, so that `reconstruct --help` is quick."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ from morphable_reconstruct.video.options import VideoConfig
 
 PICTURE_KINDS = (
     *("overlay", "views", "glb", "obj", "ply", "json", "npz", "csv"),
-    *("render", "frontal", "depth", "segmentation", "parts", "texture", "crop"),
+    *("render", "frontal", "depth", "segmentation", "parts", "axes", "texture", "crop"),
 )
 """What can be saved of a picture."""
 VIDEO_KINDS = ("overlay", "json", "csv", "glb")
@@ -33,7 +33,7 @@ class RunConfig:
     """Folder of the results; pictures already done with the same options are skipped."""
     save: str = "overlay,json"
     """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, csv, render,
-    frontal, depth, segmentation, parts, texture, crop. Videos give overlay, json, csv and glb (animated, one per
+    frontal, depth, segmentation, parts, axes, texture, crop. Videos give overlay, json, csv and glb (animated, one per
     person)."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
@@ -42,7 +42,8 @@ class RunConfig:
     json: Path | None = None
     """Also write the summary for machines."""
     weights: str = "mobile"
-    """Bundled weights by name (mobile), or a weights file."""
+    """Bundled weights by name (mobile), a weights file, or the official WM3DR checkpoint (.pth, with BFM 2009 as
+    `--model`)."""
     model: str = "open"
     """Face model: open, or a model file."""
     per_face: str | None = None
@@ -57,8 +58,9 @@ class RunConfig:
     """Side of textures; by default as many texels as the photograph has pixels, at most 2048."""
     mesh: Literal["head", "face"] = "head"
     """What .glb and .obj hold: the whole head, or the face that the photograph can show."""
-    debug_cells: bool = False
-    """Also draw the faces decoded from the cells around each peak."""
+    debug_cells: int | None = None
+    """Also draw the faces that the cells around each peak decode to, so many on each side (1: 3 x 3 cells); with the
+    torch engine."""
     overwrite: bool = False
     """Do everything again."""
     engine_cluster: Literal["none", "ray"] = "none"
@@ -71,6 +73,8 @@ class RunConfig:
     def __post_init__(self) -> None:
         _check_kinds(self.save_kinds, SAVE_KINDS)
         _check_vertices(self.preds_vertices, self.preds)
+        if self.debug_cells is not None:
+            object.__setattr__(self, "reconstruct", _for_cells(self.debug_cells, self.reconstruct))
         for name in ("texture_px", "workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -97,7 +101,7 @@ class ViewsConfig:
     """Folder of the results, which carry the front picture's name."""
     save: str = "overlay,json"
     """What to write, separated by commas: overlay, views, glb, obj, ply, json, npz, csv, render, frontal,
-    depth, segmentation, parts, texture, crop."""
+    depth, segmentation, parts, axes, texture, crop."""
     preds: Path | None = None
     """Also write the prediction file that evalkit reads."""
     preds_vertices: bool = False
@@ -139,6 +143,15 @@ def _check_vertices(vertices: bool, preds: Path | None) -> None:
     """Refuse vertices without a file to write them to."""
     if vertices and preds is None:
         raise ValueError("preds must name a file for preds_vertices, got none")
+
+
+def _for_cells(radius: int, config: ReconstructConfig) -> ReconstructConfig:
+    """Return the options with the engine that can look at cells beside a peak."""
+    if radius < 0:
+        raise ValueError(f"debug_cells must be 0 or more cells on each side, got {radius}")
+    if config.engine not in ("auto", "torch"):
+        raise ValueError(f"engine must be torch or auto with debug_cells, got {config.engine}")
+    return replace(config, engine="torch")
 
 
 def _check_kinds(kinds: tuple[str, ...], known: tuple[str, ...]) -> None:

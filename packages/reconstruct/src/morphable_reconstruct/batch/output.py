@@ -22,6 +22,7 @@ _PICTURES: dict[str, Callable[[Any, Scene], bytes]] = {
     "depth": lambda exports, scene: exports.depth_png(scene),
     "segmentation": lambda exports, scene: exports.classes_png(scene.segmentation, count=len(PARSING_CLASSES) - 1),
     "parts": lambda exports, scene: exports.classes_png(scene.parts, count=len(scene.model.part_names)),
+    "axes": lambda exports, scene: exports.axes_jpeg(scene),
 }
 LIVELINK_SUFFIX = ".livelink_{:02d}.csv"
 """Ending of the file about one face, or one person of a video."""

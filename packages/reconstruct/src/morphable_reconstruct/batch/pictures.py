@@ -112,7 +112,7 @@ def _load(source: Source, reconstructor: Reconstructor) -> Photograph:
 
 
 def find_done(records: Records, source: Source) -> Outcome | None:
-    """The outcome of an earlier run; a damaged record or a vanished picture counts as not done."""
+    """Return the outcome of an earlier run; a damaged record or a vanished picture counts as not done."""
     try:
         record = records.find(source)
     except (OSError, ValueError):

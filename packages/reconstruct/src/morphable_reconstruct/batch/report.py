@@ -1,4 +1,4 @@
-"""What a run tells: progress, a summary table, the failures, a summary for machines."""
+"""Output of a run: progress, a summary table, the failures, a summary for machines."""
 
 import json
 import re

@@ -98,10 +98,10 @@ def _outcomes(
     """Pictures first, then videos."""
     pictures = [source for source in sources if source.kind == "image"]
     on_scene = None
-    if config.debug_cells:
+    if config.debug_cells is not None:
         from morphable_reconstruct.batch.cells import cells_writer
 
-        on_scene = cells_writer(reconstructor, config.out)
+        on_scene = cells_writer(reconstructor, config.out, config.debug_cells)
     yield from run_pictures(pictures, reconstructor, config, records, on_scene=on_scene)
     for source in sources:
         if source.kind != "image":

@@ -27,16 +27,6 @@ def face_crop(face: Face, *, size_px: int = 256) -> UInt8[np.ndarray, "size size
     Raises:
         ValueError: `size_px` is not positive.
 
-    >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
-    >>> model = morphable.load_model("open")
-    >>> scene = mr.Scene(
-    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
-    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
-    ...     model=model,
-    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
-    ...     score=np.float32([0.9, 0.8]),
-    ...     center_px=np.zeros((2, 2), np.float32),
-    ... )
     >>> face_crop(scene[0], size_px=112).shape
     (112, 112, 3)
     """

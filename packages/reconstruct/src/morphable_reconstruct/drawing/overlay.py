@@ -51,17 +51,12 @@ def draw_overlay(
         parse: Don't paint over hair, hands and glasses that the parsing network finds before a face.
         max_side_px: Larger photographs are shrunk to this.
     """
-    height, width = rows.camera.size_hw
-    scale = min(1.0, max_side_px / max(height, width))
-    size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
-    pixels = rows.photo.pixels
-    if scale < 1.0:
-        pixels = resized(pixels, (size_hw[1], size_hw[0]), reducing_gap=_REDUCING_GAP)
+    pixels, ratio = shrunk(rows, max_side_px)
+    size_hw = (pixels.shape[0], pixels.shape[1])
     if opacity > 0.0 and len(rows):
         share = _of_face(rows, size_hw) if parse else None
         pixels = lay_faces(rows, pixels, opacity=opacity, hidden_parts=_HIDDEN_PARTS, share=share)
     picture = Image.fromarray(pixels)
-    ratio = np.array([size_hw[1] / width, size_hw[0] / height])
     draw = ImageDraw.Draw(picture, "RGBA")  # a mode that blends
     for face in rows:
         if landmarks:
@@ -73,6 +68,17 @@ def draw_overlay(
             label = f"{face.score:.2f}" if face.track_id is None else f"#{face.track_id} {face.score:.2f}"
             draw_box(draw, box, label, stroke_px=stroke(size_hw))
     return np.asarray(picture)
+
+
+def shrunk(rows: SceneRows, max_side_px: int) -> tuple[UInt8[np.ndarray, "rows cols 3"], Float[np.ndarray, "2"]]:
+    """Return the photograph, shrunk if its longer side is above a limit, and pixels of it per pixel, x and y."""
+    height, width = rows.camera.size_hw
+    scale = min(1.0, max_side_px / max(height, width))
+    size_hw = (max(1, round(height * scale)), max(1, round(width * scale)))
+    pixels = rows.photo.pixels
+    if scale < 1.0:
+        pixels = resized(pixels, (size_hw[1], size_hw[0]), reducing_gap=_REDUCING_GAP)
+    return pixels, np.array([size_hw[1] / width, size_hw[0] / height])
 
 
 def _of_face(rows: SceneRows, size_hw: tuple[int, int]) -> FaceShare:
@@ -153,17 +159,8 @@ def _inside(point: Float[np.ndarray, "2"], corners: Float[np.ndarray, "corners 2
     return bool((crosses & (at > point[0])).sum() % 2)
 
 
-def draw_lines(
-    draw: ImageDraw.ImageDraw, points: Float[np.ndarray, "68 2"], *, color: tuple[int, int, int], stroke_px: int
-) -> None:
-    """Join the 68 points in one color."""
-    for run, closed in _LINES:
-        line = [tuple(points[i].tolist()) for i in run]
-        draw.line(line + line[:1] if closed else line, fill=color, width=stroke_px)
-
-
 def draw_box(draw: ImageDraw.ImageDraw, corners: Float[np.ndarray, "2 2"], label: str, *, stroke_px: int) -> None:
-    """A rectangle with a label above its left corner."""
+    """Draw a rectangle with a label above its left corner."""
     left, top, right, bottom = (float(value) for value in corners.reshape(4))
     draw.rectangle((left, top, max(left, right), max(top, bottom)), outline=BOX_COLOR, width=stroke_px)
     size = 11 * stroke_px

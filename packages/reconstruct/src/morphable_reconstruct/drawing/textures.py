@@ -24,8 +24,8 @@ from morphable_render.uv import UvLayout, mirrored_uv, uv_map_from_vertices, ver
 SMALLEST_PX, LARGEST_PX = 256, 2048
 """Sides of the textures that are chosen by themselves."""
 SMALLEST_TEXTURED_PX, FULLY_TEXTURED_PX = 48.0, 80.0
-"""Smaller faces show their lit albedo in the photograph's tone, which tells more than their pixels; from the second
-size on, the photograph counts in full."""
+"""Smaller faces show their lit albedo in the photograph's tone, which is more reliable than their pixels; from the
+second size on, the photograph counts in full."""
 TONE_PX = 256
 """Side of the map from which the tone of the whole head is taken."""
 SURE_WEIGHT = 0.35
@@ -35,6 +35,9 @@ SHOWN_FROM, SHOWN_IN_FULL = 0.4, 0.8
 EDGE_PX, NEAR_PX = 4, 14
 """What hides the face is widened by the first number of pixels of the parsed crop; within the second number, skin
 counts only where it has about the color of its surroundings: strands of hair are thinner than the network can see."""
+BESIDE, NEARER_M = 0.03, 0.012
+"""Skin counts as hidden where something this much nearer lies within this share of the face's size: the nose before a
+cheek is never drawn to the pixel, and would leave its color there."""
 FEATHER = 0.012
 """Width over which the photograph fades out beside what is hidden, over the texture's side."""
 EYE_SPREAD, EYE_TRUST = 0.008, 4.0
@@ -44,7 +47,7 @@ MIN_DETAIL, MAX_DETAIL = 0.5, 1.25
 """The other side's detail darkens and lightens the tone by at most these factors."""
 EYE_PARTS = ("left_eye", "right_eye")
 NOT_MIRRORED = (*EYE_PARTS, "inner_mouth")
-"""Parts whose other side tells nothing: a mirrored gaze crosses the eyes."""
+"""Parts that the other side can't complete: a mirrored gaze crosses the eyes."""
 _KEPT_MAPS = 4
 _POINTS_AT_ONCE = 1 << 19
 
@@ -93,16 +96,6 @@ class _Read:
 def albedo_texture(face: Face, *, size_px: int = 512) -> FaceTexture:
     """Unwrap the reconstructed reflectance, free of light.
 
-    >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
-    >>> model = morphable.load_model("open")
-    >>> scene = mr.Scene(
-    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
-    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
-    ...     model=model,
-    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
-    ...     score=np.float32([0.9, 0.8]),
-    ...     center_px=np.zeros((2, 2), np.float32),
-    ... )
     >>> albedo_texture(scene[0], size_px=64).rgb.shape
     (64, 64, 3)
     """
@@ -125,16 +118,6 @@ def photo_texture(
         size_px: Side of the texture; by default `fitting_side`.
         depth_m: Depth of all faces of the photograph (`scene.depth_m`), of any size; rendered where it is not given.
 
-    >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
-    >>> model = morphable.load_model("open")
-    >>> scene = mr.Scene(
-    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
-    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
-    ...     model=model,
-    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
-    ...     score=np.float32([0.9, 0.8]),
-    ...     center_px=np.zeros((2, 2), np.float32),
-    ... )
     >>> texture = photo_texture(scene[0], size_px=64)
     >>> texture.rgb.shape, texture.visible.shape
     ((64, 64, 3), (64, 64))
@@ -226,12 +209,31 @@ def _read(face: Face, depth_m: torch.Tensor, texels: _TexelMap, shown: ShownFace
             _ramp(shown.face_at(px, margin_px=margin), SHOWN_FROM, SHOWN_IN_FULL) for margin in (EDGE_PX, NEAR_PX)
         )
     size = in_view.shape[0]
+    apart = _apart_from_nearer(px, position[..., 2].reshape(-1), depth_m, face)
     return _Read(
         rgb=rgb.reshape(size, size, 3),
         in_view=_ramp(in_view, SURE_WEIGHT, 1.0),
-        shown=of_face.reshape(size, size),
+        shown=torch.where(texels.skin, apart.reshape(size, size), 1.0) * of_face.reshape(size, size),
         doubt=(1 - near).reshape(size, size) * texels.skin,
     )
+
+
+def _apart_from_nearer(
+    px: Float[torch.Tensor, "points 2"],
+    z_m: Float[torch.Tensor, " points"],
+    depth_m: Float[torch.Tensor, "rows cols"],
+    face: Face,
+) -> Float[torch.Tensor, " points"]:
+    """Return 1 for points with nothing much nearer beside them in the photograph, 0 for the others."""
+    rows, cols = depth_m.shape
+    scale = cols / face.camera.size_hw[1]
+    radius = max(1, round(BESIDE * _extent_px(face) * scale))
+    nearness = 1 / depth_m.clamp(min=1e-6) * (depth_m > 0)
+    for size in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
+        padding = (size[0] // 2, size[1] // 2)
+        nearness = F.max_pool2d(nearness[None], size, stride=1, padding=padding)[0]
+    col, row = (px * scale).long().clamp(min=0).minimum(torch.tensor([cols - 1, rows - 1])).unbind(-1)
+    return (z_m < 1 / nearness[row, col].clamp(min=1e-6) + NEARER_M).float()
 
 
 def _colors_at(pixels: UInt8[np.ndarray, "rows cols 3"], px: Float[torch.Tensor, "points 2"]) -> torch.Tensor:

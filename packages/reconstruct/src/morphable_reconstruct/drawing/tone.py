@@ -15,15 +15,15 @@ from morphable_reconstruct.faces.rows import Face
 from morphable_render.lighting import irradiance_sh
 
 STIFFNESS, STIFF_AT_PX = 6.0, 200.0
-"""Of the difference between photograph and lit albedo, over the mesh, in faces of at least this size. A pixel of a
-smaller one covers more edges, and its blur would wipe out the albedo's brows and lashes."""
+"""Stiffness over the mesh of the difference between photograph and lit albedo, in faces of at least this size. A pixel
+of a smaller face covers more edges, and its blur would wipe out the albedo's brows and lashes."""
 FIRST_STIFFNESS = 20.0
 """The first tone, to which doubtful colors are compared, is this many times as stiff."""
 ALIKE, STRANGE = 0.2, 0.5
 """Logarithm of the ratio of two colors, in the channel where they differ most, up to which they are alike, and from
 which one is of something else."""
 HAIRLINE_STIFFNESS = 150.0
-"""Of the change from skin to hair."""
+"""Stiffness of the change from skin to hair."""
 DARKEST = 0.05
 """Added to colors before their ratio is taken, so that the noise of dark ones does not count."""
 MAX_RATIO = 4.0
@@ -111,7 +111,7 @@ def strangeness(rgb: Float[Tensor, "*points 3"], toned: Float[Tensor, "*points 3
 
 
 def _light(face: Face) -> Float[np.ndarray, "verts 3"]:
-    """Light on every vertex; toward the back, of which the photograph tells nothing, it becomes that of the front."""
+    """Return the light on every vertex; on the back, which the photograph does not show, it is that of the front."""
     parameters = face.parameters
     with torch.no_grad():
         normals = face.model.normals(face.scene.vertices_model_m[face.index]) @ parameters.rotation_head.mT

@@ -131,7 +131,7 @@ def morph_weights(face: Face) -> list[float]:
 
 
 def neutral_vertices(face: Face) -> Float[np.ndarray, "verts 3"]:
-    """The face's identity without expression, model frame, meters."""
+    """Return the vertices of the face without its expression, model frame, meters."""
     with torch.no_grad():
         model, expression = face.model, torch.as_tensor(face.expression, dtype=torch.float32)
         zero = torch.zeros(model.num_identity)
@@ -149,7 +149,7 @@ def expression_offsets(model: MorphableModel) -> Float[np.ndarray, "expr verts 3
 
 
 def add_camera(builder: GltfBuilder, camera: Camera) -> int:
-    """The photograph's camera at the origin; glTF cameras look along -z with y up."""
+    """Add the photograph's camera at the origin; glTF cameras look along -z with y up."""
     height, width = camera.size_hw
     perspective = {"yfov": camera.vertical_fov_rad, "aspectRatio": width / height, "znear": _NEAR_M}
     index = builder.add("cameras", {"name": "photograph", "type": "perspective", "perspective": perspective})

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
+from morphable_reconstruct.drawing.axes import draw_axes
 from morphable_reconstruct.drawing.colors import to_bytes
 from morphable_reconstruct.drawing.crops import face_crop
 from morphable_reconstruct.drawing.frontal import frontal_picture
@@ -25,6 +26,11 @@ _MILLIMETERS_PER_METER = 1000.0
 def overlay_jpeg(overlay: UInt8[np.ndarray, "rows cols 3"]) -> bytes:
     """Encode the overlay."""
     return encode(Image.fromarray(overlay), "JPEG")
+
+
+def axes_jpeg(rows: SceneRows) -> bytes:
+    """Encode the photograph with the axes of every head."""
+    return encode(Image.fromarray(draw_axes(rows)), "JPEG")
 
 
 def views_png(views: dict[str, UInt8[np.ndarray, "_ _ 3"]]) -> bytes:
@@ -49,7 +55,7 @@ def classes_png(classes: Int[np.ndarray, "rows cols"], *, count: int) -> bytes:
 
 
 def texture_png(face: Face, *, size_px: int | None, depth_m: Float[np.ndarray, "rows cols"]) -> bytes:
-    """Encode a face's texture from the photograph; alpha tells how much of a texel was seen."""
+    """Encode a face's texture from the photograph; alpha is the share of a texel that was seen."""
     texture = photo_texture(face, size_px=size_px, depth_m=depth_m)
     rgba = np.concatenate([texture.rgb, texture.visible[..., None]], axis=-1)
     return encode(Image.fromarray(to_bytes(rgba)), "PNG")

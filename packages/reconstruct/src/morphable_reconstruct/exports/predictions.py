@@ -37,18 +37,8 @@ def prediction_rows(scene: SceneRows, *, vertices: bool = False) -> PredictionRo
         scene: The picture's faces.
         vertices: Whether the vertices are among them, for dense measures.
 
-    >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
-    >>> model = morphable.load_model("open")
-    >>> scene = mr.Scene(
-    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
-    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
-    ...     model=model,
-    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
-    ...     score=np.float32([0.9, 0.8]),
-    ...     center_px=np.zeros((2, 2), np.float32),
-    ... )
     >>> prediction_rows(scene)["landmarks68_px"].shape
-    (2, 68, 2)
+    (1, 68, 2)
     """
     rows: PredictionRows = {"size_hw": np.array(scene.camera.size_hw, dtype=np.int64)}
     for name in ("score", "box_xyxy_px", "landmarks68_px", "landmarks68_contour_px", "landmarks68_cam_m"):
@@ -80,20 +70,9 @@ def write_predictions(
         pictures: Name, relative to the data set's folder, and rows of each picture.
         system: Name of the system, for tables.
 
-    >>> import tempfile, numpy as np, torch, morphable, morphable_reconstruct as mr
-    >>> model = morphable.load_model("open")
-    >>> scene = mr.Scene(
-    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
-    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
-    ...     model=model,
-    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
-    ...     score=np.float32([0.9, 0.8]),
-    ...     center_px=np.zeros((2, 2), np.float32),
-    ... )
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_predictions(f"{folder}/p.npz", [("a.jpg", prediction_rows(scene))], system="mine")
-    ...     np.load(f"{folder}/p.npz")["image"].tolist()
-    ['a.jpg', 'a.jpg']
+    >>> write_predictions(folder / "p.npz", [("astronaut.jpg", prediction_rows(scene))], system="mine")
+    >>> np.load(folder / "p.npz")["image"].tolist()
+    ['astronaut.jpg']
     """
     names, sizes, faces, rows = [], [], [], []
     for name, found in pictures:

@@ -37,5 +37,5 @@ class Eye:
 
 @lru_cache(maxsize=_KEPT_MODELS)
 def eye_reader(model: MorphableModel) -> EyeReader | None:
-    """What reads the eyes of a model's faces; None where it has no eyeballs."""
+    """Return the reader of the eyes of a model's faces; None for a model without eyeballs."""
     return EyeReader(model) if has_eyes(model) else None

@@ -5,7 +5,7 @@ from functools import lru_cache
 import torch
 
 from morphable import MorphableModel, PointModel, SurfacePoints
-from morphable.geometry import points_at_vertices
+from morphable_detector_head.layout import located_irises
 
 _KEPT_MODELS = 4
 
@@ -18,8 +18,8 @@ def landmark_points(model: MorphableModel) -> PointModel:
 
 @lru_cache(maxsize=_KEPT_MODELS)
 def located_points(model: MorphableModel) -> PointModel:
-    """Restrict a face model to the points that faces are fitted to: the 68 static ones, then the irises' centers."""
-    static, irises = model.surface_points("ibug68_3d"), points_at_vertices(model.triangles, model.iris_vertices or ())
+    """Restrict a face model to the 68 static points and the irises' centers, to which faces are fitted."""
+    static, irises = model.surface_points("ibug68_3d"), located_irises(model)
     return model.restrict(
         SurfacePoints(
             torch.cat([static.triangle, irises.triangle]), torch.cat([static.barycentric, irises.barycentric])

@@ -1,4 +1,4 @@
-"""Moves faces so that their landmarks lie where the face head located them, as far as it was sure of it.
+"""Moves faces so that their landmarks lie where the face head located them, weighted by its certainty.
 
 The head gives coefficients and pose, and beside them points with standard deviations. The coefficients are regressed
 and keep to the mean; the points are located on the pixels. A few Gauss-Newton steps find the most likely face given
@@ -12,7 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
-from morphable.geometry import GLOBAL_FOCAL_PX, axes_flip, camera_from_model, rotation_from_vector, skew
+from morphable.geometry import (
+    GLOBAL_FOCAL_PX,
+    axes_flip,
+    derivative_by_step,
+    linearize_projection,
+    rotation_from_vector,
+)
 from morphable.landmarks import NUM_IBUG68
 from morphable_reconstruct.faces.landmarks import located_points
 
@@ -32,17 +38,17 @@ class PointFit:
     """
 
     identity: float = 0.9
-    """Of an identity coefficient."""
+    """Standard deviation of an identity coefficient."""
     expression: float = 0.15
-    """Of an expression coefficient."""
+    """Standard deviation of an expression coefficient."""
     gaze: float = 0.4
-    """Of the activations that turn the eyes: the irises' places tell them."""
+    """Standard deviation of the activations that turn the eyes: the irises' places determine them."""
     rotation_rad: float = 0.04
-    """Of the rotation about each axis."""
+    """Standard deviation of the rotation about each axis."""
     place: float = 0.01
-    """Of the position across the line of sight, as a share of the depth."""
+    """Standard deviation of the position across the line of sight, as a share of the depth."""
     depth: float = 0.03
-    """Of the position along it, as a share of the depth."""
+    """Standard deviation of the position along the line of sight, as a share of the depth."""
     point_factor: float = 1.5
     """Factor on the points' standard deviations, for their errors go together."""
 
@@ -70,10 +76,14 @@ def fit_points(
     basis = torch.cat([points.identity_basis, points.expression_basis]).permute(1, 2, 0)
     activations = model.expression_prior != "normal"
     identity_end = _NUM_POSE + faces.identity.shape[1]
-    now, moved = faces, torch.zeros_like(scale)
+    now, moved, flip = faces, torch.zeros_like(scale), axes_flip(scale)
     for _ in range(_STEPS):
         shape = points.decode_shape(now.identity, now.expression)
-        seen, jacobian = _projected(shape, basis, now)
+        cam_from_model = flip[:, None] * now.rotation_head
+        turned = shape @ cam_from_model.mT
+        place = turned + now.translation_m[:, None]
+        seen, by_point = linearize_projection(place, GLOBAL_FOCAL_PX, min_depth_m=_NEAREST_M)
+        jacobian = derivative_by_step(by_point, turned, cam_from_model, basis)
         jacobian = (jacobian * weight[..., None, None]).flatten(1, 2) * scale[:, None]
         wrong = ((observed - seen) * weight[..., None]).flatten(1)
         # the unknowns are distances from what was regressed, in standard deviations
@@ -89,7 +99,7 @@ def fit_points(
             now,
             identity=faces.identity + total[:, _NUM_POSE:identity_end],
             expression=expression,
-            rotation_head=rotation_from_vector(step[:, :3]) @ now.rotation_head,
+            rotation_head=rotation_from_vector(flip * step[:, :3]) @ now.rotation_head,
             translation_m=faces.translation_m + total[:, 3:_NUM_POSE],
         )
         moved = new
@@ -110,18 +120,3 @@ def _prior_std(faces: FaceParameters, prior: PointFit, model: MorphableModel) ->
         ],
         1,
     )
-
-
-def _projected(
-    shape: Float[Tensor, "faces points 3"], basis: Float[Tensor, "points 3 modes"], faces: FaceParameters
-) -> tuple[Float[Tensor, "faces points 2"], Float[Tensor, "faces points 2 unknowns"]]:
-    """Project points, from the principal point; return the derivatives by turn, shift and coefficients too."""
-    place = camera_from_model(shape, faces.rotation_head, faces.translation_m)
-    depth = place[..., 2:].clamp(min=_NEAREST_M)
-    slope = place[..., :2] / depth
-    by_place = torch.cat([torch.eye(2).expand(*slope.shape, 2), -slope[..., None]], -1)
-    by_place = by_place * (GLOBAL_FOCAL_PX / depth)[..., None]
-    by_head = by_place * axes_flip(by_place)
-    by_turn = -by_head @ skew(shape @ faces.rotation_head.mT)
-    by_mode = by_head @ faces.rotation_head[:, None] @ basis
-    return GLOBAL_FOCAL_PX * slope, torch.cat([by_turn, by_place, by_mode], -1)

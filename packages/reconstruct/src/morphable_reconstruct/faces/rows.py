@@ -253,21 +253,11 @@ def concatenate_rows(parts: Sequence[_Rows]) -> _Rows:
 class Face:
     """A view of one face of a scene. Lengths in meters, pixels of the photograph, left and right the person's own.
 
-    >>> import numpy as np, torch, morphable, morphable_reconstruct as mr
-    >>> model = morphable.load_model("open")
-    >>> scene = mr.Scene(
-    ...     photo=mr.load_photograph(np.zeros((480, 640, 3), np.uint8), name="a.jpg"),
-    ...     camera=mr.Camera(focal_px=800.0, size_hw=(480, 640)),
-    ...     model=model,
-    ...     faces=model.sample(2, torch.Generator().manual_seed(0)),
-    ...     score=np.float32([0.9, 0.8]),
-    ...     center_px=np.zeros((2, 2), np.float32),
-    ... )
     >>> face = scene[0]
     >>> face.landmarks68_px.shape, face.box_xyxy_px.shape, sorted(face.angles.degrees)
     ((68, 2), (4,), ['pitch', 'roll', 'yaw'])
-    >>> face.cam_from_model.round(2)[2].tolist()
-    [0.0, 0.0, -1.0, 1.0]
+    >>> face.cam_from_model.shape, 0.0 <= face.expressions["jawOpen"] <= 1.0
+    ((4, 4), True)
     """
 
     scene: SceneRows

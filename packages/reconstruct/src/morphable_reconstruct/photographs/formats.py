@@ -37,12 +37,12 @@ _MAX_META_BYTES = 1 << 20
 
 
 def is_heif(prefix: bytes) -> bool:
-    """Whether a file begins as HEIC and its relatives do; AVIF is none of them."""
+    """Return whether a file begins as HEIC and its relatives do; AVIF is none of them."""
     return prefix[4:8] == b"ftyp" and prefix[8:12] in HEIF_BRANDS
 
 
 def looks_like_picture(prefix: bytes) -> bool:
-    """Whether the first `PREFIX_BYTES` are those of a common picture format, whatever the file's name."""
+    """Return whether the first `PREFIX_BYTES` are those of a common picture format, whatever the file's name."""
     if prefix.startswith(_SIGNATURES) or (prefix[:4] == b"RIFF" and prefix[8:12] == b"WEBP"):
         return True
     return prefix[4:8] == b"ftyp" and prefix[8:12] in (*HEIF_BRANDS, *AVIF_BRANDS)
@@ -71,7 +71,7 @@ def with_less(raw: bytes) -> Iterator[bytes]:
     """Give versions of a file without what pixels do not need, for files that a decoder refuses.
 
     PNG: without its texts, then without every other chunk that can go. JPEG: without application segments, but for
-    the EXIF orientation and what says how colors are stored. AVIF: without the item of EXIF tags.
+    the EXIF orientation and the tags on how colors are stored. AVIF: without the item of EXIF tags.
     """
     if raw.startswith(_JPEG_SIGNATURE):
         yield b"".join(_jpeg_segments(raw))

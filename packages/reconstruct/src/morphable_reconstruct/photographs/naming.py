@@ -14,6 +14,7 @@ RESULT_SUFFIXES = {
     "depth": ".depth.png",
     "segmentation": ".segmentation.png",
     "parts": ".parts.png",
+    "axes": ".axes.jpg",
     "cells": ".cells.png",
     "video": ".overlay.mp4",
 }

@@ -156,7 +156,7 @@ def _range_16(array: np.ndarray) -> tuple[int, int, str | None]:
     """Return which 16-bit values become black and white: all, or the data's own range if far below full scale.
 
     Black stays zero unless the data leave their lower half empty, as the counts of thermal cameras do. Pictures with
-    alpha are opaque where alpha is full scale, so their range says nothing and stays.
+    alpha are opaque where alpha is full scale, so their range is no evidence and stays.
     """
     low, high = int(array.min()), int(array.max())
     if array.shape[2] == 4 or not 0 < high < _FAR_BELOW or low == high:
@@ -166,7 +166,7 @@ def _range_16(array: np.ndarray) -> tuple[int, int, str | None]:
 
 
 def from_tensor(tensor: Tensor) -> UInt8[np.ndarray, "rows cols 3"]:
-    """A (channels, rows, cols) tensor on any device."""
+    """Turn a (channels, rows, cols) tensor on any device into pixels."""
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3, 4):
         raise ValueError(
             f"image must have shape (1 | 3 | 4, rows, cols) as a tensor, got {tuple(tensor.shape)}; "

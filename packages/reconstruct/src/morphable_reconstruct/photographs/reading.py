@@ -42,7 +42,7 @@ class TooManyPixelsError(ValueError):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Photograph:
-    """Upright 8-bit RGB pixels and what the file says about its camera.
+    """Upright 8-bit RGB pixels and the file's description of its camera.
 
     >>> import numpy as np
     >>> Photograph(pixels=np.zeros((480, 640, 3), np.uint8), name="a.jpg").size_hw

@@ -45,7 +45,7 @@ def _starts_as_video(header: bytes) -> bool:
 
 
 def _header(path: Path) -> bytes:
-    """Return the first bytes of a file; none where it cannot be read, which reading it then says."""
+    """Return the first bytes of a file; none if it can't be read, an error that reading the file reports."""
     try:
         with path.open("rb") as file:
             return file.read(_HEADER_BYTES)

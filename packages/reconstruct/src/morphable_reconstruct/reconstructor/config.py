@@ -14,6 +14,8 @@ SIZE_STEP_PX = 32
 class ReconstructConfig:
     """How faces are found and placed.
 
+    >>> ReconstructConfig(size_px=640, min_score=0.7).min_score
+    0.7
     >>> ReconstructConfig(size_px=500)
     Traceback (most recent call last):
     ValueError: size_px must be a multiple of 32, got 500; try 512

@@ -1,6 +1,7 @@
 """From weights and options to a running detector, with the graph that goes with the weights where one is needed."""
 
 import hashlib
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -14,11 +15,26 @@ from torch import Tensor
 
 from morphable import InferenceDefaults, MorphableModel, check_model, read_weights
 from morphable.extras import import_extra
-from morphable_detector_head import DetectorConfig, FaceDetector, load_official
-from morphable_detector_head.engines import Detector, OnnxDetector, OpenvinoDetector, TorchDetector
-from morphable_detector_head.export import config_json, export_onnx
+from morphable_detector_head import DetectorConfig, load_official
+from morphable_detector_head.engines import (
+    CloserDetector,
+    Detector,
+    HeadRun,
+    OnnxDetector,
+    OpenvinoDetector,
+    TorchDetector,
+    onnx_head,
+    openvino_head,
+)
+from morphable_detector_head.export import config_json, export_face_head, export_onnx
 from morphable_detector_head.layout import ParameterLayout
-from morphable_detector_head.weights import detector_config, detector_from
+from morphable_detector_head.weights import (
+    FACE_HEAD_PREFIX,
+    detector_config,
+    detector_from,
+    face_head_from,
+    face_head_state,
+)
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.weights import BUNDLED_FOLDER, find_weights
 
@@ -27,11 +43,11 @@ OFFICIAL_SUFFIXES = frozenset({".pth", ".pt"})
 GRAPH_SUFFIXES = frozenset({".onnx", ".xml"})
 """Files taken for exported graphs."""
 GRAPH_FOLDER = BUNDLED_FOLDER / "graphs"
-"""Graphs without weights, one for each configuration of a network (`packages/reconstruct/tools/build_graphs.py`)."""
+"""Graphs without weights, of networks and of face heads (`packages/reconstruct/tools/build_graphs.py`)."""
 _GRAPH_VERSION = 2
 """Changes with every change of what a graph computes for a configuration."""
 _PROBE_HW = (256, 256)
-"""Size of the noise that tells what a given graph predicts."""
+"""Size of the noise that shows what a given graph predicts."""
 _OPENVINO_HINTS: dict[str, Literal["f32", "bf16"]] = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -59,30 +75,50 @@ def build_detector(
         network, defaults = detector_config(info, path), info.inference
     if not config.face_head:
         network = replace(network, face_head=None)
-        state = {name: tensor for name, tensor in state.items() if not name.startswith("face_head.")}
-    graph = find_graph(network)
-    engine = _chosen_engine(config, graph)
+        state = _without_head(state)
+    graphs = find_graphs(network, state)
+    engine = _chosen_engine(config, bool(graphs))
     if engine == "torch":
         return TorchDetector(detector_from(network, state, path), config.device, config.precision), defaults
     _check_cpu(engine, config)
-    if graph is None:
-        graph = _exported(detector_from(network, state, path), engine)
-    return _open(engine, graph, config, state), defaults
+    if not graphs:
+        graphs = _exported(network, state, path, engine)
+    if network.face_head is None:
+        return _open(engine, graphs[0], config, state), defaults
+    head = face_head_from(network, state, path)
+    return CloserDetector(
+        _open(engine, graphs[0], config, state), head, _open_head(engine, graphs[1], config, state)
+    ), defaults
 
 
-def find_graph(network: DetectorConfig) -> Path | None:
-    """Return the graph without weights of a network's configuration: a bundled one, or one that was exported."""
-    places = (GRAPH_FOLDER / graph_name(network), cache_folder() / graph_name(network))
-    return next((path for path in places if path.is_file()), None)
+def find_graphs(network: DetectorConfig, state: Mapping[str, Tensor]) -> list[Path]:
+    """Return the graphs without weights of a network, bundled or exported earlier; none unless all are there."""
+    found = [
+        next((folder / name for folder in (GRAPH_FOLDER, cache_folder()) if (folder / name).is_file()), None)
+        for name in graph_names(network, state)
+    ]
+    there = [path for path in found if path is not None]
+    return there if len(there) == len(found) else []
 
 
-def graph_name(network: DetectorConfig) -> str:
-    """Return the file name of the graph without weights of a configuration."""
-    return f"{hashlib.sha256(config_json(network).encode()).hexdigest()[:16]}-v{_GRAPH_VERSION}.onnx"
+def graph_names(network: DetectorConfig, state: Mapping[str, Tensor]) -> list[str]:
+    """Return the file names of the graphs without weights of a network: what finds faces, and the face head if any.
+
+    The first depends on the configuration, the second on the names and shapes of the face head's weights.
+    """
+    names = [f"{_digest(config_json(replace(network, face_head=None)))}-v{_GRAPH_VERSION}.onnx"]
+    if network.face_head is not None:
+        shapes = sorted((name, list(value.shape)) for name, value in face_head_state(state).items() if value.ndim)
+        names.append(f"face-head-{_digest(json.dumps(shapes))}-v{_GRAPH_VERSION}.onnx")
+    return names
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def cache_folder() -> Path:
-    """Where exported graphs are kept: `$XDG_CACHE_HOME/morphable`, by default `~/.cache/morphable`.
+    """Return the folder that keeps exported graphs: `$XDG_CACHE_HOME/morphable`, by default `~/.cache/morphable`.
 
     A user without a home folder, as containers have them, gets a folder of the temporary ones.
     """
@@ -95,13 +131,13 @@ def cache_folder() -> Path:
         return Path(tempfile.gettempdir()) / f"morphable-{os.getuid()}"
 
 
-def _chosen_engine(config: ReconstructConfig, graph: Path | None) -> str:
+def _chosen_engine(config: ReconstructConfig, has_graphs: bool) -> str:
     """Choose where `auto` leaves the choice: a GPU, or else ONNX Runtime, or else PyTorch."""
     if config.engine != "auto":
         return config.engine
     on_cpu = config.device == "cpu" or (config.device == "auto" and not torch.cuda.is_available())
     exact = config.precision == "float32"
-    return "onnxruntime" if on_cpu and exact and graph and find_spec("onnxruntime") else "torch"
+    return "onnxruntime" if on_cpu and exact and has_graphs and find_spec("onnxruntime") else "torch"
 
 
 def _open(
@@ -116,13 +152,41 @@ def _open(
     return OpenvinoDetector(path, state=state, num_threads=threads, precision=hint)
 
 
-def _exported(detector: FaceDetector, engine: str) -> Path:
-    """Export the graph of a network once and keep it."""
+def _open_head(engine: str, path: Path, config: ReconstructConfig, state: Mapping[str, Tensor]) -> HeadRun:
+    """Load the graph of a face head into an engine."""
+    own, threads = face_head_state(state), torch.get_num_threads()
+    if engine == "onnxruntime":
+        return onnx_head(path, state=own, num_threads=threads)
+    return openvino_head(path, state=own, num_threads=threads, precision=_OPENVINO_HINTS[config.precision])
+
+
+def _exported(network: DetectorConfig, state: Mapping[str, Tensor], path: Path, engine: str) -> list[Path]:
+    """Export the graphs of a network once and keep them; `path` is for the errors."""
     import_extra("onnxscript", "morphable-reconstruct", "openvino" if engine == "openvino" else "export")
-    path = cache_folder() / graph_name(detector.config)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    export_onnx(detector, path, with_weights=False)
-    return path
+    return export_graphs(network, state, path, cache_folder())
+
+
+def export_graphs(network: DetectorConfig, state: Mapping[str, Tensor], path: Path, folder: Path) -> list[Path]:
+    """Write the graphs without weights of a network that are not in a folder yet; return all of them.
+
+    Args:
+        network: Configuration of the network.
+        state: Its weights.
+        path: Where they were read, for errors.
+        folder: Where the graphs go.
+    """
+    paths = [folder / name for name in graph_names(network, state)]
+    folder.mkdir(parents=True, exist_ok=True)
+    if not paths[0].is_file():
+        bare = detector_from(replace(network, face_head=None), _without_head(state), path)
+        export_onnx(bare, paths[0], with_weights=False)
+    if network.face_head is not None and not paths[1].is_file():
+        export_face_head(face_head_from(network, state, path), paths[1])
+    return paths
+
+
+def _without_head(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in state.items() if not name.startswith(FACE_HEAD_PREFIX)}
 
 
 def _given_graph(path: Path, model: MorphableModel, config: ReconstructConfig) -> Detector:

@@ -4,6 +4,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -20,7 +21,7 @@ from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.faces.point_fit import fit_points
 from morphable_reconstruct.photographs.reading import ImageSource, Photograph, load_photograph
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
-from morphable_reconstruct.reconstructor.detectors import build_detector
+from morphable_reconstruct.reconstructor.detectors import OFFICIAL_SUFFIXES, build_detector
 from morphable_reconstruct.reconstructor.per_face.passes import reconstruct_each, reconstruct_views
 from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork, load_per_face
 from morphable_reconstruct.reconstructor.stream import attempt_all
@@ -73,12 +74,13 @@ class Reconstructor:
         Args:
             weights: Bundled ones by name (`mobile`), the path of a weights file, of a graph that
                 `morphable_detector_head` exported or quantized (`.onnx`, `.xml`; not with the torch engine), of the
-                official WM3DR checkpoint (`.pth`; give the BFM 2009 model with it), or a detector in memory.
+                official WM3DR checkpoint (`.pth`; give the BFM 2009 model with it; photographs are padded as its
+                authors do), or a detector in memory.
             model: The face model: `open`, a model file, or a loaded model.
             per_face: A network that reconstructs each found face from a crop of its own: `mobile_frnet`, `prnet`,
                 `dfmvr` (where their weights are bundled), or a weights file of one; by default none.
             config: Options; see `ReconstructConfig`.
-            defaults: Input size and threshold of a detector in memory; by default what the weights file says.
+            defaults: Input size and threshold of a detector in memory; by default those of the weights file.
 
         Raises:
             FileNotFoundError: The weights or the model are not there.
@@ -89,8 +91,10 @@ class Reconstructor:
         self.model = loaded.float().cpu().eval()
         if isinstance(weights, str | os.PathLike):
             self.detector, said = build_detector(weights, self.model, self.config)
+            self.pads_at_the_end = Path(weights).suffix in OFFICIAL_SUFFIXES
         else:
             self.detector, said = weights, InferenceDefaults()
+            self.pads_at_the_end = False
         self.defaults = defaults or said
         if isinstance(per_face, str | os.PathLike):
             per_face = load_per_face(per_face, self.model)
@@ -187,13 +191,26 @@ class Reconstructor:
 
     def _views(self, photo: Photograph) -> Iterator[_View]:
         """The whole photograph, then its tiles."""
-        tiles = plan_tiles(photo.size_hw, self.config.tile_px) if self.config.tile_px else ()
-        for tile in (None, *tiles):
-            pixels = photo.pixels
-            if tile is not None:
-                pixels = pixels[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
-            resized, plan = letterbox(pixels, self.input_side(photo) if tile is None else self.largest_side)
+        yield self._whole(photo)
+        for tile in plan_tiles(photo.size_hw, self.config.tile_px) if self.config.tile_px else ():
+            pixels = photo.pixels[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
+            resized, plan = letterbox(pixels, self.largest_side)
             yield _View(photo=photo, tile=tile, pixels=resized, plan=plan)
+
+    def _whole(self, photo: Photograph) -> _View:
+        """The whole photograph, padded as the network was trained: around it, or at its right and bottom in black.
+
+        The latter are the official WM3DR checkpoint's squares, whose middle is the principal point, as a tile's is.
+        """
+        if not self.pads_at_the_end:
+            resized, plan = letterbox(photo.pixels, self.input_side(photo))
+            return _View(photo=photo, tile=None, pixels=resized, plan=plan)
+        height, width = photo.size_hw
+        side = max(height, width)
+        square = np.zeros((side, side, 3), np.uint8)
+        square[:height, :width] = photo.pixels
+        resized, plan = letterbox(square, self.largest_side)
+        return _View(photo=photo, tile=Tile(left=0, top=0, width=side, height=side), pixels=resized, plan=plan)
 
     def _detect(self, views: list[_View]) -> dict[int, Scene]:
         """Run the network on groups of equally large inputs; scenes by their view's `id`, in the view's camera."""

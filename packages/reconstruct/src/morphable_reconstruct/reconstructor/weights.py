@@ -18,7 +18,7 @@ def find_weights(name_or_path: str | os.PathLike[str]) -> Path:
     """Return the file of bundled weights by name, or of any weights by path.
 
     Raises:
-        FileNotFoundError: Nothing is there; the message says what to do.
+        FileNotFoundError: Nothing is there; the message names the next step.
     """
     text = os.fspath(name_or_path)
     names = bundled_names()

@@ -54,7 +54,7 @@ def decode_picture(reconstructor: Reconstructor, body: bytes, name: str) -> Phot
 
     Raises:
         HTTPException: 415 for what is no picture, whatever its decoder raises; 422 for too many pixels, or without
-            the focal length that the service was told to take from the picture.
+            the focal length that the request asks to take from the picture.
     """
     try:
         photo = reconstructor.load(io.BytesIO(body), name=name)

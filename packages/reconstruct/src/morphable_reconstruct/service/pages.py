@@ -9,7 +9,7 @@ h2{border-top:1px solid #ddd;padding-top:1rem}button{font:inherit;margin:.5rem .
 
 
 def home_page(*, title: str, description: str, formats: tuple[str, ...]) -> str:
-    """Return a page that says what answers here, with a form to try it."""
+    """Return a page that describes the service, with a form to try it."""
     buttons = "".join(
         f'<button formaction="/reconstruct?format={escape(name)}">{escape(name)}</button>' for name in formats
     )

@@ -24,7 +24,7 @@ TRACK_SUFFIX = ".track_{:02d}"
 LEAST_FRAMES = 2
 """Tracks seen in fewer frames are no animations."""
 _MARGIN = 1.0
-"""Of the face's box, kept around it on every side in the picture that gives the texture."""
+"""Share of the face's box, kept around it on every side in the picture that gives the texture."""
 _CLEARLY_BETTER = 1.1
 """Another frame gives the texture if it shows this times as much of the face."""
 

@@ -78,7 +78,7 @@ def display_matrix(frame: Any) -> Float[np.ndarray, "2 2"]:
 def apply_display_matrix(
     pixels: UInt8[np.ndarray, "rows cols 3"], matrix: Float[np.ndarray, "2 2"]
 ) -> UInt8[np.ndarray, "rows2 cols2 3"]:
-    """Mirror and turn a picture as a display matrix says.
+    """Mirror and turn a picture by its display matrix.
 
     Angles within one degree of a right one are right; other angles are resampled on a black ground that shows the
     whole picture.

@@ -68,5 +68,5 @@ def face_glb(face: Face, pixels: UInt8[np.ndarray, "size size 3"] | None, *, unl
 
 
 def thumbnail(scene: Scene, *, side_px: int = 900) -> UInt8[np.ndarray, "rows cols 3"]:
-    """The photograph with boxes and landmarks."""
+    """Return a small copy of the photograph with boxes and landmarks."""
     return scene.overlay(opacity=0.0, max_side_px=side_px)

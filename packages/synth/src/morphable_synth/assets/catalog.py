@@ -74,7 +74,7 @@ def scan_assets(folder: Path, *, cc0_only: bool = False) -> AssetCatalog:
     """
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"assets must be a folder, got {folder}; the README of morphable-synth says what it holds"
+            f"assets must be a folder, got {folder}; the README of morphable-synth lists its content"
         )
     core = folder / "makehuman"
     extra = core / "community_512"

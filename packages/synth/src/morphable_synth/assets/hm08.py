@@ -41,7 +41,7 @@ class Hm08:
     phenotype: Float[np.ndarray, "id_plus_one 4"]
     """Affine map (constant first) to sex (1 female), age (2/3 is 25 years, 1 is 90), African and Asian ancestry."""
     open_fingerprint: Float[np.ndarray, " entries"]
-    """Of the open model it was made for; see `fingerprint`."""
+    """Fingerprint of the open model that the file was made for; see `fingerprint`."""
     head_uv: Float[np.ndarray, "uv_verts 2"]
     """MakeHuman's texture coordinates of the open model's UV vertices: u right, v down."""
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 import morphable
+from morphable.eyes import EyeReader
 from morphable_synth.assets.catalog import (
     AssetCatalog,
     Style,
@@ -29,7 +30,7 @@ from morphable_synth.kernels.arrays import Texels
 _EYE_PARTS = ("left_eye", "right_eye")
 _TEETH_VERTICES, _TONGUE_VERTICES = range(14992, 15128), range(13380, 13606)
 _EYEBALL_VERTICES = 177
-"""Of one eyeball of the open model; the left and the right one are its last vertices."""
+"""Vertices of one eyeball of the open model; the left and the right eyeball are its last vertices."""
 _BODY_TEXTURE = 512
 _HEAD_LEFT, _TORSO_BOTTOM = 0.63, 0.45
 """Where the head's island begins and the torso's ends in MakeHuman's layout."""
@@ -94,6 +95,11 @@ class Library:
         first = self.model.num_vertices - 2 * _EYEBALL_VERTICES
         left = np.arange(first, first + _EYEBALL_VERTICES)
         return left, left + _EYEBALL_VERTICES
+
+    @cached_property
+    def eye_reader(self) -> EyeReader:
+        """Reader of the eyeballs of a decoded face."""
+        return EyeReader(self.model)
 
     @cached_property
     def in_socket(self) -> Bool[np.ndarray, " verts"]:

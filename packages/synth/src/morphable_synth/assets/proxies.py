@@ -14,7 +14,7 @@ HM08_VERTICES = 19158
 """Vertices of MakeHuman's base mesh, helpers included."""
 _AXES = ("x_scale", "y_scale", "z_scale")
 _BASE_SCALE = ((5399, 11998, 1.4340), (791, 881, 2.4098), (962, 5320, 2.0001))
-"""Vertex pairs and their distance along x, y, z on ``base.obj`` (decimetres); used where a file names none."""
+"""Vertex pairs and their distance along x, y, z on ``base.obj`` (decimeters); used where a file names none."""
 
 
 @dataclass(frozen=True)

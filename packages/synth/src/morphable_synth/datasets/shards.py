@@ -55,7 +55,7 @@ class GenerateConfig:
     workers: int = 2
     """Processes."""
     depth: bool = False
-    """Also write `KEY.depth.png`, 16 bits: depth in millimetres, 0 on the background."""
+    """Also write `KEY.depth.png`, 16 bits: depth in millimeters, 0 on the background."""
 
     def __post_init__(self) -> None:
         for name in ("count", "shard_size", "workers"):
@@ -128,7 +128,7 @@ def _end_with_parent() -> None:
 def _claim(config: GenerateConfig) -> GenerateConfig:
     """Record the settings, or compare them with those of the shards already there; describe the data set.
 
-    Several versions of the code in one folder are recorded and said, not refused. The run that is returned has the
+    Several versions of the code in one folder are recorded and reported, not refused. The run that is returned has the
     larger of both counts.
     """
     settings = json.loads(json.dumps(asdict(config), default=str))
@@ -196,7 +196,7 @@ def _write_shard(config: GenerateConfig, start: int, path: Path) -> None:
 def files_of(sample: Sample, *, depth: bool = False) -> dict[str, bytes]:
     """Return a sample's files by ending.
 
-    ``jpg``, ``npz`` (face labels), if wanted ``depth.png`` (millimetres), and last ``mask.png`` (part, face + 1,
+    ``jpg``, ``npz`` (face labels), if wanted ``depth.png`` (millimeters), and last ``mask.png`` (part, face + 1,
     255 x skin).
     """
     picture, mask, labels = io.BytesIO(), io.BytesIO(), io.BytesIO()
@@ -228,7 +228,7 @@ class StoredSample:
     face_index: np.ndarray
     skin_mask: np.ndarray
     depth_m: np.ndarray | None = None
-    """To the millimetre; where the shard was written with `depth`."""
+    """To the millimeter; where the shard was written with `depth`."""
 
 
 def read_shard(path: Path) -> Iterator[StoredSample]:

@@ -30,7 +30,7 @@ class Soup(NamedTuple):
     """A second texture of the same layout that is mixed in; -1: none."""
     detail_mix: Float[np.ndarray, " mats"]
     lut: Float[np.ndarray, "mats 256 3"]
-    """Linear color of each 8-bit texture value and channel: tone and recolouring."""
+    """Linear color of each 8-bit texture value and channel: tone and recoloring."""
     specular: Float[np.ndarray, "mats 2"]
     """Reflectance at normal incidence, and the roughness level (0 mirror, 2 dull) of the highlight."""
     alpha_gain: Float[np.ndarray, " mats"]

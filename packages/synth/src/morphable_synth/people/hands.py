@@ -23,7 +23,7 @@ _SIDE_SLACK_M, _ARM_RADIUS_M = 0.02, 0.10
 _BESIDE_M = 0.15
 """The left arm lies farther to the left than this."""
 _FOREARM_M = 0.22, 0.34
-"""Distances from the fingertips between which the forearm tells the direction of the arm."""
+"""Distances from the fingertips between which the forearm gives the direction of the arm."""
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ def blob_layers(blob: Blob, centers: list[np.ndarray], focal_px: float) -> tuple
     ring = np.linspace(0, 1, _ACROSS + 1)[1:, None]
     x, y = ring * outline * np.cos(angle) * blob.radius_px[0], ring * outline * np.sin(angle) * blob.radius_px[1]
     cos, sin = np.cos(blob.angle_rad), np.sin(blob.angle_rad)
-    metre = blob.depth_m / focal_px
+    m_per_px = blob.depth_m / focal_px
     size = blob.half_size_px
     px, py = cos * x - sin * y + blob.center_px[0] - size, sin * x + cos * y + blob.center_px[1] - size
-    dome = np.sqrt(np.clip(1 - ring**2, 0, 1)) * min(blob.radius_px) * metre * 0.6 * np.ones_like(x)
-    points = np.stack([px * metre, py * metre, blob.depth_m - dome], -1).reshape(-1, 3)
+    dome = np.sqrt(np.clip(1 - ring**2, 0, 1)) * min(blob.radius_px) * m_per_px * 0.6 * np.ones_like(x)
+    points = np.stack([px * m_per_px, py * m_per_px, blob.depth_m - dome], -1).reshape(-1, 3)
     middle = np.array(
-        [[(blob.center_px[0] - size) * metre, (blob.center_px[1] - size) * metre, blob.depth_m - dome.max()]]
+        [[(blob.center_px[0] - size) * m_per_px, (blob.center_px[1] - size) * m_per_px, blob.depth_m - dome.max()]]
     )
     xyz = np.asarray(np.concatenate([points, middle]), np.float32)
     tint = np.asarray(np.array(blob.color) * np.exp(0.15 * rng.standard_normal((len(xyz), 1))), np.float32)

@@ -31,7 +31,7 @@ def person_layers(library: Library, figure: Figure) -> list[Layer]:
 
 
 def skin_material(library: Library, person: Person) -> tuple[Material, np.ndarray]:
-    """The material of the head's skin, and the vertex colors that multiply it: a complexion, or the model's albedo."""
+    """Return the material of the head's skin and its vertex colors: a complexion, or the model's albedo."""
     skin, catalog = person.skin, library.catalog
     specular = (skin.gloss, skin.roughness)
     if catalog is None or not skin.base:

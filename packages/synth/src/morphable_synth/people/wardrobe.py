@@ -1,8 +1,10 @@
 """What a person wears and what MakeHuman adds to a head: eyes, teeth, brows, lashes, hair, clothes, glasses, hats."""
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
+from morphable.eyes import gaze_angles
 from morphable_synth.assets.catalog import Style, picture_named, style_named
 from morphable_synth.assets.library import Library
 from morphable_synth.assets.parts import part
@@ -14,7 +16,6 @@ from morphable_synth.people.figure import Figure
 from morphable_synth.people.layers import HAIR_WRAP, SKIN_WRAP, Layer, Material, soft_normals, vertex_normals
 from morphable_synth.scene.camera import CAM_FROM_UP, head_rotation
 from morphable_synth.scene.description import Wearing
-from morphable_synth.scene.expressions import gaze_angles
 
 LEFT_EYE, RIGHT_EYE = np.arange(14598, 14670), np.arange(14670, 14742)
 _OPAQUE = 0.5
@@ -77,12 +78,12 @@ def _eyes(library: Library, figure: Figure) -> Layer | None:
     mesh = library.proxy(Style(catalog.eyes.name, catalog.eyes.mesh, iris), min_alpha=_OPAQUE)
     xyz = mesh.bind(figure.resting_hm08)
     normal = np.zeros_like(xyz)
-    angles = gaze_angles(figure.person.expression, library.model.expression_names)
+    gaze = gaze_angles(library.eye_reader(torch.from_numpy(figure.decoded)).gaze)
     left = mesh.reference[:, 0] < RIGHT_EYE[0]
-    for side, vertices, (yaw, pitch) in zip((left, ~left), (LEFT_EYE, RIGHT_EYE), angles, strict=True):
+    for side, vertices, (yaw, pitch) in zip((~left, left), (RIGHT_EYE, LEFT_EYE), gaze.tolist(), strict=True):
         center, radius = sphere_through(figure.resting_hm08[vertices])
         ball, ball_radius = sphere_through(figure.decoded[library.eyeball_surface[0 if vertices is LEFT_EYE else 1]])
-        turn = head_rotation(float(pitch), -float(yaw), 0.0)
+        turn = head_rotation(pitch, -yaw, 0.0)
         offset = (xyz[side] - center) @ turn.T * (ball_radius / radius)
         xyz[side] = ball + offset
         normal[side] = offset / np.linalg.norm(offset, axis=1, keepdims=True)

@@ -63,7 +63,7 @@ class SceneConfig:
         if (self.level == "makehuman") != (self.assets is not None):
             raise ValueError(
                 f"assets must be given for level makehuman and for no other, got {self.assets} for {self.level}; "
-                "`morphable-synth check-assets DIR` tells whether a folder will do"
+                "`morphable-synth check-assets DIR` checks a folder"
             )
         if self.layout not in ("single", "group"):
             raise ValueError(f"layout must be single or group, got {self.layout!r}")

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float
 
-GAZE_RAD = {"horizontal": 0.55, "up": 0.42, "down": 0.52}
-"""Turn of the eyeball at activation 1 of the eyeLook actions."""
+_USUAL_SIDE, _USUAL_HEIGHT = (0.0, 0.36), (-0.06, 0.28)
+"""Mean and standard deviation of the usual gaze sideways and upward, as shares of the eyeballs' range."""
 _CLOSED_SHARE, _WINK_SHARE, _LOWERED_SHARE = 0.09, 0.05, 0.12
 """Shares of people with both lids shut, with one shut, and with both lowered part of the way."""
 _WIDE_GAZE_SHARE = 0.35
@@ -18,7 +18,7 @@ _LOPSIDED_SHARE = 0.3
 
 
 def sample_expression(rng: np.random.Generator, names: Sequence[str]) -> Float[np.ndarray, " expr"]:
-    """Draw activations in [0, 1] for the named actions; names this module does not know stay near zero."""
+    """Draw activations in [0, 1] for the named actions; names that this module lacks stay near zero."""
     kinds: list[tuple[float, Callable[[np.random.Generator], dict[str, float]]]] = [
         (0.17, _neutral), (0.36, _smile), (0.12, _talk), (0.06, _surprise), (0.06, _anger), (0.05, _sadness),
         (0.05, _pucker), (0.05, _disgust), (0.15, _mixed),
@@ -35,35 +35,25 @@ def sample_expression(rng: np.random.Generator, names: Sequence[str]) -> Float[n
     return out
 
 
-def gaze_activations(yaw_rad: float, pitch_rad: float) -> dict[str, float]:
-    """Return eyeLook activations for a gaze to the person's left (yaw) and upward (pitch), both eyes alike."""
-    side = min(abs(yaw_rad) / GAZE_RAD["horizontal"], 1.0)
-    left, right = ("Out", "In") if yaw_rad > 0 else ("In", "Out")
-    vertical = "Up" if pitch_rad > 0 else "Down"
-    height = min(abs(pitch_rad) / GAZE_RAD[vertical.lower()], 1.0)
-    looks = {f"eyeLook{left}Left": side, f"eyeLook{right}Right": side}
-    return looks | {f"eyeLook{vertical}Left": height, f"eyeLook{vertical}Right": height}
+def gaze_activations(side: float, height: float) -> dict[str, float]:
+    """Return eyeLook activations for a gaze of both eyes.
 
-
-def gaze_angles(expression: Float[np.ndarray, " expr"], names: Sequence[str]) -> Float[np.ndarray, "2 2"]:
-    """Return (yaw to the person's left, pitch up) of the left and the right eye, radians."""
-    value = dict(zip(names, expression.tolist(), strict=True))
-    out = []
-    for side, outward in (("Left", 1.0), ("Right", -1.0)):
-        yaw = outward * GAZE_RAD["horizontal"] * (value.get(f"eyeLookOut{side}", 0) - value.get(f"eyeLookIn{side}", 0))
-        pitch = GAZE_RAD["up"] * value.get(f"eyeLookUp{side}", 0) - GAZE_RAD["down"] * value.get(
-            f"eyeLookDown{side}", 0
-        )
-        out.append((yaw, pitch))
-    return np.array(out, np.float32)
+    Args:
+        side: Gaze to the person's left, -1 (the end of the range to the right) to 1.
+        height: Gaze upward, -1 to 1.
+    """
+    left, right = ("Out", "In") if side > 0 else ("In", "Out")
+    vertical = "Up" if height > 0 else "Down"
+    turn, lift = min(abs(side), 1.0), min(abs(height), 1.0)
+    looks = {f"eyeLook{left}Left": turn, f"eyeLook{right}Right": turn}
+    return looks | {f"eyeLook{vertical}Left": lift, f"eyeLook{vertical}Right": lift}
 
 
 def _gaze(rng: np.random.Generator) -> tuple[float, float]:
-    """Draw a gaze: yaw to the person's left and pitch up, radians."""
+    """Draw a gaze to the person's left and upward, in shares of the eyeballs' range."""
     if rng.random() < _WIDE_GAZE_SHARE:
-        yaw = rng.uniform(-GAZE_RAD["horizontal"], GAZE_RAD["horizontal"])
-        return float(yaw), float(rng.uniform(-GAZE_RAD["down"], GAZE_RAD["up"]))
-    return float(rng.normal(0, 0.2)), float(rng.normal(-0.03, 0.13))
+        return float(rng.uniform(-1, 1)), float(rng.uniform(-1, 1))
+    return float(rng.normal(*_USUAL_SIDE)), float(rng.normal(*_USUAL_HEIGHT))
 
 
 def _neutral(rng: np.random.Generator) -> dict[str, float]:

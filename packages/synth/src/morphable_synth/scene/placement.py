@@ -152,8 +152,8 @@ def _fits(place: Place, placed: list[Place], rng: np.random.Generator, *, togeth
         close = 0.42 if together else 0.65 if rng.random() < 0.15 else 1.0
         if np.hypot(dx, dy) < 0.75 * (place.face_px + near.face_px) * close:
             return False
-        metre = near.face_px / FACE_HEIGHT_M
-        behind_chest = abs(dx) < _SHOULDER_M * metre and dy > _HEAD_TO_SHOULDER_M * metre * 0.8
+        px_per_m = near.face_px / FACE_HEIGHT_M
+        behind_chest = abs(dx) < _SHOULDER_M * px_per_m and dy > _HEAD_TO_SHOULDER_M * px_per_m * 0.8
         if behind_chest and place.face_px < near.face_px * 1.05:
             return False
     return True

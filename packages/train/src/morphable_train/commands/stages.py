@@ -27,7 +27,7 @@ class StageCommand(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ResumeCommand:
-    """Go on with a run, as its `run.json` says."""
+    """Go on with a run by its `run.json`."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """Folder of the run."""

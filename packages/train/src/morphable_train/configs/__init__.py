@@ -1,1 +1,1 @@
-"""What runs are told to do: frozen, keyword-only, checked where they are made; presets."""
+"""Configurations of runs: frozen, keyword-only, checked where they are made; presets."""

@@ -1,4 +1,4 @@
-"""Names of recipes, of their presets and of their ablations: what can be said without loading a network."""
+"""Names of recipes, of their presets and of their ablations: what needs no network."""
 
 from typing import Any
 

@@ -138,7 +138,7 @@ class ParsingConfig(RecipeConfig):
 
     recipe: Literal["parsing"] = "parsing"
     backbone: Literal["resnet18", "mobilenet_v2"] = "resnet18"
-    """Of BiSeNet: as DF-MVR's authors have it, or a quarter of the work."""
+    """Encoder of BiSeNet: the one of DF-MVR's authors, or one with a quarter of the operations."""
     start: Path | None = None
     """First weights: a run or weights file of `parsing` with the same backbone, which goes on at any size of crop, or,
     with `mobilenet_v2`, trained weights of it, as Mobile-FRNet's `start`."""

@@ -52,7 +52,7 @@ def resnet50_128(stage: int) -> TrainConfig:
 
 
 def paper_resnet50(stage: int) -> TrainConfig:
-    """The paper's network, objective, batch sizes, rates and schedule (III-B, III-C, IV-A).
+    """Return the paper's network, objective, batch sizes, rates and schedule (III-B, III-C, IV-A).
 
     Stage 1 starts from ImageNet's weights, stage 2 from stage 1 (`initial`). Adam, no decay, no clipping, no average of
     the weights. In stage 2 every picture is made by pasting one to ten single faces.

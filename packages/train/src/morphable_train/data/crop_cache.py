@@ -26,7 +26,7 @@ from morphable_train.runs.progress import track
 CACHE_VERSION = 3
 _SKIN = "skin"
 Cutter = Callable[[ShardReader, int, DataConfig], Iterable[FaceCrop]]
-"""Cuts the usable faces of one record of a reader; a ValueError says that the record is damaged."""
+"""Cuts the usable faces of one record of a reader; a ValueError means that the record is damaged."""
 
 
 @dataclass(frozen=True)

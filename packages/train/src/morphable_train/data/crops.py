@@ -25,12 +25,12 @@ class FaceCrop:
     crop_from_source: Float[Tensor, "3 3"]
     """From the picture's pixels to the crop's."""
     labels: FaceLabels
-    """Of this face, in the pixels of its picture."""
+    """Labels of this face, in the pixels of its picture."""
     size_hw: tuple[int, int]
     """Height and width of its picture."""
 
     def source(self, model: MorphableModel) -> SourceFaces:
-        """Return the face's labels as tensors that know of the crop.
+        """Return the face's labels as tensors with the crop.
 
         Raises:
             ValueError: Exact labels of another number of coefficients than the model's.

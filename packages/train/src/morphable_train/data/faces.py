@@ -32,9 +32,9 @@ class SourceFaces:
     rotation_head: Float[Tensor, "faces 3 3"]
     translation_m: Float[Tensor, "faces 3"]
     focal_px: Float[Tensor, " faces"]
-    """Of the source picture."""
+    """Focal length of the source picture."""
     width_height_px: Float[Tensor, "faces 2"]
-    """Of the source picture; its middle is the principal point."""
+    """Size of the source picture, whose middle is the principal point."""
     crop_from_source: Float[Tensor, "faces 3 3"]
 
     def __len__(self) -> int:

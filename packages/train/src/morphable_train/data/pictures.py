@@ -16,7 +16,7 @@ HALF = 127
 
 
 def read_picture(path: Path) -> UInt8[np.ndarray, "rows cols 3"]:
-    """Read a picture as RGB, turned as its camera says.
+    """Read a picture as RGB, upright by its EXIF orientation.
 
     Raises:
         ValueError: It is damaged, not a picture, or larger than Pillow opens.

@@ -1,7 +1,7 @@
 """Shards: WebDataset tar files of pictures, labels and skin masks, with random access for reading.
 
 One record is `KEY.jpg` (or `.png`), `KEY.npz` (labels) and, where known, `KEY.mask.png` (skin, 0 or 255).
-A shard appears under its name only when it is whole; `dataset.json` beside the shards says what they are.
+A shard appears under its name only when it is whole; `dataset.json` beside the shards describes them.
 """
 
 import io
@@ -41,7 +41,7 @@ class DatasetInfo:
 
     name: str
     license: str
-    """Of the whole: what a model card says of weights trained on it."""
+    """License of the whole set, which a model card repeats for weights trained on it."""
     sources: tuple[DatasetSource, ...] = ()
     records: int | None = None
     faces: int | None = None
@@ -247,7 +247,7 @@ class ShardReader:
 
 
 def _index_shard(path: Path) -> Iterator[_Entry]:
-    """List a shard's records, also those without a picture or labels: who reads them counts them.
+    """List a shard's records, including incomplete records, so that the reader can count them.
 
     Raises:
         ValueError: It is no tar file, or has no whole record.

@@ -47,7 +47,7 @@ class Loaded:
     input_from_crop: Float[Tensor, "faces 3 3"]
     flipped: Bool[Tensor, " faces"]
     changes: Changes
-    spread: Float[Tensor, "faces neighbours 2"]
+    spread: Float[Tensor, "faces neighbors 2"]
     """Standard normal numbers that choose the supervised cells."""
     complete: Bool[Tensor, " batch"]
     """Every face of the picture is labeled."""
@@ -125,7 +125,7 @@ class CropStream:
         return torch.cat(pictures), SourceFaces.concatenate(faces)
 
 
-def draw_spread(config: TrainConfig, position: int, faces: int) -> Float[Tensor, "faces neighbours 2"]:
+def draw_spread(config: TrainConfig, position: int, faces: int) -> Float[Tensor, "faces neighbors 2"]:
     """Draw where the neighboring cells of the faces of a step, or of one picture, lie."""
     generator = seeded(config.run.seed, NOISE_STREAM, position)
     return torch.randn(faces, config.loss.neighbors, 2, generator=generator)
@@ -138,8 +138,8 @@ def noise_seed(seed: int, step: int, shard: Shard) -> int:
 
 def finish_batch(
     loaded: Loaded, config: TrainConfig, model: MorphableModel, surface: SurfaceSample
-) -> tuple[Batch, Float[Tensor, "faces neighbours 2"]]:
-    """Move, recolour and label pictures on the device of the model.
+) -> tuple[Batch, Float[Tensor, "faces neighbors 2"]]:
+    """Move, recolor and label pictures on the device of the model.
 
     Returns:
         The batch, and the numbers that choose its supervised cells.

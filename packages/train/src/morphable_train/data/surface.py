@@ -12,9 +12,9 @@ from torch import Tensor
 
 from morphable import MorphableModel, PointModel, SurfacePoints
 from morphable.contour import jaw_outward, space_evenly, up_weights, visible_outline
-from morphable.geometry import points_at_vertices
 from morphable.landmarks import LEFT_EYE, NUM_JAW, RIGHT_EYE
 from morphable.model import STATIC68
+from morphable_detector_head.layout import located_irises
 from morphable_train.data.labels import NUM_LANDMARKS
 
 
@@ -49,7 +49,7 @@ class SurfaceSample(PointModel):
         triangles = _spread_triangles(model, num_dense, region)
         lines = SurfacePoints(model.contour_triangle, model.contour_barycentric)
         corners = SurfacePoints(triangles.repeat_interleave(3), torch.eye(3).repeat(len(triangles), 1))
-        irises = points_at_vertices(model.triangles, model.iris_vertices or ())
+        irises = located_irises(model)
         parts = [model.surface_points(STATIC68), lines, corners, irises]
         joined = SurfacePoints(
             torch.cat([part.triangle.reshape(-1) for part in parts]),

@@ -40,7 +40,7 @@ class CellTargets:
 
 def encode_cells(
     faces: FaceTargets,
-    spread: Float[Tensor, "faces neighbours 2"],
+    spread: Float[Tensor, "faces neighbors 2"],
     *,
     complete: Bool[Tensor, " batch"],
     size_hw: tuple[int, int],

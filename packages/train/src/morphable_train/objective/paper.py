@@ -2,22 +2,20 @@
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from morphable import FaceParameters, MorphableModel
+from morphable import FaceParameters
 from morphable.geometry import Pinhole, camera_from_model
 from morphable_detector_head.cells import parameters_from_cells
-from morphable_detector_head.layout import ParameterLayout
 from morphable_losses import center_focal_loss, coefficient_norm, landmark_loss, pixel_loss, wm3dr_loss
 from morphable_losses.coefficients import albedo_variance
 from morphable_losses.landmarks import landmark_weights
 from morphable_losses.pixels import photometric_mask
 from morphable_losses.wm3dr import Wm3drTerms
 from morphable_render.pixels import RenderedPixels
-from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch, FaceTargets
 from morphable_train.data.labels import NUM_LANDMARKS
-from morphable_train.data.surface import SurfaceSample
+from morphable_train.objective.base import CellObjective
 from morphable_train.objective.cells import CellTargets, Counts
 from morphable_train.objective.perception import perception_error
 from morphable_train.objective.rendered import SKIN_REGION, region_or_all, render_batch
@@ -26,32 +24,8 @@ MIN_SKIN = 0.5
 """Pixels with at least this much of the skin mask are skin."""
 
 
-class PaperObjective(nn.Module):
+class PaperObjective(CellObjective):
     """Computes `wm3dr_loss` of a batch; exactly labeled faces count by their landmarks, as any other."""
-
-    weights: Tensor
-
-    def __init__(
-        self,
-        model: MorphableModel,
-        surface: SurfaceSample,
-        layout: ParameterLayout,
-        config: LossConfig,
-        embedder: nn.Module | None = None,
-    ) -> None:
-        """Make the objective.
-
-        Args:
-            model: The face model.
-            surface: Points of it.
-            layout: Meaning of the parameter head's channels.
-            config: Its `paper` holds the weights of the terms.
-            embedder: Frozen network of the perception term; without it there is none.
-        """
-        super().__init__()
-        self.embedder = embedder
-        self.model, self.surface, self.layout, self.config = model, surface, layout, config
-        self.register_buffer("weights", landmark_weights(), persistent=False)
 
     def forward(
         self,
@@ -62,16 +36,7 @@ class PaperObjective(nn.Module):
         counts: Counts,
         photometric: bool,
     ) -> dict[str, Float[Tensor, ""]]:
-        """Return the weighted terms by name; their sum is minimized.
-
-        Args:
-            channels: Raw parameters at the cells, estimate after estimate; the last is the network's answer.
-            center_logits: The center head's output; None without a center loss.
-            batch: Pictures and faces.
-            cells: Which cell describes which face.
-            counts: Totals of the step that sums are divided by.
-            photometric: Compare colors in this step.
-        """
+        """Return the weighted terms by name; their sum is minimized."""
         where = cells.is_center & cells.valid
         truth = batch.faces.select(cells.face[where])
         predicted = parameters_from_cells(
@@ -88,6 +53,10 @@ class PaperObjective(nn.Module):
             **{name: value * every for name, value in rendered.items()},
         )
         return wm3dr_loss(terms, self.config.paper).weighted
+
+    def _point_weights(self) -> Float[Tensor, " 68"]:
+        """Return the weights of equation 12."""
+        return landmark_weights()
 
     def _center(self, logits: Tensor, cells: CellTargets) -> Tensor:
         """Equations 7 and 8."""

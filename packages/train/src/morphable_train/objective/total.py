@@ -4,18 +4,16 @@ from dataclasses import fields
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from morphable import FaceParameters, MorphableModel
+from morphable import FaceParameters
 from morphable.geometry import GLOBAL_FOCAL_PX
 from morphable_detector_head.cells import parameters_from_cells
-from morphable_detector_head.layout import ParameterLayout
 from morphable_losses import center_focal_loss
 from morphable_losses.face_errors import prior_errors
 from morphable_losses.landmarks import landmark_weights
-from morphable_train.configs.stages import LossConfig
 from morphable_train.data.batch import Batch, FaceTargets
-from morphable_train.data.surface import SurfaceSample
+from morphable_train.objective.base import CellObjective
 from morphable_train.objective.cells import CellTargets, Counts
 from morphable_train.objective.perception import perception_error
 from morphable_train.objective.rendered import render_batch, rendered_color, skin_variance
@@ -23,33 +21,8 @@ from morphable_train.objective.supervised import compare_exact
 from morphable_train.objective.weak import compare_landmarks, point_colors
 
 
-class Objective(nn.Module):
+class Objective(CellObjective):
     """Computes the loss terms of a batch."""
-
-    weights: Tensor
-
-    def __init__(
-        self,
-        model: MorphableModel,
-        surface: SurfaceSample,
-        layout: ParameterLayout,
-        config: LossConfig,
-        embedder: nn.Module | None = None,
-    ) -> None:
-        """Make the objective.
-
-        Args:
-            model: The face model.
-            surface: Points of it.
-            layout: Meaning of the parameter head's channels.
-            config: Weights of the terms.
-            embedder: Frozen network of the perception term; without it there is none.
-        """
-        super().__init__()
-        self.embedder = embedder
-        self.model, self.surface, self.layout, self.config = model, surface, layout, config
-        weights = landmark_weights(emphasis=config.feature_weight)
-        self.register_buffer("weights", weights / weights.mean(), persistent=False)
 
     def forward(
         self,
@@ -60,16 +33,7 @@ class Objective(nn.Module):
         counts: Counts,
         photometric: bool,
     ) -> dict[str, Float[Tensor, ""]]:
-        """Return the weighted terms by name; their sum is minimized.
-
-        Args:
-            channels: Raw parameters at the cells, estimate after estimate; the last is the network's answer.
-            center_logits: The center head's output; None without a center loss.
-            batch: Pictures and faces.
-            cells: Which cell describes which face.
-            counts: Totals of the step that sums are divided by.
-            photometric: Compare colors in this step.
-        """
+        """Return the weighted terms by name; their sum is minimized."""
         where, cell_px = cells.valid, cells.cell_px()
         truth = batch.faces.select(cells.face[where])
         *earlier, predicted = (
@@ -95,16 +59,21 @@ class Objective(nn.Module):
             divided["center"] = self.config.center * loss / counts.centers.clamp(min=1.0)
         return divided
 
+    def _point_weights(self) -> Float[Tensor, " 68"]:
+        """Return the weights of the 68 points, mean one."""
+        weights = landmark_weights(emphasis=self.config.feature_weight)
+        return weights / weights.mean()
+
     def _geometric_terms(
         self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """Sums over the cells of all terms that need no colors."""
+        """Return all terms that need no colors, summed over the cells."""
         return self._exact_terms(predicted, truth, size_hw) | self._weak_terms(predicted, truth, size_hw)
 
     def _exact_terms(
         self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]
     ) -> dict[str, Tensor]:
-        """Sums over the exactly labeled cells."""
+        """Return the terms of the exactly labeled cells, summed."""
         known = truth.exact
         errors = compare_exact(
             predicted[known],
@@ -117,7 +86,7 @@ class Objective(nn.Module):
         return {f.name: getattr(self.config, f.name) * getattr(errors, f.name).sum() for f in fields(errors)}
 
     def _weak_terms(self, predicted: FaceParameters, truth: FaceTargets, size_hw: tuple[int, int]) -> dict[str, Tensor]:
-        """Sums over the weakly labeled cells, and the priors of their coefficients."""
+        """Return the terms of the weakly labeled cells and the priors of their coefficients, summed."""
         unknown = ~truth.exact
         errors = compare_landmarks(
             predicted[unknown],
@@ -139,7 +108,7 @@ class Objective(nn.Module):
     def _color_terms(
         self, predicted: FaceParameters, truth: FaceTargets, batch: Batch, owner: Tensor, is_center: Tensor
     ) -> dict[str, Tensor]:
-        """Sums over the center cells of what compares colors and looks."""
+        """Return the photometric and perception terms, summed over center cells."""
         chosen, faces = predicted[is_center], truth.select(is_center)
         geometry, image_index = _known_geometry(chosen, faces), owner[is_center]
         config = self.config
@@ -167,7 +136,7 @@ class Objective(nn.Module):
         batch: Batch,
         image_index: Tensor,
     ) -> dict[str, Tensor]:
-        """Sums of the terms that need the faces drawn."""
+        """Return the terms that need rendered faces, summed."""
         config, model, image = self.config, self.model, batch.image
         pixels = render_batch(
             chosen, geometry, model, size_hw=batch.size_hw, image_index=image_index, num_images=len(image)

@@ -32,7 +32,7 @@ def is_face_head_run(run: Path) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceHeadPackage:
-    """What the weights file says beside what the run and the detector know."""
+    """Content of the weights file that neither the run nor the detector holds."""
 
     name: str = ""
     """Name shown to the user; by default the detector's."""

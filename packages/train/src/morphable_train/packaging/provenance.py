@@ -96,7 +96,7 @@ def read_any_run_config(run: Path) -> TrainConfig | RecipeConfig:
 
 
 def _origins(config: TrainConfig | RecipeConfig, later: tuple[Path, ...]) -> Iterator[tuple[str, DatasetInfo]]:
-    """Where each thing that a run learnt from is described, and how; `later` are the runs that started from it."""
+    """Where each thing that a run learned from is described, and how; `later` are the runs that started from it."""
     for folder in (*config.data.exact, *(config.data.weak if isinstance(config, TrainConfig) else ())):
         info = read_info(folder)
         if info is None:

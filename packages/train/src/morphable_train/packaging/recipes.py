@@ -17,12 +17,12 @@ from morphable_train.runs.checkpoint import latest_checkpoint, read_checkpoint
 from morphable_train.runs.logs import read_results
 
 _SYSTEM_PREFIX = "system."
-"""Of the tensors of recipes whose network wraps the system."""
+"""Prefix of the tensors of recipes whose network wraps the system."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecipePackage:
-    """What a weights file says beside what the run knows."""
+    """Content of a weights file that the run does not hold."""
 
     name: str = ""
     """Name shown to the user; by default the recipe's."""
@@ -65,7 +65,7 @@ def read_system(source: Path) -> tuple[SystemSpec, dict[str, Tensor]]:
 
 
 def _architecture(checkpoint: Path) -> dict[str, Any]:
-    """What a checkpoint says its network is."""
+    """Return a checkpoint's description of its network."""
     from safetensors import safe_open
 
     with (
@@ -126,7 +126,7 @@ def _card(info: WeightsInfo, config: RecipeConfig, size_bytes: int) -> str:
         f"- Face model: `{info.model.name}`, sha256 `{info.model.sha256[:16]}`",
         f"- Data: {info.training_data}",
         f"- Started from: {started_from(config)}",
-        f"- Licence: {info.license}",
+        f"- License: {info.license}",
         "",
         "Measured on held-out synthetic faces, cut out by their true boxes:",
         "",

@@ -19,7 +19,7 @@ from morphable_train.stages.parts import architecture, read_network
 
 @dataclass(frozen=True, kw_only=True)
 class PackageOptions:
-    """What the weights file says beside what the run knows."""
+    """Content of the weights file that the run does not hold."""
 
     name: str = "custom"
     """Name shown to the user."""
@@ -46,9 +46,10 @@ def package(run: Path, output: Path, options: PackageOptions) -> Path:
         ValueError: License or training data are not given, and data or first weights do not state them; a run to
             average with is of another network.
 
-    >>> package(folder / "nowhere", folder / "w.safetensors", PackageOptions(name="mine"))
-    Traceback (most recent call last):
-    FileNotFoundError: run must be a folder with run.json...
+    >>> package(run, folder / "w.safetensors", PackageOptions(name="mine")).name
+    'w.md'
+    >>> morphable.read_weights_info(folder / "w.safetensors").name
+    'mine'
     """
     config = read_run_config(run)
     licence, training_data = terms(
@@ -113,7 +114,7 @@ def model_card(
         f"- Face model: `{model.name}`, {model.num_identity} identity, {model.num_expression} expression, "
         f"{model.num_albedo} albedo; sha256 `{model.sha256[:16]}`",
         f"- Input: RGB, long side {info.inference.size_px} px; detections above {info.inference.min_score}",
-        f"- Licence: {info.license}",
+        f"- License: {info.license}",
         "",
         "## Training",
         "",

@@ -62,7 +62,7 @@ def build_face_alignment(device: str, detector: Path | None) -> FaceAlignmentFin
 
 
 def _options(constructor: Any, device: str, detector: Path | None) -> dict[str, Any]:
-    """Return the options of a `FaceAlignment`: version 1.5 compiles its networks unless told not to, 1.4 cannot."""
+    """Return the options of a `FaceAlignment`: version 1.5 compiles its networks by default, 1.4 can't."""
     options: dict[str, Any] = {"device": device, "flip_input": False}
     if "compile" in inspect.signature(constructor).parameters:
         options["compile"] = False

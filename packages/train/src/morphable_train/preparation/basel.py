@@ -15,7 +15,7 @@ from morphable_train.readers.w300lp import BaselFit
 
 PARALLEL_FOCAL_PX = 1e5
 """Focal length of labels from a scaled-orthographic camera: so long that a face's perspective is 0.1 % of its size."""
-METRES_PER_UNIT = 1e-6
+METERS_PER_UNIT = 1e-6
 MAX_RESIDUAL = 0.02
 """Share of the data set's modes that the model may miss; more means that its vertices are others."""
 _TINY = 1e-12
@@ -28,7 +28,7 @@ class BaselLabels:
     """Turns fits into labels of a model with the same vertices."""
 
     name: str
-    """Of the model."""
+    """Name of the model."""
     center_m: Float[np.ndarray, "3"]
     """Origin of our model in the data set's."""
     from_shape: Float[np.ndarray, "modes shape"]
@@ -47,7 +47,7 @@ class BaselLabels:
         shapes, expressions = self.from_shape.shape[1], self.from_expression.shape[1]
         coefficients = self.from_shape @ fit.shape[:shapes] + self.from_expression @ fit.expression[:expressions]
         rotation = rotation_from_angles(torch.from_numpy(np.asarray(fit.angles_rad))[None])[0].numpy()
-        pixels_per_m = fit.pixels_per_unit / METRES_PER_UNIT
+        pixels_per_m = fit.pixels_per_unit / METERS_PER_UNIT
         right, up = pixels_per_m * (rotation @ self.center_m)[:2] + fit.translation_px
         rows, cols = size_hw
         origin_px = np.array([right - 0.5, rows + 0.5 - up])  # MATLAB counts rows from the bottom here, both from one
@@ -90,13 +90,13 @@ def basel_labels(folder: Path, model_file: str) -> BaselLabels:
     basis = _modes(model)[:, chosen].reshape(-1, 3 * len(chosen)).T
     parts = []
     for modes in (shape, expression):
-        wanted = modes.reshape(-1, 3, modes.shape[1])[chosen].reshape(3 * len(chosen), -1) * METRES_PER_UNIT
+        wanted = modes.reshape(-1, 3, modes.shape[1])[chosen].reshape(3 * len(chosen), -1) * METERS_PER_UNIT
         solved, *_ = np.linalg.lstsq(basis, wanted, rcond=None)
         missed = float(np.linalg.norm(basis @ solved - wanted)) / max(float(np.linalg.norm(wanted)), _TINY)
         if missed > MAX_RESIDUAL:
             raise ValueError(f"basel_model must have the modes of {folder}, got others ({missed:.0%} are missed)")
         parts.append(solved)
-    center = mean.reshape(-1, 3).mean(0) * METRES_PER_UNIT
+    center = mean.reshape(-1, 3).mean(0) * METERS_PER_UNIT
     return BaselLabels(model.name, center, parts[0], parts[1], model.num_identity)
 
 

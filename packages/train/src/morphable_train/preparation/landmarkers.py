@@ -235,7 +235,7 @@ class ModelLandmarks:
         if not _near_crop(shares):
             raise ValueError(
                 "landmarks.path must be a network whose points are shares of its crop, 0 to 1, got "
-                f"{shares.min():g} to {shares.max():g} on a grey picture; export it with its outputs divided by "
+                f"{shares.min():g} to {shares.max():g} on a gray picture; export it with its outputs divided by "
                 "the side of its input"
             )
 

@@ -44,7 +44,7 @@ class PrepareResult:
 def prepare(
     source: Path, output: Path, config: PrepareConfig, *, finder: LandmarkFinder | None = None
 ) -> PrepareResult:
-    """Make shards of a folder; go on where an earlier run stopped.
+    r"""Make shards of a folder; go on where an earlier run stopped.
 
     Args:
         source: The data set.
@@ -58,9 +58,13 @@ def prepare(
             options; or nothing at all was usable.
         OSError: The disk is full; finished shards stay. Or another program prepares into the folder.
 
-    >>> prepare(folder / "nowhere", folder / "shards", PrepareConfig())
-    Traceback (most recent call last):
-    FileNotFoundError: ...
+    >>> photographs = folder / "photographs"
+    >>> photographs.mkdir()
+    >>> Image.fromarray(np.full((200, 200, 3), 128, np.uint8)).save(photographs / "a.png")
+    >>> points = "\n".join(f"{60 + k} {60 + 80 * (k % 2)}" for k in range(68))
+    >>> _ = (photographs / "a.pts").write_text(f"version: 1\nn_points: 68\n{{\n{points}\n}}\n")
+    >>> prepare(photographs, folder / "shards", PrepareConfig())
+    PrepareResult(records=1, faces=1, rejected={})
     """
     items = list(open_source(source, config.kind))
     output.mkdir(parents=True, exist_ok=True)

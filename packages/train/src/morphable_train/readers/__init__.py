@@ -1,4 +1,4 @@
-"""Readers of public data sets: pictures with what the data set says about them."""
+"""Readers of public data sets: pictures with their annotations."""
 
 from morphable_train.readers.data_sets import SourceKind, detect_kind, open_source
 

@@ -1,4 +1,4 @@
-"""Readers of public data sets: pictures with what the data set says about them."""
+"""Readers of public data sets: pictures with their annotations."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator

@@ -12,12 +12,12 @@ HIDDEN_MARKS = (-1.0, 0.0)
 MANY_IN_ONE_PLACE = 4
 """Two or three points of a face may touch (corner and lips of a closed mouth); so many in one place are a mark."""
 MIN_KNOWN_POINTS = 34
-"""Faces of which fewer points are annotated are refused: half of the 68 no longer say where the face ends."""
+"""Faces of which fewer points are annotated are refused: half of the 68 no longer determine where the face ends."""
 
 
 @dataclass(frozen=True)
 class SourceItem:
-    """A picture and what its data set says about it."""
+    """A picture and its annotations."""
 
     name: str
     """Becomes the record's key; `open_source` makes it unique in the data set."""
@@ -25,7 +25,7 @@ class SourceItem:
     landmarks68_px: Float[np.ndarray, "faces 68 2"] | None = None
     """Pixel corner at (0,0); None where the data set has no landmarks for it."""
     landmark_valid: Bool[np.ndarray, "faces 68"] | None = None
-    """False where the data set says nothing of a point (`known_points`); None where it knows all of them."""
+    """False where the data set does not annotate a point (`known_points`); None where all are annotated."""
     contour: bool = True
     """Jaw points on the visible silhouette, or static 3D points."""
     parameters: Path | None = None

@@ -78,7 +78,7 @@ def read_json_folder(folder: Path) -> Iterator[SourceItem]:
     """Yield the pictures that a folder's `landmarks68.json` names.
 
     The file maps a file name to `{"landmarks68_px": ...}` with one face (68 x 2) or several (n x 68 x 2), pixel
-    corner at (0,0). A point that is not annotated is null or marked as `known_points` says.
+    corner at (0,0). A point that is not annotated is null or marked as `known_points` describes.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -46,9 +46,9 @@ class RecipeResults:
     """Errors on the held-out faces by name."""
 
     before: dict[str, float]
-    """At this run's (or its resumption's) first step."""
+    """Validation at the first step of this run, or of its resumption."""
     after: dict[str, float]
-    """Of the averaged weights at the end."""
+    """Validation of the averaged weights at the end."""
 
 
 def recipe_name(config: RecipeConfig) -> str:
@@ -71,10 +71,14 @@ def run_recipe(config: RecipeConfig, run: Path, *, resume: bool = False, devices
         ValueError: Data or configuration are unusable.
         DivergedError: A loss is not finite.
 
+    >>> from dataclasses import replace
     >>> from morphable_train import recipe_preset
-    >>> run_recipe(recipe_preset("prnet", "smoke"), folder / "run")
-    Traceback (most recent call last):
-    ValueError: ...
+    >>> config = recipe_preset("parsing", "smoke")
+    >>> data, steps = replace(config.data, exact=(shards,)), replace(config.run, steps=1, batch_size=2)
+    >>> results = run_recipe(replace(config, data=data, run=steps), folder / "parsing")
+    >>> from morphable_train.packaging.recipes import RecipePackage, package_recipe
+    >>> package_recipe(folder / "parsing", folder / "parsing.safetensors", RecipePackage(name="mine")).name
+    'parsing.md'
     """
     with open_run(config, run, resume=resume, devices=devices) as fabric:
         recipe = make_recipe(config, run, fabric)

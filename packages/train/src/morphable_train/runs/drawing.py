@@ -1,4 +1,4 @@
-"""Contact sheets: what the network sees and says, to be looked at while it trains."""
+"""Contact sheets of the network's inputs and outputs, to be looked at during training."""
 
 import numpy as np
 import torch

@@ -27,7 +27,7 @@ class Observer(Protocol):
     """What happens at intervals: validation and pictures."""
 
     def __call__(self, step: int, average: AveragedWeights, seen: Batch, *, last: bool) -> None:
-        """Look at the averaged weights after a step, and at its batch; `last` of the run's."""
+        """Look at the averaged weights after a step, and at its batch; `last` is true for the final step."""
         ...
 
 

@@ -19,7 +19,7 @@ def freeze_all_but_colors(detector: FaceDetector) -> None:
         ValueError: The network has no color head.
     """
     if detector.color_head is None:
-        raise ValueError("only_colors must be false for a network without colour head; set detector.color_width")
+        raise ValueError("only_colors must be false for a network without color head; set detector.color_width")
     detector.requires_grad_(False).eval()
     detector.color_head.requires_grad_(True)
 

@@ -16,6 +16,7 @@ from morphable_detector_head import DetectorConfig, FaceDetector, build_detector
 from morphable_losses.perception import facenet_embedder
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.surface import SurfaceSample
+from morphable_train.objective.base import CellObjective
 from morphable_train.objective.paper import PaperObjective
 from morphable_train.objective.total import Objective
 from morphable_train.runs.checkpoint import ADDED_PARTS, FORMAT, differences, latest_checkpoint, read_checkpoint
@@ -28,7 +29,7 @@ class Parts:
     model: MorphableModel
     surface: SurfaceSample
     network: FaceDetector
-    objective: Objective | PaperObjective
+    objective: CellObjective
 
 
 def architecture(config: DetectorConfig) -> dict[str, Any]:

@@ -30,9 +30,9 @@ class RunResults:
     """Validation by set and name."""
 
     before: dict[str, dict[str, float]]
-    """At this run's (or its resumption's) first step."""
+    """Validation at the first step of this run, or of its resumption."""
     after: dict[str, dict[str, float]]
-    """Of the averaged weights at the end."""
+    """Validation of the averaged weights at the end."""
 
 
 def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int = 1) -> RunResults:
@@ -49,10 +49,17 @@ def train(config: TrainConfig, run: Path, *, resume: bool = False, devices: int 
         ValueError: Data or configuration are unusable.
         DivergedError: A loss is not finite.
 
-    >>> from morphable_train import TrainConfig
-    >>> train(TrainConfig(), folder / "run")
-    Traceback (most recent call last):
-    ValueError: data must name at least one folder of shards...
+    >>> from morphable_detector_head import DetectorConfig
+    >>> from morphable_train.configs.stages import AugmentConfig, DataConfig, RunConfig
+    >>> config = TrainConfig(
+    ...     data=DataConfig(exact=(shards,), crop_px=80, crop_face_px=36.0, min_face_px=20.0),
+    ...     augment=AugmentConfig(face_px=(24.0, 44.0)),
+    ...     detector=DetectorConfig(backbone="mobilenet_v3_small", width=8),
+    ...     run=RunConfig(steps=1, batch_size=2, input_px=64, precision="32-true"),
+    ... )
+    >>> results = train(config, folder / "run")
+    >>> len(list((folder / "run" / "checkpoints").iterdir()))
+    1
     """
     with open_run(config, run, resume=resume, devices=devices) as fabric:
         parts = build_parts(config)
@@ -115,9 +122,8 @@ def evaluate(run: Path, validation: ValidationConfig) -> dict[str, dict[str, flo
         ValueError: A folder holds no usable face, or detection is asked of a run of stage 1.
 
     >>> from morphable_train.configs.stages import ValidationConfig
-    >>> evaluate(folder / "nowhere", ValidationConfig())
-    Traceback (most recent call last):
-    FileNotFoundError: run must be a folder with run.json...
+    >>> evaluate(run, ValidationConfig(exact=(shards,)))["shards"]["faces"]
+    2.0
     """
     config = replace(read_run_config(run), validation=validation)
     if validation.pictures and config.run.stage == 1:

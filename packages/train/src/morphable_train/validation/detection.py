@@ -52,7 +52,7 @@ def open_pictures(folder: Path, *, input_px: int, max_pictures: int) -> PictureS
     else:
         records, skipped = annotated_photographs(folder, max_pictures)
     if not records:
-        raise ValueError(f"validation.pictures must hold at least one labelled picture, got none in {folder}")
+        raise ValueError(f"validation.pictures must hold at least one labeled picture, got none in {folder}")
     pictures, landmarks = zip(*(_fit(record, input_px) for record in records), strict=True)
     return PictureSet(folder.name, torch.stack(pictures), landmarks, complete, skipped)
 

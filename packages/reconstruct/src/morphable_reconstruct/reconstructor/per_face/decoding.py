@@ -25,7 +25,7 @@ PARALLEL_FOCAL_PX = 1e6
 
 
 def scene_of_parameters(found: OrthographicFaces, crop_from_photo: Float[Tensor, "faces 3 3"], scene: Scene) -> Scene:
-    """Place what Mobile-FRNet says of every face; albedo, light and score stay the single-shot network's."""
+    """Place Mobile-FRNet's estimate of every face; albedo, light and score stay the single-shot network's."""
     camera = scene.camera
     center_px = torch.from_numpy(camera.principal_px)
     scale = crop_from_photo[:, 0, 0].double()
@@ -49,7 +49,7 @@ def scene_of_position_maps(
     *,
     layout: PositionMapKind = "atlas",
 ) -> Scene:
-    """Place what PRNet says of every face: its own vertices, and the coefficients of the model that come nearest.
+    """Place PRNet's estimate of every face: its own vertices, and the coefficients of the model that come nearest.
 
     The pose is that of a similarity fit to the mean shape.
     """
@@ -75,7 +75,7 @@ def scene_of_views(
     *,
     view: int,
 ) -> Scene:
-    """Place what DF-MVR says of every person in one of the photographs.
+    """Place DF-MVR's estimate of every person in one of the photographs.
 
     Args:
         found: The network's answer.

@@ -1,4 +1,4 @@
-"""From stored crops to what a recipe trains on: moved, recoloured, labeled."""
+"""From stored crops to what a recipe trains on: moved, recolored, labeled."""
 
 from dataclasses import dataclass, replace
 
@@ -84,7 +84,7 @@ def plain_crops(crops: PartCrops, index: Int[Tensor, " batch"], rule: CropRule) 
 
 
 def finish_crops(loaded: LoadedCrops, rule: CropRule, model: MorphableModel, surface: SurfaceSample) -> CropBatch:
-    """Move, recolour and label pictures on the device of the model; a patch that hides the face is an occluder."""
+    """Move, recolor and label pictures on the device of the model; a patch that hides the face is an occluder."""
     device, side = model.mean.device, rule.side_px
     moves, flipped = loaded.moves.to(device), loaded.flipped.to(device)
     pictures = F.pad(loaded.image.to(device).float() / 255.0, (0, 0, 0, 0, 0, 1), value=1.0)

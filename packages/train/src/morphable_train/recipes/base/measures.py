@@ -14,7 +14,7 @@ MEAN_FACES = 512
 
 
 def training_mean(of_step: Callable[[int], Tensor], pictures_per_step: int) -> Tensor:
-    """Return the mean over the first `MEAN_FACES` training pictures of what each step's have in the mean."""
+    """Average `of_step(step)` over the steps that cover the first `MEAN_FACES` pictures."""
     return torch.stack([of_step(step) for step in range(max(1, MEAN_FACES // pictures_per_step))]).mean(0)
 
 
@@ -36,7 +36,7 @@ def dense_nme(
 def shape_error_mm(
     predicted_m: Float[Tensor, "faces points 3"], true_m: Float[Tensor, "faces points 3"]
 ) -> Float[Tensor, " faces"]:
-    """Return the mean distance of corresponding surface points after the best similarity, in millimetres."""
+    """Return the mean distance of corresponding surface points after the best similarity, in millimeters."""
     scale, rotation, translation = fit_similarity(predicted_m, true_m)
     moved = scale[:, None, None] * predicted_m @ rotation.mT + translation[:, None]
     return (moved - true_m).norm(dim=-1).mean(1) * 1000.0

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
 from morphable import MorphableModel
+from morphable_losses.overlap import overlap_loss
 from morphable_regressors import FaceParser, SystemSpec
 from morphable_regressors.parsing import PARSING_CLASSES
 from morphable_regressors.systems import ParserConfig
@@ -59,22 +60,6 @@ def intersection_over_union(counts: Float[Tensor, "classes classes"]) -> Float[T
     """Return the IoU of each class over all counted pixels; NaN for a class that occurs nowhere."""
     hit = counts.diagonal()
     return hit / (counts.sum(0) + counts.sum(1) - hit)
-
-
-def overlap_loss(
-    logits: Float[Tensor, "batch classes rows cols"], truth: Int[Tensor, "batch rows cols"]
-) -> Float[Tensor, ""]:
-    """Return one minus the mean intersection over union, a pixel belonging to each class by its probability.
-
-    The mean is over the classes that occur in the batch (Rahman and Wang, "Optimizing intersection-over-union in deep
-    neural networks", 2016).
-    """
-    found = logits.softmax(1)
-    true = F.one_hot(truth, logits.shape[1]).movedim(-1, 1).to(found.dtype)
-    hit = (found * true).sum((0, 2, 3))
-    area = true.sum((0, 2, 3))
-    occurs = area > 0
-    return 1 - (hit / (found.sum((0, 2, 3)) + area - hit))[occurs].mean()
 
 
 class ParsingRecipe:
