@@ -40,6 +40,7 @@ def perfect_reading(truth):
         shift=truth.shift,
         log_depth=truth.log_depth,
         points=truth.points,
+        rough_points=torch.zeros(1, NUM_POINTS, 2),
         log_std=torch.full(truth.points.shape[:2], -3.0),
         face_logit=torch.full(truth.points.shape[:1], 20.0),
     )

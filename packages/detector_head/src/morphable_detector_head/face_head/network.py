@@ -143,16 +143,17 @@ class FaceHead(nn.Module):
         features = torch.cat(
             [self.crop_features(whole[-1]), self.eye_features(eyes[-1]), self.mouth_features(mouth[-1])], 1
         )
-        points = self._points(self.rough(features), whole, eyes, mouth).flatten(1)
+        rough = self.rough(features).float()
+        points = self._points(rough.unflatten(-1, (NUM_POINTS, 2)), whole, eyes, mouth).flatten(1)
         features = torch.cat([features, (_POINT_GAIN * points.detach()).to(features.dtype)], 1)
         channels = self.output(features) + self.joint(features)
-        return torch.cat([channels, points.to(channels.dtype)], -1).reshape(*leading, -1)
+        return torch.cat([channels.float(), points, rough], -1).reshape(*leading, -1)
 
     def _points(
         self, offsets: Tensor, whole: Sequence[Tensor], eyes: Sequence[Tensor], mouth: Sequence[Tensor]
     ) -> Float[Tensor, "batch points 2"]:
         """Landmarks relative to their mean places, each from the finest features that show it."""
-        rough = self.mean_points + offsets.float().unflatten(-1, (NUM_POINTS, 2))
+        rough = self.mean_points + offsets
         found = [
             mean_positions(maps(levels), places, rough[:, list(points)])
             for maps, levels, places, points in (
@@ -165,8 +166,8 @@ class FaceHead(nn.Module):
 
     def reading(self, channels: Float[Tensor, "*batch channels"]) -> FaceReading:
         """Give the network's output its meaning, in float32."""
-        parts = channels.float().split([*self.sizes, 2 * NUM_POINTS], -1)
-        identity, expression, rotation, place, log_std, face_logit, points = parts
+        parts = channels.float().split([*self.sizes, 2 * NUM_POINTS, 2 * NUM_POINTS], -1)
+        identity, expression, rotation, place, log_std, face_logit, points, rough = parts
         return FaceReading(
             identity=identity,
             expression=expression,
@@ -174,6 +175,7 @@ class FaceHead(nn.Module):
             shift=place[..., :2],
             log_depth=place[..., 2],
             points=self.mean_points + points.unflatten(-1, (NUM_POINTS, 2)),
+            rough_points=self.mean_points + rough.unflatten(-1, (NUM_POINTS, 2)),
             log_std=log_std + _LOG_STD_START,
             face_logit=face_logit[..., 0],
         )

@@ -28,6 +28,8 @@ class FaceReading:
     """Logarithm of the anchor's depth over the estimated one."""
     points: Float[Tensor, "*batch points 2"]
     """`NUM_POINTS` landmarks in units of the crop's side, relative to its center."""
+    rough_points: Float[Tensor, "*batch points 2"]
+    """The same, placed roughly: the maps look for each point around there."""
     log_std: Float[Tensor, "*batch points"]
     """Logarithm of the standard deviation of each coordinate of a point, units of the crop's side."""
     face_logit: Float[Tensor, "*batch"]

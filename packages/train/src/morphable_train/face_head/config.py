@@ -70,6 +70,8 @@ class FaceHeadLoss:
     """Mean distance of the projected surface, sides of the crop."""
     points: float = 30.0
     """Mean distance of the landmarks, sides of the crop."""
+    rough: float = 10.0
+    """Mean distance of the landmarks as they are placed roughly. Without it they lie anywhere, and maps pull at them."""
     irises: float = 20.0
     """Mean distance of the irises' centers, sides of the crop; they are among the landmarks too."""
     likelihood: float = 0.03

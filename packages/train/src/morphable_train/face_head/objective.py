@@ -64,6 +64,7 @@ def face_head_losses(
         "depth": loss.depth * (reading.log_depth - truth.log_depth).abs().mean(),
         "surface": loss.surface * (seen - truth.surface).norm(dim=-1).clamp(max=1.0).mean(),
         "points": loss.points * error.norm(dim=-1).mean(),
+        "rough": loss.rough * (reading.rough_points - truth.points).norm(dim=-1).mean(),
         "irises": loss.irises * error[:, -NUM_IRISES:].norm(dim=-1).mean(),
         "likelihood": loss.likelihood * likelihood.mean(),
         "face": loss.face * F.softplus(-reading.face_logit).mean(),
