@@ -107,7 +107,7 @@ def test_reading_the_truth_corrects_a_wrong_estimate():
         shift=frames.to_crop((anchor[:, :2] / anchor[:, 2:] * FOCAL)[:, None])[:, 0],
         log_depth=(anchor[:, 2] / frames.depth_m).log(),
         points=torch.zeros(5, NUM_POINTS, 2),
-        rough_points=torch.zeros(1, NUM_POINTS, 2),
+        rough_points=torch.zeros(5, NUM_POINTS, 2),
         log_std=torch.zeros(5, NUM_POINTS),
         face_logit=torch.zeros(5),
     )

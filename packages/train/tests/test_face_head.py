@@ -1,6 +1,7 @@
 """The face head's crops, their truth, its losses, its training and its weights file."""
 
 import copy
+import math
 from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from tiny_recipes import SIZE
 
 from morphable import read_weights
+from morphable.geometry import rotation_from_vector
 from morphable_detector_head import DetectorConfig, build_detector, load_detector, save_detector
 from morphable_detector_head.face_head.network import NUM_POINTS, FaceHeadConfig
 from morphable_detector_head.face_head.reading import FaceReading
@@ -40,7 +42,7 @@ def perfect_reading(truth):
         shift=truth.shift,
         log_depth=truth.log_depth,
         points=truth.points,
-        rough_points=torch.zeros(1, NUM_POINTS, 2),
+        rough_points=truth.points,
         log_std=torch.full(truth.points.shape[:2], -3.0),
         face_logit=torch.full(truth.points.shape[:1], 20.0),
     )
@@ -117,17 +119,22 @@ def test_losses_of_a_perfect_reading_are_zero_but_for_the_likelihood(data, model
 
 def test_losses_have_hand_computed_values(data, model, surface):
     truth = CropMaker(data, model, surface, EstimateErrors(), None)(torch.arange(6), seed=0).truth
-    loss = FaceHeadLoss(place=10.0, depth=3.0, points=10.0, identity=0.1)
+    loss = FaceHeadLoss(place=10.0, depth=3.0, points=10.0, rough=10.0, rotation=4.0, identity=0.1)
+    turn = rotation_from_vector(torch.tensor([0.0, 0.0, 0.2]))
     reading = perfect_reading(truth)
     reading = replace(
         reading,
         shift=truth.shift + torch.tensor([0.03, 0.04]),  # 0.05 of the side, times 10
         log_depth=truth.log_depth - 0.1,  # 0.1 times 3
         points=truth.points + torch.tensor([0.0, 0.02]),  # 0.02 times 10, and times 20 for the irises
+        rough_points=truth.points + torch.tensor([0.03, 0.0]),  # 0.03 times 10
+        rotation_crop=turn @ truth.rotation_crop,  # 2 sqrt(2) sin(angle / 2) times 4
         identity=truth.identity + 2.0,  # 4 times 0.1
     )
     terms = face_head_losses(reading, truth, surface, channel_weights(model.expression_names, loss), loss)
-    for name, value in {"place": 0.5, "depth": 0.3, "points": 0.2, "irises": 0.4, "identity": 0.4}.items():
+    expected = {"place": 0.5, "depth": 0.3, "points": 0.2, "rough": 0.3, "irises": 0.4, "identity": 0.4}
+    expected["rotation"] = 4 * 2 * math.sqrt(2) * math.sin(0.1)
+    for name, value in expected.items():
         assert float(terms[name]) == pytest.approx(value, rel=1e-4), name
 
 
