@@ -71,7 +71,7 @@ class FaceHeadLoss:
     points: float = 30.0
     """Mean distance of the landmarks, sides of the crop."""
     rough: float = 10.0
-    """Mean distance of the landmarks as they are placed roughly. Without it they lie anywhere, and maps pull at them."""
+    """Mean distance of the landmarks as they are placed roughly. Without it they lie anywhere, and maps pull them."""
     irises: float = 20.0
     """Mean distance of the irises' centers, sides of the crop; they are among the landmarks too."""
     likelihood: float = 0.03
