@@ -90,9 +90,9 @@ def tiny_data(identity: int = 4, expression: int = 3, albedo: int = 2, seed: int
         expr_basis[1 : expression - 2] = expr_basis[0]
     else:
         expr_basis[1:] = expr_basis[:1]
-    colours = 0.02 * torch.randn(albedo, ROWS * COLS, 3, generator=generator)
+    colors = 0.02 * torch.randn(albedo, ROWS * COLS, 3, generator=generator)
     alb_flip = torch.tensor([1.0 if mode % 2 == 0 else -1.0 for mode in range(albedo)])
-    alb_basis = (colours + alb_flip[:, None, None] * colours[:, mirror]) / 2
+    alb_basis = (colors + alb_flip[:, None, None] * colors[:, mirror]) / 2
     front = grid_vertices()
     lines = surface_points(17 * CANDIDATES, generator)
     return ModelData(

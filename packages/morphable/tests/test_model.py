@@ -86,13 +86,13 @@ def test_normals_of_a_right_angle_are_weighted_by_area():
 
 def test_batched_equals_single(model):
     identity, expression, albedo = coefficients(model, 2, 3)
-    vertices, colours = model(identity, expression, albedo)
+    vertices, colors = model(identity, expression, albedo)
     moved = vertices * torch.tensor([1.0, -1.0, -1.0]) + torch.tensor([0.0, 0.0, 1.0])
     for row in range(2):
         for col in range(3):
             single = model.decode_shape(identity[row, col], expression[row, col])
             torch.testing.assert_close(vertices[row, col], single)
-            torch.testing.assert_close(colours[row, col], model.decode_albedo(albedo[row, col]))
+            torch.testing.assert_close(colors[row, col], model.decode_albedo(albedo[row, col]))
             torch.testing.assert_close(model.normals(vertices)[row, col], model.normals(single))
             torch.testing.assert_close(model.landmarks(vertices, "aflw21")[row, col], model.landmarks(single, "aflw21"))
             torch.testing.assert_close(
@@ -109,19 +109,19 @@ def test_leading_axes_broadcast(model):
 def test_subdivision_adds_the_midpoint(subdivided):
     # the added vertex is the mean of the ends of the first triangle's first edge, for shape and color
     model = MorphableModel(subdivided)
-    vertices, colours = model(*coefficients(model, 2))
+    vertices, colors = model(*coefficients(model, 2))
     ends = subdivided.triangles[0, :2]
     torch.testing.assert_close(vertices[:, -1], vertices[:, ends].mean(1))
-    torch.testing.assert_close(colours[:, -1], colours[:, ends].mean(1))
+    torch.testing.assert_close(colors[:, -1], colors[:, ends].mean(1))
     assert vertices.shape == (2, subdivided.mean.shape[0] + 1, 3)
 
 
 def test_mirrored_coefficients_decode_to_the_mirrored_face(model):
     identity, expression, albedo = coefficients(model, 4)
-    vertices, colours = model(identity, expression, albedo)
+    vertices, colors = model(identity, expression, albedo)
     flipped = model.decode_shape(model.flip_identity(identity), model.flip_expression(expression))
     torch.testing.assert_close(flipped, model.mirror(vertices))
-    torch.testing.assert_close(model.decode_albedo(model.flip_albedo(albedo)), colours[:, model.mirror_vertices])
+    torch.testing.assert_close(model.decode_albedo(model.flip_albedo(albedo)), colors[:, model.mirror_vertices])
 
 
 def test_normals_turn_with_the_face(model):
@@ -166,8 +166,8 @@ def test_decoding_stays_in_float32_under_autocast_and_for_half_coefficients(mode
     identity, expression, albedo = coefficients(model, 2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         vertices = model.decode_shape(identity, expression)
-        colours = model.decode_albedo(albedo)
-    assert vertices.dtype == colours.dtype == torch.float32
+        colors = model.decode_albedo(albedo)
+    assert vertices.dtype == colors.dtype == torch.float32
     torch.testing.assert_close(vertices, model.decode_shape(identity, expression))
     assert model.decode_shape(identity.half(), expression.half()).dtype == torch.float32
 

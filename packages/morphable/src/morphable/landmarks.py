@@ -17,10 +17,15 @@ RIGHT_EYE, LEFT_EYE = range(36, 42), range(42, 48)
 EYES = range(36, 48)
 OUTER_LIPS, INNER_LIPS = range(48, 60), range(60, 68)
 MOUTH = range(48, 68)
+INNER_UPPER_LIP, INNER_LOWER_LIP = (61, 62, 63), (67, 66, 65)
+"""Opposite points of the inner lips, in this order."""
+SCAN_POINTS = (36, 39, 42, 45, 33, 48, 54)
+"""Corners of the eyes, base of the nose, corners of the mouth: the seven landmarks of scans, in NoW's order."""
 OPPOSITE_POINTS = (
     *((37, 41), (38, 40), (43, 47), (44, 46)),
     *((19, 37), (20, 38), (23, 43), (24, 44)),
-    *((61, 67), (62, 66), (63, 65), (50, 58), (51, 57), (52, 56)),
+    *zip(INNER_UPPER_LIP, INNER_LOWER_LIP, strict=True),
+    *((50, 58), (51, 57), (52, 56)),
     *((48, 54), (60, 64)),
 )
 """Pairs of the 68 points: upper and lower lids, brows and eyes, upper and lower lips, corners of the mouth."""

@@ -10,6 +10,8 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable.eyes import EYE_PARTS
+from morphable.landmarks import INNER_LOWER_LIP, INNER_UPPER_LIP, LEFT_EYE, RIGHT_EYE
 from morphable_reconstruct.faces.rows import SceneRows
 from morphable_render import shade_sh
 
@@ -29,9 +31,7 @@ HOLLOW_M = 0.012
 """A piece of the mouth without any vertex this near its middle is a row of teeth."""
 LID_SHADOW, LID_SHADOW_M = 0.4, 0.0025
 """Share of the light that eyeballs lose at the lids, and the distance from them at which 1/e of that loss is left."""
-INNER_UPPER_LIP, INNER_LOWER_LIP = [61, 62, 63], [67, 66, 65]
-"""Opposite points of the inner lips among the 68."""
-EYE_POINTS = {"right_eye": list(range(36, 42)), "left_eye": list(range(42, 48))}
+EYE_POINTS = dict(zip(EYE_PARTS, (list(RIGHT_EYE), list(LEFT_EYE)), strict=True))
 """Points of the lids among the 68, by part of the model."""
 LIDS_SCHEME = "ibug68_3d"
 """The 68 points, from which lips and lids are known."""
@@ -68,7 +68,7 @@ def mouth_light(
     The share is `exp(-depth / DEPTH_M) / (1 + (depth / (REACH gap))^2)`: little where the lips are shut. Positions are
     in the model frame.
     """
-    upper, lower = landmarks68_m[:, INNER_UPPER_LIP], landmarks68_m[:, INNER_LOWER_LIP]
+    upper, lower = landmarks68_m[:, list(INNER_UPPER_LIP)], landmarks68_m[:, list(INNER_LOWER_LIP)]
     gap = (upper - lower).norm(dim=-1).amax(1, keepdim=True).clamp(min=least_gap_m) + SHUT_GAP_M
     front = torch.cat([upper, lower], dim=1)[..., 2].mean(1, keepdim=True)
     depth = (front - vertices_m[..., 2]).clamp(min=0.0)

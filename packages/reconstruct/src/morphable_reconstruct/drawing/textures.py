@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import distance_transform_edt
 
 from morphable import MorphableModel
+from morphable.eyes import EYE_PARTS
 from morphable_reconstruct.drawing.colors import lit_vertex_colors
 from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.drawing.parsing import ShownFace, parse_face
@@ -45,7 +46,6 @@ EYE_SPREAD, EYE_TRUST = 0.008, 4.0
 its inverse, in full."""
 MIN_DETAIL, MAX_DETAIL = 0.5, 1.25
 """The other side's detail darkens and lightens the tone by at most these factors."""
-EYE_PARTS = ("left_eye", "right_eye")
 NOT_MIRRORED = (*EYE_PARTS, "inner_mouth")
 """Parts that the other side can't complete: a mirrored gaze crosses the eyes."""
 _KEPT_MAPS = 4

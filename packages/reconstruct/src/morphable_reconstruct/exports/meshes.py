@@ -10,6 +10,7 @@ from PIL import Image
 
 from morphable.files import atomic_path, write_bytes
 from morphable.geometry import AXES_FLIP
+from morphable.landmarks import SCAN_POINTS
 from morphable_reconstruct.drawing.colors import lit_vertex_colors, to_bytes
 from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.drawing.unwrapping import texture_mesh
@@ -17,9 +18,6 @@ from morphable_reconstruct.exports.layout import mesh_triangles
 from morphable_reconstruct.exports.textures import face_texture
 from morphable_reconstruct.faces.rows import Face, SceneRows
 from morphable_reconstruct.photographs.naming import NUMBERED_SUFFIXES, safe_stem
-
-_SCAN_POINTS = (36, 39, 42, 45, 33, 48, 54)
-"""Rows of the 68 points that scans are landmarked with (NoW's order)."""
 
 CAMERA_TO_UPRIGHT = np.array(AXES_FLIP, dtype=np.float32)
 """Camera space to the frame mesh viewers expect: y up, z toward the viewer."""
@@ -106,7 +104,7 @@ def write_landmarks7(scene: SceneRows, path: Path) -> None:
     Seven lines of x, y, z: eye corners from the person's right to left, nose bottom, right and left mouth corner.
     """
     size = np.prod(scene.box_xyxy_px[:, 2:] - scene.box_xyxy_px[:, :2], axis=1)
-    points = scene.landmarks68_cam_m[int(size.argmax()), list(_SCAN_POINTS)] * CAMERA_TO_UPRIGHT
+    points = scene.landmarks68_cam_m[int(size.argmax()), list(SCAN_POINTS)] * CAMERA_TO_UPRIGHT
     write_bytes(path, _lines("%.6f %.6f %.6f", points).encode())
 
 

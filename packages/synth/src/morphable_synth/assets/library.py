@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 import morphable
-from morphable.eyes import EyeReader
+from morphable.eyes import EYE_PARTS, EyeReader
 from morphable_synth.assets.catalog import (
     AssetCatalog,
     Style,
@@ -27,7 +27,6 @@ from morphable_synth.assets.recoloring import detail_map, gray_map
 from morphable_synth.assets.textures import TexturePool, linear_from_srgb
 from morphable_synth.kernels.arrays import Texels
 
-_EYE_PARTS = ("left_eye", "right_eye")
 _TEETH_VERTICES, _TONGUE_VERTICES = range(14992, 15128), range(13380, 13606)
 _EYEBALL_VERTICES = 177
 """Vertices of one eyeball of the open model; the left and the right eyeball are its last vertices."""
@@ -81,7 +80,7 @@ class Library:
     @cached_property
     def replaced(self) -> Bool[np.ndarray, " tris"]:
         """Triangles of the decoded face that MakeHuman's eyes and teeth, or the tongue's own layer, stand in for."""
-        return self.part_mask(_EYE_PARTS) | self.teeth_triangle | self.tongue_triangle
+        return self.part_mask(EYE_PARTS) | self.teeth_triangle | self.tongue_triangle
 
     @cached_property
     def in_skin_map(self) -> Bool[np.ndarray, " tris"]:
@@ -105,7 +104,7 @@ class Library:
     def in_socket(self) -> Bool[np.ndarray, " verts"]:
         """Vertices of the decoded face that line the eye sockets or belong to the eyeballs."""
         mask = np.zeros(self.model.num_vertices, bool)
-        mask[self.head_triangles[self.part_mask(_EYE_PARTS)]] = True
+        mask[self.head_triangles[self.part_mask(EYE_PARTS)]] = True
         return mask
 
     @cached_property
