@@ -49,7 +49,7 @@ class PointFit:
     """Standard deviation of the position across the line of sight, as a share of the depth."""
     depth: float = 0.03
     """Standard deviation of the position along the line of sight, as a share of the depth."""
-    point_factor: float = 1.5
+    point_factor: float = 2.5
     """Factor on the points' standard deviations, for their errors go together."""
 
 
