@@ -279,9 +279,10 @@ def _with_detail(toned: torch.Tensor, own: torch.Tensor, weight: torch.Tensor, t
     taken = known & texels.mirrored
     at = at[taken]
     if len(at):
-        ratio = (own / toned.clamp(min=0.05)).clamp_(MIN_DETAIL, MAX_DETAIL)
-        weighted = ratio.sub_(1).mul_(weight[..., None])
-        filled[taken] *= 1 + sample_image(weighted, at, texels.layout.mask)
+        for base, seen, tone in zip(filled.unbind(-1), own.unbind(-1), toned.unbind(-1), strict=True):  # saves memory
+            ratio = (seen / tone.clamp(min=0.05)).clamp_(MIN_DETAIL, MAX_DETAIL)
+            weighted = ratio.sub_(1).mul_(weight)[..., None]
+            base[taken] *= 1 + sample_image(weighted, at, texels.layout.mask)[:, 0]
     return filled
 
 
