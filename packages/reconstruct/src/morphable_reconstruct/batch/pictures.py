@@ -13,9 +13,8 @@ from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.exports.predictions import PredictionRows, prediction_rows
 from morphable_reconstruct.photographs.reading import Photograph, pixel_count
 from morphable_reconstruct.photographs.sources import Source
-from morphable_reconstruct.reconstructor.pipeline import map_ahead, read_ahead
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
-from morphable_reconstruct.reconstructor.stream import EXPECTED_ERRORS, Attempt, attempt_all
+from morphable_reconstruct.reconstructor.stream import EXPECTED_ERRORS, Attempt, attempt_all, map_ahead, read_ahead
 from morphable_reconstruct.scene import Scene
 
 LARGE_PIXELS = 24_000_000
