@@ -71,8 +71,11 @@ def supervise(names: list[str], options: argparse.Namespace) -> set[str]:
                         failed.add(line.partition(":")[0])
             complaint = complaints.read_text(errors="replace")[-COMPLAINT_CHARACTERS:]
             position = Path(folder) / POSITION
-            if worker.returncode == 0 or not position.is_file() or not position.read_text().strip():
-                return failed if worker.returncode == 0 else failed | {f"{names[0]} (not started): {complaint}"}
+            if worker.returncode == 0:
+                return failed
+            if not position.is_file() or not position.read_text().strip():
+                sys.stdout.write(f"{name}: {FAILED} not started: {complaint}\n")
+                return failed | {name}
             name, number = position.read_text().split()
             index = int(number) + 1
             failed.add(name)

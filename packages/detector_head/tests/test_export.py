@@ -6,8 +6,14 @@ import pytest
 import torch
 
 from morphable_detector_head import Detections, DetectorConfig, FaceDetector, build_detector
-from morphable_detector_head.engines import Detector, OnnxDetector, OpenvinoDetector, TorchDetector
-from morphable_detector_head.export import detections_from_outputs, export_onnx, export_openvino, export_program
+from morphable_detector_head.engines import (
+    Detector,
+    OnnxDetector,
+    OpenvinoDetector,
+    TorchDetector,
+    detections_from_outputs,
+)
+from morphable_detector_head.export import export_onnx, export_openvino, export_program
 from morphable_detector_head.layout import ParameterLayout
 from morphable_detector_head.quantize import calibration_images, quantize_onnx, quantize_openvino
 

@@ -484,3 +484,14 @@ def test_matlab_file_with_another_type_of_numbers_is_refused_before_scipy_reads_
         ValueError, match=rf"must be a complete MATLAB file .*: meanshape has 3456 bytes of type {kind}"
     ):
         import_bfm(tmp_path)
+
+
+@pytest.mark.parametrize("index", [-1, COUNT, 2130706432])
+def test_triangles_of_a_statismo_file_must_index_its_vertices(tmp_path, index):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "model2019_bfm.h5"
+    write_statismo(path)
+    with h5py.File(path, "r+") as file:
+        file["shape/representer/cells"][1, 2] = index
+    with pytest.raises(ValueError, match=rf"model2019_bfm\.h5: .*cells must hold 3 indices of {COUNT} vertices"):
+        import_bfm(path)

@@ -1,6 +1,8 @@
 """All engines find the same faces."""
 
 import dataclasses
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from stand_ins import random_detector
 from morphable import WeightsInfo, read_weights, reference_to, write_weights
 from morphable_detector_head.engines import CloserDetector, TorchDetector
 from morphable_detector_head.export import export_onnx
-from morphable_detector_head.weights import detector_config
+from morphable_detector_head.weights import detector_config, face_head_from
 from morphable_reconstruct.reconstructor import detectors
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
 from morphable_reconstruct.reconstructor.detectors import GRAPH_FOLDER, graph_names
@@ -78,6 +80,25 @@ def test_graphs_are_of_the_bundled_weights_and_taken():
     needed = set(graph_names(detector_config(info, path), state))
     assert {file.name for file in GRAPH_FOLDER.glob("*.onnx")} == needed
     assert isinstance(trained("auto").detector, CloserDetector)
+
+
+def test_the_default_engine_starts_without_the_compiler():
+    """PyTorch's compiler and SymPy take longer to import than all the rest."""
+    code = (
+        "import sys; from morphable_reconstruct import Reconstructor, ReconstructConfig;"
+        "Reconstructor('mobile', config=ReconstructConfig(device='cpu'));"
+        "assert not {'torch._dynamo', 'sympy', 'torchvision'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_face_head_larger_than_its_weights_is_refused():
+    path = find_weights("mobile")
+    info, state = read_weights(path)
+    config = detector_config(info, path)
+    wide = dataclasses.replace(config, face_head=dataclasses.replace(config.face_head, width=10**12))
+    with pytest.raises(ValueError, match="weights must fit the network they describe"):
+        face_head_from(wide, state, path)
 
 
 def test_a_missing_runtime_or_graph_leaves_the_torch_engine(monkeypatch, weights, model):
@@ -150,8 +171,6 @@ def test_bfloat16_stays_near_float32(weights, model):
 
 
 def test_refusals(weights, model, monkeypatch):
-    import sys
-
     config = ReconstructConfig(engine="openvino", device="cuda")
     with pytest.raises(ValueError, match="device must be cpu with the engine openvino, got 'cuda'"):
         Reconstructor(weights, model=model, config=config)

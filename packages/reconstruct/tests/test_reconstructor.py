@@ -1,6 +1,7 @@
 """From pictures to faces: places, batches, cameras, tiles."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,6 +37,34 @@ def test_a_face_lies_where_its_dot_is(model):
     assert width == pytest.approx(96, rel=0.05)
     assert face.translation_m[2] == pytest.approx(1015 * 0.15 / 48, rel=1e-5)
     assert face.angles.roll == pytest.approx(0.0, abs=0.01)  # straight along its ray, which is off the axis
+
+
+class NearSighted(DotDetector):
+    """Finds dots in small inputs alone, as the network finds close-ups."""
+
+    def detect(self, images, **options):
+        found = super().detect(images, **options)
+        return replace(found, valid=found.valid & (max(images.shape[2:]) <= 192))
+
+
+def test_photographs_in_which_nothing_was_found_are_looked_at_once_more_as_small_ones(model):
+    close_up = dotted((512, 512), [(200, 300)], dot_px=64)
+    near_sighted = NearSighted(width_px=120.0)
+    reconstructor = Reconstructor(near_sighted, model, config=ReconstructConfig(min_score=0.4, batch_size=4))
+    photos = [reconstructor.load(pixels) for pixels in (close_up, 0 * close_up, close_up)]
+    first, empty, second = reconstructor.reconstruct(photos)
+    assert [len(first), len(empty), len(second)] == [1, 0, 1]
+    assert np.abs(first[0].center_px - (200, 300)).max() <= 512 / 192 * 8  # a cell
+    assert first.camera.focal_px == pytest.approx(1015 * 512 / 192)
+    assert near_sighted.calls == 4  # and whether the two that were found are upright
+    small = NearSighted(width_px=48.0)  # a quarter of the photograph: not what a second look is for
+    assert len(Reconstructor(small, model, config=ReconstructConfig(min_score=0.4))(close_up)) == 0
+    found = DotDetector()
+    assert len(Reconstructor(found, model, config=ReconstructConfig(min_score=0.4))(close_up)) == 1
+    assert found.calls == 1  # a sure face needs no second look
+    for config in ({"size_px": 512}, {"tile_px": 512}):
+        settings = ReconstructConfig(min_score=0.4, **config)
+        assert len(Reconstructor(NearSighted(width_px=120.0), model, config=settings)(close_up)) == 0
 
 
 def test_sixty_faces(model):

@@ -1,8 +1,11 @@
 """The command on collections: results, resume, failures, the prediction file."""
 
 import json
+import shutil
+import signal
 import subprocess
 import sys
+import threading
 import weakref
 from importlib.metadata import version
 from pathlib import Path
@@ -248,3 +251,42 @@ def test_large_pictures_are_held_one_at_a_time(engine, model, photos, tmp_path, 
     assert faces == {"a.png": 2, "empty.png": 0, "sub/b.png": 1} | dict.fromkeys(large, 1)
     assert [item["name"] for item in summary["sources"] if item["error"] is not None] == ["large2.jpg"]
     assert len(most) == 8
+
+
+def test_a_run_that_is_stopped_by_the_keyboard_loses_nothing(model, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index in range(12):
+        dots = [(60 + 100 * k, 90) for k in range(index % 3)]
+        Image.fromarray(dotted((160, 320), dots, dot_px=16)).save(folder / f"{index:02d}.png")
+    (folder / "05.jpg").write_text("no picture")
+
+    class Stopped(DotDetector):
+        def detect(self, images, **options):
+            if self.calls == 3:  # pictures are decoded, computed and written at this moment
+                signal.raise_signal(signal.SIGINT)
+            return super().detect(images, **options)
+
+    options = {"save": "json,overlay,glb", "preds": tmp_path / "preds.npz"}
+    threads = set(threading.enumerate())
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct(Stopped(), model, folder, tmp_path, **options)
+    started = [type(thread).__name__ for thread in set(threading.enumerate()) - threads]
+    assert set(started) <= {"_RefreshThread"}  # of the progress bar, which does not wait for its own
+    out = tmp_path / "out"
+    assert not list(tmp_path.rglob(".mrph-*"))
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert not (tmp_path / "preds.npz").exists()
+    status, summary = reconstruct(DotDetector(), model, folder, tmp_path, **options)
+    assert status == 1
+    assert [item["name"] for item in summary["sources"] if item["error"] is not None] == ["05.jpg"]
+    skipped = {item["name"] for item in summary["sources"] if item["skipped"]}
+    assert skipped
+    assert all(f"{Path(name).stem}.glb" in before for name in skipped)
+    assert sum(item["faces"] for item in summary["sources"]) == 12
+    after = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    assert len(after) == 36
+    assert before.items() <= after.items()  # what was there was whole
+    shutil.rmtree(out)
+    reconstruct(DotDetector(), model, folder, tmp_path, **options)
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == after

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from morphable_reconstruct.reconstructor.pipeline import map_ahead, read_ahead
+from morphable_reconstruct.reconstructor.stream import map_ahead, read_ahead
 
 
 def counted(number, taken):

@@ -26,7 +26,6 @@ from .export import (
     OUTPUT_NAMES,
     PREFIX,
     WEIGHTS_LOCATION,
-    detections_from_outputs,
 )
 from .face_head.crops import CropFrames, cut_crops
 from .face_head.network import FaceHead
@@ -349,6 +348,17 @@ def feeds(
     pictures = images.detach().cpu().float().contiguous().numpy()
     whole = [dict(zip(INPUT_NAMES, (picture[None], *limits), strict=True)) for picture in pictures]
     return [{name: value for name, value in feed.items() if name in names} for feed in whole]
+
+
+def detections_from_outputs(outputs: tuple[Tensor, ...] | list[Tensor]) -> Detections:
+    """Name the outputs of an exported graph.
+
+    Args:
+        outputs: Tensors in the order of `output_names`, without meshes.
+    """
+    score, center_px, valid, *face = outputs[: len(OUTPUT_NAMES)]
+    points = dict(zip(FACE_HEAD_OUTPUTS, outputs[len(OUTPUT_NAMES) :], strict=False))
+    return Detections(FaceParameters(*face), score, center_px, valid, **points)
 
 
 def _limited(outputs: list[Tensor], top_k: int, min_score: float) -> Detections:

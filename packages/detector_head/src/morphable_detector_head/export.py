@@ -11,11 +11,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from morphable import FaceParameters, MorphableModel
+from morphable import MorphableModel
 from morphable.extras import import_extra
 from morphable.files import atomic_path
 
-from .detector import DEFAULT_MIN_SCORE, DEFAULT_TOP_K, SIZE_MULTIPLE_PX, Detections, DetectorConfig, FaceDetector
+from .detector import DEFAULT_MIN_SCORE, DEFAULT_TOP_K, SIZE_MULTIPLE_PX, DetectorConfig, FaceDetector
 from .face_head.crops import CROP_PX
 from .face_head.network import FaceHead
 from .mesh_graph import MESH_OUTPUTS, MeshDecoder
@@ -89,17 +89,6 @@ class GraphDetector(nn.Module):
 def output_names(detector: FaceDetector) -> tuple[str, ...]:
     """Return the names of the outputs of a detector's exported graph; `MESH_OUTPUTS` follow where it has a model."""
     return OUTPUT_NAMES if detector.face_head is None else OUTPUT_NAMES + FACE_HEAD_OUTPUTS
-
-
-def detections_from_outputs(outputs: tuple[Tensor, ...] | list[Tensor]) -> Detections:
-    """Name the outputs of an exported graph.
-
-    Args:
-        outputs: Tensors in the order of `output_names`, without meshes.
-    """
-    score, center_px, valid, *face = outputs[: len(OUTPUT_NAMES)]
-    points = dict(zip(FACE_HEAD_OUTPUTS, outputs[len(OUTPUT_NAMES) :], strict=False))
-    return Detections(FaceParameters(*face), score, center_px, valid, **points)
 
 
 def export_program(

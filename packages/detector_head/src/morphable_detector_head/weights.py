@@ -1,14 +1,13 @@
 """The detector in a weights file (docs/weights_file.md): its configuration is the file's `architecture`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import entry_points
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from morphable import (
     InferenceDefaults,
@@ -25,10 +24,12 @@ from morphable.records import build_record
 from .detector import DetectorConfig, FaceDetector, build_detector
 from .face_head.network import FaceHead, build_face_head
 
-_Network = TypeVar("_Network", bound=nn.Module)
 FACE_HEAD_PREFIX = "face_head."
 _COUNTER = "num_batches_tracked"
 """Batch normalization's training counters, which inference does not need and averaged weights lack."""
+
+_MUST_FIT = "weights must fit the network they describe"
+_NEXT_STEP = "install the version of morphable-detector-head they were made with"
 
 BUNDLED_WEIGHTS = "morphable.weights"
 """Entry points of this group name folders with weights files; `morphable-reconstruct` has one."""
@@ -117,34 +118,38 @@ def load_detector(path: str | PathLike[str], model: MorphableModel | None = None
 
 def detector_from(config: DetectorConfig, state: Mapping[str, Tensor], path: str | PathLike[str]) -> FaceDetector:
     """Build the detector of a weights file that was read; `path` is for the errors."""
-    return _loaded(lambda: build_detector(config), state, path)
+    with refusing(_MUST_FIT, path, next_step=_NEXT_STEP):
+        with torch.device("meta"):  # a damaged configuration may describe a network that no memory holds
+            skeleton = build_detector(config)
+        counters = {key: value for key, value in skeleton.state_dict().items() if key.endswith(_COUNTER)}
+        skeleton.load_state_dict(counters | dict(state), assign=True)
+    detector = build_detector(config)
+    detector.load_state_dict(state, strict=False)  # all but the counters
+    return detector.eval()
 
 
 def face_head_from(config: DetectorConfig, state: Mapping[str, Tensor], path: str | PathLike[str]) -> FaceHead:
-    """Build the face head alone of a weights file with one, as `detector_from` builds the whole."""
-    shape, layout = config.face_head, config.layout
+    """Build the face head alone of a weights file with one; `path` is for the errors.
+
+    Without the device `meta`, whose first use imports PyTorch's compiler.
+    """
+    shape, layout, own = config.face_head, config.layout, face_head_state(state)
     assert shape is not None
     sizes = {"num_identity": layout.num_identity, "num_expression": layout.num_expression}
-    return _loaded(lambda: build_face_head(shape, **sizes), face_head_state(state), path)
+    with refusing(_MUST_FIT, path, next_step=_NEXT_STEP):
+        largest = max((side for value in own.values() for side in value.shape), default=0)
+        if max(shape.width, *sizes.values()) > largest:
+            raise ValueError(f"no tensor of the face head has more than {largest} rows or columns")
+        head = build_face_head(shape, **sizes)
+        counters = {key: value for key, value in head.state_dict().items() if key.endswith(_COUNTER)}
+        head.load_state_dict(counters | own)
+    return head.eval()
 
 
 def face_head_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the weights of the face head in a weights file, under the names that it gives them."""
     prefix = FACE_HEAD_PREFIX
     return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-
-
-def _loaded(build: Callable[[], _Network], state: Mapping[str, Tensor], path: str | PathLike[str]) -> _Network:
-    """Build a network and give it weights, after a look at whether they fit."""
-    step = "install the version of morphable-detector-head they were made with"
-    with refusing("weights must fit the network they describe", path, next_step=step):
-        with torch.device("meta"):  # a damaged configuration may describe a network that no memory holds
-            skeleton = build()
-        counters = {key: value for key, value in skeleton.state_dict().items() if key.endswith(_COUNTER)}
-        skeleton.load_state_dict(counters | dict(state), assign=True)
-    network = build()
-    network.load_state_dict(state, strict=False)  # all but the counters
-    return network.eval()
 
 
 def detector_config(info: WeightsInfo, path: str | PathLike[str]) -> DetectorConfig:

@@ -44,16 +44,16 @@ class BakedTexture:
 class _Texels:
     """Camera-frame position, unit normal and pixel of each texel."""
 
-    position: Float[Tensor, "size size 3"]
-    normal: Float[Tensor, "size size 3"]
-    px: Float[Tensor, "size size 2"]
+    position: Float[Tensor, "rows size 3"]
+    normal: Float[Tensor, "rows size 3"]
+    px: Float[Tensor, "rows size 2"]
 
 
 def _texels(
-    vertices_cam: Tensor, layout: UvLayout, focal_px: Tensor | float | int, size_hw: tuple[int, int]
+    vertices_cam: Tensor, normals: Tensor, layout: UvLayout, focal_px: Tensor | float | int, size_hw: tuple[int, int]
 ) -> _Texels:
     """Place every texel in the camera."""
-    both = torch.cat([vertices_cam, vertex_normals(vertices_cam, layout.mesh.triangles)], dim=-1)
+    both = torch.cat([vertices_cam, normals], dim=-1)
     position, normal = uv_map_from_vertices(both, layout).split(3, dim=-1)
     px = Pinhole(size_hw, focal_px).project(position.reshape(-1, 3)).unflatten(0, position.shape[:2])
     return _Texels(position, F.normalize(normal, dim=-1), px)
@@ -102,7 +102,9 @@ def surface_visibility(
     """
     if depth_m is None:
         depth_m = rasterize(vertices_cam, layout.mesh.triangles, focal_px=focal_px, size_hw=size_hw).depth_m
-    return _visibility(_texels(vertices_cam, layout, focal_px, size_hw), layout, depth_m.to(vertices_cam), focal_px)
+    depth_m, normals = depth_m.to(vertices_cam), vertex_normals(vertices_cam, layout.mesh.triangles)
+    bands = ((band, _texels(vertices_cam, normals, band, focal_px, size_hw)) for band in layout.bands())
+    return torch.cat([_visibility(texels, band, depth_m, focal_px) for band, texels in bands])
 
 
 def bake_texture(
@@ -139,7 +141,8 @@ def bake_texture(
     """
     size_hw = (photograph.shape[0], photograph.shape[1])
     extent = photograph.new_tensor([size_hw[1], size_hw[0]])
-    texels = _texels(vertices_cam, layout, focal_px, size_hw)
+    normals = vertex_normals(vertices_cam, layout.mesh.triangles)
+    texels = _texels(vertices_cam, normals, layout, focal_px, size_hw)
     at = (texels.px / extent).reshape(-1, 2)
     weight = surface_visibility(vertices_cam, layout, focal_px=focal_px, size_hw=size_hw, depth_m=depth_m)
     if usable is not None:

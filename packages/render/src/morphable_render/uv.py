@@ -3,6 +3,7 @@
 A UV map has u to the right and v down, both 0 at the corner of the first texel and 1 at the far corner.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Literal
@@ -29,6 +30,9 @@ MAX_REMAINDER_M = 0.01
 """A vertex that a map of the mean face misses by more is not in the map."""
 _ROWS_AT_ONCE = 128
 """Rows of a UV map that are drawn or mirrored together."""
+_POINTS_AT_ONCE = 1 << 18
+"""Points of a map that are read together."""
+_EXACT_IN_FLOAT32 = 1 << 24
 MAX_CONTINUATION = 2.0
 """Margins continue a triangle by no more than this many times its own size."""
 _KEPT_MESHES, _KEPT_LAYOUTS = 8, 4
@@ -49,12 +53,12 @@ class UvMesh:
 
 @dataclass(frozen=True, eq=False)
 class UvLayout:
-    """What each texel of a UV map shows. Where `mask` is false the other fields mean nothing."""
+    """What each texel of a UV map, or of some of its rows, shows. Where `mask` is false the others mean nothing."""
 
     mesh: UvMesh
-    triangle: Int[Tensor, "size size"]
-    barycentric: Float[Tensor, "size size 3"]
-    mask: Bool[Tensor, "size size"]
+    triangle: Int[Tensor, "rows size"]
+    barycentric: Float[Tensor, "rows size 3"]
+    mask: Bool[Tensor, "rows size"]
 
     @cached_property
     def inside(self) -> tuple[Int[Tensor, " texels"], Int[Tensor, "3 texels"], Float[Tensor, "3 texels"]]:
@@ -62,6 +66,12 @@ class UvLayout:
         corner = self.mesh.triangles[self.triangle[self.mask]].T.contiguous()
         texel = self.mask.reshape(-1).nonzero()[:, 0]
         return texel, corner, self.barycentric[self.mask].T.contiguous()
+
+    def bands(self) -> Iterator["UvLayout"]:
+        """Return a few rows after the other: what is computed for each texel takes hundreds of bytes on the way."""
+        for start in range(0, len(self.mask), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            yield UvLayout(self.mesh, self.triangle[rows], self.barycentric[rows], self.mask[rows])
 
 
 def uv_mesh(model: MorphableModel) -> UvMesh:
@@ -89,42 +99,42 @@ def uv_layout(mesh: UvMesh, size: int, *, margin: int = 2) -> UvLayout:
     fragments = rasterize(flat, mesh.uv_triangles, focal_px=1.0, size_hw=(size, size))
     layout = UvLayout(mesh, fragments.triangle, fragments.barycentric, fragments.mask)
     for _ in range(margin):
-        layout = _grown(layout)
+        _grow(layout)
     return layout
 
 
-def _grown(layout: UvLayout) -> UvLayout:
-    """Continue every island by one texel."""
+def _grow(layout: UvLayout) -> None:
+    """Continue every island by one texel, in place."""
     size = len(layout.mask)
-    filled = torch.where(layout.mask, layout.triangle + 1, 0).double()  # exact up to 2^53 triangles
-    around = F.max_pool2d(filled[None, None], 3, stride=1, padding=1)[0, 0].long()
+    exact = torch.float32 if len(layout.mesh.triangles) < _EXACT_IN_FLOAT32 else torch.float64
+    filled = torch.where(layout.mask, layout.triangle + 1, 0).to(exact)
+    around = F.max_pool2d(filled[None, None], 3, stride=1, padding=1)[0, 0]
     row, col = ((around > 0) & ~layout.mask).nonzero(as_tuple=True)
-    triangle = around[row, col] - 1
+    triangle = around[row, col].long() - 1
     center = (torch.stack([col, row], dim=-1) + 0.5) / size
     x, y = (layout.mesh.uv[layout.mesh.uv_triangles[triangle]] - center[:, None]).unbind(-1)
     weight = x.roll(-1, 1) * y.roll(-2, 1) - y.roll(-1, 1) * x.roll(-2, 1)
     weight = (weight / weight.sum(1, keepdim=True)).clamp(-MAX_CONTINUATION, 1 + MAX_CONTINUATION)
-    barycentric, index, mask = layout.barycentric.clone(), layout.triangle.clone(), layout.mask.clone()
-    barycentric[row, col] = (weight / weight.sum(1, keepdim=True)).to(barycentric)
-    index[row, col], mask[row, col] = triangle, True
-    return UvLayout(layout.mesh, index, barycentric, mask)
+    layout.barycentric[row, col] = (weight / weight.sum(1, keepdim=True)).to(layout.barycentric)
+    layout.triangle[row, col], layout.mask[row, col] = triangle, True
 
 
 def uv_map_from_vertices(
     attributes: Float[Tensor, "*batch verts channels"], layout: UvLayout
-) -> Float[Tensor, "*batch size size channels"]:
+) -> Float[Tensor, "*batch rows size channels"]:
     """Draw per-vertex values into the UV plane, zero outside the layout.
 
     Of vertex positions this is the UV position map (Feng et al., PRNet, ECCV 2018). Differentiable in the values.
     """
     image = attributes.new_zeros(*attributes.shape[:-2], *layout.mask.shape, attributes.shape[-1])
-    for start in range(0, len(layout.mask), _ROWS_AT_ONCE):  # a few at a time: each texel takes 100 bytes on the way
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        mask = layout.mask[rows]
-        corner = layout.mesh.triangles[layout.triangle[rows][mask]]
-        weight = layout.barycentric[rows][mask].to(attributes.dtype)
+    top = 0
+    for band in layout.bands():
+        rows = image[..., top : top + len(band.mask), :, :]
+        top += len(band.mask)
+        corner = band.mesh.triangles[band.triangle[band.mask]]
+        weight = band.barycentric[band.mask].to(attributes.dtype)
         first, second, third = (attributes[..., corner[:, k], :] * weight[:, k, None] for k in range(3))
-        image[..., rows, :, :][..., mask, :] = first + second + third
+        rows[..., band.mask, :] = first + second + third
     return image
 
 
@@ -147,11 +157,16 @@ def sample_image(
     batch, (rows, cols, channels) = image.shape[:-3], image.shape[-3:]
     planes = image.reshape(-1, rows, cols, channels).permute(0, 3, 1, 2)
     valid = image.new_ones(1, 1, rows, cols) if mask is None else mask.to(image.dtype)[None, None]
-    grid = (at.to(image.dtype) * 2 - 1)[None, None].expand(len(planes), -1, -1, -1)
-    both = torch.cat([planes * valid, valid.expand(len(planes), -1, -1, -1)], dim=1)
-    read = F.grid_sample(both, grid, padding_mode="border", align_corners=False)[:, :, 0]
-    value, weight = read[:, :channels], read[:, channels:]
-    return (value / torch.where(weight > 0, weight, 1.0)).permute(0, 2, 1).reshape(*batch, len(at), channels)
+    masked = planes * valid
+    read = []
+    for some in at.to(image.dtype).split(_POINTS_AT_ONCE):
+        grid = (some * 2 - 1)[None, None]
+        value, weight = (
+            F.grid_sample(of, grid.expand(len(of), -1, -1, -1), padding_mode="border", align_corners=False)[:, :, 0]
+            for of in (masked, valid)
+        )
+        read.append(value / torch.where(weight > 0, weight, 1.0))
+    return torch.cat(read, dim=-1).permute(0, 2, 1).reshape(*batch, len(at), channels)
 
 
 def vertices_from_uv_map(
@@ -194,11 +209,10 @@ def mirrored_uv(layout: UvLayout) -> tuple[Float[Tensor, "size size 2"], Bool[Te
     single, place = low == high, mesh.uv[low.clamp(max=len(mesh.uv) - 1)]
     known: list[Tensor] = []
     at: list[Tensor] = []
-    rows = zip(*(part.split(_ROWS_AT_ONCE) for part in (layout.triangle, layout.barycentric, layout.mask)), strict=True)
-    for triangle, barycentric, mask in rows:  # a few at a time: each corner of each texel takes 24 bytes
-        opposite = mesh.mirror_vertices[mesh.triangles[triangle]]
-        known.append(single[opposite].all(-1) & mask)
-        at.append((place[opposite] * barycentric.to(place)[..., None]).sum(-2))
+    for band in layout.bands():
+        opposite = mesh.mirror_vertices[mesh.triangles[band.triangle]]
+        known.append(single[opposite].all(-1) & band.mask)
+        at.append((place[opposite] * band.barycentric.to(place)[..., None]).sum(-2))
     return torch.cat(at), torch.cat(known)
 
 

@@ -84,6 +84,9 @@ def _read(
             triangles = _dataset(file, "shape/representer/cells", (3, 2 * MAX_VERTICES)).astype(np.int64).T
     except Exception as error:  # damaged files make HDF5 raise whatever they happen to ask for
         raise ValueError(f"{path} must be a complete Basel model: {error}") from error
+    num_vertices = shape["mean"].size // 3
+    if not triangles.size or triangles.shape[1] != 3 or triangles.min() < 0 or triangles.max() >= num_vertices:
+        raise ValueError(f"{path}: shape/representer/cells must hold 3 indices of {num_vertices} vertices a triangle")
     for name, part in (("color", color), ("expression", expression)):
         if part and part["mean"].size != shape["mean"].size:
             raise ValueError(f"{path}: {name}/model/mean must have {shape['mean'].size} entries like shape's")

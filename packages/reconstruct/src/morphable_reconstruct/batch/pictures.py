@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 
-from morphable.memory import ARRAY_BYTES, LARGE_BYTES, give_memory_back
+from morphable.memory import ARRAY_BYTES, LARGE_BYTES, give_memory_back, trim_memory
 from morphable_reconstruct.batch.options import PICTURE_KINDS, RunConfig
 from morphable_reconstruct.batch.output import save_results
 from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.exports.predictions import PredictionRows, prediction_rows
 from morphable_reconstruct.photographs.reading import Photograph, pixel_count
 from morphable_reconstruct.photographs.sources import Source
-from morphable_reconstruct.reconstructor.pipeline import map_ahead, read_ahead
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
-from morphable_reconstruct.reconstructor.stream import EXPECTED_ERRORS, Attempt, attempt_all
+from morphable_reconstruct.reconstructor.stream import EXPECTED_ERRORS, Attempt, attempt_all, map_ahead, read_ahead
 from morphable_reconstruct.scene import Scene
 
 LARGE_PIXELS = 24_000_000
@@ -140,6 +139,8 @@ def _save(
     """Write one picture's results, then its record."""
     start = time.perf_counter()
     kinds = tuple(kind for kind in config.save_kinds if kind in PICTURE_KINDS)
+    if scene.photo.size_hw[0] * scene.photo.size_hw[1] > LARGE_PIXELS:
+        trim_memory()
     try:
         files = save_results(
             scene,

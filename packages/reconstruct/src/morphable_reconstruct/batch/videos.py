@@ -20,8 +20,8 @@ from morphable_reconstruct.exports.coefficients import scene_to_dict
 from morphable_reconstruct.exports.livelink import livelink_header, livelink_row
 from morphable_reconstruct.exports.tables import csv_header, csv_rows
 from morphable_reconstruct.photographs.sources import Source
-from morphable_reconstruct.reconstructor.pipeline import map_ahead, read_ahead
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.reconstructor.stream import map_ahead, read_ahead
 from morphable_reconstruct.video.animation import TRACK_SUFFIX, TrackAnimations
 from morphable_reconstruct.video.preview import Preview, preview_server
 from morphable_reconstruct.video.reading import Losses

@@ -13,7 +13,7 @@ from morphable import MorphableModel
 from morphable.eyes import EYE_PARTS
 from morphable_reconstruct.drawing.colors import lit_vertex_colors
 from morphable_reconstruct.drawing.layers import render_depth
-from morphable_reconstruct.drawing.parsing import ShownFace, parse_face
+from morphable_reconstruct.drawing.parsing import ShownFace, largest_within, parse_face
 from morphable_reconstruct.drawing.tone import SKIN_PART, Seen, Tone, head_tone, strangeness
 from morphable_reconstruct.drawing.unwrapping import face_triangles, texture_mesh
 from morphable_reconstruct.faces.rows import Face, SceneRows
@@ -49,7 +49,7 @@ MIN_DETAIL, MAX_DETAIL = 0.5, 1.25
 NOT_MIRRORED = (*EYE_PARTS, "inner_mouth")
 """Parts that the other side can't complete: a mirrored gaze crosses the eyes."""
 _KEPT_MAPS = 4
-_POINTS_AT_ONCE = 1 << 19
+_POINTS_AT_ONCE = 1 << 17
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -182,8 +182,8 @@ def _photo_texture(
     agreed = read.shown * (1 - read.doubt * strangeness(read.rgb, toned))
     weight = read.in_view * texels.shown * _feathered(agreed, texels)
     weight = weight * _ramp(torch.tensor(_extent_px(face)), SMALLEST_TEXTURED_PX, FULLY_TEXTURED_PX)
-    filled = _eyes_continued(toned * _detail(read.rgb, toned, weight, texels), read.rgb, weight, texels)
-    rgb = weight[..., None] * read.rgb + (1 - weight[..., None]) * filled
+    filled = _eyes_continued(_with_detail(toned, read.rgb, weight, texels), read.rgb, weight, texels)
+    rgb = filled.mul_(1 - weight[..., None]).add_(weight[..., None] * read.rgb)
     return _finished(rgb, weight, texels), tone, texels
 
 
@@ -242,7 +242,10 @@ def _colors_at(pixels: UInt8[np.ndarray, "rows cols 3"], px: Float[torch.Tensor,
     part = window(pixels, extent.min(0) - 1, extent.max(0) + 1)
     at = (px - torch.from_numpy(part.corner_px).to(px)) / part.factor - 0.5
     picture = torch.from_numpy(part.pixels.copy())
-    return torch.cat([_bilinear(picture, some) for some in at.split(_POINTS_AT_ONCE)])
+    colors = torch.empty(len(at), 3)
+    for some, read in zip(at.split(_POINTS_AT_ONCE), colors.split(_POINTS_AT_ONCE), strict=True):
+        read.copy_(_bilinear(picture, some))
+    return colors
 
 
 def _bilinear(picture: UInt8[torch.Tensor, "rows cols 3"], at: Float[torch.Tensor, "points 2"]) -> torch.Tensor:
@@ -267,19 +270,20 @@ def _seen_by_vertices(read: _Read, texels: _TexelMap) -> Seen:
     return Seen(rgb=values[:, :3], face=face_weight, hair=hair, doubt=doubt)
 
 
-def _detail(own: torch.Tensor, toned: torch.Tensor, weight: torch.Tensor, texels: _TexelMap) -> torch.Tensor:
-    """What the other side shows over its tone, as factors on this side's; 1 where it shows nothing."""
+def _with_detail(toned: torch.Tensor, own: torch.Tensor, weight: torch.Tensor, texels: _TexelMap) -> torch.Tensor:
+    """Multiply the tone by what the other side shows over its own."""
+    filled = toned.clone()
     if texels.layout.mesh.mirror_vertices is None:
-        return torch.ones_like(own)
+        return filled
     at, known = mirrored_uv(texels.layout)
     taken = known & texels.mirrored
     at = at[taken]
-    ratio = (own / toned.clamp(min=0.05)).clamp_(MIN_DETAIL, MAX_DETAIL)
-    weighted = ratio.sub_(1).mul_(weight[..., None])
-    detail = torch.ones_like(own)
     if len(at):
-        detail[taken] += sample_image(weighted, at, texels.layout.mask)
-    return detail
+        for base, seen, tone in zip(filled.unbind(-1), own.unbind(-1), toned.unbind(-1), strict=True):  # saves memory
+            ratio = (seen / tone.clamp(min=0.05)).clamp_(MIN_DETAIL, MAX_DETAIL)
+            weighted = ratio.sub_(1).mul_(weight)[..., None]
+            base[taken] *= 1 + sample_image(weighted, at, texels.layout.mask)[:, 0]
+    return filled
 
 
 def _eyes_continued(filled: torch.Tensor, own: torch.Tensor, weight: torch.Tensor, texels: _TexelMap) -> torch.Tensor:
@@ -303,7 +307,7 @@ def _eyes_continued(filled: torch.Tensor, own: torch.Tensor, weight: torch.Tenso
 def _feathered(share: torch.Tensor, texels: _TexelMap) -> torch.Tensor:
     """Let the photograph fade out on the skin beside what is hidden, so that no edge shows."""
     radius = max(1, round(FEATHER * len(share)))
-    hidden = F.max_pool2d(((1 - share) * texels.skin)[None], 2 * radius + 1, stride=1, padding=radius)
+    hidden = largest_within(((1 - share) * texels.skin)[None], radius)
     for _ in range(2):
         hidden = F.avg_pool2d(hidden, radius | 1, stride=1, padding=(radius | 1) // 2)
     return torch.where(texels.skin, torch.minimum(share, 1 - hidden[0]), share)

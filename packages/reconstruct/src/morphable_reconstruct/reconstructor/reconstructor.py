@@ -25,10 +25,15 @@ from morphable_reconstruct.reconstructor.detectors import OFFICIAL_SUFFIXES, bui
 from morphable_reconstruct.reconstructor.per_face.passes import reconstruct_each, reconstruct_views
 from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork, load_per_face
 from morphable_reconstruct.reconstructor.stream import attempt_all
-from morphable_reconstruct.reconstructor.tiles import Tile, merge_tiles, plan_tiles
+from morphable_reconstruct.reconstructor.tiles import Tile, merge_tiles, plan_tiles, sizes_px
 from morphable_reconstruct.scene import Scene
 
 _GPU_BATCH = 8
+_SECOND_LOOK_PX = 192
+"""Input for photographs in which nothing sure was found: close-ups and blocks of strong compression are small in it."""
+_SURE_SCORE = 0.8
+_LARGE_SHARE = 0.4
+"""Size of the faces that a second look may find, as a share of the photograph's long side; small ones are pebbles."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -187,30 +192,67 @@ class Reconstructor:
         """Run the single-shot network on photographs and their tiles."""
         views = [list(self._views(photo)) for photo in photos]
         scenes = self._detect([view for group in views for view in group])
-        return [self._merged([(view, scenes[id(view)]) for view in group]) for group in views]
+        found = [self._merged([(view, scenes[id(view)]) for view in group]) for group in views]
+        asked_for = self.config.size_px or self.config.tile_px or self.pads_at_the_end
+        return found if asked_for else self._seen_again(found)
+
+    def _seen_again(self, scenes: list[Scene]) -> list[Scene]:
+        """Look for large faces in small versions of photographs in which nothing sure was found; keep what is surer."""
+        unsure = [
+            scene
+            for scene in scenes
+            if len(scene) < 2 and _best_score(scene) < _SURE_SCORE and self.input_side(scene.photo) > _SECOND_LOOK_PX
+        ]
+        seen = self._looked_at([scene.photo for scene in unsure])
+        surer = {
+            id(scene): max(scene, _large_faces(found), key=_best_score)
+            for scene, found in zip(unsure, seen, strict=True)
+        }
+        return [self._upright(surer[id(scene)]) if id(scene) in surer else scene for scene in scenes]
+
+    def _upright(self, scene: Scene) -> Scene:
+        """Take the faces where turned photographs show none that is surer: an upside-down face may look like a face."""
+        if not len(scene):
+            return scene
+        pixels, best = scene.photo.pixels, int(scene.score.argmax())
+        low, high = scene.box_xyxy_px[best].reshape(2, 2)
+        place = np.array([low + high, scene.photo.size_hw[::-1]]) / 2
+        for found in self._looked_at([replace(scene.photo, pixels=np.rot90(pixels, turns)) for turns in (1, 2, 3)]):
+            place = np.array([[place[0, 1], 2 * place[1, 0] - place[0, 0]], place[1, ::-1]])
+            centers = found.box_xyxy_px.reshape(-1, 2, 2).mean(1)
+            here = np.linalg.norm(centers - place[0], axis=1) < (high - low).max() / 2
+            if (found.score[here] > scene.score[best]).any():
+                return scene.take(np.arange(0))
+        return scene
+
+    def _looked_at(self, photos: Sequence[Photograph]) -> list[Scene]:
+        """Find the faces of small versions of photographs."""
+        views = [self._whole(photo, _SECOND_LOOK_PX) for photo in photos]
+        seen = self._detect(views)
+        return [self._merged([(view, seen[id(view)])]) for view in views]
 
     def _views(self, photo: Photograph) -> Iterator[_View]:
         """The whole photograph, then its tiles."""
-        yield self._whole(photo)
+        yield self._whole(photo, self.input_side(photo))
         for tile in plan_tiles(photo.size_hw, self.config.tile_px) if self.config.tile_px else ():
             pixels = photo.pixels[tile.top : tile.top + tile.height, tile.left : tile.left + tile.width]
             resized, plan = letterbox(pixels, self.largest_side)
             yield _View(photo=photo, tile=tile, pixels=resized, plan=plan)
 
-    def _whole(self, photo: Photograph) -> _View:
+    def _whole(self, photo: Photograph, side: int) -> _View:
         """The whole photograph, padded as the network was trained: around it, or at its right and bottom in black.
 
         The latter are the official WM3DR checkpoint's squares, whose middle is the principal point, as a tile's is.
         """
         if not self.pads_at_the_end:
-            resized, plan = letterbox(photo.pixels, self.input_side(photo))
+            resized, plan = letterbox(photo.pixels, side)
             return _View(photo=photo, tile=None, pixels=resized, plan=plan)
         height, width = photo.size_hw
-        side = max(height, width)
-        square = np.zeros((side, side, 3), np.uint8)
+        longer = max(height, width)
+        square = np.zeros((longer, longer, 3), np.uint8)
         square[:height, :width] = photo.pixels
         resized, plan = letterbox(square, self.largest_side)
-        return _View(photo=photo, tile=Tile(left=0, top=0, width=side, height=side), pixels=resized, plan=plan)
+        return _View(photo=photo, tile=Tile(left=0, top=0, width=longer, height=longer), pixels=resized, plan=plan)
 
     def _detect(self, views: list[_View]) -> dict[int, Scene]:
         """Run the network on groups of equally large inputs; scenes by their view's `id`, in the view's camera."""
@@ -273,6 +315,16 @@ class Reconstructor:
                 "pass it in pixels, or take the network's"
             )
         return view.photo.exif_focal_px
+
+
+def _large_faces(scene: Scene) -> Scene:
+    """Take the faces that fill much of the photograph."""
+    return scene.take(np.flatnonzero(sizes_px(scene) >= _LARGE_SHARE * max(scene.photo.size_hw)))
+
+
+def _best_score(scene: Scene) -> float:
+    """Score of the surest face; 0 where there is none."""
+    return float(scene.score.max()) if len(scene) else 0.0
 
 
 def _in_camera(scene: Scene, camera: Camera) -> Scene:

@@ -52,8 +52,8 @@ def merge_tiles(whole: Scene, tiles: list[Scene], *, tile_px: int) -> Scene:
     photograph's camera.
     """
     overlap_px = tile_px * OVERLAP
-    parts = [tile.take(np.flatnonzero(_sizes_px(tile) <= overlap_px)) for tile in tiles]
-    parts.append(whole.take(np.flatnonzero(_sizes_px(whole) >= overlap_px / 2)))
+    parts = [tile.take(np.flatnonzero(sizes_px(tile) <= overlap_px)) for tile in tiles]
+    parts.append(whole.take(np.flatnonzero(sizes_px(whole) >= overlap_px / 2)))
     candidates = concatenate_rows(parts)
     order = np.argsort(-candidates.score, kind="stable")
     boxes = torch.from_numpy(candidates.box_xyxy_px[order])
@@ -73,7 +73,7 @@ def _starts(side: int, tile_px: int) -> list[int]:
     return [int(start) for start in np.linspace(0, side - tile_px, count).round()]
 
 
-def _sizes_px(scene: Scene) -> Float[np.ndarray, " faces"]:
+def sizes_px(scene: Scene) -> Float[np.ndarray, " faces"]:
     """Longer sides of the faces' boxes."""
     boxes = scene.box_xyxy_px
     return (boxes[:, 2:] - boxes[:, :2]).max(1)

@@ -7,8 +7,8 @@ from itertools import islice
 
 from morphable_reconstruct.photographs.reading import Photograph
 from morphable_reconstruct.photographs.sources import Source, find_sources
-from morphable_reconstruct.reconstructor.pipeline import read_ahead
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
+from morphable_reconstruct.reconstructor.stream import read_ahead
 from morphable_reconstruct.scene import Scene
 from morphable_reconstruct.video.options import VideoConfig
 from morphable_reconstruct.video.reading import Losses, read_frames
