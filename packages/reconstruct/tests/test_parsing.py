@@ -73,9 +73,3 @@ def test_the_graph_says_what_the_network_says(model, monkeypatch):
     by_torch = parse_face(scene.take(np.array([0])).take(np.array([0]))[0])
     parsing._network.cache_clear()
     torch.testing.assert_close(by_graph.probability, by_torch.probability, atol=1e-4, rtol=0)
-
-
-def test_the_largest_value_is_that_of_the_square_around():
-    values = torch.rand(1, 9, 12, generator=torch.Generator().manual_seed(0))
-    square = torch.nn.functional.max_pool2d(values, 7, stride=1, padding=3)
-    torch.testing.assert_close(parsing.largest_within(values, 3), square, rtol=0, atol=0)

@@ -35,13 +35,6 @@ _READ_AROUND = 3.0
 """Pixels of a crop that are read around it."""
 
 
-def largest_within(values: Float[Tensor, "1 rows cols"], radius_px: int) -> Float[Tensor, "1 rows cols"]:
-    """Return the largest value within some pixels along rows and columns: first along the one, then the other."""
-    side = 2 * radius_px + 1
-    along_columns = F.max_pool2d(values, (side, 1), stride=1, padding=(radius_px, 0))
-    return F.max_pool2d(along_columns, (1, side), stride=1, padding=(0, radius_px))
-
-
 @dataclass(frozen=True, eq=False)
 class ShownFace:
     """Class probabilities around one face."""
@@ -64,7 +57,7 @@ class ShownFace:
         inside = ((at > 0) & (at < 1)).all(-1)
         hidden = self.probability[None, ..., _BACKGROUND]
         if margin_px:
-            hidden = largest_within(hidden, margin_px)
+            hidden = F.max_pool2d(hidden, 2 * margin_px + 1, stride=1, padding=margin_px)
         return sample_image(1 - hidden[0, ..., None], at)[:, 0] * inside
 
 

@@ -13,7 +13,7 @@ from morphable import MorphableModel
 from morphable.eyes import EYE_PARTS
 from morphable_reconstruct.drawing.colors import lit_vertex_colors
 from morphable_reconstruct.drawing.layers import render_depth
-from morphable_reconstruct.drawing.parsing import ShownFace, largest_within, parse_face
+from morphable_reconstruct.drawing.parsing import ShownFace, parse_face
 from morphable_reconstruct.drawing.tone import SKIN_PART, Seen, Tone, head_tone, strangeness
 from morphable_reconstruct.drawing.unwrapping import face_triangles, texture_mesh
 from morphable_reconstruct.faces.rows import Face, SceneRows
@@ -307,7 +307,7 @@ def _eyes_continued(filled: torch.Tensor, own: torch.Tensor, weight: torch.Tenso
 def _feathered(share: torch.Tensor, texels: _TexelMap) -> torch.Tensor:
     """Let the photograph fade out on the skin beside what is hidden, so that no edge shows."""
     radius = max(1, round(FEATHER * len(share)))
-    hidden = largest_within(((1 - share) * texels.skin)[None], radius)
+    hidden = F.max_pool2d(((1 - share) * texels.skin)[None], 2 * radius + 1, stride=1, padding=radius)
     for _ in range(2):
         hidden = F.avg_pool2d(hidden, radius | 1, stride=1, padding=(radius | 1) // 2)
     return torch.where(texels.skin, torch.minimum(share, 1 - hidden[0]), share)
