@@ -1,6 +1,7 @@
 """Rotations as matrices, from and to the parametrizations that networks and labels use.
 
-`roma` is imported by the functions that call it: `roma` loads PyTorch's compiler, which takes seconds.
+`roma` is imported by the function that calls it: `roma` loads PyTorch's compiler, which takes 4 seconds, and
+reconstruction, which needs `rotation_from_vector` alone, would wait for it.
 """
 
 import math
@@ -12,6 +13,8 @@ from torch import Tensor
 
 AXES_FLIP = (1.0, -1.0, -1.0)
 """Diagonal of the rotation between the axes of the model (y up, z to the viewer) and of the camera."""
+_LEAST_SQUARE = 1e-24
+"""Keeps the angle of no rotation from 0, where its derivative is unknown."""
 
 
 def axes_flip(like: Float[Tensor, "..."]) -> Float[Tensor, " 3"]:
@@ -27,10 +30,11 @@ def skew(vector: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
 
 
 def rotation_from_vector(vector_rad: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
-    """Turn rotation vectors (axis times angle) into matrices; smooth at zero."""
-    import roma
-
-    return roma.rotvec_to_rotmat(vector_rad)
+    """Turn rotation vectors (axis times angle) into matrices by Rodrigues' formula; smooth at zero."""
+    angle = (vector_rad.square().sum(-1) + _LEAST_SQUARE).sqrt()[..., None, None]
+    turn, half = skew(vector_rad), angle / 2
+    first, second = angle.sin() / angle, (half.sin() / half).square() / 2
+    return torch.eye(3).to(turn) + first * turn + second * (turn @ turn)
 
 
 def vector_from_rotation(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
