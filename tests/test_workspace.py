@@ -117,6 +117,7 @@ def test_reconstructing_needs_neither_torchvision_nor_anything_of_cuda():
     allowed = {
         "torch",
         "numpy",
+        "onnxruntime",
         "scipy",
         "pillow",
         "safetensors",
