@@ -2,12 +2,21 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch.autograd import gradcheck
 
 from morphable import FaceParameters
 from morphable.landmarks import OPPOSITE_POINTS
-from morphable_losses.face_errors import exact_errors, landmark_errors, opening_errors, point_color_errors, prior_errors
+from morphable_losses.face_errors import (
+    LEAST_LOG_STD,
+    exact_errors,
+    landmark_errors,
+    opening_errors,
+    point_color_errors,
+    point_likelihood,
+    prior_errors,
+)
 
 ONES = torch.ones(1, 68).double()
 UNIT = torch.tensor([100.0]).double()
@@ -151,3 +160,30 @@ class TestPointColors:
         weight = random(2, 3, seed=2).abs() + 1
         seen = random(2, 3, 3, seed=1)
         assert gradcheck(lambda x: point_color_errors(x, seen, weight)[0], (random(2, 3, 3).requires_grad_(),))
+
+
+class TestLikelihood:
+    def test_by_hand(self):
+        points, target = torch.tensor([[[3.0, 4.0]]]), torch.zeros(1, 1, 2)
+        # 25 / 2 / 4 + 2 log 2
+        assert float(point_likelihood(points, target, torch.tensor([[2.0]]).log())) == pytest.approx(3.125 + 1.3862944)
+
+    def test_the_best_deviation_is_that_of_the_error(self):
+        target = torch.zeros(1, 1000, 2).double()
+        points = 0.3 * random(1, 1000, 2)
+        spread = float(points.square().mean().sqrt())
+        best, less, more = (
+            float(point_likelihood(points, target, torch.full((1, 1000), factor * spread).double().log()).mean())
+            for factor in (1.0, 0.9, 1.1)
+        )
+        assert best < min(less, more)
+
+    def test_deviations_below_the_least_count_as_the_least(self):
+        points, target = random(1, 3, 2), random(1, 3, 2, seed=1)
+        least = torch.full((1, 3), LEAST_LOG_STD).double()
+        torch.testing.assert_close(point_likelihood(points, target, least - 5), point_likelihood(points, target, least))
+
+    def test_gradient(self):
+        log_std = random(2, 5, seed=2).requires_grad_()
+        points, target = random(2, 5, 2).requires_grad_(), random(2, 5, 2, seed=1)
+        assert gradcheck(lambda p, s: point_likelihood(p, target, s), (points, log_std))

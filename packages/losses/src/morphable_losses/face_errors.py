@@ -17,6 +17,8 @@ SHAPE_UNIT_M = 0.1
 """Vertex errors in the model frame are measured in tenths of a meter: about a face."""
 _TINY = 1e-12
 """Under the square root of distances, in squared face sizes; far below a millionth of a pixel."""
+LEAST_LOG_STD = -7.0
+"""Smaller standard deviations are taken for this one: a point without error would be infinitely likely."""
 _LEAST_WEIGHT = 1.0
 """A face is compared in color where the weights of its points sum to this at least."""
 
@@ -157,6 +159,25 @@ def exact_errors(
         identity=(predicted.identity - truth.identity).square().mean(1),
         expression=(predicted.expression - truth.expression).square().mean(1),
     )
+
+
+def point_likelihood(
+    points: Float[Tensor, "*batch points 2"],
+    target: Float[Tensor, "*batch points 2"],
+    log_std: Float[Tensor, "*batch points"],
+) -> Float[Tensor, "*batch points"]:
+    """Return the negative logarithm of the likelihood of points under isotropic Gaussians, but for a constant.
+
+    A network that gives its points a standard deviation learns from it how far each is off (Kendall and Gal, NeurIPS
+    2017): the least value is reached where the deviation is the root mean square of the error's coordinates.
+
+    Args:
+        points: Where the points were located.
+        target: Where they are, in the same unit.
+        log_std: Logarithm of the standard deviation of each coordinate, no less than `LEAST_LOG_STD`.
+    """
+    log_std = log_std.clamp(min=LEAST_LOG_STD)
+    return (points - target).square().sum(-1) / 2 * (-2 * log_std).exp() + 2 * log_std
 
 
 def prior_errors(

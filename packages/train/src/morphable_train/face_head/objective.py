@@ -8,11 +8,10 @@ from torch import Tensor
 from morphable import FaceParameters
 from morphable_detector_head.face_head.network import NUM_IRISES
 from morphable_detector_head.face_head.reading import FaceReading, corrected
+from morphable_losses.face_errors import point_likelihood
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import FaceHeadLoss
 from morphable_train.face_head.crops import CropTruth, in_camera, project_surface
-
-_MIN_LOG_STD = -7.0
 
 
 def channel_weights(names: tuple[str, ...], loss: FaceHeadLoss) -> Float[Tensor, " expr"]:
@@ -52,8 +51,7 @@ def face_head_losses(
     )
     turned = reading.rotation_crop - truth.rotation_crop
     error = reading.points - truth.points
-    log_std = reading.log_std.clamp(min=_MIN_LOG_STD)
-    likelihood = error.square().sum(-1) / 2 * (-2 * log_std).exp() + 2 * log_std
+    likelihood = point_likelihood(reading.points, truth.points, reading.log_std)
     return {
         "shape": loss.shape * shape,
         "motion": loss.motion * motion,
