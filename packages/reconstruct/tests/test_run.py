@@ -253,6 +253,15 @@ def test_large_pictures_are_held_one_at_a_time(engine, model, photos, tmp_path, 
     assert len(most) == 8
 
 
+@pytest.fixture
+def keyboard():
+    """Python's own answer to Ctrl-C, which programs that were started in the background lack."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("keyboard")
 def test_a_run_that_is_stopped_by_the_keyboard_loses_nothing(model, tmp_path):
     folder = tmp_path / "photos"
     folder.mkdir()
