@@ -22,38 +22,22 @@ from .reading import FaceReading, finite_logit
 
 EYE_ROWS, EYE_COLS = slice(32, 112), slice(48, 176)
 """The band of the crop that holds eyes and brows."""
-EYE_ROWS, EYE_COLS = slice(32, 112), slice(48, 176)
-"""The band of the crop that holds eyes and brows."""
-MOUTH_ROWS, MOUTH_COLS = slice(104, 184), slice(40, 184)
-"""The band of the crop that holds the mouth."""
 MOUTH_ROWS, MOUTH_COLS = slice(104, 184), slice(40, 184)
 """The band of the crop that holds the mouth."""
 NUM_POINTS, NUM_IRISES = 87, 2
 """The 68 points on the surface (`ibug68_3d`), the 17 jaw points on the visible outline (`ibug68_contour`), and the
 centers of the left and the right iris."""
-NUM_POINTS, NUM_IRISES = 87, 2
-"""The 68 points on the surface (`ibug68_3d`), the 17 jaw points on the visible outline (`ibug68_contour`), and the
-centers of the left and the right iris."""
-_SPREAD, _LEAST_SPREAD = 0.5, 0.05
-"""Standard deviation of a crop's colors as the networks see them, and the smallest that is stretched to it."""
 _SPREAD, _LEAST_SPREAD = 0.5, 0.05
 """Standard deviation of a crop's colors as the networks see them, and the smallest that is stretched to it."""
 _NUM_ROTATION, _NUM_PLACE = 6, 3
-_NUM_ROTATION, _NUM_PLACE = 6, 3
 _CROP_WIDTHS, _CROP_BLOCKS = (16, 32, 64, 128, 256), (1, 2, 2, 1)
 """Channels of the crop's network at strides 2 to 32 of its own input, and blocks of each stage after the first."""
-_CROP_WIDTHS, _CROP_BLOCKS = (16, 32, 64, 128, 256), (1, 2, 2, 1)
-"""Channels of the crop's network at strides 2 to 32 of its own input, and blocks of each stage after the first."""
-_BAND_WIDTHS, _BAND_BLOCKS = (16, 24, 48, 96), (1, 1, 1)
-"""The same of a band's network."""
 _BAND_WIDTHS, _BAND_BLOCKS = (16, 24, 48, 96), (1, 1, 1)
 """The same of a band's network."""
 _BAND_FEATURES = 128
 _JOINT_WIDTH = 512
 _POINT_GAIN = 10.0
 """Factor on points that are read again: a tenth of the crop's side counts as 1."""
-_MAP_STRIDE_PX, _BAND_STRIDE_PX = 8, 4
-"""Samples of the crop between cells of the maps, of the whole crop and of the bands."""
 _MAP_STRIDE_PX, _BAND_STRIDE_PX = 8, 4
 """Samples of the crop between cells of the maps, of the whole crop and of the bands."""
 _MAP_REACH = 1.1

@@ -55,6 +55,8 @@ class _View:
 class Reconstructor:
     """Reconstructs every face of photographs, each photograph in one pass of one network.
 
+    A photograph in which nothing sure is found is looked at once more, in small, unless `size_px` or `tile_px` is set.
+
     Safe to call from several threads at once.
 
     >>> import numpy as np, morphable_reconstruct as mr
