@@ -1,5 +1,8 @@
 """Faces fitted to the points that the face head located."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -82,3 +85,19 @@ def test_priors_hold_back(model, faces):
     free, held = (fit_points(start, points, std, model, PointFit(identity=s)) for s in (1.0, 1e-4))
     torch.testing.assert_close(held.identity, start.identity, atol=1e-3, rtol=0)
     assert (free.identity - start.identity).abs().max() > 0.05
+
+
+GROUP = """
+import torch, morphable
+from morphable_reconstruct.faces.point_fit import fit_points
+torch.set_num_threads(2)
+model = morphable.load_model("open")
+faces = model.sample(4, torch.Generator().manual_seed(0)).map(lambda value: value.float())
+print(fit_points(faces, torch.zeros(4, 87, 2), torch.full((4, 87), 1e3), model).identity.isfinite().all())
+"""
+
+
+def test_a_group_is_fitted_on_several_threads():
+    # in a program of its own: LU factors of several such matrices never ended
+    done = subprocess.run([sys.executable, "-c", GROUP], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "tensor(True)\n"

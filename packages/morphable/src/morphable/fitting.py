@@ -20,6 +20,7 @@ from morphable.geometry import (
     fit_similarity,
     linearize_projection,
     skew,
+    solve_normal_equations,
     triangles_of_vertices,
     vertex_normals,
 )
@@ -292,7 +293,7 @@ def _minimize(errors: _Errors, state: _State, model: MorphableModel, *, steps: i
         free = (~fixed).double()
         normal = normal * free[:, :, None] * free[:, None, :]
         damped = normal + torch.diag_embed(damping[:, None] * normal.diagonal(dim1=-2, dim2=-1) + fixed.double())
-        candidate = state.moved(-torch.linalg.solve(damped, slope * free), bounded=bounded)
+        candidate = state.moved(-solve_normal_equations(damped, slope * free), bounded=bounded)
         new_error, new_jacobian = errors(candidate)
         new_cost = _cost(new_error, candidate, prior)
         better = new_cost < cost

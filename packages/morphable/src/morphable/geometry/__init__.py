@@ -6,7 +6,7 @@ in the camera; +y up, +z out of the face in the model.
 
 from morphable.geometry.boxes import box_iou, box_of_points, distinct_boxes, share_of_smaller
 from morphable.geometry.camera import GLOBAL_FOCAL_PX, MIN_DEPTH_M, Pinhole, camera_from_model, model_from_camera
-from morphable.geometry.linearization import derivative_by_step, linearize_projection
+from morphable.geometry.linearization import derivative_by_step, linearize_projection, solve_normal_equations
 from morphable.geometry.mesh import (
     SparseRows,
     SurfacePoints,
@@ -64,6 +64,7 @@ __all__ = [
     "rotation_from_vector",
     "share_of_smaller",
     "skew",
+    "solve_normal_equations",
     "triangles_of_vertices",
     "vector_from_rotation",
     "vertex_normals",

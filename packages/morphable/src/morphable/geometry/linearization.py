@@ -63,3 +63,25 @@ def derivative_by_step(
     if basis is not None and cam_from_model is not None:
         parts.append(by_point @ cam_from_model[..., None, :, :] @ basis)
     return torch.cat(parts, dim=-1)
+
+
+def solve_normal_equations(
+    normal: Float[Tensor, "*batch unknowns unknowns"], right: Float[Tensor, "*batch unknowns"]
+) -> Float[Tensor, "*batch unknowns"]:
+    """Return the Gauss-Newton step of each item: the solution of normal @ step = right.
+
+    The factors are Cholesky's, in double precision. `torch.linalg.solve` of several matrices of 150 or more unknowns
+    never ends with more than one thread (PyTorch 2.15).
+
+    Args:
+        normal: Symmetric positive definite matrices, such as the jacobian's Gram matrix plus a prior's precision.
+        right: Right-hand sides.
+
+    Raises:
+        torch.linalg.LinAlgError: A matrix is not positive definite.
+
+    >>> solve_normal_equations(torch.tensor([[2.0, 1.0], [1.0, 2.0]]), torch.tensor([5.0, 4.0]))
+    tensor([2., 1.])
+    """
+    factor = torch.linalg.cholesky(normal.double())
+    return torch.cholesky_solve(right.double()[..., None], factor)[..., 0].to(right.dtype)

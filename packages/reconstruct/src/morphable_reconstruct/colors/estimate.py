@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from morphable.geometry import solve_normal_equations
 from morphable_render.lighting import AMBIENT, sh_basis
 
 STEPS = 4
@@ -88,15 +89,14 @@ def estimate_colors(
         The estimates, differentiable in colors and normals. The light is the one that, with the albedo and without a
         sheen, comes nearest to the photograph.
     """
-    faces, points, _ = observed.shape
+    faces = len(observed)
     modes = albedo_modes.to(observed).flatten(1).T
     base, functions, count = mean_albedo.to(observed), sh_basis(normals), modes.shape[1]
     mean = prior.mean.to(observed)
     state, weight = torch.cat([observed.new_zeros(count), prior.level * mean]).expand(faces, -1), visible
     facing = _facing(observed)
     for step in range(STEPS):
-        albedo = base + (state[:, :count] @ modes.T).unflatten(1, (points, 3))
-        light = _irradiance(functions, state[:, count : count + NUM_LIGHT])
+        albedo, light = _seen(state, base, modes, functions)
         error = observed - albedo * light - state[:, None, count + NUM_LIGHT :]
         weight = visible * _trust(error, step)
         root = (weight * (INDEPENDENT_SHARE / NOISE**2)).sqrt()[..., None]
@@ -105,16 +105,18 @@ def estimate_colors(
         precision, pull = _prior_terms(state, count, prior, facing)
         normal = jacobian.mT @ jacobian + precision
         right = (jacobian.mT @ (root * error).flatten(1)[..., None])[..., 0] + pull
-        state = state + torch.cholesky_solve(right[..., None], torch.linalg.cholesky(normal))[..., 0]
+        state = state + solve_normal_equations(normal, right)
     state = _detailed(observed, weight, base, modes, functions, state[:, : count + NUM_LIGHT])
     light = state[:, count:].unflatten(1, (3, 9)).mT
     ambient = torch.zeros_like(light[:, :1]) + AMBIENT
     return Colors(state[:, :count], torch.cat([light[:, :1] - ambient, light[:, 1:]], dim=1), weight)
 
 
-def _irradiance(functions: Tensor, light: Tensor) -> Tensor:
-    """Light on each point."""
-    return functions @ light.unflatten(1, (3, 9)).mT
+def _seen(state: Tensor, base: Tensor, modes: Tensor, functions: Tensor) -> tuple[Tensor, Tensor]:
+    """Albedo of the points and light on them, each (faces, points, 3)."""
+    count = modes.shape[1]
+    light = state[:, count : count + NUM_LIGHT].unflatten(1, (3, 9)).mT
+    return base + (state[:, :count] @ modes.T).unflatten(1, base.shape), functions @ light
 
 
 def _facing(like: Tensor) -> Float[Tensor, "30"]:
@@ -171,11 +173,10 @@ def _detailed(
     prior = torch.cat([found[:, :count], torch.zeros_like(found[:, count:])], 1)
     root, state = weight.sqrt()[..., None] / NOISE, found
     for _ in range(FINAL_STEPS):
-        albedo = base + (state[:, :count] @ modes.T).unflatten(1, (points, 3))
-        light = _irradiance(functions, state[:, count:])
+        albedo, light = _seen(state, base, modes, functions)
         jacobian = _jacobian(root, albedo, light, modes, functions)
         right = (jacobian.mT @ (root * (observed - albedo * light)).flatten(1)[..., None])[..., 0]
         # the tone is drawn to what was found, the coefficients themselves to 0
         right = right + (precision @ (found - state)[..., None])[..., 0] - prior
-        state = state + torch.linalg.solve(jacobian.mT @ jacobian + precision, right[..., None])[..., 0]
+        state = state + solve_normal_equations(jacobian.mT @ jacobian + precision, right)
     return state

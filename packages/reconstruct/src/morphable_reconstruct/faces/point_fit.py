@@ -18,6 +18,7 @@ from morphable.geometry import (
     derivative_by_step,
     linearize_projection,
     rotation_from_vector,
+    solve_normal_equations,
 )
 from morphable.landmarks import NUM_IBUG68
 from morphable_reconstruct.faces.landmarks import located_points
@@ -88,8 +89,8 @@ def fit_points(
         wrong = ((observed - seen) * weight[..., None]).flatten(1)
         # the unknowns are distances from what was regressed, in standard deviations
         target = wrong[..., None] + jacobian @ moved[..., None]
-        system = jacobian.mT @ jacobian + torch.eye(jacobian.shape[-1])
-        new = torch.linalg.solve(system, jacobian.mT @ target)[..., 0]
+        normal = jacobian.mT @ jacobian + torch.eye(jacobian.shape[-1])
+        new = solve_normal_equations(normal, (jacobian.mT @ target)[..., 0])
         step, total = (new - moved) * scale, new * scale
         expression = faces.expression + total[:, identity_end:]
         if activations:
