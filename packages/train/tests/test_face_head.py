@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 import pytest
 import torch
-from tiny_recipes import SIZE
+from tiny_recipes import SIZE, UNCHANGED
 
 from morphable import read_weights
 from morphable.geometry import rotation_from_vector
@@ -93,8 +93,7 @@ def test_a_crop_depends_on_its_seed_alone(data, model, surface):
 
 def test_mirrored_faces_have_mirrored_crops(data, model, surface, monkeypatch):
     make = CropMaker(data, model, surface, NO_ERRORS, CropChanges())
-    quiet = replace(CropChanges(), contrast=0.0, tint=0.0, gray=0.0, noise=0.0, coarse=0.0, cut=0.0, hidden=0.0)
-    make.changes = quiet
+    make.changes = UNCHANGED
     monkeypatch.setattr("morphable_train.face_head.crops.random_colors", lambda rng, changes: (np.eye(3, 4), 0.0))
     index = torch.zeros(24, dtype=torch.long)  # one face, mirrored about half of the time
     crops = make(index, seed=0)

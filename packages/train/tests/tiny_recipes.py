@@ -17,9 +17,17 @@ from morphable_train.configs.recipe_presets import recipe_preset
 from morphable_train.configs.recipes import RecipeConfig, RecipeData
 from morphable_train.data.labels import labels_to_bytes
 from morphable_train.data.shards import DatasetInfo, Record, encode_image, write_info
+from morphable_train.face_head.config import CropChanges
 from morphable_train.recipes.dfmvr.triples import VIEWS
 
 SIZE = 96
+UNCHANGED = CropChanges(
+    **dict.fromkeys(
+        ("contrast", "tint", "gray", "noise", "coarse", "cut", "hidden", "tone", "light", "sharpness", "compressed"),
+        0.0,
+    )
+)
+"""Crops as they lie in their pictures."""
 SIDE = 32
 YAW = {"left": 0.6, "front": 0.0, "right": -0.6}
 

@@ -42,6 +42,23 @@ class CropChanges:
     """Share of crops that a border of the picture cuts."""
     hidden: float = 0.1
     """Share of crops of which a patch is hidden."""
+    tone: float = 0.5
+    """Share of crops with another tone curve."""
+    gamma: float = 0.5
+    """Largest change of the tone curve, in the logarithm of its exponent."""
+    light: float = 0.4
+    """Share of crops with uneven light."""
+    light_std: float = 0.5
+    """Largest standard deviation of that light, in its logarithm."""
+    sharpness: float = 0.4
+    """Share of crops that are blurred or sharpened."""
+    compressed: float = 0.3
+    """Share of crops that are stored as JPEG of low quality."""
+
+    def __post_init__(self) -> None:
+        for name in ("gray", "coarse", "cut", "hidden", "tone", "light", "sharpness", "compressed"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"changes.{name} must be in [0, 1], got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +89,8 @@ class FaceHeadLoss:
     """Mean distance of the landmarks, sides of the crop."""
     rough: float = 10.0
     """Mean distance of the landmarks as they are placed roughly. Without it they lie anywhere, and maps pull them."""
+    opening: float = 20.0
+    """Mean error of the lines between opposite points of eyes, brows and lips, sides of the crop."""
     irises: float = 20.0
     """Mean distance of the irises' centers, sides of the crop; they are among the landmarks too."""
     likelihood: float = 0.03
@@ -82,7 +101,7 @@ class FaceHeadLoss:
 
 @dataclass(frozen=True, kw_only=True)
 class FaceHeadTraining:
-    """A training of the face head on synthetic faces."""
+    """A training of the face head on synthetic faces, and on photographs if there are any."""
 
     network: Literal["face_head"] = "face_head"
     """What the run trains."""
@@ -91,6 +110,10 @@ class FaceHeadTraining:
     """Folders of shards of `morphable-synth generate --scenes.layout single`."""
     held_out: tuple[Path, ...] = ()
     """The same for validation; other people."""
+    photographs: tuple[Path, ...] = ()
+    """Folders of shards of `morphable-train prepare --layout crop`: photographed faces of which 68 points are known."""
+    photographs_per_step: int = 16
+    """Such faces in each step, beside `run.batch_size` synthetic ones."""
     negatives: tuple[Path, ...] = ()
     """Folders of crops without a face, as `morphable-train negatives` makes them; without them the head's opinion
     whether a crop shows a face means nothing."""

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
 from morphable.geometry import camera_from_model, mirror_pose, rotation_from_vector
-from morphable.landmarks import NUM_JAW
+from morphable.landmarks import IBUG68_FLIP, NUM_JAW
 from morphable_detector_head.face_head.crops import ANCHOR_M, CROP_PX, CropFrames, crop_frames, rotation_in_crop
+from morphable_detector_head.face_head.network import NUM_IRISES
 from morphable_train.data.order import seeded
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import CropChanges, EstimateErrors
-from morphable_train.face_head.faces import ExactFaces, SyntheticFaces
+from morphable_train.face_head.faces import ExactFaces, PhotographedFaces, SyntheticFaces
+from morphable_train.face_head.photography import photograph
 from morphable_train.face_head.warp import NoisePool, cut_crop
 
 _GROSS_FACTOR = 3.0
@@ -46,7 +48,22 @@ class FaceCrops:
 
     def images(self) -> Float[Tensor, "faces 3 crop crop"]:
         """Return RGB in [0, 1]."""
-        return self.pixels.permute(0, 3, 1, 2).contiguous().float().mul_(1 / 255.0)
+        return as_images(self.pixels)
+
+
+@dataclass(frozen=True)
+class KnownPoints:
+    """What is known of crops of photographs."""
+
+    points: Float[Tensor, "faces points 2"]
+    """The head's points, units of the crop's side from its center; zeros where they are not known."""
+    known: Bool[Tensor, "faces points"]
+    frames: CropFrames
+
+
+def as_images(pixels: UInt8[Tensor, "crops rows cols 3"]) -> Float[Tensor, "crops 3 rows cols"]:
+    """Return RGB in [0, 1]."""
+    return pixels.permute(0, 3, 1, 2).contiguous().float().mul_(1 / 255.0)
 
 
 class CropMaker:
@@ -54,7 +71,7 @@ class CropMaker:
 
     def __init__(
         self,
-        data: SyntheticFaces,
+        data: SyntheticFaces | PhotographedFaces,
         model: MorphableModel,
         surface: SurfaceSample,
         errors: EstimateErrors,
@@ -75,6 +92,13 @@ class CropMaker:
     @torch.no_grad()
     def __call__(self, index: Int[Tensor, " faces"], seed: int) -> FaceCrops:
         """Cut the crops of some faces."""
+        pixels, faces, frames, _ = self.cut(index, seed)
+        return FaceCrops(pixels, crop_truth(faces, frames, self.surface))
+
+    def cut(
+        self, index: Int[Tensor, " faces"], seed: int
+    ) -> tuple[UInt8[Tensor, "faces crop crop 3"], ExactFaces, CropFrames, Bool[Tensor, " faces"]]:
+        """Return the pixels, the faces as they lie in the crops' pictures, the frames, and who was mirrored."""
         generator = seeded(seed, 0, int(index[0]) if len(index) else 0)
         rng = np.random.default_rng(int(torch.randint(1 << 62, (1,), generator=generator)))
         flipped = torch.rand(len(index), generator=generator) < 0.5
@@ -82,11 +106,10 @@ class CropMaker:
         faces = _mirrored(self.data.faces[index], flipped, self.model)
         estimate = _erring(faces, self.errors, generator)
         frames = crop_frames(estimate, 1.0)  # in units of the focal length, which differs between pictures
-        truth = crop_truth(faces, frames, self.surface)
         pixels = np.empty((len(index), CROP_PX, CROP_PX, 3), np.uint8)
         for row, face in enumerate(index.tolist()):
             self._cut(face, bool(flipped[row]), float(faces.focal_px[row]), _row(frames, row), rng, pixels[row])
-        return FaceCrops(torch.from_numpy(pixels), truth)
+        return torch.from_numpy(pixels), faces, frames, flipped
 
     def _cut(
         self,
@@ -117,8 +140,49 @@ class CropMaker:
         step = side / CROP_PX
         start = self._noise.start(rng)
         cut_crop(picture, origin, right * step, down * step, limits, color, self._noise.values, start, noise_scale, out)
-        if changes is not None and rng.random() < changes.hidden:
-            _hide(rng, out)
+        if changes is not None:
+            if rng.random() < changes.hidden:
+                _hide(rng, out)
+            photograph(out, changes, rng)
+
+
+class PhotographCropMaker:
+    """Cuts crops of photographed faces; a crop depends on its face and a seed alone."""
+
+    def __init__(
+        self,
+        data: PhotographedFaces,
+        model: MorphableModel,
+        surface: SurfaceSample,
+        errors: EstimateErrors,
+        changes: CropChanges,
+    ) -> None:
+        """Prepare; the arguments are those of `CropMaker`."""
+        self.data = data
+        self._maker = CropMaker(data, model, surface, errors, changes)
+
+    @torch.no_grad()
+    def __call__(
+        self, index: Int[Tensor, " faces"], seed: int
+    ) -> tuple[UInt8[Tensor, "faces crop crop 3"], KnownPoints]:
+        """Cut the crops of some faces."""
+        pixels, _, frames, flipped = self._maker.cut(index, seed)
+        landmarks = self.data.landmarks[index]
+        mirrored = landmarks[:, IBUG68_FLIP] * landmarks.new_tensor([-1.0, 1.0])
+        landmarks = frames.to_crop(torch.where(flipped[:, None, None], mirrored, landmarks))
+        on_outline = self.data.on_outline[index, None]
+        jaw, others = landmarks[:, :NUM_JAW], landmarks[:, NUM_JAW:]
+        none = torch.zeros_like(jaw)
+        points = [
+            torch.where(on_outline[..., None], none, jaw),
+            others,
+            torch.where(on_outline[..., None], jaw, none),
+            none[:, :NUM_IRISES],
+        ]
+        static, outline = (chosen.expand(-1, NUM_JAW) for chosen in (~on_outline, on_outline))
+        always = torch.ones_like(others[..., 0], dtype=torch.bool)
+        never = torch.zeros_like(always[:, :NUM_IRISES])
+        return pixels, KnownPoints(torch.cat(points, 1), torch.cat([static, always, outline, never], 1), frames)
 
 
 def crop_truth(faces: ExactFaces, frames: CropFrames, surface: SurfaceSample) -> CropTruth:

@@ -14,6 +14,7 @@ from morphable.files import refusing
 from morphable_detector_head.face_head.crops import CROP_PX
 from morphable_train.face_head.config import CropChanges
 from morphable_train.face_head.crops import random_colors
+from morphable_train.face_head.photography import photograph
 from morphable_train.face_head.warp import NoisePool, cut_crop
 from morphable_train.runs.progress import track
 
@@ -68,6 +69,7 @@ class NegativeCrops:
             origin = center - (right + down) * CROP_PX / 2
             limits = np.array([0.0, 0.0, NEGATIVE_PX, NEGATIVE_PX])
             cut_crop(picture, origin, right, down, limits, color, self._noise.values, start, noise_scale, out[row])
+            photograph(out[row], changes, rng)
         return torch.from_numpy(out)
 
 

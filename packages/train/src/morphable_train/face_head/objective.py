@@ -6,12 +6,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from morphable import FaceParameters
+from morphable.landmarks import NUM_IBUG68
 from morphable_detector_head.face_head.network import NUM_IRISES
 from morphable_detector_head.face_head.reading import FaceReading, corrected
-from morphable_losses.face_errors import point_likelihood
+from morphable_losses.face_errors import opening_errors, point_likelihood
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import FaceHeadLoss
-from morphable_train.face_head.crops import CropTruth, in_camera, project_surface
+from morphable_train.face_head.crops import CropTruth, KnownPoints, in_camera, project_points, project_surface
 
 
 def channel_weights(names: tuple[str, ...], loss: FaceHeadLoss) -> Float[Tensor, " expr"]:
@@ -46,9 +47,8 @@ def face_head_losses(
         )
     )
     found = corrected(no_estimate(reading), truth.frames, reading)
-    seen = project_surface(
-        in_camera(surface.decode_shape(found.identity, found.expression), found), truth.frames, surface
-    )
+    placed = in_camera(surface.decode_shape(found.identity, found.expression), found)
+    seen, mesh = (project(placed, truth.frames, surface) for project in (project_surface, project_points))
     turned = reading.rotation_crop - truth.rotation_crop
     error = reading.points - truth.points
     likelihood = point_likelihood(reading.points, truth.points, reading.log_std)
@@ -63,10 +63,48 @@ def face_head_losses(
         "surface": loss.surface * (seen - truth.surface).norm(dim=-1).clamp(max=1.0).mean(),
         "points": loss.points * error.norm(dim=-1).mean(),
         "rough": loss.rough * (reading.rough_points - truth.points).norm(dim=-1).mean(),
+        "opening": loss.opening * _opening(reading.points, mesh, truth.points),
         "irises": loss.irises * error[:, -NUM_IRISES:].norm(dim=-1).mean(),
         "likelihood": loss.likelihood * likelihood.mean(),
         "face": loss.face * F.softplus(-reading.face_logit).mean(),
     }
+
+
+def photograph_losses(
+    reading: FaceReading, truth: KnownPoints, surface: SurfaceSample, loss: FaceHeadLoss
+) -> dict[str, Float[Tensor, ""]]:
+    """Return the weighted terms of crops of which points alone are known, by name.
+
+    Args:
+        reading: What the head gives.
+        truth: What is known.
+        surface: Linear model of the points.
+        loss: Weights of the terms.
+    """
+    known = truth.known.to(reading.points)
+
+    def mean(values: Float[Tensor, "faces points"]) -> Float[Tensor, ""]:
+        return (values * known).sum() / known.sum()
+
+    found = corrected(no_estimate(reading), truth.frames, reading)
+    shape = surface.decode_shape(found.identity, found.expression)
+    mesh = project_points(in_camera(shape, found), truth.frames, surface)
+    return {
+        "points": loss.points * mean((reading.points - truth.points).norm(dim=-1)),
+        "rough": loss.rough * mean((reading.rough_points - truth.points).norm(dim=-1)),
+        "surface": loss.surface * mean((mesh - truth.points).norm(dim=-1).clamp(max=1.0)),
+        "opening": loss.opening * _opening(reading.points, mesh, truth.points),
+        "likelihood": loss.likelihood * mean(point_likelihood(reading.points, truth.points, reading.log_std)),
+        "face": loss.face * F.softplus(-reading.face_logit).mean(),
+    }
+
+
+def _opening(located: Tensor, mesh: Tensor, truth: Tensor) -> Float[Tensor, ""]:
+    """Error of the lines across eyes and lips, of the located points and of the mesh's; all of them must be known."""
+    weight = torch.ones_like(truth[:, :NUM_IBUG68, 0])
+    target = truth[:, :NUM_IBUG68]
+    errors = [opening_errors(p[:, :NUM_IBUG68], target, weight=weight, unit_px=weight[:, 0]) for p in (located, mesh)]
+    return torch.stack(errors).mean()
 
 
 def negative_loss(face_logit: Float[Tensor, " crops"], loss: FaceHeadLoss) -> Float[Tensor, ""]:

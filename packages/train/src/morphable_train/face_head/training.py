@@ -2,10 +2,11 @@
 
 import copy
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import UInt8
 from lightning_fabric import Fabric
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -16,17 +17,35 @@ from morphable_detector_head.face_head.network import FaceHead, build_face_head
 from morphable_train.data.order import ShuffledOrder
 from morphable_train.data.surface import SurfaceSample
 from morphable_train.face_head.config import EstimateErrors, FaceHeadTraining
-from morphable_train.face_head.crops import CropMaker, FaceCrops
-from morphable_train.face_head.faces import SyntheticFaces
+from morphable_train.face_head.crops import CropMaker, CropTruth, KnownPoints, PhotographCropMaker, as_images
+from morphable_train.face_head.faces import PhotographedFaces, SyntheticFaces
 from morphable_train.face_head.measures import measure
 from morphable_train.face_head.negatives import NegativeCrops
-from morphable_train.face_head.objective import channel_weights, face_head_losses, negative_loss
+from morphable_train.face_head.objective import (
+    channel_weights,
+    face_head_losses,
+    negative_loss,
+    photograph_losses,
+)
 from morphable_train.runs.checkpoint import latest_checkpoint, read_checkpoint
 from morphable_train.runs.depthwise import speed_up_depthwise
 from morphable_train.runs.logs import RESULTS_FILE, RunLog, write_run_file
 from morphable_train.runs.loop import SECONDS_PER_MINUTE, DivergedError, TrainingLoop, not_finite, open_run
 
-_ORDER_STREAM = 31
+_ORDER_STREAM, _PHOTOGRAPH_ORDER_STREAM = 31, 32
+
+
+@dataclass(frozen=True)
+class StepCrops:
+    """The crops of a step: synthetic faces, photographed faces, what is no face."""
+
+    pixels: UInt8[Tensor, "crops crop crop 3"]
+    """All crops in this order."""
+    faces: CropTruth
+    photographs: KnownPoints | None
+    """None where a training has no photographs."""
+    negatives: int
+    """Crops without a face."""
 
 
 class FaceHeadTrainer(TrainingLoop):
@@ -42,6 +61,15 @@ class FaceHeadTrainer(TrainingLoop):
         if config.held_out:
             others = SyntheticFaces(config.held_out, min_visible=config.min_visible, most=config.max_held_out)
             self.held_out = CropMaker(others, self.model, self.surface, EstimateErrors(), None)
+        self.photographs: PhotographCropMaker | None = None
+        if config.photographs:
+            photographed = PhotographedFaces(config.photographs, self.model)
+            self.photographs = PhotographCropMaker(
+                photographed, self.model, self.surface, config.errors, config.changes
+            )
+            self.photograph_order = ShuffledOrder(
+                len(photographed), seed=config.run.seed, stream=_PHOTOGRAPH_ORDER_STREAM
+            )
         self.negatives = NegativeCrops(config.negatives) if config.negatives else None
         sizes = {"num_identity": self.model.num_identity, "num_expression": self.model.num_expression}
         head = build_face_head(config.head, **sizes)
@@ -61,24 +89,34 @@ class FaceHeadTrainer(TrainingLoop):
         """Describe the network."""
         return {"network": "face_head", **asdict(self.config.head)}
 
-    def load(self, step: int) -> FaceCrops:
-        """Cut the crops of a step: faces, then what is none."""
-        size, seed = self.config.run.batch_size, self.config.run.seed * 7919 + step
-        faces = self.maker(self.order(step * size, (step + 1) * size), seed)
-        if self.negatives is None:
-            return faces
-        others = self.negatives.draw(self.config.negatives_per_step, self.config.changes, seed)
-        return replace(faces, pixels=torch.cat([faces.pixels, others]))
-
-    def step(self, loaded: FaceCrops) -> tuple[dict[str, Tensor], None]:
-        """Make one step of the optimizer."""
-        image = loaded.images()
-        channels, loss = self._wrapped(image), self.config.loss
-        faces = len(loaded.truth.identity)
-        reading = self._head.reading(channels[:faces])
-        terms = face_head_losses(reading, loaded.truth, self.surface, self.weights, loss)
+    def load(self, step: int) -> StepCrops:
+        """Cut the crops of a step."""
+        config = self.config
+        size, seed = config.run.batch_size, config.run.seed * 7919 + step
+        crops = self.maker(self.order(step * size, (step + 1) * size), seed)
+        pixels, known = [crops.pixels], None
+        if self.photographs is not None:
+            start = step * config.photographs_per_step
+            index = self.photograph_order(start, start + config.photographs_per_step)
+            photographs, known = self.photographs(index, seed)
+            pixels.append(photographs)
+        count = config.negatives_per_step if self.negatives is not None else 0
         if self.negatives is not None:
-            terms["face"] = terms["face"] + negative_loss(self._head.reading(channels[faces:]).face_logit, loss)
+            pixels.append(self.negatives.draw(count, config.changes, seed))
+        return StepCrops(torch.cat(pixels), crops.truth, known, count)
+
+    def step(self, loaded: StepCrops) -> tuple[dict[str, Tensor], None]:
+        """Make one step of the optimizer."""
+        channels, loss = self._wrapped(as_images(loaded.pixels)), self.config.loss
+        faces = len(loaded.faces.identity)
+        parts = channels.split([faces, len(channels) - faces - loaded.negatives, loaded.negatives])
+        terms = face_head_losses(self._head.reading(parts[0]), loaded.faces, self.surface, self.weights, loss)
+        if loaded.photographs is not None:
+            found = photograph_losses(self._head.reading(parts[1]), loaded.photographs, self.surface, loss)
+            share = len(parts[1]) / faces
+            terms |= {f"photograph_{name}": share * value for name, value in found.items()}
+        if loaded.negatives:
+            terms["negatives"] = negative_loss(self._head.reading(parts[2]).face_logit, loss)
         total = torch.stack(list(terms.values())).sum()
         self.fabric.backward(total)
         norm = nn.utils.clip_grad_norm_(self.module.parameters(), self.config.optimizer.clip_norm)

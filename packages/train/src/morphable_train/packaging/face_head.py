@@ -65,7 +65,7 @@ def package_face_head(run: Path, detector: Path, output: Path, options: FaceHead
     check_model(info, load_model(config.model))
     kept = {name: value for name, value in state.items() if not name.startswith((_PREFIX, *_REFINEMENTS))}
     added = {_PREFIX + name: value for name, value in groups["average"].items() if not name.endswith(_COUNTER)}
-    data = [_described(folder) for folder in config.data]
+    data = [_described(folder) for folder in (*config.data, *config.photographs)]
     seen = options.training_data or "; ".join(dict.fromkeys(map(str, data)))
     licenses = options.license or joined_licenses([info.license, *(part.license for part in data)])
     info = replace(
@@ -90,6 +90,12 @@ def _described(folder: Path) -> DatasetInfo:
     return info
 
 
+def _crops(config: FaceHeadTraining) -> str:
+    """What a step of a training shows."""
+    photographs = f" and {config.photographs_per_step} of photographs" if config.photographs else ""
+    return f"{config.run.batch_size} crops of synthetic people{photographs}"
+
+
 def _card(info: WeightsInfo, config: FaceHeadTraining, progress: Progress, size_bytes: int) -> str:
     """Return the card in markdown; every number in it comes from the run."""
     run, model = config.run, info.model
@@ -110,8 +116,7 @@ def _card(info: WeightsInfo, config: FaceHeadTraining, progress: Progress, size_
         "## Training",
         "",
         f"- Data: {info.training_data}",
-        f"- Face head: {progress.step} steps of {run.batch_size} crops in {progress.seconds / 3600:.2f} h, "
-        f"seed {run.seed}",
+        f"- Face head: {progress.step} steps of {_crops(config)} in {progress.seconds / 3600:.2f} h, seed {run.seed}",
         "",
         "## Measured",
         "",
