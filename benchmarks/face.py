@@ -5,9 +5,12 @@ single synthetic people of a series that nobody trains on:
 `morphable-synth generate --scenes.level makehuman --scenes.assets ../shared/data --scenes.layout single
 --scenes.size-px 384 --seed 777 --count 300 --out SHARDS`. Whole pictures go in. Photographs with 68 points are
 measured by `photographs.py`, shut lips and lids by `likeness.py`.
+
+`--points-error 0.004` tells what the fit to located points could reach: it is given the true points of the people, each
+coordinate disturbed by independent errors of that share of the crop's side, in place of those that the network located.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +18,13 @@ import torch
 import tyro
 from jaxtyping import Float
 
-from morphable.geometry import fit_similarity
-from morphable_reconstruct import Reconstructor
+from morphable import FaceParameters, MorphableModel
+from morphable.geometry import GLOBAL_FOCAL_PX, fit_similarity
+from morphable.landmarks import NUM_JAW
+from morphable_detector_head.face_head.crops import CROP_SIDE_M
+from morphable_reconstruct import ReconstructConfig, Reconstructor
+from morphable_reconstruct.faces.landmarks import located_points
+from morphable_reconstruct.faces.point_fit import PointFit, fit_points
 from morphable_synth.datasets.shards import read_shard
 
 ACTIONS = (
@@ -40,6 +48,8 @@ class FaceConfig:
     """Folder with a folder of photographs for each person."""
     photographs: int = 700
     """Photographs of people, at most."""
+    points_error: float | None = None
+    """Standard deviation of the disturbance of true points, in sides of the crop; None takes what was located."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +62,9 @@ class Pairs:
     missed: int
 
 
-def reconstruct_people(reconstructor: Reconstructor, shards: Path) -> Pairs:
-    """Reconstruct the people of some shards."""
+def reconstruct_people(reconstructor: Reconstructor, shards: Path, points_error: float | None = None) -> Pairs:
+    """Reconstruct the people of some shards; fit them to disturbed true points if an error is given."""
+    generator = torch.Generator().manual_seed(0)
     rows: list[tuple[np.ndarray, ...]] = []
     missed = 0
     for path in sorted(shards.glob("[!.]*.tar")):
@@ -65,14 +76,42 @@ def reconstruct_people(reconstructor: Reconstructor, shards: Path) -> Pairs:
             if not len(away) or away.min() > FAR_PX:
                 missed += 1
                 continue
-            found = scene.faces[int(away.argmin())]
+            nearest = int(away.argmin())
+            found = scene.faces[nearest : nearest + 1]
+            if points_error is not None:
+                found = fit_true_points(
+                    found, sample.labels, scene.camera.focal_px, reconstructor.model, points_error, generator
+                )
             rows.append(
                 tuple(
-                    np.stack([getattr(found, name).numpy(), sample.labels[name][0]])
+                    np.stack([getattr(found, name)[0].numpy(), sample.labels[name][0]])
                     for name in ("identity", "expression", "rotation_head")
                 )
             )
     return Pairs(*(np.stack(column, 1) for column in zip(*rows, strict=True)), missed)
+
+
+def fit_true_points(
+    regressed: FaceParameters,
+    labels: dict[str, np.ndarray],
+    focal_px: float,
+    model: MorphableModel,
+    error: float,
+    generator: torch.Generator,
+) -> FaceParameters:
+    """Fit one regressed face to its true points, disturbed by an error in sides of the crop."""
+    true = {
+        n: torch.from_numpy(labels[n].astype(np.float32))
+        for n in ("identity", "expression", "rotation_head", "translation_m")
+    }
+    place = located_points(model).vertices(replace(regressed, **true))
+    # the fit's unit is a pixel of a camera with the project's focal length
+    seen_px = GLOBAL_FOCAL_PX * float(labels["focal_px"]) / focal_px * place[..., :2] / place[..., 2:]
+    std_px = error * CROP_SIDE_M * GLOBAL_FOCAL_PX / regressed.translation_m[:, 2].abs()
+    seen_px = seen_px + std_px * torch.randn(seen_px.shape, generator=generator)
+    # the fit takes the 68 points and, last, the irises; the outline's points between them are not used
+    points_px = torch.cat([seen_px[:, :68], torch.zeros(1, NUM_JAW, 2), seen_px[:, 68:]], 1)
+    return fit_points(regressed, points_px, std_px.expand(1, points_px.shape[1]), model, PointFit(point_factor=1.0))
 
 
 def people_table(pairs: Pairs, reconstructor: Reconstructor) -> list[tuple[str, float]]:
@@ -157,10 +196,10 @@ def same_person_auc(reconstructor: Reconstructor, folder: Path, most: int) -> fl
 def main() -> None:
     """Print the tables."""
     config = tyro.cli(FaceConfig, description=__doc__)
-    reconstructor = Reconstructor(config.weights)
+    reconstructor = Reconstructor(config.weights, config=ReconstructConfig(fit_points=config.points_error is None))
     rows: list[tuple[str, float]] = []
     if config.shards is not None:
-        rows += people_table(reconstruct_people(reconstructor, config.shards), reconstructor)
+        rows += people_table(reconstruct_people(reconstructor, config.shards, config.points_error), reconstructor)
     if config.lfw is not None:
         rows.append(("same person, AUC", same_person_auc(reconstructor, config.lfw, config.photographs)))
     print("| measure | value |\n|---|---|")
