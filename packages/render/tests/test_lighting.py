@@ -12,6 +12,7 @@ from morphable_render.lighting import (
     irradiance_sh,
     lighting_normals,
     mirror_illumination,
+    rotate_sh,
     sh_basis,
 )
 
@@ -100,3 +101,13 @@ def test_mirrored_light_shines_from_the_other_side():
     normals = torch.nn.functional.normalize(torch.randn(2, 5, 3, generator=generator), dim=-1)
     mirrored = normals * torch.tensor([-1.0, 1.0, 1.0])
     torch.testing.assert_close(irradiance_sh(mirrored, mirror_illumination(light)), irradiance_sh(normals, light))
+
+
+def test_turned_normals_in_turned_light_keep_their_colors():
+    rotation = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64))[0]
+    rotation = rotation * torch.linalg.det(rotation)
+    light = torch.randn(2, 9, 3, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    normals = unit(50).expand(2, 50, 3)
+    turned = irradiance_sh(normals @ rotation.T, rotate_sh(light, rotation))
+    torch.testing.assert_close(turned, irradiance_sh(normals, light))
+    torch.testing.assert_close(rotate_sh(rotate_sh(light, rotation), rotation.T), light)

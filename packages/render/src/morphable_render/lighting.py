@@ -83,3 +83,26 @@ def mirror_illumination(illumination: Float[Tensor, "*batch 9 3"]) -> Float[Tens
     """Return the light of the mirrored scene: the functions that are odd in x (-x, xy, -xz) change sign."""
     sign = torch.tensor([1, 1, 1, -1, -1, 1, 1, -1, 1], dtype=illumination.dtype, device=illumination.device)
     return illumination * sign[:, None]
+
+
+def rotate_sh(illumination: Float[Tensor, "*batch 9 3"], rotation: Float[Tensor, "3 3"]) -> Float[Tensor, "*batch 9 3"]:
+    """Return the light after a turn of everything: turned normals get the color that they had.
+
+    Args:
+        illumination: Coefficients per band and RGB channel.
+        rotation: In the frame of the normals, y up, z toward the viewer.
+
+    >>> light = torch.randn(9, 3)
+    >>> about_z = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    >>> normal = torch.tensor([[0.6, 0.0, 0.8]])
+    >>> turned = irradiance_sh(normal @ about_z.T, rotate_sh(light, about_z))
+    >>> torch.allclose(turned, irradiance_sh(normal, light), atol=1e-5)
+    True
+    """
+    places = torch.arange(32, dtype=torch.float64)  # a spiral over the sphere: more directions than functions
+    height = 1 - (2 * places + 1) / len(places)
+    angle, radius = math.pi * (3 - math.sqrt(5)) * places, (1 - height.square()).sqrt()
+    before = torch.stack([radius * angle.cos(), radius * angle.sin(), height], -1)
+    after = before @ rotation.double().cpu().T
+    matrix = torch.linalg.pinv(sh_basis(after)) @ sh_basis(before)
+    return matrix.to(illumination) @ illumination

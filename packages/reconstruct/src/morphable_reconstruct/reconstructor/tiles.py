@@ -77,3 +77,8 @@ def sizes_px(scene: Scene) -> Float[np.ndarray, " faces"]:
     """Longer sides of the faces' boxes."""
     boxes = scene.box_xyxy_px
     return (boxes[:, 2:] - boxes[:, :2]).max(1)
+
+
+def box_centers(scene: Scene) -> Float[np.ndarray, "faces 2"]:
+    """Centers (x, y) of the faces' boxes, pixels of the photograph."""
+    return scene.box_xyxy_px.reshape(-1, 2, 2).mean(1)
