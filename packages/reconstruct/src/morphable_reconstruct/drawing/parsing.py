@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from morphable import read_weights
 from morphable_detector_head.engines import onnx_session
+from morphable_reconstruct.drawing.filters import largest_around
 from morphable_reconstruct.faces.rows import Face, SceneRows
 from morphable_reconstruct.photographs.window import window
 from morphable_regressors import CropRule, FaceParser, SystemSpec, crop_matrices, cut_crops, load_system
@@ -55,10 +56,8 @@ class ShownFace:
         scale, shift = self.crop_from_photo[0, 0], self.crop_from_photo[:2, 2]
         at = (px * scale + shift) / side
         inside = ((at > 0) & (at < 1)).all(-1)
-        hidden = self.probability[None, ..., _BACKGROUND]
-        if margin_px:
-            hidden = F.max_pool2d(hidden, 2 * margin_px + 1, stride=1, padding=margin_px)
-        return sample_image(1 - hidden[0, ..., None], at)[:, 0] * inside
+        hidden = largest_around(self.probability[..., _BACKGROUND], margin_px)
+        return sample_image(1 - hidden[..., None], at)[:, 0] * inside
 
 
 def parse_faces(rows: SceneRows) -> list[ShownFace | None]:

@@ -5,13 +5,13 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from scipy.ndimage import distance_transform_edt
 
 from morphable import MorphableModel
 from morphable.eyes import EYE_PARTS
 from morphable_reconstruct.drawing.colors import lit_vertex_colors
+from morphable_reconstruct.drawing.filters import largest_around, mean_around
 from morphable_reconstruct.drawing.layers import render_depth
 from morphable_reconstruct.drawing.parsing import ShownFace, parse_face
 from morphable_reconstruct.drawing.tone import SKIN_PART, Seen, Tone, head_tone, strangeness
@@ -229,9 +229,7 @@ def _apart_from_nearer(
     scale = cols / face.camera.size_hw[1]
     radius = max(1, round(BESIDE * _extent_px(face) * scale))
     nearness = 1 / depth_m.clamp(min=1e-6) * (depth_m > 0)
-    for size in ((2 * radius + 1, 1), (1, 2 * radius + 1)):
-        padding = (size[0] // 2, size[1] // 2)
-        nearness = F.max_pool2d(nearness[None], size, stride=1, padding=padding)[0]
+    nearness = largest_around(nearness, radius)
     col, row = (px * scale).long().clamp(min=0).minimum(torch.tensor([cols - 1, rows - 1])).unbind(-1)
     return (z_m < 1 / nearness[row, col].clamp(min=1e-6) + NEARER_M).float()
 
@@ -294,23 +292,23 @@ def _eyes_continued(filled: torch.Tensor, own: torch.Tensor, weight: torch.Tenso
     rows, cols = (torch.nonzero(texels.eyes.any(axis))[:, 0] for axis in (1, 0))
     part = (slice(int(rows.min()), int(rows.max()) + 1), slice(int(cols.min()), int(cols.max()) + 1))
     seen = (weight * texels.eyes)[part]
-    spread = torch.cat([own[part] * seen[..., None], seen[..., None]], dim=-1).permute(2, 0, 1)[None]
+    spread = torch.cat([own[part] * seen[..., None], seen[..., None]], dim=-1).permute(2, 0, 1)
     for _ in range(3):
-        spread = F.avg_pool2d(spread, 2 * radius + 1, stride=1, padding=radius)
-    total = spread[0, 3, ..., None]
+        spread = mean_around(spread, 2 * radius + 1)
+    total = spread[3, ..., None]
     share = (EYE_TRUST * total).clamp(max=1.0) * texels.eyes[part][..., None]
     continued = filled.clone()
-    continued[part] += share * (spread[0, :3].permute(1, 2, 0) / total.clamp(min=1e-6) - filled[part])
+    continued[part] += share * (spread[:3].permute(1, 2, 0) / total.clamp(min=1e-6) - filled[part])
     return continued
 
 
 def _feathered(share: torch.Tensor, texels: _TexelMap) -> torch.Tensor:
     """Let the photograph fade out on the skin beside what is hidden, so that no edge shows."""
     radius = max(1, round(FEATHER * len(share)))
-    hidden = F.max_pool2d(((1 - share) * texels.skin)[None], 2 * radius + 1, stride=1, padding=radius)
+    hidden = largest_around((1 - share) * texels.skin, radius)
     for _ in range(2):
-        hidden = F.avg_pool2d(hidden, radius | 1, stride=1, padding=(radius | 1) // 2)
-    return torch.where(texels.skin, torch.minimum(share, 1 - hidden[0]), share)
+        hidden = mean_around(hidden, radius | 1)
+    return torch.where(texels.skin, torch.minimum(share, 1 - hidden), share)
 
 
 def _ramp(values: torch.Tensor, low: float, high: float) -> torch.Tensor:
