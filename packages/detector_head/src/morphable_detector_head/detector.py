@@ -125,6 +125,12 @@ class Detections:
     point_std_px: Float[Tensor, "batch top points"] | None = None
     """Standard deviation of each of their coordinates in input pixels; None without a face head."""
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Detections":
+        """Apply a function to every tensor, e.g. `lambda value: value.to(device)`."""
+        values = {name: value for name, value in vars(self).items() if value is not None and name != "parameters"}
+        mapped = {name: function(value) for name, value in values.items()}
+        return replace(self, parameters=self.parameters.map(function), **mapped)
+
 
 class FaceDetector(nn.Module):
     """WM3DR's network. Input: RGB in [0, 1], sides multiples of 32; normalized inside.
@@ -312,16 +318,7 @@ def _best_first(found: Detections, min_score: float | Tensor) -> Detections:
         index = order.view(*order.shape, *(1,) * (value.ndim - 2)).expand(*order.shape, *value.shape[2:])
         return value.gather(1, index)
 
-    assert found.points_px is not None
-    assert found.point_std_px is not None
-    return Detections(
-        parameters=found.parameters.map(sorted_rows),
-        score=score,
-        center_px=sorted_rows(found.center_px),
-        valid=score > min_score,
-        points_px=sorted_rows(found.points_px),
-        point_std_px=sorted_rows(found.point_std_px),
-    )
+    return replace(found.map(sorted_rows), score=score, valid=score > min_score)
 
 
 def build_detector(

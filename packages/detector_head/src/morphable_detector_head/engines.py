@@ -83,14 +83,7 @@ class TorchDetector:
                 found = _joined([self._detect(image[None], top_k, min_score) for image in images])
             else:
                 found = self._detect(images, top_k, min_score)
-        return Detections(
-            parameters=found.parameters.map(_to_cpu),
-            score=_to_cpu(found.score),
-            center_px=_to_cpu(found.center_px),
-            valid=_to_cpu(found.valid),
-            points_px=None if found.points_px is None else _to_cpu(found.points_px),
-            point_std_px=None if found.point_std_px is None else _to_cpu(found.point_std_px),
-        )
+        return found.map(_to_cpu)
 
     def _detect(self, images: Tensor, top_k: int, min_score: float) -> Detections:
         """`FaceDetector.detect` with its convolutions in the engine's precision."""
@@ -373,21 +366,13 @@ def _joined(found: Sequence[Detections]) -> Detections:
         return found[0]
     most = max(one.score.shape[1] for one in found)
 
-    def stacked(parts: list[Tensor]) -> Tensor:
-        rows = [torch.cat([part, part.new_zeros(1, most - part.shape[1], *part.shape[2:])], 1) for part in parts]
-        return torch.cat(rows)
+    def padded(value: Tensor) -> Tensor:
+        return torch.cat([value, value.new_zeros(1, most - value.shape[1], *value.shape[2:])], 1)
 
-    points = [one.points_px for one in found if one.points_px is not None]
-    spread = [one.point_std_px for one in found if one.point_std_px is not None]
-    names = vars(found[0].parameters)
-    return Detections(
-        parameters=FaceParameters(**{n: stacked([getattr(one.parameters, n) for one in found]) for n in names}),
-        score=stacked([one.score for one in found]),
-        center_px=stacked([one.center_px for one in found]),
-        valid=stacked([one.valid for one in found]),
-        points_px=stacked(points) if points else None,
-        point_std_px=stacked(spread) if spread else None,
-    )
+    rows = [one.map(padded) for one in found]
+    tensors = {name: [vars(row)[name] for row in rows] for name, value in vars(rows[0]).items() if value is not None}
+    parameters = FaceParameters.concatenate(tensors.pop("parameters"))
+    return Detections(parameters, **{name: torch.cat(values) for name, values in tensors.items()})
 
 
 def _filled(path: Path, state: Mapping[str, Tensor], prefix: str) -> bytes:
