@@ -9,7 +9,7 @@ import torch
 import morphable
 from morphable.geometry import GLOBAL_FOCAL_PX, rotation_from_vector
 from morphable_reconstruct.faces.landmarks import located_points
-from morphable_reconstruct.faces.point_fit import PointFit, fit_points
+from morphable_reconstruct.faces.point_fit import SHUT_STDS, PointFit, fit_points, shut_lips
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +101,32 @@ def test_a_group_is_fitted_on_several_threads():
     # in a program of its own: LU factors of several such matrices never ended
     done = subprocess.run([sys.executable, "-c", GROUP], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == "tensor(True)\n"
+
+
+def parted(points, by_px):
+    """The same points with inner lips that lie apart by some pixels."""
+    upper, lower = [61, 62, 63], [67, 66, 65]
+    middle = (points[:, upper] + points[:, lower]) / 2
+    changed = points.clone()
+    changed[:, upper], changed[:, lower] = middle, middle
+    changed[:, lower, 1] += by_px
+    return changed
+
+
+def test_lips_are_shut_if_they_are_no_farther_apart_than_points_that_touch_are_found():
+    points, std = torch.zeros(2, 87, 2), torch.ones(2, 87)
+    for distance, expected in ((0.9 * SHUT_STDS, True), (1.1 * SHUT_STDS, False)):
+        assert shut_lips(parted(points, distance), std).tolist() == [expected, expected]
+        assert shut_lips(parted(points, 3 * distance), 3 * std).tolist() == [expected, expected]
+
+
+def test_shut_lips_are_drawn_shut_and_open_ones_are_not(model, faces):
+    points, std = observed(model, faces), torch.full((3, 87), 2.0)
+
+    def opening(by_px):
+        fitted = fit_points(faces, parted(points, by_px), std, model)
+        lips = observed(model, fitted)
+        return (lips[:, [61, 62, 63]] - lips[:, [67, 66, 65]]).norm(dim=-1).mean(1)
+
+    assert (opening(4.0) < 0.6 * opening(5.0)).all()  # on both sides of 2.2 standard deviations
+    assert (opening(15.0) > 4.0).all()

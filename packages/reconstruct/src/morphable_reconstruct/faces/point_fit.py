@@ -8,7 +8,7 @@ both: what was regressed is the mean of a Gaussian prior, the points are observa
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from morphable import FaceParameters, MorphableModel
@@ -20,9 +20,12 @@ from morphable.geometry import (
     rotation_from_vector,
     solve_normal_equations,
 )
-from morphable.landmarks import NUM_IBUG68
+from morphable.landmarks import INNER_LOWER_LIP, INNER_UPPER_LIP, NUM_IBUG68
 from morphable_reconstruct.faces.landmarks import located_points
 
+SHUT_STDS = 2.2
+"""Inner lips whose distance is below this many of the head's standard deviations of a point are taken as shut: errors
+of points that touch can only part them."""
 _STEPS = 3
 _NUM_POSE = 6
 _LEAST_STD_PX = 1e-3
@@ -73,6 +76,9 @@ def fit_points(
     prior, points = prior or PointFit(), located_points(model)
     chosen = [*range(NUM_IBUG68), *range(points_px.shape[1] - len(points) + NUM_IBUG68, points_px.shape[1])]
     observed, weight = points_px[:, chosen], 1 / (prior.point_factor * std_px[:, chosen]).clamp(min=_LEAST_STD_PX)
+    upper, lower = list(INNER_UPPER_LIP), list(INNER_LOWER_LIP)
+    # the distance between shut lips is surer than the places of either, whose errors go together
+    held = shut_lips(points_px, std_px)[:, None] / std_px[:, upper].clamp(min=_LEAST_STD_PX)
     scale = _prior_std(faces, prior, model)
     basis = torch.cat([points.identity_basis, points.expression_basis]).permute(1, 2, 0)
     activations = model.expression_prior != "normal"
@@ -85,10 +91,11 @@ def fit_points(
         place = turned + now.translation_m[:, None]
         seen, by_point = linearize_projection(place, GLOBAL_FOCAL_PX, min_depth_m=_NEAREST_M)
         jacobian = derivative_by_step(by_point, turned, cam_from_model, basis)
-        jacobian = (jacobian * weight[..., None, None]).flatten(1, 2) * scale[:, None]
-        wrong = ((observed - seen) * weight[..., None]).flatten(1)
+        between_lips = (jacobian[:, upper] - jacobian[:, lower]) * held[..., None, None]
+        jacobian = torch.cat([jacobian * weight[..., None, None], between_lips], 1).flatten(1, 2) * scale[:, None]
+        wrong = [(observed - seen) * weight[..., None], (seen[:, lower] - seen[:, upper]) * held[..., None]]
         # the unknowns are distances from what was regressed, in standard deviations
-        target = wrong[..., None] + jacobian @ moved[..., None]
+        target = torch.cat(wrong, 1).flatten(1)[..., None] + jacobian @ moved[..., None]
         normal = jacobian.mT @ jacobian + torch.eye(jacobian.shape[-1])
         new = solve_normal_equations(normal, (jacobian.mT @ target)[..., 0])
         step, total = (new - moved) * scale, new * scale
@@ -105,6 +112,20 @@ def fit_points(
         )
         moved = new
     return now
+
+
+def shut_lips(
+    points_px: Float[Tensor, "faces points 2"], std_px: Float[Tensor, "faces points"]
+) -> Bool[Tensor, " faces"]:
+    """Return whose inner lips are no farther apart than points that touch are found.
+
+    Args:
+        points_px: Located points, iBUG's 68 first.
+        std_px: Standard deviations of their coordinates.
+    """
+    upper, lower = list(INNER_UPPER_LIP), list(INNER_LOWER_LIP)
+    apart = (points_px[:, upper] - points_px[:, lower]).norm(dim=-1).mean(1)
+    return apart < SHUT_STDS * (std_px[:, upper] + std_px[:, lower]).mean(1) / 2
 
 
 def _prior_std(faces: FaceParameters, prior: PointFit, model: MorphableModel) -> Float[Tensor, "faces unknowns"]:

@@ -44,7 +44,7 @@ GRAPH_SUFFIXES = frozenset({".onnx", ".xml"})
 """Files taken for exported graphs."""
 GRAPH_FOLDER = BUNDLED_FOLDER / "graphs"
 """Graphs without weights, of networks and of face heads (`packages/reconstruct/tools/build_graphs.py`)."""
-_GRAPH_VERSION = 2
+_GRAPH_VERSION = 3
 """Changes with every change of what a graph computes for a configuration."""
 _PROBE_HW = (256, 256)
 """Size of the noise that shows what a given graph predicts."""
