@@ -1,7 +1,7 @@
 """Layers of the face head's networks.
 
-Their activations are limited to 6 (as MobileNet's are): without a limit a channel that a flat white background excited ten
-times more than any training picture turned whole faces into noise.
+Their activations are limited to 6, as MobileNet's are. Without a limit, a channel that a flat white background excited
+10 times more than training pictures did turned whole faces into noise.
 """
 
 from collections.abc import Iterator, Sequence
