@@ -30,8 +30,8 @@ class OutputConfig:
     """Plot as .png, .svg or .pdf, one or several files."""
 
     def __post_init__(self) -> None:
-        for path in self.plot:
-            check_plot_path(path)
+        for plot in self.plot:
+            check_plot_path(plot)
         for path in (self.json, self.csv, self.markdown, self.latex, self.per_image):
             if path is not None:
                 check_output(path)
