@@ -201,10 +201,25 @@ def bench(session: nox.Session) -> None:
 @nox.session(venv_backend="none", requires=["workspace"])
 def dist(session: nox.Session) -> None:
     """Build source archive and wheel of every package into dist/ and check their metadata."""
+    build_packages(session, ROOT / "packages")
+
+
+@nox.session(venv_backend="none", requires=["workspace"])
+def release(session: nox.Session) -> None:
+    """Build as `dist` does, with the repository's address, which goes after `--`, in metadata and READMEs."""
+    (address,) = session.posargs
+    copies = ROOT / "build" / "release"
+    shutil.rmtree(copies, ignore_errors=True)
+    session.run(tool("python"), "release/with_addresses.py", address, str(copies), external=True)
+    build_packages(session, copies)
+
+
+def build_packages(session: nox.Session, folder: Path) -> None:
+    """Build the packages of a folder into dist/ and check their metadata."""
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
     for package in SIBLINGS:
         options = ("--no-isolation", "--outdir", "dist")  # poetry-core, which builds, is in the workspace
-        session.run(tool("python"), "-m", "build", *options, str(package_dir(package)), external=True)
+        session.run(tool("python"), "-m", "build", *options, str(folder / package), external=True)
     session.run(tool("twine"), "check", "--strict", *map(str, sorted((ROOT / "dist").iterdir())), external=True)
 
 

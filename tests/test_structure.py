@@ -246,3 +246,20 @@ def test_package_runs_as_a_module(package):
 def test_a_module_prints_the_version():
     done = subprocess.run([sys.executable, "-m", "morphable_synth", "--version"], capture_output=True, check=True)
     assert done.stdout.split() == [b"morphable-synth", b"0.1.0"]
+
+
+def test_pictures_are_opened_in_one_place_that_starts_no_program():
+    """Pillow left alone would start Ghostscript for a PostScript file that is named like a photograph."""
+    places = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in modules(package).values()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open"
+    }
+    assert places == {
+        "packages/evalkit/src/morphable_evalkit/files.py",  # evalkit needs none of the other packages
+        "packages/morphable/src/morphable/decoding.py",
+        "packages/synth/src/morphable_synth/rendering/effects.py",  # what it has encoded itself
+        "packages/train/src/morphable_train/face_head/photography.py",  # the same
+    }

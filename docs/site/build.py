@@ -42,6 +42,7 @@ CARDS = (
     "packages/reconstruct/src/morphable_reconstruct/weights/per_face/*.md",
     "release/*.md",
 )
+CARD_TITLES = {"OPEN_MODEL": "open (face model)", "README": "For research only"}
 PACKAGES = (
     "reconstruct", "morphable", "detector_head", "regressors", "render", "losses", "synth", "train", "evalkit",
 )  # fmt: skip
@@ -232,8 +233,7 @@ def write_config(api: list[str]) -> None:
         "@api": [{Path(path).stem: path} for path in api],
         "@packages": [{name: f"packages/{name}/index.md"} for name in PACKAGES],
         "@cards": [
-            {Path(path).stem if Path(path).stem != "README" else "Release": page_name(Path(path)).as_posix()}
-            for path in cards
+            {CARD_TITLES.get(Path(path).stem, Path(path).stem): page_name(Path(path)).as_posix()} for path in cards
         ],
     }
     config["project"]["nav"] = nav_entries(config["project"]["nav"], generated)

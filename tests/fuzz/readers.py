@@ -1,18 +1,21 @@
 """The readers that are fuzzed: for each a whole file to damage, and the function that reads it."""
 
+import gzip
 import io
 import json
 import pickle
+import shutil
 import struct
 import tarfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
 from media import GROUPS_OF_MEDIA
-from PIL import Image
-from reader import Reader, written
+from PIL import Image, ImageCms
+from reader import Reader, in_folder, written
 from training import readers_of_training
 
 PICTURE_FORMATS = {
@@ -26,6 +29,14 @@ PICTURE_FORMATS = {
     "jpeg2000": ("JPEG2000", ".jp2"),
     "ppm": ("PPM", ".ppm"),
     "tga": ("TGA", ".tga"),
+    "dds": ("DDS", ".dds"),
+    "ico": ("ICO", ".ico"),
+    "icns": ("ICNS", ".icns"),
+    "im": ("IM", ".im"),
+    "pcx": ("PCX", ".pcx"),
+    "qoi": ("QOI", ".qoi"),
+    "sgi": ("SGI", ".sgi"),
+    "xbm": ("XBM", ".xbm"),
 }
 
 
@@ -56,7 +67,8 @@ def readers(names: Collection[str] = ()) -> dict[str, Reader]:
 def _pictures() -> dict[str, Reader]:
     from morphable_reconstruct.photographs.reading import load_photograph
 
-    return {name: Reader(suffix, _picture(kind), load_photograph) for name, (kind, suffix) in PICTURE_FORMATS.items()}
+    plain = {name: Reader(suffix, _picture(kind), load_photograph) for name, (kind, suffix) in PICTURE_FORMATS.items()}
+    return plain | {name: Reader("", make, load_photograph) for name, make in _ODD_PICTURES.items()}
 
 
 def _pixels() -> Image.Image:
@@ -71,10 +83,51 @@ def _picture(kind: str) -> Callable[[], bytes]:
         exif.get_ifd(0x8769)[0xA405] = 28
         stream = io.BytesIO()
         more = {"exif": exif} if kind in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF") else {}
-        _pixels().save(stream, kind, **more)
+        (_pixels().convert("1") if kind == "XBM" else _pixels()).save(stream, kind, **more)
         return stream.getvalue()
 
     return make
+
+
+def _saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def _profile() -> bytes:
+    """A profile that is applied, because its name is not sRGB's."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes().replace(b"s\0R\0G\0B", b"w\0i\0d\0e")
+
+
+def _frames() -> list[Image.Image]:
+    clear = Image.new("RGBA", (64, 48))
+    return [clear, _pixels().convert("RGBA"), _pixels().rotate(180).convert("RGBA")]
+
+
+def _deep_png() -> bytes:
+    """Dark colors of 16 bits, whose lower bytes are read as well."""
+    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in np.arange(48 * 64 * 3).reshape(48, 64 * 3) % 1000)
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", 64, 48, 16, 2, 0, 0, 0), b"IDAT": zlib.compress(lines), b"IEND": b""}
+    sealed = (struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in chunks.items())
+    return b"\x89PNG\r\n\x1a\n" + b"".join(sealed)
+
+
+_ODD_PICTURES: dict[str, Callable[[], bytes]] = {
+    "jpeg_cmyk": lambda: _saved(_pixels().convert("CMYK"), "JPEG", icc_profile=_profile()),
+    "jpeg_profile": lambda: _saved(_pixels(), "JPEG", icc_profile=_profile()),
+    "mpo": lambda: _saved(_pixels(), "MPO", save_all=True, append_images=[_pixels()]),
+    "png_palette_profile": lambda: _saved(
+        _pixels().quantize(16), "PNG", icc_profile=_profile(), transparency=bytes(range(16))
+    ),
+    "png_gray_16": lambda: _saved(Image.fromarray(np.arange(48 * 64, dtype=np.uint16).reshape(48, 64)), "PNG"),
+    "png_deep": _deep_png,
+    "apng": lambda: _saved(_frames()[0], "PNG", save_all=True, append_images=_frames()[1:]),
+    "webp_animated": lambda: _saved(_frames()[0], "WEBP", save_all=True, append_images=_frames()[1:]),
+    "tiff_packed": lambda: _saved(_pixels(), "TIFF", compression="tiff_deflate", icc_profile=_profile()),
+    "tiff_lab": lambda: _saved(Image.new("LAB", (64, 48), (128, 100, 150)), "TIFF"),
+}
+"""Pictures of kinds of their own."""
 
 
 def _heif() -> dict[str, Reader]:
@@ -99,8 +152,10 @@ def _arrays() -> dict[str, Reader]:
 
     from morphable.importers.bfm09 import import_bfm09
     from morphable.importers.flame import import_flame
+    from morphable.importers.ict import import_ict
     from morphable.importers.safe_pickle import load_arrays
     from morphable.importers.statismo import import_statismo
+    from morphable.importers.tddfa import import_3ddfa
     from morphable.importers.wavefront import read_obj
 
     grid = np.stack([np.arange(30), np.arange(30) + 1, np.arange(30) + 2], -1) % 12
@@ -129,12 +184,50 @@ def _arrays() -> dict[str, Reader]:
                 file[f"{name}/model/pcaVariance"] = np.ones(4)
                 file[f"{name}/representer/cells"] = grid.T
 
+    points = {"lmk_face_idx": np.arange(51) % 12, "lmk_b_coords": np.full((51, 3), 1 / 3)}
+    corner = np.arange(204) % 36
+    basis = {"u_shp": flame["v_template"].reshape(-1, 1) * 1e6, "u_exp": np.zeros((36, 1)), "keypoints_sim": corner}
+    basis |= {"w_shp_sim": np.ones((36, 4)), "w_exp_sim": np.ones((36, 3)), "tri": grid}
+    pickled = {"u": basis["u_shp"], "w_shp": np.ones((36, 5)), "w_exp": np.ones((36, 3)), "keypoints": corner}
+
+    def numpy_folder(folder: Path) -> None:
+        for name, array in basis.items():
+            np.save(folder / f"{name}.npy", array)
+
+    def mesh_folder(folder: Path) -> None:
+        (folder / "generic_neutral_mesh.obj").write_text(obj)
+        for name in ("identity000", "jawOpen"):
+            (folder / f"{name}.obj.gz").write_bytes(gzip.compress(obj.encode(), mtime=0))
+        listed = {"expressions": ["jawOpen"], "idx_to_landmark_verts": (np.arange(68) % 3).tolist()}
+        (folder / "vertex_indices.json").write_text(json.dumps(listed))
+
+    def embedded(folder: Path) -> None:
+        (folder / "flame.pkl").write_bytes(pickle.dumps(flame, protocol=2))
+        (folder / "points.pkl").write_bytes(pickle.dumps(points, protocol=2))
+
+    def numbered(folder: Path) -> None:
+        hdf5(folder / "model.h5")
+        (folder / "points.txt").write_text(" ".join(str(k % 12) for k in range(68)))
+
     tensors = OrderedDict(a=torch.arange(12).reshape(3, 4), b=np.ones(5, np.float32))
     obj = "".join(f"v {x} {y} {z}\n" for x, y, z in flame["v_template"]) + "f 1 2 3\nf 2/1/1 3 4 5\n"
     return {
         "flame": Reader(".pkl", lambda: pickle.dumps(flame, protocol=2), import_flame),
         "flame_protocol_5": Reader(".pkl", lambda: pickle.dumps(OrderedDict(flame), protocol=5), import_flame),
         "flame_npz": Reader(".npz", written(lambda path: np.savez(path, **flame), ".npz"), import_flame),
+        "flame_points": in_folder(
+            "points.pkl", embedded, lambda folder: import_flame(folder / "flame.pkl", landmarks=folder / "points.pkl")
+        ),
+        "3ddfa_array": in_folder("w_exp_sim.npy", numpy_folder, import_3ddfa),
+        "3ddfa_triangles": in_folder("tri.npy", numpy_folder, import_3ddfa),
+        "3ddfa_v2": Reader(".pkl", lambda: pickle.dumps(pickled | {"tri": grid}, protocol=2), import_3ddfa),
+        "ict_indices": in_folder("vertex_indices.json", mesh_folder, import_ict),
+        "ict_packed": in_folder("identity000.obj.gz", mesh_folder, import_ict),
+        "hdf5_points": in_folder(
+            "points.txt",
+            numbered,
+            lambda folder: import_statismo(folder / "model.h5", landmarks=folder / "points.txt"),
+        ),
         "torch_pickle": Reader(".pkl", lambda: pickle.dumps(tensors, protocol=2), load_arrays),
         "matlab": Reader(".mat", written(lambda path: savemat(path, crop), ".mat"), import_bfm09),
         "hdf5": Reader(".h5", written(hdf5, ".h5"), import_statismo),
@@ -215,6 +308,8 @@ def _evaluation() -> dict[str, Reader]:
 
     from morphable_evalkit import read_predictions
     from morphable_evalkit.alignment.point_sets import read_vertex_map
+    from morphable_evalkit.datasets.aflw import read_aflw, read_aflw_lfpa
+    from morphable_evalkit.datasets.conversion import from_json
     from morphable_evalkit.matlab import read_mat
     from morphable_evalkit.measures.latency import TIMING_FORMAT, TIMING_VERSION, read_timings
     from morphable_evalkit.reports.records import read_groups
@@ -236,6 +331,20 @@ def _evaluation() -> dict[str, Reader]:
         command="nme", system="ours", protocol={"points": "static"}, unit="fraction", summary={}, items=items
     )
 
+    def aflw(folder: Path) -> None:
+        for name, array in {
+            "pts21": np.ones((5, 2, 21)),
+            "pts68": np.ones((5, 2, 68)),
+            "crop_yaws": np.ones(5),
+        }.items():
+            np.save(folder / f"AFLW_GT_{name}.npy", array)
+
+    def lfpa(folder: Path) -> None:
+        arrays = {"points34_px": np.ones((3, 34, 2)), "box_xyxy_px": np.ones((3, 4)), "yaw_deg": np.ones(3)}
+        np.savez(folder / "aflw_lfpa.npz", image=["a.jpg", "b.jpg", "c.jpg"], **arrays)
+
+    face = {"landmarks68_px": [[float(k), float(k % 9)] for k in range(68)], "score": 0.5}
+    plain = json.dumps({"system": "ours", "images": [{"image": "a.jpg", "size_hw": [9, 9], "faces": [face]}]}).encode()
     old = Path(__file__).parents[1] / "old_formats" / "predictions.npz"
     ply = (
         "ply\nformat ascii 1.0\nelement vertex 3\nproperty float x\nproperty float y\nproperty float z\n"
@@ -255,6 +364,9 @@ def _evaluation() -> dict[str, Reader]:
         "timings.json": Reader(".json", json.dumps(timings).encode, read_timings),
         "results": Reader(".json", written(lambda path: write_results(path, [result]), ".json"), read_results),
         "groups": Reader(".csv", lambda: b"image,face,group\na.jpg,0,dark\nb.jpg,1,light\n", read_groups),
+        "aflw": in_folder("AFLW_GT_pts21.npy", aflw, read_aflw),
+        "aflw_lfpa": in_folder("aflw_lfpa.npz", lfpa, read_aflw_lfpa),
+        "plain_json": Reader(".json", lambda: plain, from_json),
         "vertex_map": Reader(".json", lambda: b"[1, 5, 9, 12]", lambda path: read_vertex_map(path, 4)),
         "evalkit_matlab": Reader(".mat", written(lambda path: savemat(path, mat), ".mat"), read_mat),
     }
@@ -273,8 +385,11 @@ def _scenes() -> dict[str, Reader]:
     import morphable_reconstruct as mr
     from morphable import load_model
     from morphable.fitted_scenes import read_faces
+    from morphable_reconstruct.batch.options import RunConfig
+    from morphable_reconstruct.batch.records import Records
     from morphable_reconstruct.exports.coefficients import scene_to_arrays, scene_to_json
     from morphable_reconstruct.exports.saved import read_scene
+    from morphable_reconstruct.photographs.sources import Source
     from morphable_synth.datasets.shards import read_shard
 
     model = load_model("open")
@@ -302,6 +417,17 @@ def _scenes() -> dict[str, Reader]:
                 tar.addfile(entry, io.BytesIO(body))
         return stream.getvalue()
 
+    source = Source(kind="image", path=Path(__file__), name="a.py", stem="a")
+
+    def records(folder: Path) -> Records:
+        made = Records(RunConfig(sources=("a.py",), out=folder), "0" * 64)
+        made._path = lambda _: folder / "a.npz"  # type: ignore[method-assign]
+        return made
+
+    def record(folder: Path) -> None:
+        records(folder).add(source, ("a.py",), {"score": np.ones(2, np.float32)})
+        shutil.copyfile(__file__, folder / "a.py")
+
     return {
         "scene_json": Reader(".json", scene_to_json(scene).encode, lambda path: read_scene(path, model)),
         "scene_npz": Reader(
@@ -311,5 +437,6 @@ def _scenes() -> dict[str, Reader]:
         "fitted_npz": Reader(
             ".npz", written(lambda path: np.savez(path, **scene_to_arrays(scene)), ".npz"), read_faces
         ),
+        "record": in_folder("a.npz", record, lambda folder: records(folder).find(source)),
         "shard": Reader(".tar", shard, lambda path: list(read_shard(path))),
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from reader import Reader, written
+from reader import Reader, in_folder, written
 
 
 def readers_of_training() -> dict[str, Reader]:
@@ -127,9 +127,12 @@ def _runs() -> dict[str, Reader]:
 
 def _assets() -> dict[str, Reader]:
     """Meshes, lights and skins of synthetic people."""
+    import morphable_synth.datasets.shards as generated
+    from morphable_synth import GenerateConfig, SceneConfig
     from morphable_synth.assets.catalog import read_texture
     from morphable_synth.assets.environment import read_radiance
     from morphable_synth.assets.proxies import read_obj, read_proxy
+    from morphable_synth.datasets.provenance import LICENSE_FILE, sources_of
 
     obj = "".join(f"v {k} {k % 3} 0\n" for k in range(6)) + "vt 0 0\nvt 1 1\nvt 0 1\nf 1/1 2/2 3/3\nf 4/1 5/2 6/3\n"
     clothes = "obj_file a.obj\nx_scale 1 2 1.5\nverts 0\n" + "".join(
@@ -144,6 +147,17 @@ def _assets() -> dict[str, Reader]:
         Image.fromarray(np.arange(48 * 64 * 4, dtype=np.uint8).reshape(48, 64, 4)).save(stream, "PNG")
         return stream.getvalue()
 
+    generated.code_version = lambda: "1"  # reads megabytes each time
+
+    def run(folder: Path) -> object:
+        return generated._claim(
+            GenerateConfig(scenes=SceneConfig(), out=folder, seed=1, count=4, shard_size=2, workers=1)
+        )
+
+    def licenses(folder: Path) -> None:
+        listed = [{"pattern": "*", "name": "ours", "license": "CC0"}, {"pattern": "a/*", "name": "b", "license": "MIT"}]
+        (folder / LICENSE_FILE).write_text(json.dumps(listed))
+
     def read_clothes(path: Path) -> object:
         (path.parent / "a.obj").write_text(obj)
         return read_proxy(path)
@@ -151,6 +165,11 @@ def _assets() -> dict[str, Reader]:
     return {
         "proxy": Reader(".mhclo", clothes.encode, read_clothes),
         "proxy_obj": Reader(".obj", obj.encode, read_obj),
+        "synth_run": in_folder("run.json", run, run),
+        "synth_description": in_folder("dataset.json", run, run),
+        "licenses": in_folder(
+            LICENSE_FILE, licenses, lambda folder: sources_of(SceneConfig(level="makehuman", assets=folder))
+        ),
         "radiance": Reader(".hdr", lambda: flat, read_radiance),
         "radiance_packed": Reader(".hdr", lambda: packed, read_radiance),
         "texture": Reader(".png", png, read_texture),

@@ -1,5 +1,6 @@
 """The command itself: version, exit statuses, `python -m`."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -50,3 +51,29 @@ def test_status_1_when_every_face_was_missed(tmp_path, capsys, command):
         captured.err
         == "evalkit: preds must give at least one number, got a failure for every face or scan of mine (1)\n"
     )
+
+
+@pytest.mark.parametrize("option", ["json", "csv", "per-image", "plot", "worst"])
+def test_results_that_cannot_be_written_are_found_before_the_work(tmp_path, capsys, option):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").touch()
+    argv = ["nme", "--preds", str(tmp_path / "none.npz"), "--dataset", "truth", "--root", str(tmp_path / "none.npz")]
+    for target in ("folder.png", "file/a.png"):
+        with pytest.raises(SystemExit) as stopped:
+            main([*argv, f"--{option}", str(tmp_path / target)])
+        assert stopped.value.code == 2
+        assert "results must go to a f" in " ".join(capsys.readouterr().err.split())
+
+
+def test_names_that_are_not_utf8_are_printed_and_written(tmp_path):
+    points = np.random.default_rng(0).uniform(100, 200, (1, 68, 2))
+    write_predictions(tmp_path / "truth.npz", Predictions.from_points({"a.jpg": points}, (480, 640)))
+    mine = tmp_path / os.fsdecode(b"mine\xff.npz")
+    write_predictions(mine, Predictions.from_points({"a.jpg": points}, (480, 640)))
+    argv = ["nme", "--preds", mine, "--dataset", "truth", "--root", tmp_path / "truth.npz", "--csv", tmp_path / "a.csv"]
+    done = subprocess.run(
+        [sys.executable, "-m", "morphable_evalkit", *map(str, argv)], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"mine\\udcff" in done.stdout
+    assert "mine\\udcff" in (tmp_path / "a.csv").read_text()

@@ -180,10 +180,31 @@ def test_missing_arrays_and_wrong_lengths_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"must hold AFLW2000-3D\.pts68\.npy"):
         read_aflw2000(tmp_path)
     np.save(tmp_path / "AFLW2000-3D.pts68.npy", np.zeros((10, 3, 68)))
-    with pytest.raises(ValueError, match="must have 2000 rows, got 10"):
+    with pytest.raises(ValueError, match=r"must have 2000 rows and 3 axes, got \(10,"):
         read_aflw2000(tmp_path)
     with pytest.raises(FileNotFoundError, match="root must exist"):
         open_dataset(DatasetConfig(dataset="helen", root=tmp_path / "none"))
+
+
+@pytest.mark.parametrize("shape", [(), (2000,), (2000, 3), (2000, 4, 5, 6)])
+@pytest.mark.parametrize("name", ["AFLW2000-3D.pts68", "AFLW2000-3D.pose", "AFLW2000-3D.pts21"])
+def test_arrays_of_another_shape_are_named(small_aflw2000, name, shape):
+    if name.endswith("pose") and shape == (2000,):
+        return  # its own shape
+    np.save(small_aflw2000 / f"{name}.npy", np.ones(shape))
+    with pytest.raises(ValueError, match=rf"{name}\.npy must "):
+        read_aflw2000_points21(small_aflw2000)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (5, 3), (5, 2, 20)])
+@pytest.mark.parametrize("name", ["AFLW_GT_pts21.npy", "AFLW_GT_pts68.npy"])
+def test_arrays_of_aflw_of_another_shape_are_named(tmp_path, name, shape):
+    for file, array in {"pts21": np.ones((5, 2, 21)), "pts68": np.ones((5, 2, 68)), "crop_yaws": np.ones(5)}.items():
+        np.save(tmp_path / f"AFLW_GT_{file}.npy", array)
+    assert read_aflw(tmp_path).points_px.shape == (5, 21, 2)
+    np.save(tmp_path / name, np.ones(shape))
+    with pytest.raises(ValueError, match=rf"{name} must "):
+        read_aflw(tmp_path)
 
 
 def test_some_pictures_without_rows_json_are_refused(small_aflw2000):

@@ -166,6 +166,15 @@ def test_embedding_of_another_mesh_is_refused(tmp_path):
         import_flame(tmp_path / "flame.pkl", landmarks=tmp_path / "other.pkl")
 
 
+@pytest.mark.parametrize("index", [np.array(3), np.zeros((0, 51), int), np.zeros((2, 0), int)])
+def test_embedding_of_another_shape_is_refused(tmp_path, index):
+    inner_points(tmp_path)
+    embedding = {"lmk_face_idx": index, "lmk_b_coords": np.full((51, 3), 1 / 3)}
+    (tmp_path / "other.pkl").write_bytes(pickle.dumps(embedding))
+    with pytest.raises(ValueError, match=r"other\.pkl: lmk_face_idx must "):
+        import_flame(tmp_path / "flame.pkl", landmarks=tmp_path / "other.pkl")
+
+
 def skinned(content: dict[str, object], joint: int, turn: NDArray[np.float64]) -> NDArray[np.float64]:
     """FLAME's own skinning with one joint turned by an axis-angle vector (Rodrigues), correctives included."""
     angle = np.linalg.norm(turn)

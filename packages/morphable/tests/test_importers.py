@@ -232,6 +232,14 @@ def test_3ddfa_standard_deviations_scale_the_modes(tddfa):
     np.testing.assert_allclose(data.identity_basis[7, 2], shape[6:9, 7] * 20e-6, rtol=1e-5)
 
 
+def test_triangles_of_3ddfa_of_another_shape_are_refused(tddfa):
+    (tddfa / "tri.mat").unlink()
+    for shape in ((), (0,), (3,), (5, 4)):
+        np.save(tddfa / "tri.npy", np.zeros(shape))
+        with pytest.raises(ValueError, match=r"tri\.npy must hold three corners a triangle, got "):
+            import_3ddfa(tddfa)
+
+
 def test_damaged_3ddfa_names_the_file(tddfa):
     np.save(tddfa / "w_exp_sim.npy", np.zeros((6, 10)))
     with pytest.raises(ValueError, match=r"w_exp_sim\.npy must have one row per coordinate \(432\), got \(6, 10\)"):
@@ -429,6 +437,7 @@ def test_ict_face_mirrors(ict):
 
 
 def test_damaged_ict_names_the_file(ict):
+    indices = json.loads((ict / "vertex_indices.json").read_text())
     write = (ict / "identity000.obj").write_text
     text = (ict / "identity000.obj").read_text()
     write("v 1 2 3\n")
@@ -445,6 +454,18 @@ def test_damaged_ict_names_the_file(ict):
     (ict / "vertex_indices.json").write_text("{")
     with pytest.raises(ValueError, match=r"must be a JSON object, got .*vertex_indices\.json"):
         import_ict(ict)
+    for name, values in {"expressions": (5, None, [["browUp_L"]], {}), "idx_to_landmark_verts": (None, ["a"])}.items():
+        for value in values:
+            (ict / "vertex_indices.json").write_text(json.dumps({**indices, name: value}))
+            with pytest.raises(ValueError, match=rf"vertex_indices\.json must hold {name}, a list of"):
+                import_ict(ict)
+    (ict / "vertex_indices.json").write_text(json.dumps(indices))
+    packed = (ict / "identity001.obj.gz").read_bytes()
+    damaged = (packed[: len(packed) // 2], packed[:-4], packed[:99] + b"\xa5" * 99 + packed[198:], b"v 1 2 3", b"")
+    for body in damaged:
+        (ict / "identity001.obj.gz").write_bytes(body)
+        with pytest.raises(ValueError, match=r"identity001\.obj\.gz"):
+            import_ict(ict)
 
 
 def test_real_ict_sample(ict_head, tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from stand_ins import dotted
 
+from morphable_reconstruct.batch.cluster import _row, _source, drop_older_rows
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.photographs.sources import find_sources
 
@@ -214,6 +215,26 @@ def test_workers_get_absolute_paths_and_records_do_not_mind(tmp_path, monkeypatc
     moved = _with_absolute_paths(config)
     assert (moved.out, moved.weights, moved.model) == (tmp_path / "out", str(tmp_path / "own.safetensors"), "open")
     assert Records(config, "hash")._options == Records(moved, "hash")._options
+
+
+def test_any_name_reaches_the_workers(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    for name in (b"a\xff.png", "лицо.png".encode(), b"a\nb.png"):
+        with Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).open("wb") as file:
+            Image.fromarray(dotted((32, 32), [(16, 16)])).save(file, "PNG")
+    sources = find_sources([str(tmp_path)])
+    batch = pyarrow.Table.from_pylist(list(map(_row, sources))).to_pydict()
+    assert tuple(map(_source, batch["path"], batch["name"], batch["stem"])) == sources
+
+
+def test_tables_of_others_are_left_alone(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.table({"price": [1, 2]}), tmp_path / "other.parquet")
+    drop_older_rows(tmp_path, {"a.png"}, set())
+    assert parquet.read_table(tmp_path / "other.parquet").num_rows == 2
+    (tmp_path / "other.parquet").write_bytes(b"PAR1 damaged")
+    with pytest.raises(ValueError, match=r"other\.parquet"):
+        drop_older_rows(tmp_path, {"a.png"}, set())
 
 
 def test_outcomes_tell_what_was_lost_and_what_was_done_before(tmp_path, model):

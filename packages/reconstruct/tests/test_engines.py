@@ -125,6 +125,13 @@ def test_engines_agree_single_batched_and_concurrently(cache, engine):
             np.testing.assert_allclose(landmarks(other), landmarks(one), atol=MAX_DIFFERENCE_PX)
 
 
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime", "openvino"])
+def test_more_faces_may_be_asked_for_than_a_small_picture_has_places(engine):
+    pytest.importorskip(engine)
+    config = ReconstructConfig(size_px=64, max_faces=1000, engine=engine, device="cpu")
+    assert len(Reconstructor("mobile", config=config)(np.full((48, 64, 3), 128, np.uint8))) == 0
+
+
 @pytest.mark.parametrize("size_px", [384, 704])
 def test_engines_agree_on_photographs_of_groups(size_px):
     pytest.importorskip("openvino")

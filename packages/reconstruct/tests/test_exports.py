@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -114,6 +115,15 @@ def test_glb_morph_targets_give_the_expression(scene):
     assert document["meshes"][0]["primitives"][0]["targets"] == document["meshes"][1]["primitives"][0]["targets"]
 
 
+@pytest.mark.parametrize(("expression", "weight"), [(-0.14, 0.0), (0.3, 0.3), (1.2, 1.0)])
+def test_glb_morph_weights_of_activations_are_between_0_and_1(scene, expression, weight):
+    assert scene.model.expression_prior == "activation"
+    faces = replace(scene.faces, expression=torch.full_like(scene.faces.expression, expression))
+    document, _accessor = parse_glb(_glb(replace(scene, faces=faces)))
+    for mesh in document["meshes"]:
+        np.testing.assert_allclose(mesh["weights"], weight, atol=1e-6)
+
+
 def test_glb_camera_sees_the_photograph(scene):
     document, _accessor = parse_glb(_glb(scene))
     camera = document["cameras"][0]["perspective"]
@@ -190,7 +200,6 @@ def test_json_and_npz_say_the_same(tmp_path, scene):
 
 
 def test_photo_texture_takes_the_face_and_nothing_behind_it(model, no_parsing):
-    from dataclasses import replace
 
     from morphable_reconstruct.drawing.textures import albedo_texture, photo_texture
 
@@ -329,7 +338,6 @@ def test_glb_weights_are_activations_between_0_and_1(model):
 
 @pytest.mark.parametrize("suffix", ["json", "npz"])
 def test_saved_scenes_come_back(tmp_path, scene, suffix):
-    from dataclasses import replace
 
     scene = replace(scene, track_id=np.array([4, 2]), residual_px=np.float32([np.nan, 0.25]))
     scene.save(tmp_path / f"s.{suffix}")
@@ -364,7 +372,6 @@ def test_what_is_no_saved_scene_is_refused(tmp_path, scene, model):
 
 
 def test_expected_errors_of_points_are_kept_and_read_back(tmp_path, scene, model):
-    from dataclasses import replace
 
     from morphable_evalkit import read_predictions
     from morphable_reconstruct.exports.predictions import prediction_rows, write_predictions
@@ -447,7 +454,6 @@ def test_gaze_and_irises_of_a_face(tmp_path, scene):
 
 
 def test_overlays_are_faint_where_the_network_is_unsure(scene):
-    from dataclasses import replace
 
     from morphable_reconstruct.drawing.overlay import FAINTEST, SURE, UNSURE, point_opacity
 
@@ -530,7 +536,6 @@ def test_a_crop_stands_upright(model):
     ):
         x, y = np.rint(point).astype(int)
         pixels[y - 2 : y + 3, x - 2 : x + 3] = color
-    from dataclasses import replace
 
     crop = face_crop(replace(turned, photo=Photograph(pixels=pixels, name="a"))[0], size_px=128).astype(int)
     reds, greens = (np.argwhere(crop[..., c] - crop[..., 2] > 80) for c in (0, 1))
@@ -572,7 +577,6 @@ def test_meshes_of_the_face_alone(tmp_path, model):
 
 
 def test_unseen_side_continues_the_seen_sides_tone(model, no_parsing):
-    from dataclasses import replace
 
     from morphable_reconstruct.drawing.textures import delit_texture, photo_texture
 

@@ -1,6 +1,7 @@
 """Pictures as people have them: damaged tags, deep gray, profiles, texts, odd names, transparent frames."""
 
 import io
+import re
 import shutil
 import struct
 import zlib
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
+from morphable.orientation import orientation_of
 from morphable_reconstruct.photographs import pixels, reading
 from morphable_reconstruct.photographs.reading import load_photograph
 
@@ -148,32 +150,118 @@ def test_full_16_bits_and_black_stay(tmp_path):
     assert not load_photograph(np.zeros((2, 2), np.uint16)).pixels.any()
 
 
+def chunk(name: bytes, body: bytes) -> bytes:
+    """A chunk of a PNG file."""
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def deep_png(values: np.ndarray) -> bytes:
+    """Colors of 16 bits, which Pillow does not write."""
+    rows, cols, _ = values.shape
+    lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", cols, rows, 16, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+
+
+def deep_tiff(values: np.ndarray, order: str, *, packed: bool = False, orientation: int = 1) -> bytes:
+    """Colors of 16 bits in either order of bytes, as they are or deflated."""
+    rows, cols, _ = values.shape
+    pixels = values.astype(f"{order}u2").tobytes()
+    pixels = zlib.compress(pixels) if packed else pixels
+    entries = [(256, 4, 1, cols), (257, 4, 1, rows), (258, 3, 3, 8), (259, 3, 1, 8 if packed else 1), (262, 3, 1, 2)]
+    entries += [(273, 4, 1, 14), (274, 3, 1, orientation), (277, 3, 1, 3), (278, 4, 1, rows), (279, 4, 1, len(pixels))]
+    table = b""
+    for tag, kind, count, value in entries:
+        number = struct.pack(f"{order}HH", value, 0) if (kind, count) == (3, 1) else struct.pack(f"{order}I", value)
+        table += struct.pack(f"{order}HHI", tag, kind, count) + number
+    start = 14 + len(pixels) + len(pixels) % 2
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", start)
+    bits = struct.pack(f"{order}HHH", 16, 16, 16)
+    return (head + bits + pixels).ljust(start, b"\0") + struct.pack(f"{order}H", len(entries)) + table + b"\0" * 4
+
+
+DEEP = {
+    "png": deep_png,
+    "tiff, little": lambda values: deep_tiff(values, "<"),
+    "tiff, big": lambda values: deep_tiff(values, ">"),
+    "tiff, deflated": lambda values: deep_tiff(values, "<", packed=True),
+    "tiff, big, deflated": lambda values: deep_tiff(values, ">", packed=True),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+@pytest.mark.parametrize("high", [200, 1023, 4095, 16000])
+def test_shallow_colors_in_16_bits_are_scaled_by_their_range(tmp_path, kind, high):
+    values = np.linspace(0, high, 24 * 32 * 3).reshape(24, 32, 3).astype(np.uint16)
+    (tmp_path / "a").write_bytes(DEEP[kind](values))
+    photo = load_photograph(tmp_path / "a")
+    np.testing.assert_allclose(photo.pixels, values * (255 / high), atol=1)
+    assert f"16-bit values from 0 to {high}" in photo.notes[0]
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_full_16_bits_of_color_stay(tmp_path, kind):
+    values = np.linspace(0, 65535, 24 * 32 * 3).reshape(24, 32, 3).astype(np.uint16)
+    (tmp_path / "a").write_bytes(DEEP[kind](values))
+    photo = load_photograph(tmp_path / "a")
+    np.testing.assert_array_equal(photo.pixels, values >> 8)
+    assert photo.notes == ()
+
+
+def test_shallow_colors_are_turned_once(tmp_path):
+    values = np.linspace(0, 1023, 24 * 32 * 3).reshape(24, 32, 3).astype(np.uint16)
+    (tmp_path / "a.tif").write_bytes(deep_tiff(values, "<", orientation=6))
+    expected = np.rot90(values, -1) * (255 / 1023)
+    np.testing.assert_allclose(load_photograph(tmp_path / "a.tif").pixels, expected, atol=1)
+
+
+def test_orientation_behind_the_pixels_of_a_png_counts(tmp_path, picture):
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    body = stream.getvalue()
+    tags = chunk(b"eXIf", exif_with(6).removeprefix(b"Exif\0\0"))
+    (tmp_path / "a.png").write_bytes(body[:-12] + tags + body[-12:])
+    expected = np.rot90(np.asarray(picture), -1)
+    np.testing.assert_array_equal(load_photograph(tmp_path / "a.png").pixels, expected)
+    with Image.open(tmp_path / "a.png") as opened:
+        assert orientation_of(opened) == 6
+
+
+def s15(value: float) -> bytes:
+    return struct.pack(">i", round(value * 65536))
+
+
+def xyz(*values: float) -> bytes:
+    return b"XYZ \0\0\0\0" + b"".join(map(s15, values))
+
+
+def curve(gamma: float) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+
+
 def wide_profile() -> bytes:
-    """An RGB profile with the primaries of Display P3 and a gamma of 2.2, written out by its definition."""
+    """An RGB profile with the primaries of Display P3 and a gamma of 2.2."""
+    return profile(
+        b"RGB ",
+        {
+            b"rXYZ": xyz(0.5151, 0.2412, -0.0011),
+            b"gXYZ": xyz(0.2920, 0.6922, 0.0419),
+            b"bXYZ": xyz(0.1571, 0.0666, 0.7841),
+            **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve(2.2)),
+        },
+    )
 
-    def s15(value: float) -> bytes:
-        return struct.pack(">i", round(value * 65536))
 
-    def xyz(*values: float) -> bytes:
-        return b"XYZ \0\0\0\0" + b"".join(map(s15, values))
-
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(2.2 * 256)) + b"\0\0"
+def profile(space: bytes, colors: dict[bytes, bytes]) -> bytes:
+    """A color profile, written out by its definition."""
     text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"wide\0" + b"\0" * 78 + b"\0"
-    tags = {
-        b"desc": text,
-        b"wtpt": xyz(0.9642, 1.0, 0.8249),
-        b"rXYZ": xyz(0.5151, 0.2412, -0.0011),
-        b"gXYZ": xyz(0.2920, 0.6922, 0.0419),
-        b"bXYZ": xyz(0.1571, 0.0666, 0.7841),
-        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
-        b"cprt": b"text\0\0\0\0none\0",
-    }
+    tags = {b"desc": text, b"wtpt": xyz(0.9642, 1.0, 0.8249), **colors, b"cprt": b"text\0\0\0\0none\0"}
     place, table, body = 128 + 4 + 12 * len(tags), b"", b""
     for name, data in tags.items():
         table += name + struct.pack(">II", place + len(body), len(data))
         body += data + b"\0" * (-len(data) % 4)
     size = place + len(body)
-    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02100000, b"mntr", b"RGB ", b"XYZ ") + b"\0" * 12 + b"acsp"
+    header = struct.pack(">I4sI4s4s4s", size, b"lcms", 0x02100000, b"mntr", space, b"XYZ ") + b"\0" * 12 + b"acsp"
     header = header.ljust(64, b"\0") + struct.pack(">I", 0) + s15(0.9642) + s15(1.0) + s15(0.8249)
     return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
 
@@ -193,6 +281,24 @@ def test_profile_is_applied_with_alpha_and_palette_too(tmp_path):
     assert ImageCms.ImageCmsProfile(io.BytesIO(profile)) is not None
 
 
+@pytest.mark.parametrize("mode", ["L", "LA"])
+def test_profiles_of_gray_pictures_are_applied(tmp_path, mode):
+    # linear light of 0.2140 is 127.5 of 255 in sRGB
+    stored = round(0.2140 * 255)
+    gray = Image.new("L", (4, 4), stored).convert(mode)
+    gray.save(tmp_path / "a.png", icc_profile=profile(b"GRAY", {b"kTRC": curve(1.0)}))
+    np.testing.assert_allclose(load_photograph(tmp_path / "a.png").pixels.astype(float), 127.5, atol=2)
+    gray.save(tmp_path / "b.png", icc_profile=wide_profile())  # of another kind of picture
+    np.testing.assert_allclose(load_photograph(tmp_path / "b.png").pixels.astype(float), stored, atol=3)
+
+
+def test_lab_pictures_are_read(tmp_path, picture):
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    ImageCms.profileToProfile(picture, srgb, lab, outputMode="LAB").save(tmp_path / "a.tif")
+    pixels = load_photograph(tmp_path / "a.tif").pixels.astype(int)
+    np.testing.assert_allclose(pixels, np.asarray(picture), atol=4)
+
+
 def test_png_with_a_large_compressed_text_is_read(tmp_path, picture):
     info = PngImagePlugin.PngInfo()
     info.add_text("ImageDescription", "0" * 2_000_000, zip=True)
@@ -209,8 +315,7 @@ def test_png_with_a_damaged_chunk_beside_the_pixels_is_read(tmp_path, picture):
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     body = stream.getvalue()
-    bad = struct.pack(">I", 3) + b"gAMAxyz" + struct.pack(">I", zlib.crc32(b"gAMAxyz"))
-    (tmp_path / "a.png").write_bytes(body[:33] + bad + body[33:])
+    (tmp_path / "a.png").write_bytes(body[:33] + chunk(b"gAMA", b"xyz") + body[33:])
     np.testing.assert_array_equal(load_photograph(tmp_path / "a.png").pixels, np.asarray(picture))
 
 
@@ -227,6 +332,28 @@ def test_postscript_is_no_picture(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
     with pytest.raises(ValueError, match="picture Pillow can read"):
         load_photograph(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "an empty file"),
+        (b"<!DOCTYPE html><html><body>Not found</body></html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n", "a Git LFS pointer"),
+        (b"\xff\x0a" + b"\x5a" * 40, "a JPEG XL file"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0" * 40, "a JPEG XL file"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "a PostScript file"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "a drawing in SVG"),
+        (b"PK\x03\x04" + b"\0" * 40, "a zip archive"),
+        (b"nothing known", "is it really an image?"),
+    ],
+)
+def test_files_that_are_no_pictures_are_named_for_what_they_are(tmp_path, body, told):
+    (tmp_path / "a.jpg").write_bytes(body)
+    for source in (tmp_path / "a.jpg", io.BytesIO(body)):
+        with pytest.raises(ValueError, match=r"picture Pillow can read, got .*" + re.escape(told)):
+            load_photograph(source)
 
 
 @pytest.mark.parametrize("suffix", [".heic", ".jpg"])
@@ -287,10 +414,8 @@ def test_one_damaged_file_of_a_folder_fails_alone(tmp_path):
 def with_cicp(path: Path, primaries: int, transfer: int) -> None:
     """Put a chunk cICP before the pixels of a PNG file."""
     data = path.read_bytes()
-    body = b"cICP" + bytes([primaries, transfer, 0, 1])
-    chunk = struct.pack(">I", 4) + body + struct.pack(">I", zlib.crc32(body))
     at = data.index(b"IDAT") - 4
-    path.write_bytes(data[:at] + chunk + data[at:])
+    path.write_bytes(data[:at] + chunk(b"cICP", bytes([primaries, transfer, 0, 1])) + data[at:])
 
 
 def stripes(values: list[int]) -> Image.Image:

@@ -46,6 +46,18 @@ def test_results_and_hidden_files_are_no_sources(folder):
     assert len(find_sources([str(folder / "out")], without=folder / "out")) == 1
 
 
+def test_folders_named_with_wildcards_hold_globs(tmp_path):
+    for name in ("shoot [1]", "shoot 1", "a*"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name[-1]}.jpg").touch()
+    assert [source.path.name for source in find_sources([f"{tmp_path}/shoot [1]/*.jpg"])] == ["].jpg"]
+    assert [source.path.name for source in find_sources([f"{tmp_path}/a*/*.jpg"])] == ["*.jpg"]
+    assert [source.name for source in find_sources([f"{tmp_path}/shoot */*.jpg"])] == [
+        "shoot 1/1.jpg",
+        "shoot [1]/].jpg",
+    ]
+
+
 def test_refusals(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"sources must exist, got .*none\.jpg"):
         find_sources([str(folder / "none.jpg")])

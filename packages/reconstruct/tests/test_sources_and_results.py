@@ -10,13 +10,13 @@ import trimesh
 from PIL import Image
 from stand_ins import DotDetector, dotted
 
+from morphable.commands import printable
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.commands.entry import main
 from morphable_reconstruct.commands.reconstruct import run
 from morphable_reconstruct.photographs.naming import (
     MAX_STEM_BYTES,
     distinct_stems,
-    printable,
     result_source,
     safe_stem,
 )
@@ -168,7 +168,17 @@ def test_long_names_are_shortened_and_stay_distinct():
 
 @pytest.mark.parametrize(
     "name",
-    ["лицо.jpg", "face [front].jpg", "x[b].jpg", ":smile:.jpg", "a'b\"c.jpg", "spaced name.jpg", "n" * 226 + ".jpg"],
+    [
+        "лицо.jpg",
+        "face [front].jpg",
+        "x[b].jpg",
+        ":smile:.jpg",
+        "a'b\"c.jpg",
+        "spaced name.jpg",
+        "n" * 226 + ".jpg",
+        "-a.jpg",
+        "% d.jpg",
+    ],
 )
 def test_any_name_gives_results_that_other_programs_find(model, tmp_path, capsys, name):
     photos, out = tmp_path / "photos", tmp_path / "out"
@@ -205,11 +215,55 @@ def test_bytes_that_are_not_utf8_are_names_too(model, tmp_path, capsys):
     assert json.loads(summary.read_text())["sources"][0]["skipped"]
 
 
+def test_names_that_steer_a_terminal_are_shown_and_not_obeyed(model, tmp_path, capsys):
+    photos, out, summary = tmp_path / "photos", tmp_path / "out", tmp_path / "s.json"
+    photos.mkdir()
+    one_face().save(photos / "a\nb\x1b[31m\u202egpj.jpg")
+    (photos / "bad\x1b[2J.jpg").write_bytes(b"no picture")
+    assert reconstruct(model, [photos], out, save="overlay,json,obj", texture_px=32, json=summary) == 1
+    told = capsys.readouterr()
+    assert "\x1b" not in told.out + told.err
+    assert "failed: bad\\x1b[2J.jpg: " in told.err
+    first, second = json.loads(summary.read_text())["sources"]
+    assert (first["name"], second["name"]) == ("a\\nb\\x1b[31m\\u202egpj.jpg", "bad\\x1b[2J.jpg")
+    assert (out / "a\nb\x1b[31m\u202egpj.overlay.jpg").is_file()
+    (obj,) = out.glob("*.obj")
+    words = {line.partition(" ")[0] for line in obj.read_text().splitlines() if line}
+    assert words <= {"#", "mtllib", "o", "g", "v", "vt", "vn", "usemtl", "s", "f"}
+    assert main([str(tmp_path / "gone\x1b[2J.jpg")]) == 1
+    assert "gone\\x1b[2J.jpg" in capsys.readouterr().err
+
+
+def test_pipes_are_no_sources(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")  # reading it would wait forever
+    with pytest.raises(FileNotFoundError, match=r"sources must be files or folders, got .*a\.jpg, a pipe"):
+        find_sources([str(tmp_path / "a.jpg")])
+    with pytest.raises(FileNotFoundError, match="got none in"):
+        find_sources([str(tmp_path)])
+
+
+def test_folders_that_cannot_be_read_are_counted(tmp_path, monkeypatch):
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    left_out = LeftOut()
+    assert [source.name for source in find_sources([str(tmp_path)], left_out=left_out)] == ["a.jpg"]
+    assert left_out.notes() == ("1 folder left out for lack of permission or a fault of the disk",)
+
+
 def test_safe_and_printable_names():
     assert safe_stem("a-b_c.1") == "a-b_c.1"
     assert safe_stem("лицо").isascii()
     assert safe_stem("лицо") != safe_stem("рука")
     assert printable("лицо\udcff") == "лицо\\xff"
+    assert printable("a\tb\x9bc\u2028d 👩‍🚀é") == "a\\tb\\x9bc\\u2028d 👩‍🚀é"
 
 
 # Results ---------------------------------------------------------------------------------------------------------

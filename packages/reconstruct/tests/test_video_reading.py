@@ -304,6 +304,16 @@ def test_containers(tmp_path, name):
     assert len(frames_of(path)) == 6
 
 
+def test_what_stands_before_a_colon_is_no_protocol(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("10:30").mkdir()
+    for name in ("12:30.mp4", "http:a.mkv", "concat:b.mkv", "-c.mkv"):
+        add_sound(write_video(tmp_path / "silent.mkv", moving(6)), tmp_path / name, seconds=0.2)
+        assert len(frames_of(name)) == 6
+        assert rewritten(name, Path("10:30", "out.mp4")) == []
+        assert len(sound_of(Path("10:30", "out.mp4").absolute())[0]) > 0
+
+
 def sound_of(path):
     """(codec, start, end) of a file's sound."""
     with av.open(str(path)) as container:

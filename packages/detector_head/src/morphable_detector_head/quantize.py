@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from morphable.decoding import open_picture
 from morphable.extras import import_extra
 from morphable.files import atomic_path, refusing
 
@@ -45,13 +46,11 @@ def calibration_images(
     Raises:
         FileNotFoundError: The folder holds none.
     """
-    from PIL import Image
-
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     if not paths:
         raise FileNotFoundError(f"{folder} must hold .jpg or .png photographs, got none; pass another folder")
     for path in paths[:limit]:
-        with refusing("photograph must be a whole picture", path), Image.open(path) as file:
+        with refusing("photograph must be a whole picture", path), open_picture(path) as file:
             pixels = np.array(file.convert("RGB"))
         canvas, _ = letterbox(pixels, size_px, square=True)
         yield network_input(canvas[None]).numpy()

@@ -1,5 +1,6 @@
 """Measure 3D face reconstruction: prediction files and meshes in; tables, plots and comparisons out."""
 
+import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when it is done, 1 when a file could not be read or everything it measured failed; wrong usage leaves with
         status 2.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may not be in the terminal's encoding
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         try:

@@ -22,12 +22,14 @@ from jaxtyping import Shaped
 
 if TYPE_CHECKING:
     import cattrs
+    from PIL import Image
 
 T = TypeVar("T")
 
 _DECODER_ERRORS = (None, errno.EINVAL)
 """Numbers of an OSError that comes of a file's content, such as a seek before its start, not of the disk."""
 _HEAD_BYTES = 256
+_PICTURE_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 _MAX_SHOWN_PROBLEMS = 3
 
 
@@ -52,9 +54,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all."""
+    r"""Write a UTF-8 text file whole or not at all; bytes of file names that are not UTF-8 are written as `\udcff`."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_bytes(text.encode(errors="backslashreplace"))
+
+
+def check_output(path: Path) -> None:
+    """Find out whether a file can be written, before hours of work.
+
+    Raises:
+        ValueError: It is a folder, or its folder is a file or cannot be written.
+    """
+    if path.is_dir():
+        raise ValueError(f"results must go to a file, got the folder {path}; name a file in it")
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ValueError(f"results must go to a folder that can be written, got {path}; choose another than {folder}")
 
 
 @contextmanager
@@ -76,6 +91,18 @@ def refusing(path: Path, expected: str, part: str = "") -> Iterator[None]:
         met = foreign_content(path) or _short(error)
         where = f"{path}: {part}" if part else str(path)
         raise ValueError(f"{where} must be {expected}, got {met}") from error
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator["Image.Image"]:
+    """Open a picture; what its decoder raises inside the block is one `ValueError`.
+
+    Other formats are refused, among them EPS, for which Pillow would start Ghostscript.
+    """
+    from PIL import Image
+
+    with refusing(path, "a whole picture"), Image.open(path, formats=_PICTURE_FORMATS) as picture:
+        yield picture
 
 
 def foreign_content(path: Path) -> str:
@@ -128,6 +155,8 @@ def read_npy(path: Path) -> Shaped[np.ndarray, "..."]:
         array = np.load(path, allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("an archive of several arrays")
+        if not array.ndim:
+            raise ValueError("a single number")
     return array
 
 

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
@@ -11,6 +12,11 @@ from morphable.extras import import_extra
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses: all is done, something failed, the command line is wrong, stopped by the user."""
+
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that end lines, move a terminal's cursor, change its colors, turn the order of letters, or are none."""
+_FIRST_BYTE, _LAST_BYTE = 0xDC80, 0xDCFF
+"""What Python makes of bytes that are not UTF-8 in the names of files."""
 
 Parsed = TypeVar("Parsed")
 
@@ -100,9 +106,26 @@ def _carry_out(
         return _complain(program, "stopped", INTERRUPTED)
 
 
+def printable(text: str) -> str:
+    r"""Return a file's name, or a line with names in it, so that a terminal shows it and obeys nothing in it.
+
+    Bytes that are not UTF-8, ends of lines and other control characters are shown as `\xff`, `\n` and the like.
+
+    >>> print(printable("a\x1b[31m.jpg"))
+    a\x1b[31m.jpg
+    """
+    return _NO_TEXT.sub(lambda found: _escaped(found[0]), text)
+
+
+def _escaped(character: str) -> str:
+    """Return a character as it is written in Python, a byte of a file's name as that byte."""
+    code = ord(character)
+    return f"\\x{code & 0xFF:02x}" if _FIRST_BYTE <= code <= _LAST_BYTE else ascii(character)[1:-1]
+
+
 def _complain(program: str, error: Exception | str, status: int) -> int:
-    """Write one line about what is wrong."""
-    sys.stderr.write(f"{program}: {error}\n")
+    """Write one line about what is wrong; more where the error has more."""
+    sys.stderr.write("\n".join(map(printable, f"{program}: {error}".split("\n"))) + "\n")
     return status
 
 

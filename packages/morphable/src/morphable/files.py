@@ -5,11 +5,12 @@ import os
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, wraps
 from os import PathLike
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from safetensors import SafetensorError
 
@@ -18,6 +19,7 @@ try:
 except ModuleNotFoundError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+_Read = TypeVar("_Read", bound=Callable[..., Any])
 _READABLE_BY_ALL = 0o644
 _TEMPORARY = ".mrph-"
 """How the names of temporary files begin."""
@@ -68,6 +70,36 @@ def refusing(rule: str, path: str | PathLike[str], *, next_step: str = "") -> It
         kind = f"{type(error).__name__}: " if isinstance(error, LookupError) else ""
         step = f"; {next_step}" if next_step else ""
         raise ValueError(f"{rule}, got {path}: {kind}{reason}{step}") from error
+
+
+def reader(rule: str) -> Callable[[_Read], _Read]:
+    """Make a function that reads the file or folder of its first argument refuse damaged ones, as `refusing` does.
+
+    Refusals that name another file among the arguments pass as they are.
+
+    >>> @reader("list must hold numbers")
+    ... def first(path):
+    ...     return [][0]
+    >>> first("a.txt")
+    Traceback (most recent call last):
+    ValueError: list must hold numbers, got a.txt: IndexError: list index out of range
+    """
+
+    def decorated(read: _Read) -> _Read:
+        @wraps(read)
+        def reading(path: str | PathLike[str], *arguments: Any, **options: Any) -> Any:
+            try:
+                return read(path, *arguments, **options)
+            except Exception as error:
+                others = [other for other in (*arguments, *options.values()) if isinstance(other, str | PathLike)]
+                if isinstance(error, ValueError) and any(str(other) in str(error) for other in others):
+                    raise
+                with refusing(rule, path):
+                    raise
+
+        return cast(_Read, reading)
+
+    return decorated
 
 
 @contextmanager
@@ -188,8 +220,11 @@ def write_bytes(path: str | PathLike[str], data: bytes, *, parents: bool = False
 
 
 def write_text(path: str | PathLike[str], text: str, *, parents: bool = False) -> None:
-    """Write a whole UTF-8 text file or nothing; the arguments are those of `atomic_path`."""
-    write_bytes(path, text.encode(), parents=parents)
+    r"""Write a whole UTF-8 text file or nothing; the arguments are those of `atomic_path`.
+
+    Bytes of file names that are not UTF-8 are written as `\udcff`.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"), parents=parents)
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -25,6 +25,8 @@ def orientation_of(picture: "Image.Image") -> int:
     directory = getattr(picture, "tag_v2", None)  # of TIFF files
     if directory is not None:
         return _valid(directory.get(_TAG)) or UPRIGHT
+    if picture.format == "PNG":
+        picture.load()  # its tags may stand behind the pixels
     found = tiff_orientation(_exif_bytes(picture))
     if found is None and isinstance(xmp := picture.info.get("xmp"), bytes):
         said = _XMP.search(xmp)

@@ -10,7 +10,7 @@ from morphable_evalkit.datasets.catalog import DatasetConfig, open_dataset
 from morphable_evalkit.measures.points import Normalizer
 from morphable_evalkit.predictions.file import read_systems
 from morphable_evalkit.reports.output import OutputConfig, emit, refuse_nothing_measured
-from morphable_evalkit.reports.plots import plot_cumulative_errors
+from morphable_evalkit.reports.plots import check_plot_path, plot_cumulative_errors
 from morphable_evalkit.reports.records import make_result, matched_points, protocol_notes
 from morphable_evalkit.reports.sheets import draw_worst_sheet
 from morphable_evalkit.reports.tables import Table, percent
@@ -38,6 +38,8 @@ class FacesConfig:
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def __post_init__(self) -> None:
+        if self.worst is not None:
+            check_plot_path(self.worst)
         if self.worst is not None and len(self.preds) > 1:
             raise ValueError(f"worst must be asked for one prediction file, got {len(self.preds)}")
 

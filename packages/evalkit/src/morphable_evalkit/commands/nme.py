@@ -16,7 +16,7 @@ from morphable_evalkit.measures.points import Normalizer
 from morphable_evalkit.measures.summaries import Summary, YawRule, summarize
 from morphable_evalkit.predictions.file import Predictions, read_systems
 from morphable_evalkit.reports.output import OutputConfig, emit, refuse_nothing_measured
-from morphable_evalkit.reports.plots import plot_cumulative_errors
+from morphable_evalkit.reports.plots import check_plot_path, plot_cumulative_errors
 from morphable_evalkit.reports.records import group_of_faces, make_result, matched_points, protocol_notes, read_groups
 from morphable_evalkit.reports.sheets import draw_worst_sheet
 from morphable_evalkit.reports.tables import Table, percent
@@ -54,6 +54,8 @@ class NmeConfig:
     output: OutputConfig = field(default_factory=OutputConfig)
 
     def __post_init__(self) -> None:
+        if self.worst is not None:
+            check_plot_path(self.worst)
         if self.worst is not None and (len(self.preds) > 1 or self.data.labels == "both"):
             raise ValueError(f"worst must be asked for one prediction file and label set, got {len(self.preds)}")
 

@@ -27,9 +27,9 @@ def read_aflw(root: Path) -> GroundTruth:
         FileNotFoundError: An array is missing.
         ValueError: Their lengths differ.
     """
-    points = _coordinates(root / _POINTS21)
-    box68 = _coordinates(root / _POINTS68)
-    yaw = _load(root / _YAWS).astype(np.float64)
+    points = _coordinates(root / _POINTS21, 21)
+    box68 = _coordinates(root / _POINTS68, 68)
+    yaw = _load(root / _YAWS).astype(np.float64).reshape(-1)
     listing = root / _LIST
     names = tuple(read_text(listing).split()) if listing.is_file() else tuple(f"row{i:05d}" for i in range(len(points)))
     if not len(points) == len(box68) == len(yaw) == len(names):
@@ -68,7 +68,7 @@ def read_aflw_lfpa(root: Path) -> GroundTruth:
     points = arrays["points34_px"].astype(np.float64)
     if points.shape[1:] != (34, 2):
         raise ValueError(f"points34_px must be (faces, 34, 2), got {points.shape}")
-    names = tuple(map(str, arrays["image"]))
+    names = tuple(map(str, arrays["image"].reshape(-1)))
     visible: Bool[np.ndarray, "faces 34"] = np.asarray(np.isfinite(points).all(axis=-1))
     return GroundTruth(
         name="AFLW-LFPA, 34 points",
@@ -86,9 +86,12 @@ def _visible(points: Float[np.ndarray, "faces points 2"]) -> Bool[np.ndarray, "f
     return np.all(points != _MISSING_POINT, axis=-1)
 
 
-def _coordinates(path: Path) -> Float[np.ndarray, "faces points 2"]:
+def _coordinates(path: Path, count: int) -> Float[np.ndarray, "faces points 2"]:
     """Load (faces, 2 or 3, points) as x, y per point."""
-    return _load(path)[:, :2].transpose(0, 2, 1).astype(np.float64)
+    array = _load(path)
+    if array.ndim != 3 or array.shape[1] not in (2, 3) or array.shape[2] != count:
+        raise ValueError(f"{path} must be (faces, 2 or 3, {count}), got {array.shape}")
+    return array[:, :2].transpose(0, 2, 1).astype(np.float64)
 
 
 def _load(path: Path) -> Float[np.ndarray, "..."]:

@@ -67,7 +67,7 @@ def read_aflw2000(
 
 def _read_arrays(root: Path, arrays: Path, labels: Labels, yaw: YawFile) -> GroundTruth:
     """Read 3DDFA's arrays."""
-    points = _load(arrays / _POINT_FILES[labels])
+    points = _load(arrays / _POINT_FILES[labels], 3)
     names, rows = _names_and_rows(root)
     chosen = points[rows]
     sizes = dict.fromkeys(names, PICTURE_SIZE_HW) | picture_sizes(root, names)
@@ -77,7 +77,7 @@ def _read_arrays(root: Path, arrays: Path, labels: Labels, yaw: YawFile) -> Grou
         image=names,
         points_px=chosen[:, :2].transpose(0, 2, 1).astype(np.float64) - PIXEL_SHIFT,
         depth_px=-chosen[:, 2].astype(np.float64) if chosen.shape[1] > 2 else None,
-        yaw_deg=_load(arrays / _YAW_FILES[yaw])[rows].astype(np.float64),
+        yaw_deg=_load(arrays / _YAW_FILES[yaw], 1)[rows].astype(np.float64),
         angles_deg=_read_angles(root, names),
         size_hw=sizes,
         pictures=root if (root / names[0]).is_file() else None,
@@ -139,7 +139,7 @@ def read_aflw2000_points21(root: Path, *, arrays: Path | None = None, yaw: YawFi
     """Read AFLW's 21 points of AFLW2000-3D (absent points are not visible), normalized by the 68-point box."""
     full = read_aflw2000(root, arrays=arrays, yaw=yaw)
     _, rows = _names_and_rows(root)
-    points = _load((arrays or root) / _POINTS21_FILE)[rows].transpose(0, 2, 1).astype(np.float64)
+    points = _load((arrays or root) / _POINTS21_FILE, 3)[rows].transpose(0, 2, 1).astype(np.float64)
     return GroundTruth(
         name=f"{_set_name(full.images)}, AFLW's 21 points, {yaw} yaws",
         images=full.images,
@@ -217,13 +217,13 @@ def _read_angles(root: Path, names: tuple[str, ...]) -> Float[np.ndarray, "faces
     return np.rad2deg(np.array(poses))
 
 
-def _load(path: Path) -> Float[np.ndarray, "..."]:
-    """Load one array and check its length."""
+def _load(path: Path, axes: int) -> Float[np.ndarray, "..."]:
+    """Load one array and check its length and number of axes."""
     if not path.is_file():
         raise FileNotFoundError(
             f"root must hold {path.name} (3DDFA's test.configs), got {path.parent}; pass the arrays' folder as --arrays"
         )
     array = read_npy(path)
-    if len(array) != NUM_IMAGES:
-        raise ValueError(f"{path.name} must have {NUM_IMAGES} rows, got {len(array)}")
+    if len(array) != NUM_IMAGES or array.ndim != axes:
+        raise ValueError(f"{path} must have {NUM_IMAGES} rows and {axes} axes, got {array.shape}")
     return array

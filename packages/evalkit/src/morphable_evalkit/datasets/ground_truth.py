@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
-from morphable_evalkit.files import refusing
+from morphable_evalkit.files import open_picture
 from morphable_evalkit.measures.points import tight_box
 from morphable_evalkit.predictions.rows import Rows
 
@@ -72,11 +72,9 @@ class GroundTruth:
 
 def picture_sizes(folder: Path, names: tuple[str, ...]) -> dict[str, tuple[int, int]]:
     """Read height and width of those pictures that are present, without decoding them."""
-    from PIL import Image
-
     sizes = {}
     for name in names:
         if (folder / name).is_file():
-            with refusing(folder / name, "a whole picture"), Image.open(folder / name) as picture:
+            with open_picture(folder / name) as picture:
                 sizes[name] = (picture.height, picture.width)
     return sizes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from morphable_evalkit.files import write_text
+from morphable_evalkit.files import check_output, write_text
 from morphable_evalkit.reports.plots import check_plot_path
 from morphable_evalkit.reports.results import Result, write_results
 from morphable_evalkit.reports.tables import Table, to_csv, to_latex, to_markdown, to_text
@@ -30,8 +30,11 @@ class OutputConfig:
     """Plot as .png, .svg or .pdf, one or several files."""
 
     def __post_init__(self) -> None:
-        for path in self.plot:
-            check_plot_path(path)
+        for plot in self.plot:
+            check_plot_path(plot)
+        for path in (self.json, self.csv, self.markdown, self.latex, self.per_image):
+            if path is not None:
+                check_output(path)
 
 
 def emit(table: Table, results: Sequence[Result], output: OutputConfig) -> None:

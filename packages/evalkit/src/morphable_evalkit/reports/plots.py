@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from morphable_evalkit.files import atomic_path
+from morphable_evalkit.files import atomic_path, check_output
 from morphable_evalkit.measures.summaries import area_under_curve, cumulative_curve
 
 if TYPE_CHECKING:
@@ -70,13 +70,14 @@ def plot_latency(
 
 
 def check_plot_path(path: Path) -> None:
-    """Refuse a file ending that is no picture, before hours of work.
+    """Refuse a file ending that is no picture, and a file that cannot be written, before hours of work.
 
     Raises:
-        ValueError: Another file ending.
+        ValueError: Another file ending, or as of `check_output`.
     """
     if path.suffix.lower() not in PLOT_SUFFIXES:
         raise ValueError(f"plot must end in {', '.join(PLOT_SUFFIXES)}, got {path.name}")
+    check_output(path)
 
 
 def save_figure(path: Path, figure: "Figure") -> None:

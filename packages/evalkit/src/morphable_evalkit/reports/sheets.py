@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from morphable_evalkit.datasets.ground_truth import GroundTruth
-from morphable_evalkit.files import refusing
+from morphable_evalkit.files import open_picture
 from morphable_evalkit.reports.plots import check_plot_path, save_figure
 
 _TILE_INCHES = 2.4
@@ -48,7 +48,6 @@ def draw_worst_sheet(
         raise ValueError(f"worst must have pictures to draw on, got none for {truth.name}; leave --worst out")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from PIL import Image
 
     rows = worst_first(errors, count)
     columns = min(_COLUMNS, len(rows))
@@ -56,8 +55,7 @@ def draw_worst_sheet(
     figure = Figure(figsize=(columns * _TILE_INCHES, lines * (_TILE_INCHES + 0.35)), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, row in zip(figure.subplots(lines, columns, squeeze=False).flat, rows, strict=False):
-        path_of_picture = truth.pictures / truth.image[row]
-        with refusing(path_of_picture, "a whole picture"), Image.open(path_of_picture) as picture:
+        with open_picture(truth.pictures / truth.image[row]) as picture:
             pixels = np.asarray(picture.convert("RGB"))
         height, width = pixels.shape[:2]
         axes.imshow(pixels, extent=(0, width, height, 0))

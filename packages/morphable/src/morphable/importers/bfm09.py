@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from morphable.files import refusing
+from morphable.files import reader, refusing
 from morphable.importers.assemble import as_modes, outward, vertex_points, with_contour
 from morphable.importers.matlab import load_matlab
 from morphable.importers.mirror import with_mirror
@@ -24,6 +24,7 @@ INFO_NAMES = ("tri", "keypoints", "skinmask", "frontmask2_idx")
 Arrays = dict[str, np.ndarray]
 
 
+@reader("path must be of BFM 2009")
 def import_bfm09(path: str | PathLike[str]) -> ModelData:
     """Read the front crop of BFM 2009 with FaceWarehouse's expressions: 80 identity, 64 expression, 80 albedo modes.
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from morphable.files import reader
 from morphable.geometry import SurfacePoints
 from morphable.importers.assemble import as_modes, neutral_albedo, outward, with_contour
 from morphable.importers.mirror import with_mirror
@@ -59,6 +60,7 @@ JOINT_CHANNELS = (
 """Turns that FLAME's joints add to its expression modes, in the order in which they are stored."""
 
 
+@reader("path must be FLAME's")
 def import_flame(
     path: str | PathLike[str],
     *,
@@ -208,12 +210,21 @@ def _points(
     path: Path, content: dict[str, Any], triangle_name: str, weights_name: str, num_triangles: int
 ) -> SurfacePoints:
     """Read surface points; of several rows (one per yaw) the first."""
-    triangle, weights = (content.get(name) for name in (triangle_name, weights_name))
-    for name, value in ((triangle_name, triangle), (weights_name, weights)):
-        if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-            raise ValueError(f"{path} must hold a numeric array {name}, got {type(value).__name__}")
-    first = np.asarray(triangle).reshape(-1, np.asarray(triangle).shape[-1])[0].astype(np.int64)
-    rows = np.asarray(weights).reshape(-1, len(first), 3)[0].astype(np.float32)
+    triangle, weights = (_numbers(path, content, name) for name in (triangle_name, weights_name))
+    if triangle.ndim not in (1, 2) or not triangle.size:
+        raise ValueError(f"{path}: {triangle_name} must be a row of triangles, got shape {triangle.shape}")
+    first = np.atleast_2d(triangle)[0].astype(np.int64)
+    if weights.shape[-2:] != (len(first), 3) or not weights.size:
+        raise ValueError(f"{path}: {weights_name} must be {len(first)} rows of 3, got shape {weights.shape}")
+    rows = weights.reshape(-1, len(first), 3)[0].astype(np.float32)
     if first.min() < 0 or first.max() >= num_triangles:
         raise ValueError(f"{path}: {triangle_name} must index {num_triangles} triangles, got up to {first.max()}")
     return SurfacePoints(torch.from_numpy(first), torch.from_numpy(rows))
+
+
+def _numbers(path: Path, content: dict[str, Any], name: str) -> np.ndarray:
+    """Return an array of numbers of any shape."""
+    value = content.get(name)
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
+        raise ValueError(f"{path} must hold a numeric array {name}, got {type(value).__name__}")
+    return value

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from morphable.files import refusing
+from morphable.files import reader, refusing
 from morphable.importers.assemble import neutral_albedo, tiled_uv, vertex_points, with_contour
 from morphable.importers.mirror import with_mirror
 from morphable.importers.wavefront import read_obj, read_obj_vertices
@@ -20,6 +20,7 @@ NEUTRAL = "generic_neutral_mesh"
 INDICES = "vertex_indices.json"
 
 
+@reader("folder must be ICT-FaceKit's")
 def import_ict(folder: str | PathLike[str]) -> ModelData:
     """Read ICT-FaceKit's `FaceXModel` folder, complete or in part.
 
@@ -81,9 +82,10 @@ def _read_indices(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"folder must hold {INDICES}, got none in {path.parent}")
     with refusing("indices must be a JSON object", path):
         indices: dict[str, Any] = dict(json.loads(path.read_text()))
-    for name in ("expressions", "idx_to_landmark_verts"):
-        if name not in indices:
-            raise ValueError(f"{path} must hold {name}")
+    for name, kind in (("expressions", str), ("idx_to_landmark_verts", int)):
+        listed = indices.get(name)
+        if not isinstance(listed, list) or not all(isinstance(entry, kind) for entry in listed):
+            raise ValueError(f"{path} must hold {name}, a list of {'names' if kind is str else 'vertices'}")
     return indices
 
 

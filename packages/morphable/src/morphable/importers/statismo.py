@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 
 from morphable.extras import import_extra
+from morphable.files import reader
 from morphable.importers.assemble import as_modes, neutral_albedo, outward, vertex_points, with_contour
 from morphable.importers.foreign import HDF5_MAGIC, foreign_kind
 from morphable.importers.mirror import with_mirror
@@ -22,6 +23,7 @@ MAX_VERTICES, MAX_MODES = 500_000, 1_000
 """Bounds on the sizes that a file declares, far above those of the published models (58,203 and 199)."""
 
 
+@reader("path must be a Basel model")
 def import_statismo(path: str | PathLike[str], *, landmarks: str | PathLike[str] | None = None) -> ModelData:
     """Read `model2017-1_bfm_nomouth.h5`, `model2019_bfm.h5`, their `face12` and `fullHead` relatives, or BFM 2009's.
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from morphable.files import refusing
+from morphable.files import reader, refusing
 from morphable.importers.assemble import as_modes, neutral_albedo, outward, vertex_points, with_contour
 from morphable.importers.matlab import load_matlab
 from morphable.importers.mirror import with_mirror
@@ -45,6 +45,7 @@ class _Arrays:
     """Standard deviations of all parameters, pose first."""
 
 
+@reader("path must hold 3DDFA's arrays")
 def import_3ddfa(path: str | PathLike[str]) -> ModelData:
     """Read 3DDFA's arrays or 3DDFA_V2's pickle.
 
@@ -105,8 +106,7 @@ def _read_pickle(path: Path) -> _Arrays:
     rebuilt = path.parent / "tri.pkl"
     if "v3" in path.stem and rebuilt.is_file():
         content["tri"] = load_pickle(rebuilt)
-    triangles = _numbers(path, content, "tri").astype(np.int64)
-    triangles = np.ascontiguousarray(triangles.T if triangles.shape[0] == 3 else triangles)
+    triangles = _three_corners(path, _numbers(path, content, "tri"))
     if triangles.size and triangles.min() == 1 and triangles.max() == mean.size // 3:
         triangles = triangles - 1
     statistics = path.parent / STATISTICS
@@ -155,12 +155,17 @@ def _load(folder: Path, name: str) -> Float[np.ndarray, "..."]:
 def _triangles(folder: Path) -> Int[np.ndarray, "tris 3"]:
     """Read the triangles, 1-based in the .mat file."""
     if (folder / "tri.mat").is_file():
-        corners = np.asarray(load_matlab(folder / "tri.mat", ("tri",))["tri"], dtype=np.int64) - 1
-    elif (folder / "tri.npy").is_file():
-        corners = _load(folder, "tri.npy").astype(np.int64)
-    else:
-        raise FileNotFoundError(f"folder must hold {' or '.join(TRIANGLE_FILES)}, got {folder} without")
-    return np.ascontiguousarray(corners.T if corners.shape[0] == 3 else corners)
+        return _three_corners(folder / "tri.mat", load_matlab(folder / "tri.mat", ("tri",))["tri"]) - 1
+    if (folder / "tri.npy").is_file():
+        return _three_corners(folder / "tri.npy", _load(folder, "tri.npy"))
+    raise FileNotFoundError(f"folder must hold {' or '.join(TRIANGLE_FILES)}, got {folder} without")
+
+
+def _three_corners(path: Path, corners: np.ndarray) -> Int[np.ndarray, "tris 3"]:
+    """Return triangles that are stored as rows or as columns."""
+    if corners.ndim != 2 or 3 not in corners.shape:
+        raise ValueError(f"{path} must hold three corners a triangle, got shape {corners.shape}")
+    return np.ascontiguousarray(corners.T if corners.shape[0] == 3 else corners).astype(np.int64)
 
 
 def _scales(path: Path, arrays: _Arrays) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from morphable.files import reader
+
 
 @dataclass(frozen=True)
 class ObjMesh:
@@ -21,6 +23,7 @@ class ObjMesh:
     triangle_material: Int[np.ndarray, " tris"]
 
 
+@reader("mesh must be a whole Wavefront file")
 def read_obj(path: Path) -> ObjMesh:
     """Read a mesh from an `.obj` or `.obj.gz` file; polygons become triangle fans.
 
@@ -64,6 +67,7 @@ def read_obj(path: Path) -> ObjMesh:
     )
 
 
+@reader("mesh must be a whole Wavefront file")
 def read_obj_vertices(path: Path) -> Float[np.ndarray, "verts 3"]:
     """Read only the vertices, for shapes that share another file's topology."""
     with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:

@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from morphable.commands import printable
 from morphable.extras import import_extra
-from morphable.files import atomic_path
+from morphable.files import atomic_path, refusing
 from morphable_reconstruct.batch.cells import cells_writer
 from morphable_reconstruct.batch.options import RunConfig
 from morphable_reconstruct.batch.pictures import Outcome, find_done, run_pictures
@@ -26,6 +27,8 @@ _ROWS_PER_TASK = 16
 _MAX_RETRIES = 6
 """A picture that kills its worker (by taking all memory, say) must not do so forever; a death takes one or two."""
 _ADDRESS = "RAY_ADDRESS"
+_BYTES = "latin-1"
+"""Encoding in which any bytes are a text."""
 _CONNECT_S = 10.0
 """How long a cluster may take to accept a connection; Ray itself would ask for minutes."""
 _LOST = "its worker ended before it was done; run again, without --engine-cluster to see why"
@@ -54,18 +57,14 @@ class ClusterWorker:
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Reconstruct one block: saves results and records, and one Parquet file of all its faces."""
-        columns = (batch[name].tolist() for name in ("path", "name", "stem"))
-        sources = [
-            Source(kind="image", path=Path(path), name=name, stem=stem)
-            for path, name, stem in zip(*columns, strict=True)
-        ]
+        sources = list(map(_source, batch["path"].tolist(), batch["name"].tolist(), batch["stem"].tolist()))
         radius = self.config.debug_cells
         on_scene = None if radius is None else cells_writer(self.reconstructor, self.config.out, radius)
         outcomes = list(run_pictures(sources, self.reconstructor, self.config, self.records, on_scene=on_scene))
         parquet = write_parquet(outcomes, self.config.out / PARQUET_FOLDER)
         return {
             "name": np.array([outcome.source.name for outcome in outcomes]),
-            "error": np.array([outcome.error or "" for outcome in outcomes]),
+            "error": np.array([printable(outcome.error or "") for outcome in outcomes]),
             "seconds": np.array([outcome.seconds for outcome in outcomes]),
             "skipped": np.array([outcome.skipped for outcome in outcomes]),
             "parquet": np.array([parquet] * len(outcomes)),
@@ -164,8 +163,8 @@ def _map_blocks(
     context = data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # a lost block's pictures are reported or done alone, the others go on
-    table = [{"path": str(s.path.absolute()), "name": s.name, "stem": s.stem} for s in sources]
-    blocks = data.from_items(table, override_num_blocks=max(1, -(-len(table) // size))).map_batches(
+    rows = list(map(_row, sources))
+    blocks = data.from_items(rows, override_num_blocks=max(1, -(-len(rows) // size))).map_batches(
         worker,
         fn_constructor_kwargs=arguments,
         batch_size=size,
@@ -176,6 +175,18 @@ def _map_blocks(
         max_task_retries=_MAX_RETRIES,
     )
     return blocks.take_all()
+
+
+def _row(source: Source) -> dict[str, str]:
+    """What a worker is told of a picture; names of files may be no UTF-8, which Arrow's texts are, but are bytes."""
+    path, stem = (os.fsencode(name).decode(_BYTES) for name in (source.path.absolute(), source.stem))
+    return {"path": path, "name": source.name, "stem": stem}
+
+
+def _source(path: str, name: str, stem: str) -> Source:
+    """Return the picture that `_row` told of."""
+    path, stem = (os.fsdecode(told.encode(_BYTES)) for told in (path, stem))
+    return Source(kind="image", path=Path(path), name=name, stem=stem)
 
 
 def write_parquet(outcomes: Sequence[Outcome], folder: Path) -> str:
@@ -219,7 +230,10 @@ def drop_older_rows(folder: Path, images: set[str], written: set[str]) -> None:
     for path in sorted(folder.glob("[!.]*.parquet")):
         if path.name in written:
             continue
-        table = parquet.read_table(path)
+        with refusing("table of faces must be a whole Parquet file", path, next_step="move or delete it"):
+            table = parquet.read_table(path)
+        if "image" not in table.column_names:
+            continue
         kept = table.filter(pyarrow.array([name not in images for name in table["image"].to_pylist()], pyarrow.bool_()))
         if len(kept) == 0:
             path.unlink()

@@ -10,8 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Column, Table
 from rich.text import Text
 
+from morphable.commands import printable
 from morphable_reconstruct.batch.pictures import Outcome
-from morphable_reconstruct.photographs.naming import printable
 
 MAX_ROWS = 30
 """Longer runs get totals only."""

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from morphable import load_model
-from morphable.commands import UsageError
+from morphable.commands import UsageError, printable
 from morphable.memory import trim_memory
 from morphable_reconstruct.batch.options import PICTURE_KINDS, VIDEO_KINDS, RunConfig
 from morphable_reconstruct.batch.output import check_outputs
@@ -17,7 +17,6 @@ from morphable_reconstruct.batch.records import Records
 from morphable_reconstruct.batch.report import with_progress
 from morphable_reconstruct.batch.summary import finish
 from morphable_reconstruct.exports.livelink import check_livelink
-from morphable_reconstruct.photographs.naming import printable
 from morphable_reconstruct.photographs.sources import LeftOut, Source, find_sources
 from morphable_reconstruct.reconstructor.fingerprint import networks_sha256
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor

@@ -1,16 +1,11 @@
-"""Which files are pictures: formats, suffixes, first bytes; and what a damaged file can do without."""
+"""Which files are pictures: suffixes, first bytes; and what a damaged file can do without."""
 
 import struct
 from collections.abc import Callable, Iterator
 
+from morphable.importers.foreign import foreign_kind
 from morphable.orientation import tiff_orientation
 
-FORMATS = (
-    *("AVIF", "BMP", "DDS", "DIB", "FLI", "GIF", "ICNS", "ICO", "IM", "JPEG", "JPEG2000", "PCX", "PNG"),
-    *("PPM", "PSD", "QOI", "SGI", "TGA", "TIFF", "WEBP", "XBM", "XPM"),
-)
-"""Pillow's raster formats. EPS (which would start Ghostscript), metafiles, scientific containers and videos are left
-out."""
 IMAGE_SUFFIXES = frozenset(
     (
         *(".apng", ".avif", ".avifs", ".bmp", ".bw", ".dds", ".dib", ".flc", ".fli", ".gif", ".heic"),
@@ -24,6 +19,12 @@ IMAGE_SUFFIXES = frozenset(
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 AVIF_BRANDS = (b"avif", b"avis")
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\x00", b"MM\x00*", b"BM", b"\x00\x00\x00\x0cjP  ")
+_JPEG_XL = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")
+_OTHERS = {
+    b"%PDF": "a PDF document; save its pictures as PNG or JPEG",
+    b"%!PS": "a PostScript file, which is not read because it is a program; save it as PNG or JPEG",
+    b"FUJIFILMCCD-RAW": "a raw file of a camera; develop it and save it as JPEG, PNG or TIFF",
+}
 PREFIX_BYTES = 16
 _JPEG_SIGNATURE = b"\xff\xd8\xff"
 _CICP_BYTES = 4
@@ -34,6 +35,15 @@ _PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _PNG_NEEDED = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS")
 _MAX_META_BYTES = 1 << 20
 """Size of the beginning of an AVIF file in which its list of items is looked for."""
+
+
+def other_kind(head: bytes) -> str | None:
+    """Return in words what a file that is no picture is by its first `HEAD_BYTES`, and what to do; None if unknown."""
+    if head.startswith(_JPEG_XL):
+        return "a JPEG XL file, which Pillow does not read; save it as PNG or JPEG"
+    if b"<svg" in head.lower():
+        return "a drawing in SVG; save it as PNG"
+    return next((kind for beginning, kind in _OTHERS.items() if head.startswith(beginning)), foreign_kind(head))
 
 
 def is_heif(prefix: bytes) -> bool:

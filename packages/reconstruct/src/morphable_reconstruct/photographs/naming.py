@@ -46,11 +46,6 @@ def result_source(name: str) -> str | None:
     return name[: found.start()] if found and found.start() else None
 
 
-def printable(text: str) -> str:
-    r"""Return a file name as text: bytes that are not UTF-8 are shown as `\xff`."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def distinct_stems(names: Sequence[str]) -> list[str]:
     """Return names for results: without suffix, unless two sources would share one where case does not count.
 

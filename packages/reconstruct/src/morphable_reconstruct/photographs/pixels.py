@@ -15,7 +15,7 @@ _GRAY_MODES = {"I;16", "I;16L", "I;16B", "I;16N", "I", "F"}
 _BAND_PIXELS = 4_000_000
 _CODES_PER_BYTE = 257
 _FULL_16 = 65535
-_FAR_BELOW = 16384
+FAR_BELOW = 16384
 """16-bit values all below this are taken for data of 8 to 14 bits (infrared and thermal cameras, scanners)."""
 
 
@@ -53,10 +53,14 @@ def _band(picture: Image.Image, rows: slice) -> Image.Image:
 
 def _conversion(picture: Image.Image, tags: tuple[int, int] | None) -> Callable[[Image.Image], Image.Image]:
     """Return what makes parts of a picture sRGB."""
+    if picture.mode == "LAB":
+        return ImageCms.buildTransform(
+            ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
+        ).apply
     transparent = picture.has_transparency_data
     mode = "CMYK" if picture.mode == "CMYK" and not transparent else "RGB"
     parts = (_band(picture, rows).convert(mode) for rows in _bands(picture.height, picture.width))
-    to_srgb = _srgb_conversion(mode, picture.info.get("icc_profile"), tags, parts)
+    to_srgb = _srgb_conversion(mode, picture.info.get("icc_profile"), tags, parts, gray=picture.mode in ("L", "LA"))
 
     def opaque(band: Image.Image) -> Image.Image:
         converted = to_srgb(band.convert(mode))  # CMYK without a usable profile is still CMYK
@@ -71,7 +75,7 @@ def _conversion(picture: Image.Image, tags: tuple[int, int] | None) -> Callable[
 
 
 def _srgb_conversion(
-    mode: str, profile: object, tags: tuple[int, int] | None, parts: Iterator[Image.Image]
+    mode: str, profile: object, tags: tuple[int, int] | None, parts: Iterator[Image.Image], *, gray: bool
 ) -> Callable[[Image.Image], Image.Image]:
     """Return what applies HDR tags or an embedded profile; one LittleCMS cannot use leaves the numbers as they are."""
     primaries, transfer = tags or (0, 0)
@@ -87,11 +91,12 @@ def _srgb_conversion(
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if mode == "RGB" and "sRGB" in (source.profile.profile_description or ""):
             return lambda part: part
-        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
-        transform.apply(Image.new(mode, (1, 1)))
+        taken = "L" if gray and source.profile.xcolor_space.strip() == "GRAY" else mode
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), taken, "RGB")
+        transform.apply(Image.new(taken, (1, 1)))
     except (ImageCms.PyCMSError, OSError, ValueError, UnicodeError):
         return lambda part: part
-    return transform.apply
+    return lambda part: transform.apply(part.convert(taken))
 
 
 def _codes(picture: Image.Image) -> UInt16[np.ndarray, "rows cols 3"]:
@@ -159,7 +164,7 @@ def _range_16(array: np.ndarray) -> tuple[int, int, str | None]:
     alpha are opaque where alpha is full scale, so their range is no evidence and stays.
     """
     low, high = int(array.min()), int(array.max())
-    if array.shape[2] == 4 or not 0 < high < _FAR_BELOW or low == high:
+    if array.shape[2] == 4 or not 0 < high < FAR_BELOW or low == high:
         return 0, _FULL_16, None
     black = low if low > high // 2 else 0
     return black, high, f"16-bit values from {low} to {high} were scaled from {black}..{high}"

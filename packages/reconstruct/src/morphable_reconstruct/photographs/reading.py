@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import IO, TypeAlias, cast
 
@@ -14,11 +13,20 @@ from jaxtyping import UInt8
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
+from morphable.decoding import open_picture
 from morphable.extras import import_extra
 from morphable.orientation import orientation_of, upright
+from morphable_reconstruct.photographs.deep import has_deep_colors, joined, take_lower_bytes
 from morphable_reconstruct.photographs.exif import focal_from_exif
-from morphable_reconstruct.photographs.formats import FORMATS, HEAD_BYTES, PREFIX_BYTES, color_tags, is_heif, with_less
-from morphable_reconstruct.photographs.pixels import from_array, from_tensor, to_rgb
+from morphable_reconstruct.photographs.formats import (
+    HEAD_BYTES,
+    PREFIX_BYTES,
+    color_tags,
+    is_heif,
+    other_kind,
+    with_less,
+)
+from morphable_reconstruct.photographs.pixels import FAR_BELOW, from_array, from_tensor, to_rgb
 
 ImageSource: TypeAlias = str | os.PathLike[str] | IO[bytes] | io.IOBase | Image.Image | np.ndarray | Tensor
 
@@ -108,10 +116,10 @@ def load_photograph(
     )
 
 
-def pixel_count(path: Path) -> int:
+def pixel_count(file: Path | io.BytesIO) -> int:
     """Return how many pixels a picture has by its header; 0 where that cannot be read."""
     try:
-        with path.open("rb") as opened, _opened(opened, path.name) as picture:
+        with file.open("rb") if isinstance(file, Path) else file as opened, _opened(opened, "image") as picture:
             return int(picture.width) * int(picture.height)
     except Exception:  # as in `_from_file`; reading the picture will tell
         return 0
@@ -128,8 +136,8 @@ def _from_file(file: Path | IO[bytes] | io.IOBase, name: str, shown: str, max_pi
         raise ValueError(f"image must be a file, got the folder {shown}; name its pictures") from None
     except PermissionError:
         raise PermissionError(f"image must be readable, got {shown}; check its permissions") from None
-    except UnidentifiedImageError:
-        raise ValueError(f"image must be a picture Pillow can read, got {shown}; is it really an image?") from None
+    except UnidentifiedImageError as error:  # of `_decode`
+        raise ValueError(f"image must be a picture Pillow can read, got {shown}{error}") from None
     except Image.DecompressionBombError as error:
         raise TooManyPixelsError(f"image must have at most {max_pixels} pixels, got {shown}: {error}") from None
     except Exception as error:  # decoders raise whatever damaged bytes make them: RuntimeError, struct.error, ...
@@ -146,6 +154,9 @@ def _decode(opened: io.BufferedIOBase, name: str, max_pixels: int) -> Photograph
         raise
     except Exception as first:  # as above
         opened.seek(0)
+        if isinstance(first, UnidentifiedImageError):
+            kind = other_kind(opened.read(HEAD_BYTES))
+            raise UnidentifiedImageError(f", {kind}" if kind else "; is it really an image?") from first
         for less in with_less(opened.read()):
             try:
                 return _open(io.BytesIO(less), name, max_pixels)
@@ -161,9 +172,21 @@ def _open(opened: io.BufferedIOBase, name: str, max_pixels: int) -> Photograph:
     opened.seek(0)
     tags = color_tags(opened.read(HEAD_BYTES))
     with _opened(opened, name) as picture:
-        stored = _from_pil(picture, name, max_pixels, tags)
+        deep = tags is None and has_deep_colors(picture)
+        photo, orientation = _from_pil(picture, name, max_pixels, tags)
+        if deep and photo.pixels.max() < FAR_BELOW >> 8:
+            photo = _stretched(photo, opened)
         picture.close()  # before pixels are turned, which takes memory for a second copy
-    return _upright(*stored)
+    return _upright(photo, orientation)
+
+
+def _stretched(photo: Photograph, opened: io.BufferedIOBase) -> Photograph:
+    """Read the lower bytes of dark 16-bit colors as well, and scale them as gray of 16 bits is."""
+    with _opened(opened, photo.name) as picture:
+        take_lower_bytes(picture)
+        lower = np.asarray(_as_stored(picture))
+    pixels, note = from_array(joined(photo.pixels, lower))
+    return replace(photo, pixels=pixels, notes=(*photo.notes, *_notes(note)))
 
 
 def _opened(file: io.BufferedIOBase, name: str) -> Image.Image:
@@ -172,19 +195,12 @@ def _opened(file: io.BufferedIOBase, name: str) -> Image.Image:
     head = file.read(PREFIX_BYTES)
     file.seek(0)
     if not is_heif(head):
-        return Image.open(cast(IO[bytes], file), formats=_installed_formats())
+        return open_picture(file)
     try:
         heif = import_extra("pillow_heif", "morphable-reconstruct", "heif")
     except ImportError as error:
         raise ValueError(f"image must be of a format that is installed, got the HEIC file {name}: {error}") from error
     return cast(Image.Image, heif.HeifImageFile(file))
-
-
-@cache
-def _installed_formats() -> tuple[str, ...]:
-    """Return those of `FORMATS` that this Pillow can open, in Pillow's order."""
-    Image.init()
-    return tuple(name for name in Image.ID if name in FORMATS)
 
 
 def _upright(photo: Photograph, orientation: int) -> Photograph:
@@ -200,14 +216,19 @@ def _from_pil(
     focal_px = focal_from_exif(picture)
     orientation = orientation_of(picture)
     frame = _first_visible(picture)
-    if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        picture.getexif = Image.Exif  # type: ignore[method-assign]  # Pillow would read all tags and turn it itself
-        picture.load()
-        picture = picture.copy()
-    pixels, note = to_rgb(picture, tags)
+    pixels, note = to_rgb(_as_stored(picture), tags)
     shown = f"frame {frame} was taken, the first that shows something" if frame else None
     photo = Photograph(pixels=pixels, name=name, exif_focal_px=focal_px, notes=_notes(note, shown))
     return photo, orientation
+
+
+def _as_stored(picture: Image.Image) -> Image.Image:
+    """Return a picture that is not turned by its decoder: Pillow would read all tags of a TIFF file and turn it."""
+    if not isinstance(picture, TiffImagePlugin.TiffImageFile):
+        return picture
+    picture.getexif = Image.Exif  # type: ignore[method-assign]
+    picture.load()
+    return picture.copy()
 
 
 def _first_visible(picture: Image.Image) -> int:

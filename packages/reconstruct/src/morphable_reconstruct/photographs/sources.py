@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from morphable.commands import printable
 from morphable_reconstruct.photographs.formats import IMAGE_SUFFIXES, PREFIX_BYTES, looks_like_picture
-from morphable_reconstruct.photographs.naming import distinct_stems, printable, result_source
+from morphable_reconstruct.photographs.naming import distinct_stems, result_source
 from morphable_reconstruct.photographs.video_kinds import VIDEO_SUFFIXES, is_video
 
 WEBCAM = "webcam"
@@ -44,6 +45,8 @@ class LeftOut:
     """Results of earlier runs."""
     hidden: int = 0
     """Hidden folders and folders of thumbnails."""
+    closed: int = 0
+    """Folders that can't be read."""
     missing: dict[str, str] = field(default_factory=dict)
     """What was asked for and is not there beside sources that are, with the reason."""
 
@@ -59,6 +62,8 @@ class LeftOut:
             notes.append(f"{_counted(self.results, 'result')} of earlier runs left out")
         if self.hidden:
             notes.append(f"{_counted(self.hidden, 'hidden folder')} left out")
+        if self.closed:
+            notes.append(f"{_counted(self.closed, 'folder')} left out for lack of permission or a fault of the disk")
         return tuple(notes)
 
 
@@ -131,11 +136,14 @@ def _expand(pattern: str, without: Path | None, left_out: LeftOut) -> list[_Entr
     path = Path(pattern)
     if path.is_dir():
         return _nonempty(pattern, _walk(path, without, left_out), path, left_out)
+    if path.exists() and not path.is_file():
+        raise FileNotFoundError(f"sources must be files or folders, got {pattern}, a pipe or a device")
     if path.exists():
         return [_Entry(kind=_kind(path), path=path, base=path.parent)]
     if _GLOB_CHARACTERS & set(pattern):
         fixed = Path(*_fixed_parts(path))
-        return _nonempty(pattern, _globbed(pattern, fixed, without), fixed, left_out)
+        beyond = path.relative_to(fixed).as_posix()
+        return _nonempty(pattern, _globbed(f"{glob.escape(str(fixed))}/{beyond}", fixed, without), fixed, left_out)
     raise FileNotFoundError(f"sources must exist, got {pattern}; check the path")
 
 
@@ -167,7 +175,11 @@ def _walk(folder: Path, without: Path | None, left_out: LeftOut) -> Iterator[Pat
     if results in (folder.resolve(), *folder.resolve().parents):
         results = None
     seen: set[Path] = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
+
+    def closed(_: OSError) -> None:
+        left_out.closed += 1
+
+    for root, folders, files in os.walk(folder, followlinks=True, onerror=closed):
         real = Path(root).resolve()
         if real in seen or real == results:
             folders.clear()
@@ -228,10 +240,10 @@ def _begins_as_picture(path: Path) -> bool:
 
 
 def _fixed_parts(path: Path) -> list[str]:
-    """Leading parts of a glob without wildcards."""
-    parts = []
+    """Leading parts of a glob without wildcards, or with what would be wildcards in the names of folders."""
+    parts: list[str] = []
     for part in path.parts[:-1]:
-        if _GLOB_CHARACTERS & set(part):
+        if _GLOB_CHARACTERS & set(part) and not Path(*parts, part).is_dir():
             break
         parts.append(part)
     return parts

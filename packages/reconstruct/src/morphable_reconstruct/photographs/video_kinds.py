@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from PIL import Image
+from morphable.decoding import open_picture
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"}
@@ -56,7 +56,7 @@ def _header(path: Path) -> bytes:
 def _is_animated(path: Path) -> bool:
     """Whether a GIF has more than one frame."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             picture.seek(1)
     except Exception:  # a damaged picture, in its decoder's words; reading it says so
         return False

@@ -144,10 +144,10 @@ def _open(
     engine: str, path: Path, config: ReconstructConfig, state: Mapping[str, Tensor] | None
 ) -> OnnxDetector | OpenvinoDetector:
     """Load a graph into an engine, with as many threads as PyTorch has."""
-    import_extra(engine, "morphable-reconstruct", engine)
     threads = torch.get_num_threads()
     if engine == "onnxruntime":
         return OnnxDetector(path, state=state, num_threads=threads)
+    import_extra("openvino", "morphable-reconstruct", "openvino")
     hint = _OPENVINO_HINTS[config.precision]
     return OpenvinoDetector(path, state=state, num_threads=threads, precision=hint)
 

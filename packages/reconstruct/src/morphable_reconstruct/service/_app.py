@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 
+from morphable_reconstruct.photographs.reading import pixel_count
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
 from morphable_reconstruct.service.admission import Admission, BusyError
 from morphable_reconstruct.service.answers import (
@@ -30,7 +32,6 @@ from morphable_reconstruct.service.bodies import (
     NOT_A_PICTURE,
     TOO_LARGE,
     UNFIT,
-    count_pixels,
     decode_picture,
     discard_body,
     read_body,
@@ -126,7 +127,7 @@ class _Service:
 
     async def _reconstructed(self, body: bytes, name: str, **options: Any) -> bytes:
         """Reconstruct one picture; its decoded pixels are counted until its answer is encoded."""
-        async with self.admission.pixels(await _in(self._decoding, count_pixels, body)):
+        async with self.admission.pixels(await _in(self._decoding, pixel_count, io.BytesIO(body))):
             photo = await _in(self._decoding, decode_picture, self.reconstructor, body, name)
             scene = await self.batcher.submit(photo)
             self.metrics.faces += len(scene)

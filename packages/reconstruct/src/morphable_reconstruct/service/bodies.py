@@ -4,7 +4,6 @@ import io
 from typing import Any
 
 from fastapi import HTTPException, Request
-from PIL import Image
 
 from morphable_reconstruct.photographs.reading import Photograph, TooManyPixelsError
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
@@ -38,15 +37,6 @@ async def discard_body(request: Request, max_bytes: int) -> None:
         size += len(chunk)
         if size > max_bytes:
             return
-
-
-def count_pixels(body: bytes) -> int:
-    """Return the pixels of a picture by its header; 0 where that is damaged, which decoding then finds."""
-    try:
-        with Image.open(io.BytesIO(body)) as picture:
-            return picture.width * picture.height
-    except Exception:  # decoders raise what they like
-        return 0
 
 
 def decode_picture(reconstructor: Reconstructor, body: bytes, name: str) -> Photograph:

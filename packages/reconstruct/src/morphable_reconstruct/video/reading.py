@@ -201,10 +201,16 @@ def _in_order(frames: Iterator[tuple[float | None, Any]], losses: Losses) -> Ite
     yield from ((stamp, held) for stamp, _, held in sorted(waiting))
 
 
+def open_file(path: Path) -> Any:
+    """Open a file in PyAV; its whole path, because FFmpeg takes what stands before a colon for a protocol."""
+    av = import_extra("av", "morphable-reconstruct", "video")
+    return av.open(str(path.absolute()), metadata_errors="replace")
+
+
 def _open(av: Any, source: Source) -> Any:
     """Open a file or a webcam."""
     if source.kind != "webcam":
-        return av.open(str(source.path), metadata_errors="replace")
+        return open_file(source.path)
     if sys.platform not in _WEBCAM_FORMATS:
         raise ValueError(f"webcam must be on Linux, macOS or Windows, got {sys.platform}")
     name, device = _WEBCAM_FORMATS[sys.platform]
@@ -237,7 +243,7 @@ def _frame_counts(source: Source, streams: list[Any]) -> dict[int, int]:
         return {stream.index: stream.frames for stream in streams}
     av = import_extra("av", "morphable-reconstruct", "video")
     counts = {stream.index: 0 for stream in streams}
-    with av.open(str(source.path), metadata_errors="replace") as container:
+    with open_file(source.path) as container:
         chosen = [container.streams[stream.index] for stream in streams]
         packets = container.demux(chosen)
         for _ in range(_COUNTED_PACKETS):

@@ -10,7 +10,7 @@ import numpy as np
 
 from morphable.extras import import_extra
 from morphable_reconstruct.photographs.sources import Source
-from morphable_reconstruct.video.reading import Losses, clock_jumps, tolerant_packets
+from morphable_reconstruct.video.reading import Losses, clock_jumps, open_file, tolerant_packets
 from morphable_reconstruct.video.timing import Clock
 
 _COPIED_CODECS = frozenset({"aac", "mp3", "ac3", "eac3", "alac"})
@@ -65,7 +65,7 @@ def open_sound(source: Source, zero_s: float, notes: list[str]) -> Iterator[Soun
 
 def _extract(av: Any, source: Source, zero_s: float, file: IO[bytes]) -> int:
     """Write a video's sound as MP4, copied or encoded anew; return the number of packets."""
-    with av.open(str(source.path), metadata_errors="replace") as container:
+    with open_file(source.path) as container:
         if not container.streams.audio:
             return 0
         stream = container.streams.best("audio") or container.streams.audio[0]

@@ -82,7 +82,7 @@ class VideoWriter:
 def video_writer(path: Path, source: Source) -> Iterator[VideoWriter]:
     """Open an MP4 file for writing, with the sound of a source that is a file."""
     av = import_extra("av", "morphable-reconstruct", "video")
-    with ExitStack() as stack, av.open(str(path), "w", format="mp4") as container:
+    with ExitStack() as stack, av.open(str(path.absolute()), "w", format="mp4") as container:
         writer = VideoWriter(container, source, stack)
         yield writer
         writer.finish()

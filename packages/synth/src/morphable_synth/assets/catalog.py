@@ -7,6 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from morphable import decoding
+
 CC_BY = (
     "curly",
     "curly2",
@@ -143,7 +145,7 @@ def open_picture(path: Path, *, reduced: bool = False) -> Image.Image:
         ValueError: The file is not a whole picture, or a suspiciously large one.
     """
     try:
-        with Image.open(path) as image:
+        with decoding.open_picture(path) as image:
             if reduced:
                 image.draft("RGB", (64, 64))
             image.load()

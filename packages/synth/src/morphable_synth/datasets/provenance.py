@@ -8,6 +8,7 @@ from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 
+from morphable.files import refusing
 from morphable_synth.assets.catalog import AssetCatalog, Style, scan_assets
 from morphable_synth.scene.description import SceneConfig
 
@@ -109,9 +110,6 @@ def _own_list(folder: Path) -> tuple[tuple[str, str, str], ...]:
     path = folder / LICENSE_FILE
     if not path.is_file():
         return ()
-    try:
-        return tuple((entry["pattern"], entry["name"], entry["license"]) for entry in json.loads(path.read_text()))
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f'{path} must be a list of {{"pattern", "name", "license"}}, got {type(error).__name__}: {error}'
-        ) from error
+    with refusing('licenses must be a list of {"pattern", "name", "license"}', path):
+        listed = json.loads(path.read_text())
+        return tuple((str(entry["pattern"]), str(entry["name"]), str(entry["license"])) for entry in listed)

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import Progress
 
+from morphable.decoding import open_picture
 from morphable.files import atomic_path, refusing, write_text
 from morphable_synth.assets.checks import require_whole_assets
 from morphable_synth.datasets.provenance import Source, code_version, license_of, sources_of
@@ -136,20 +137,22 @@ def _claim(config: GenerateConfig) -> GenerateConfig:
         settings.pop(name)
     settings["scenes"].pop("assets")
     path, current = config.out / "run.json", code_version()
-    known: dict[str, Any] = {"format_version": FORMAT_VERSION, "settings": settings}
+    old, before = settings, config.count
+    versions: list[str] = []
     if path.exists():
         with refusing("run.json must be of `morphable-synth generate`", path):
-            known = dict(json.loads(path.read_text()))
-    old = {"depth": False} | known.get("settings", {})
+            known = json.loads(path.read_text())
+            old = {"depth": False, **known["settings"]}
+            before, versions = int(old["count"]), [str(one) for one in known.get("versions", ["not recorded"])]
+            if known["format_version"] != FORMAT_VERSION:
+                raise ValueError(_OTHER_RUN.format(path=path, names="format_version"))
     names = [name for name in settings if name != "count" and settings[name] != old.get(name)]
-    if names or known.get("format_version") != FORMAT_VERSION:
-        raise ValueError(_OTHER_RUN.format(path=path, names=", ".join(names) or "format_version"))
-    before = old.get("count", config.count)
+    if names:
+        raise ValueError(_OTHER_RUN.format(path=path, names=", ".join(names)))
     config = replace(config, count=max(config.count, before))
     settings["count"] = config.count
     if config.count > before and before % config.shard_size:  # its last shard was not full
         _shard_path(config, before // config.shard_size).unlink(missing_ok=True)
-    versions = known.get("versions", ["not recorded"] if path.exists() else [])
     if versions and versions[-1] != current:
         sys.stderr.write(f"{config.out}: shards of {', '.join(versions)} are continued by {current}\n")
     versions += [current] if current not in versions else []
@@ -164,7 +167,8 @@ def _describe(config: GenerateConfig, settings: dict[str, Any]) -> None:
     before: tuple[Source, ...] = ()
     if path.exists():
         with refusing("description of shards must list its sources", path):
-            before = tuple(Source(**entry) for entry in json.loads(path.read_text())["sources"])
+            listed = json.loads(path.read_text())["sources"]
+            before = tuple(Source(str(entry["name"]), str(entry["license"])) for entry in listed)
     sources = tuple(dict.fromkeys((*before, *sources_of(config.scenes))))
     description = {
         "format_version": FORMAT_VERSION,
@@ -264,11 +268,11 @@ def _stored(key: str, files: dict[str, bytes], path: Path) -> StoredSample:
     version = int(labels.pop("format_version"))
     if version != FORMAT_VERSION:
         raise ValueError(f"{path} must have format version {FORMAT_VERSION}, got {version}; generate it again")
-    planes = np.asarray(Image.open(io.BytesIO(files["mask.png"])))
-    image = np.asarray(Image.open(io.BytesIO(files["jpg"])).convert("RGB"))
+    planes = np.asarray(open_picture(io.BytesIO(files["mask.png"])))
+    image = np.asarray(open_picture(io.BytesIO(files["jpg"])).convert("RGB"))
     depth_m = None
     if "depth.png" in files:
-        depth_m = np.asarray(Image.open(io.BytesIO(files["depth.png"]))).astype(np.float32) / 1000
+        depth_m = np.asarray(open_picture(io.BytesIO(files["depth.png"]))).astype(np.float32) / 1000
     return StoredSample(
         key, image, labels, planes[..., 0], planes[..., 1].astype(np.int32) - 1, planes[..., 2] > 0, depth_m
     )

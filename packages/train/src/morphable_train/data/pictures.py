@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
+from morphable.decoding import open_picture
 from morphable.orientation import UPRIGHT, orientation_of, upright
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -46,7 +47,7 @@ def read_mask(path: Path, name: str, size_hw: tuple[int, int]) -> Bool[np.ndarra
 def _opened(path: Path, name: str) -> Iterator[Image.Image]:
     """Open a picture; whatever its decoder raises in the block is one ValueError."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             yield picture
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name} is too large: {error}") from error

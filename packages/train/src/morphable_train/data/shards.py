@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from morphable.decoding import open_picture
 from morphable.files import atomic_path, refusing, write_text
 from morphable.records import build_record, read_object
 from morphable_train.data.labels import FaceLabels, LabelVersionError, labels_from_bytes, labels_to_bytes
@@ -271,7 +272,7 @@ def _index_shard(path: Path) -> Iterator[_Entry]:
 def _decode(data: bytes, mode: str | None, entry: _Entry) -> UInt8[np.ndarray, "..."]:
     """Decode a picture, in its own mode if none is given."""
     try:
-        return np.asarray(Image.open(io.BytesIO(data)).convert(mode))
+        return np.asarray(open_picture(io.BytesIO(data)).convert(mode))
     except Exception as error:  # decoders raise whatever damaged bytes make them
         raise ValueError(f"picture of record {entry.key} in {entry.path} is damaged: {error}") from error
 

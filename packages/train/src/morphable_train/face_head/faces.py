@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from morphable import MorphableModel
+from morphable.decoding import open_picture
 from morphable.fitting import fit_landmarks
 from morphable.geometry import GLOBAL_FOCAL_PX, Pinhole
 from morphable_train.data.shards import ShardReader
@@ -51,7 +52,7 @@ class _StoredPictures:
     def picture(self, index: int, shrink: float = 1.0) -> tuple[UInt8[np.ndarray, "rows cols 3"], float]:
         """Decode a picture, shrunk by a factor; return it with the factor on lengths in pixels that this really was."""
         reader, record = self._places[index]
-        picture = Image.open(io.BytesIO(self._readers[reader].member(record, "jpg"))).convert("RGB")
+        picture = open_picture(io.BytesIO(self._readers[reader].member(record, "jpg"))).convert("RGB")
         width = picture.width
         if shrink > 1.0:
             size = (max(round(width / shrink), 8), max(round(picture.height / shrink), 8))
@@ -112,7 +113,7 @@ class PhotographedFaces(_StoredPictures):
                 labels = reader.labels(record)
                 if len(labels) != 1 or not labels.landmark_valid.all():
                     continue
-                with Image.open(io.BytesIO(reader.member(record, "jpg"))) as picture:
+                with open_picture(io.BytesIO(reader.member(record, "jpg"))) as picture:
                     middles.append((picture.width / 2, picture.height / 2))
                 points.append(labels.landmarks68_px[0])
                 on_outline.append(bool(labels.contour[0]))

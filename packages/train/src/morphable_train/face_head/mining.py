@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor
 
+from morphable.decoding import open_picture
 from morphable.files import atomic_path, refusing
 from morphable_detector_head import FaceDetector, load_detector
 from morphable_detector_head.face_head.crops import CropFrames, crop_frames
@@ -104,7 +105,7 @@ def opened(path: Path) -> Image.Image:
     Raises:
         ValueError: It is damaged.
     """
-    with refusing("photograph must be a readable JPEG", path), Image.open(path) as picture:
+    with refusing("photograph must be a readable JPEG", path), open_picture(path) as picture:
         return picture.convert("RGB")
 
 

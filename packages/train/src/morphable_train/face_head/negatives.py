@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
 from torch import Tensor
 
+from morphable.decoding import open_picture
 from morphable.files import refusing
 from morphable_detector_head.face_head.crops import CROP_PX
 from morphable_train.face_head.config import CropChanges
@@ -74,7 +74,7 @@ class NegativeCrops:
 
 
 def _read(path: Path) -> UInt8[np.ndarray, "rows cols 3"]:
-    with refusing("negative must be a readable JPEG", path), Image.open(path) as picture:
+    with refusing("negative must be a readable JPEG", path), open_picture(path) as picture:
         pixels = np.asarray(picture.convert("RGB"))
     if pixels.shape != (NEGATIVE_PX, NEGATIVE_PX, 3):
         raise ValueError(f"{path} must be {NEGATIVE_PX} px wide and high, got {pixels.shape[1]}x{pixels.shape[0]}")

@@ -17,7 +17,7 @@ def read_frame(path: Path, frame: int) -> UInt8[np.ndarray, "rows cols 3"]:
     """
     av = import_extra("av", "morphable-train", "video")
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with av.open(str(path.absolute()), metadata_errors="replace") as container:
             stream = container.streams.video[0]
             rate, base = float(stream.average_rate or stream.base_rate or 0), float(stream.time_base or 0)
             if rate <= 0 or base <= 0:
