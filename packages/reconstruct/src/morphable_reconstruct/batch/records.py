@@ -23,6 +23,7 @@ _IGNORED_OPTIONS = {
     "weights",
     "model",
     "per_face",
+    "weights_dir",
 }
 """Options that do not change a picture's results; of weights and face models the content counts, not the name."""
 
