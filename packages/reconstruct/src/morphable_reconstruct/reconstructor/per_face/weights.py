@@ -11,7 +11,7 @@ from morphable_reconstruct.reconstructor.weights import BUNDLED_FOLDER, known_na
 from morphable_regressors import CropRule, SystemSpec, load_system
 
 NETWORKS = ("mobile_frnet", "prnet", "dfmvr")
-"""Names of the per-face networks that reconstruct faces; weights of each are bundled."""
+"""Kinds of per-face networks that reconstruct faces."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,27 +52,28 @@ def load_per_face(
     return PerFaceNetwork(kind=spec.network, system=load_system(spec, state), crop=spec.crop)
 
 
+def bundled_per_face() -> tuple[str, ...]:
+    """Return the kinds of networks whose weights are in this installation."""
+    return tuple(name for name in NETWORKS if (BUNDLED_FOLDER / "per_face" / f"{name}.safetensors").is_file())
+
+
 def find_per_face(name_or_path: str | os.PathLike[str], folder: Path | None = None) -> Path:
     """Return the file of weights by name, from a folder or else bundled, or of any weights by path.
 
     Args:
-        name_or_path: One of `NETWORKS`, the name of a file in `folder`, or a path.
+        name_or_path: One of `bundled_per_face`, the name of a file in `folder`, or a path.
         folder: Whose `NAME.safetensors` come before the bundled ones; by default none.
 
     Raises:
         FileNotFoundError: Nothing is there; the message names the next step.
         ValueError: The file is not the one that the `SHA256SUMS` beside it lists.
     """
-    text = os.fspath(name_or_path)
+    text, names = os.fspath(name_or_path), bundled_per_face()
     path = named_file(text, folder)
     if path is None:
-        path = BUNDLED_FOLDER / "per_face" / f"{text}.safetensors" if text in NETWORKS else Path(text)
+        path = BUNDLED_FOLDER / "per_face" / f"{text}.safetensors" if text in names else Path(text)
     if path.is_file():
         return whole(path)
-    if text in NETWORKS:
-        raise FileNotFoundError(
-            f'the bundled weights "{text}" are missing from this installation ({path}); '
-            "reinstall morphable-reconstruct, or pass the path of a weights file"
-        )
-    known = ", ".join(known_names(NETWORKS, folder))
-    raise FileNotFoundError(f"per_face must be {known} or an existing weights file, got {text}; check the path")
+    known = ", ".join(known_names(names, folder))
+    step = f"train {text} (`morphable-train run {text}`)" if text in NETWORKS else "check the path"
+    raise FileNotFoundError(f"per_face must be {known} or an existing weights file, got {text}; {step}")
