@@ -1,5 +1,6 @@
 """Checks of the workspace itself: the lock, the wheels' metadata, the folders."""
 
+import hashlib
 import tomllib
 import zipfile
 from collections import defaultdict
@@ -91,6 +92,13 @@ def test_wheel_names_its_siblings_by_range(package, tmp_path, monkeypatch):
     assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
     assert metadata["Keywords"]
     assert "Typing :: Typed" in metadata.get_all("Classifier")
+
+
+def test_files_of_a_release_have_the_sums_that_are_listed():
+    folder = ROOT / "release"
+    listed = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.safetensors")}
+    assert listed == files
 
 
 def test_packages_have_the_same_license_and_version_and_classifiers():

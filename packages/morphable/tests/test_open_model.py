@@ -327,6 +327,24 @@ def test_irises_are_where_the_eyes_look(model):
     torch.testing.assert_close(up[0], torch.zeros(3))
 
 
+def test_mediapipe_points_are_left_and_right_alike_and_where_their_names_say(model: MorphableModel) -> None:
+    points, static = model.landmarks(act(model), "mediapipe468"), model.landmarks(act(model))
+    assert points.shape == (468, 3)
+    apart = (points[:, None] - points[None] * MIRROR).norm(dim=-1)
+    # mirrored rows of the mesh differ by a rounding of float32 weights
+    assert float(apart.min(1).values.max()) < 0.01 * MM
+    # outer and inner corners of the eyes and of the lips, base and tip of the nose, middles of the lips: MediaPipe's
+    # numbers and those of the 68; the two definitions are up to 5 mm apart
+    for number, other in ((33, 36), (133, 39), (362, 42), (263, 45), (61, 48), (291, 54), (78, 60), (308, 64), (4, 30)):
+        assert float((points[number] - static[other]).norm()) < 5 * MM, number
+    for number, other in ((2, 33), (0, 51), (17, 57), (14, 66)):
+        assert float((points[number] - static[other]).norm()) < 4 * MM, number
+    # 152 is the chin, 10 between 109 and 338 the top of the forehead; 234 and 454 are before the ears
+    assert points[:, 1].argmin() == 152
+    assert set(points[:, 1].topk(3).indices.tolist()) == {109, 10, 338}
+    assert {int(points[:, 0].argmin()), int(points[:, 0].argmax())} == {234, 454}
+
+
 def test_points_alone_are_where_the_whole_mesh_has_them():
     model = morphable.load_model("open")
     points = model.surface_points("ibug68_3d")

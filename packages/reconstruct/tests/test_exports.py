@@ -500,6 +500,20 @@ def test_matrices_and_dense_points_of_npz_give_the_pixels(tmp_path, scene):
         np.testing.assert_allclose(arrays["landmarks5_px"][index, 2], face.landmarks68_px[30])
 
 
+def test_mediapipe_points_of_npz_are_the_surface_points_in_the_photograph(tmp_path):
+    scene = open_scene(jawOpen=0.5)
+    scene.save(tmp_path / "s.npz")
+    (points_px,) = np.load(tmp_path / "s.npz", allow_pickle=False)["landmarks468_px"]
+    assert points_px.shape == (468, 2)
+    face = scene[0]
+    cam = face.landmarks("mediapipe468") @ face.cam_from_model[:3, :3].T + face.cam_from_model[:3, 3]
+    np.testing.assert_allclose(points_px, cam[:, :2] / cam[:, 2:3] * 800.0 + 240.0, atol=1e-3)
+    np.testing.assert_array_equal(points_px, face.landmarks_px("mediapipe468"))
+    box = face.box_xyxy_px
+    # MediaPipe's point 4 and iBUG's point 30 are both the tip of the nose
+    assert np.abs(points_px[4] - face.landmarks68_px[30]).max() < 0.05 * (box[2] - box[0])
+
+
 def test_csv_of_a_picture(tmp_path, scene):
     scene.save(tmp_path / "s.csv")
     header, *lines = (tmp_path / "s.csv").read_text().splitlines()

@@ -18,6 +18,7 @@ from morphable_reconstruct.exports.glb import neutral_vertices
 from morphable_reconstruct.faces.camera import Camera
 from morphable_reconstruct.photographs.reading import Photograph
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
+from morphable_reconstruct.reconstructor.per_face import weights
 from morphable_reconstruct.reconstructor.per_face.decoding import (
     scene_of_parameters,
     scene_of_position_maps,
@@ -253,10 +254,32 @@ def test_refusals(model, files):
         multi.views([dotted((240, 320), [])])
     with pytest.raises(ValueError, match="per_face must be dfmvr to take views"):
         per_face(model, files["prnet"]).views(pictures[:1])
-    with pytest.raises(FileNotFoundError, match="weights of prnet are not bundled; train them"):
-        load_per_face("prnet", model)
-    with pytest.raises(FileNotFoundError, match="or an existing weights file"):
-        load_per_face("nothing.safetensors", model)
+
+
+def test_names_are_those_of_the_weights_that_are_there(model, files, tmp_path, monkeypatch):
+    folder = tmp_path / "per_face"
+    folder.mkdir()
+    monkeypatch.setattr(weights, "BUNDLED_FOLDER", tmp_path)
+    for kind in ("prnet", "mobile_frnet"):
+        files[kind].rename(folder / f"{kind}.safetensors")
+    assert load_per_face("prnet", model).kind == "prnet"
+    with pytest.raises(
+        FileNotFoundError, match=r"must be mobile_frnet, prnet or an existing weights file, got nothing"
+    ):
+        load_per_face("nothing", model)
+    with pytest.raises(FileNotFoundError, match=r"got dfmvr; train dfmvr \(`morphable-train run dfmvr`\)"):
+        load_per_face("dfmvr", model)
+
+
+def test_names_are_looked_for_in_the_folder_first(model, files):
+    folder = files["prnet"].parent
+    assert load_per_face("prnet", model, folder).crop == RULE
+    files["prnet"].rename(folder / "mine.safetensors")
+    assert Reconstructor(DotDetector(), model, per_face="mine", weights_dir=folder).per_face.kind == "prnet"
+    with pytest.raises(
+        FileNotFoundError, match=r"per_face must be .*, mine.* or an existing weights file, got nothing"
+    ):
+        load_per_face("nothing", model, folder)
 
 
 def test_weights_of_another_network_or_face_model_are_refused(model, files, tmp_path):

@@ -86,7 +86,8 @@ def test_reruns_skip_what_is_done(engine, model, photos, tmp_path):
     _, summary = reconstruct(engine, model, photos, tmp_path, save="json,npz")
     assert not any(item["skipped"] for item in summary["sources"])
     record = tmp_path / "out" / ".reconstruct" / "a.npz"
-    for damaged in (b"damaged", record.read_bytes()[:-30]):
+    lost = record.read_bytes().replace(b"rows_score", b"rows_skore")  # the archive is whole, a name in it is not
+    for damaged in (b"damaged", record.read_bytes()[:-30], lost):
         record.write_bytes(damaged)
         _, summary = reconstruct(engine, model, photos, tmp_path, save="json,npz")
         assert sum(not item["skipped"] for item in summary["sources"]) == 1

@@ -10,7 +10,7 @@ from morphable import WeightsInfo, read_weights, reference_to, write_weights
 from morphable_detector_head import load_detector
 from morphable_reconstruct.reconstructor import weights
 from morphable_reconstruct.reconstructor.reconstructor import Reconstructor
-from morphable_reconstruct.reconstructor.weights import find_weights
+from morphable_reconstruct.reconstructor.weights import file_sha256, find_weights
 
 
 @pytest.fixture
@@ -54,6 +54,29 @@ def test_missing_bundled_weights_say_what_to_do(monkeypatch, tmp_path, model):
     assert find_weights("other") == tmp_path / "other.safetensors"
     with pytest.raises(FileNotFoundError, match=r"mobile or other or an existing file, got nope\.safetensors"):
         find_weights("nope.safetensors")
+
+
+def test_names_are_looked_for_in_the_folder_first(path, model):
+    folder = path.parent
+    reconstructor = Reconstructor("w", model=model, weights_dir=folder)
+    assert reconstructor.detector.network.config == random_detector().config
+    (folder / "mobile.safetensors").touch()
+    assert find_weights("mobile", folder) == folder / "mobile.safetensors"
+    with pytest.raises(FileNotFoundError, match=r"must be mobile or w or an existing file, got nope"):
+        find_weights("nope", folder)
+    with pytest.raises(FileNotFoundError, match=r"weights_dir must be an existing folder, got .*nowhere"):
+        find_weights("mobile", folder / "nowhere")
+
+
+@pytest.mark.parametrize("mark", ["", "*"])
+def test_a_file_that_its_folder_lists_with_another_sum_is_refused(path, mark):
+    sums = path.with_name("SHA256SUMS")
+    sums.write_text(f"{file_sha256(path)} {mark or ' '}{path.name}\n{'0' * 64}  another.safetensors\n")
+    assert find_weights("w", path.parent) == find_weights(path) == path
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    for name, folder in (("w", path.parent), (path, None)):
+        with pytest.raises(ValueError, match=r"weights must be the file that .*SHA256SUMS lists, got another one"):
+            find_weights(name, folder)
 
 
 def test_another_face_model_is_refused(path):

@@ -84,13 +84,46 @@ def test_a_parser_goes_on_from_another_at_any_size(part_shards, model_file, tmp_
     larger = replace(config, start=start, crop=replace(config.crop, side_px=2 * SIDE))
     assert run_recipe(larger, tmp_path / "larger").after["faces"] == 6
     assert started_from(larger) == "the layers of `parsing`"
-    with pytest.raises(ValueError, match=r"start must be a parser with options .*resnet18.*, got parsing"):
+    with pytest.raises(ValueError, match=r"start must be parsing with options .*resnet18.*, got .*mobilenet_v2"):
         run_recipe(replace(config, start=start, backbone="resnet18"), tmp_path / "other")
 
 
+FRNET_SIZES = {"num_identity": 4, "num_expression": 2, "whitening_faces": 4}
+
+
+@pytest.mark.parametrize("recipe", ["mobile_frnet", "prnet", "dfmvr"])
+def test_a_network_goes_on_from_its_own_weights(recipe, part_shards, triples, model_file, tmp_path):
+    shards = triples if recipe == "dfmvr" else part_shards
+    changes = {
+        "mobile_frnet": FRNET_SIZES,
+        "prnet": {},
+        "dfmvr": {"parsing_channel": False},
+    }[recipe]
+    first, config = run_tiny(recipe, tmp_path, model_file, shards, **changes)
+    start = tmp_path / recipe
+    again = run_recipe(replace(config, start=start), tmp_path / "again").before
+    assert {k: v for k, v in again.items() if not k.startswith("mean_")} == pytest.approx(
+        {k: v for k, v in first.after.items() if not k.startswith("mean_")}, rel=1e-5
+    )
+    assert started_from(replace(config, start=start)) == f"the layers of `{recipe}`"
+    package_recipe(start, tmp_path / "w.safetensors", RecipePackage())
+    from_file = run_recipe(replace(config, start=tmp_path / "w.safetensors"), tmp_path / "file").before
+    assert from_file["nme"] == pytest.approx(first.after["nme"], rel=0.05)  # float16
+
+
+def test_starts_with_other_options_are_refused(part_shards, model_file, tmp_path):
+    _, config = run_tiny("mobile_frnet", tmp_path, model_file, part_shards, **FRNET_SIZES)
+    start, prnet = tmp_path / "mobile_frnet", tiny_recipe("prnet", model_file, part_shards)
+    with pytest.raises(ValueError, match="start must be a run or weights of prnet, got something else"):
+        run_recipe(replace(prnet, start=start), tmp_path / "other")
+    with pytest.raises(ValueError, match=r"start must be mobile_frnet with options .*num_identity=3"):
+        run_recipe(replace(config, start=start, num_identity=3), tmp_path / "fewer")
+    with pytest.raises(ValueError, match=r"start must have the crops .*side_px=64.*, got .*side_px=32"):
+        run_recipe(replace(config, start=start, crop=replace(config.crop, side_px=2 * SIDE)), tmp_path / "larger")
+
+
 def test_a_parser_of_another_recipe_is_refused(triples, part_shards, model_file, tmp_path):
-    sizes = {"num_identity": 4, "num_expression": 2, "whitening_faces": 4}
-    run_tiny("mobile_frnet", tmp_path, model_file, part_shards, **sizes)
+    run_tiny("mobile_frnet", tmp_path, model_file, part_shards, **FRNET_SIZES)
     with pytest.raises(ValueError, match="parser must be a run or weights of parsing, got mobile_frnet"):
         run_tiny("dfmvr", tmp_path, model_file, triples, parser=tmp_path / "mobile_frnet")
 

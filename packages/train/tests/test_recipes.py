@@ -20,17 +20,17 @@ from morphable_render.uv import vertices_from_uv_map
 from morphable_synth import SceneConfig
 from morphable_synth.assets.parts import PART_NAMES
 from morphable_train.cli import main
-from morphable_train.configs.recipe_names import ABLATIONS
+from morphable_train.configs.recipe_names import ABLATIONS, PRESETS
 from morphable_train.configs.recipe_presets import recipe_preset
 from morphable_train.configs.recipes import RecipeData
 from morphable_train.configs.stages import AugmentConfig
 from morphable_train.data.augment import draw_changes
-from morphable_train.data.shards import ShardReader
+from morphable_train.data.shards import ShardReader, read_info
 from morphable_train.data.streams import Shard
 from morphable_train.recipes.base.batches import MIRRORED_PARTS, finish_crops, load_crops, plain_crops
 from morphable_train.recipes.base.crops import open_part_crops
 from morphable_train.recipes.base.targets import orthographic_truth, points_in_crop, true_shape
-from morphable_train.recipes.dfmvr.triples import TriplesConfig, sample_triple
+from morphable_train.recipes.dfmvr.triples import TriplesConfig, sample_triple, write_triples
 from morphable_train.recipes.dfmvr.views import choose_inputs, group_views
 from morphable_train.recipes.mobile_frnet.recipe import FrnetRecipe, points_of_parameters
 from morphable_train.recipes.parsing.recipe import class_of_part, confusion, intersection_over_union
@@ -192,16 +192,26 @@ def test_a_triple_is_one_person_turned():
     assert [p.rotation_head[0, 2] for p in (left, front, right)] == pytest.approx([-sine, 0.0, sine], abs=1e-6)
 
 
+def test_triples_say_what_they_are_made_of(tmp_path):
+    scenes = SceneConfig(layout="single", size_px=64)
+    (path,) = write_triples(TriplesConfig(out=tmp_path, scenes=scenes, people=1, seed=3, workers=1))
+    assert len(ShardReader(tmp_path)) == 3
+    info = read_info(tmp_path)
+    assert (info.name, info.license) == ("morphable-synth, procedural, three views, series 3", "CC0-1.0")
+    assert info.records == info.faces == 3
+    assert path.parent == tmp_path
+
+
 def test_every_ablation_is_a_preset():
     assert list(ABLATIONS["dfmvr"]) == ["v1", "v2", "v3", "v4", "v5", "v6"]
     for recipe, names in ABLATIONS.items():
         for name in names:
-            for size in ("smoke", "full"):
+            for size in PRESETS:
                 recipe_preset(recipe, size, ablation=name)
     assert recipe_preset("dfmvr", "smoke", ablation="v5").weights.landmark_3d == 0
     with pytest.raises(ValueError, match="ablation of dfmvr must be one of v1, v2"):
         recipe_preset("dfmvr", "smoke", ablation="v7")
-    with pytest.raises(ValueError, match="preset must be one of smoke, full"):
+    with pytest.raises(ValueError, match="preset must be one of smoke, small, full"):
         recipe_preset("prnet", "huge")
 
 

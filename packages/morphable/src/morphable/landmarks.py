@@ -5,6 +5,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 NUM_IBUG68 = 68
+MEDIAPIPE468 = "mediapipe468"
+"""Scheme of the points of MediaPipe's face mesh, in its order, as measured on the open model; without its irises."""
 NUM_JAW = 17
 """The jaw line comes first: from the person's right ear over the chin (point 8) to the left ear."""
 CHIN = 8

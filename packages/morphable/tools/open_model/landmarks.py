@@ -10,13 +10,15 @@ front of the ears, between the lines of Basel's and ICT-FaceKit's 68 points.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from morphable.geometry import SurfacePoints
-from morphable.landmarks import IBUG68_FLIP
+from morphable.landmarks import IBUG68_FLIP, MEDIAPIPE468
+from morphable.model_file import read_model_file
 
 from .surface import closest_points
 
@@ -102,6 +104,14 @@ def ibug68(surface: Surface) -> SurfacePoints:
             row, barycentric = highest_on_column(surface.mean, surface.triangles, np.flatnonzero(lip), x, upward)
             triangle[index], weights[index] = row, torch.as_tensor(barycentric, dtype=torch.float32)
     return SurfacePoints(triangle, weights)
+
+
+def carried_points(path: Path, triangles: NDArray[np.int64]) -> dict[str, SurfacePoints]:
+    """Return the MediaPipe points of a model file; none where it has none, or other triangles."""
+    data = read_model_file(path) if path.is_file() else None
+    if data is None or not np.array_equal(data.triangles.numpy(), triangles):
+        return {}
+    return {scheme: points for scheme, points in data.landmarks.items() if scheme == MEDIAPIPE468}
 
 
 def highest_on_column(

@@ -51,7 +51,11 @@ class ClusterWorker:
 
         self.config = config
         self.reconstructor = Reconstructor(
-            config.weights, config.model, per_face=config.per_face, config=config.reconstruct
+            config.weights,
+            config.model,
+            per_face=config.per_face,
+            weights_dir=config.weights_dir,
+            config=config.reconstruct,
         )
         self.records = Records(config, weights_sha256)
 
@@ -250,7 +254,10 @@ def _with_absolute_paths(config: RunConfig) -> RunConfig:
 
     per_face = None if config.per_face is None else moved(config.per_face)
     weights, model = moved(config.weights), moved(config.model)
-    return replace(config, out=config.out.absolute(), weights=weights, model=model, per_face=per_face)
+    folder = None if config.weights_dir is None else config.weights_dir.absolute()
+    return replace(
+        config, out=config.out.absolute(), weights=weights, model=model, per_face=per_face, weights_dir=folder
+    )
 
 
 def _outcome(source: Source, records: Records, returned: dict[str, Any] | None) -> Outcome:

@@ -49,6 +49,8 @@ class RunConfig:
     per_face: str | None = None
     """Network that reconstructs each face from a crop of its own, after the single-shot network's boxes:
     mobile_frnet, prnet, dfmvr, or a weights file of one."""
+    weights_dir: Path | None = None
+    """Folder whose NAME.safetensors are found by name, before the bundled weights."""
     csv: Literal["table", "livelink"] = "table"
     """What .csv files hold: one table with a row per face, or a file per person with the columns of the app Live Link
     Face."""
@@ -113,7 +115,9 @@ class ViewsConfig:
     model: str = "open"
     """Face model: open, or a model file."""
     per_face: str = "dfmvr"
-    """DF-MVR's weights: dfmvr where they are bundled, or a weights file."""
+    """DF-MVR's weights: dfmvr, or a weights file."""
+    weights_dir: Path | None = None
+    """Folder whose NAME.safetensors are found by name, before the bundled weights."""
     texture: Literal["photo", "delit", "albedo", "none"] = "photo"
     """Texture of .glb and .obj: the photograph where it shows the face, the same without its light, or reflectance."""
     texture_px: int | None = None

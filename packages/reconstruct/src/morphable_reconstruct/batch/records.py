@@ -23,6 +23,7 @@ _IGNORED_OPTIONS = {
     "weights",
     "model",
     "per_face",
+    "weights_dir",
 }
 """Options that do not change a picture's results; of weights and face models the content counts, not the name."""
 
@@ -61,9 +62,8 @@ class Records:
                 return None
             files = tuple(str(name) for name in stored["files"])
             rows = {name[5:]: stored[name] for name in stored.files if name.startswith("rows_")}
-        if not all((self.out / name).is_file() for name in files):
-            return None
-        return Record(faces=len(rows["score"]), files=files, rows=rows)
+            record = Record(faces=len(rows["score"]), files=files, rows=rows)
+        return record if all((self.out / name).is_file() for name in files) else None
 
     def add(self, source: Source, files: tuple[str, ...], rows: PredictionRows) -> Record:
         """Note that a picture is done; call it after its results are written."""

@@ -57,8 +57,14 @@ def run(config: RunConfig, reconstructor: Reconstructor | None = None) -> int:
     if config.engine_cluster == "ray":
         return finish(missing + _run_cluster(sources, config), config)
     if reconstructor is None:
-        reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
-        records = Records(config, networks_sha256(config.weights, config.model, config.per_face))
+        reconstructor = Reconstructor(
+            config.weights,
+            config.model,
+            per_face=config.per_face,
+            weights_dir=config.weights_dir,
+            config=config.reconstruct,
+        )
+        records = Records(config, networks_sha256(config.weights, config.model, config.per_face, config.weights_dir))
         trim_memory()
     else:
         records = Records(config, "given")
@@ -115,4 +121,6 @@ def _run_cluster(sources: Sequence[Source], config: RunConfig) -> list[Outcome]:
 
     if any(source.kind != "image" for source in sources):
         raise UsageError("sources must be pictures with --engine-cluster, got a video or webcam; run those without it")
-    return run_on_ray(sources, config, networks_sha256(config.weights, config.model, config.per_face))
+    return run_on_ray(
+        sources, config, networks_sha256(config.weights, config.model, config.per_face, config.weights_dir)
+    )

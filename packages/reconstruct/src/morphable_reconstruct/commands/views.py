@@ -20,5 +20,11 @@ def run_views(config: ViewsConfig, reconstructor: Reconstructor | None = None) -
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
     check_outputs(config.out, config.json, config.preds)
     if reconstructor is None:
-        reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
+        reconstructor = Reconstructor(
+            config.weights,
+            config.model,
+            per_face=config.per_face,
+            weights_dir=config.weights_dir,
+            config=config.reconstruct,
+        )
     return finish([save_views(sources, reconstructor, config)], config)

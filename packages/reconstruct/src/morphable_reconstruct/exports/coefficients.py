@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from morphable.landmarks import MEDIAPIPE468
 from morphable_reconstruct.faces.eyes import Eye
 from morphable_reconstruct.faces.rows import Face, SceneRows
 
@@ -43,6 +44,8 @@ def scene_to_arrays(scene: SceneRows) -> dict[str, Shaped[np.ndarray, "..."]]:
         "gaze_cam": scene.gaze_cam,
         "gaze_angles_deg": scene.gaze_angles_deg,
     }
+    if MEDIAPIPE468 in scene.model.landmark_schemes:
+        optional["landmarks468_px"] = scene.scheme_px(MEDIAPIPE468)
     if scene.surface_m is not None:
         optional["surface_m"] = scene.surface_m.numpy()
     return {name: values for name, values in optional.items() if values is not None} | {

@@ -175,6 +175,11 @@ class SceneRows:
         """Eye centers, nose tip and mouth corners in the photograph, the person's right first."""
         return derive_landmarks(torch.from_numpy(self.landmarks68_px), "five").numpy()
 
+    def scheme_px(self, scheme: str) -> Float[np.ndarray, "faces lmk 2"]:
+        """Points of one of the model's schemes in the photograph."""
+        with torch.no_grad():
+            return self.camera.project(self.model.landmarks(self.vertices_cam_m, scheme).numpy())
+
     @property
     def vertices_px(self) -> Float[np.ndarray, "faces verts 2"]:
         """Vertices projected into the photograph."""
@@ -431,3 +436,11 @@ class Face:
         """Points of one of the model's schemes, in the model frame."""
         with torch.no_grad():
             return self.model.landmarks(self.scene.vertices_model_m[self.index], scheme).numpy()
+
+    def landmarks_px(self, scheme: str) -> Float[np.ndarray, "lmk 2"]:
+        """Points of one of the model's schemes in the photograph.
+
+        >>> scene[0].landmarks_px("mediapipe468").shape
+        (468, 2)
+        """
+        return self.scene.scheme_px(scheme)[self.index]

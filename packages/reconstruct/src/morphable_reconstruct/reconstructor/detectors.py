@@ -36,7 +36,7 @@ from morphable_detector_head.weights import (
     face_head_state,
 )
 from morphable_reconstruct.reconstructor.config import ReconstructConfig
-from morphable_reconstruct.reconstructor.weights import BUNDLED_FOLDER, find_weights
+from morphable_reconstruct.reconstructor.weights import BUNDLED_FOLDER
 
 OFFICIAL_SUFFIXES = frozenset({".pth", ".pt"})
 """Files taken for the official WM3DR checkpoint."""
@@ -51,18 +51,14 @@ _PROBE_HW = (256, 256)
 _OPENVINO_HINTS: dict[str, Literal["f32", "bf16"]] = {"float32": "f32", "bfloat16": "bf16"}
 
 
-def build_detector(
-    weights: str | os.PathLike[str], model: MorphableModel, config: ReconstructConfig
-) -> tuple[Detector, InferenceDefaults]:
-    """Load weights for a face model into the engine of the configuration.
+def build_detector(path: Path, model: MorphableModel, config: ReconstructConfig) -> tuple[Detector, InferenceDefaults]:
+    """Load the weights in a file for a face model into the engine of the configuration.
 
     Raises:
-        FileNotFoundError: There are no such weights.
         ImportError: The engine is not installed.
         ValueError: The weights are damaged, of another version or for another face model, or the engine can't run them
             as the configuration says.
     """
-    path = find_weights(weights)
     if path.suffix in GRAPH_SUFFIXES:
         return _given_graph(path, model, config), InferenceDefaults()
     if path.suffix in OFFICIAL_SUFFIXES:

@@ -27,6 +27,7 @@ from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork,
 from morphable_reconstruct.reconstructor.stream import attempt_all
 from morphable_reconstruct.reconstructor.tiles import Tile, box_centers, merge_tiles, plan_tiles, sizes_px
 from morphable_reconstruct.reconstructor.turning import turned, turned_back
+from morphable_reconstruct.reconstructor.weights import find_weights
 from morphable_reconstruct.scene import Scene
 
 _GPU_BATCH = 8
@@ -79,6 +80,7 @@ class Reconstructor:
         model: MorphableModel | str | os.PathLike[str] = "open",
         *,
         per_face: str | os.PathLike[str] | PerFaceNetwork | None = None,
+        weights_dir: str | os.PathLike[str] | None = None,
         config: ReconstructConfig | None = None,
         defaults: InferenceDefaults | None = None,
     ) -> None:
@@ -91,7 +93,8 @@ class Reconstructor:
                 authors do), or a detector in memory.
             model: The face model: `open`, a model file, or a loaded model.
             per_face: A network that reconstructs each found face from a crop of its own: `mobile_frnet`, `prnet`,
-                `dfmvr` (where their weights are bundled), or a weights file of one; by default none.
+                `dfmvr`, or a weights file of one; by default none.
+            weights_dir: A folder whose `NAME.safetensors` are found by name, before the bundled ones; by default none.
             config: Options; see `ReconstructConfig`.
             defaults: Input size and threshold of a detector in memory; by default those of the weights file.
 
@@ -102,15 +105,17 @@ class Reconstructor:
         self.config = config or ReconstructConfig()
         loaded = model if isinstance(model, MorphableModel) else morphable.load_model(model)
         self.model = loaded.float().cpu().eval()
+        folder = None if weights_dir is None else Path(weights_dir)
         if isinstance(weights, str | os.PathLike):
-            self.detector, said = build_detector(weights, self.model, self.config)
-            self.pads_at_the_end = Path(weights).suffix in OFFICIAL_SUFFIXES
+            path = find_weights(weights, folder)
+            self.detector, said = build_detector(path, self.model, self.config)
+            self.pads_at_the_end = path.suffix in OFFICIAL_SUFFIXES
         else:
             self.detector, said = weights, InferenceDefaults()
             self.pads_at_the_end = False
         self.defaults = defaults or said
         if isinstance(per_face, str | os.PathLike):
-            per_face = load_per_face(per_face, self.model)
+            per_face = load_per_face(per_face, self.model, folder)
         self.per_face = per_face
 
     @property

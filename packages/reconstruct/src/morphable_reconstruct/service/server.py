@@ -20,7 +20,13 @@ def serve(config: ServeConfig) -> int:
 
     give_memory_back(ARRAY_BYTES)
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
-    reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
+    reconstructor = Reconstructor(
+        config.weights,
+        config.model,
+        per_face=config.per_face,
+        weights_dir=config.weights_dir,
+        config=config.reconstruct,
+    )
     app = create_app(reconstructor, config)
     trim_memory()
     server = uvicorn.Server(

@@ -22,6 +22,8 @@ class ViewConfig:
     per_face: str | None = None
     """Network that reconstructs each face from a crop of its own, after the single-shot network's boxes:
     mobile_frnet, prnet, dfmvr, or a weights file of one."""
+    weights_dir: Path | None = None
+    """Folder whose NAME.safetensors are found by name, before the bundled weights."""
     host: str = "127.0.0.1"
     """Address to listen on; the default is reachable from this machine only."""
     port: int = 8080

@@ -17,7 +17,13 @@ def view(config: ViewConfig) -> int:
     """Open the page and serve it until Ctrl-C."""
     import_extra("viser", "morphable-reconstruct", "viewer")
     Image.MAX_IMAGE_PIXELS = None  # this process's limit is --max-pixels
-    reconstructor = Reconstructor(config.weights, config.model, per_face=config.per_face, config=config.reconstruct)
+    reconstructor = Reconstructor(
+        config.weights,
+        config.model,
+        per_face=config.per_face,
+        weights_dir=config.weights_dir,
+        config=config.reconstruct,
+    )
     server = start_page(config, reconstructor)
     sys.stderr.write(f"open http://{config.host}:{server.get_port()} in a browser; Ctrl-C ends\n")
     try:

@@ -4,8 +4,8 @@ from typing import Any
 
 RECIPES = ("mobile_frnet", "prnet", "dfmvr", "parsing")
 """Per-face networks that can be trained."""
-PRESETS = ("smoke", "full")
-"""`smoke`: minutes on two cores, from nothing; `full`: the papers' sizes."""
+PRESETS = ("smoke", "small", "full")
+"""`smoke`: minutes on two cores, from nothing; `small`: hours of one core; `full`: the papers' sizes."""
 ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
     "mobile_frnet": {
         name: {"backbone": name}

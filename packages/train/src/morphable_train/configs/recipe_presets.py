@@ -16,12 +16,19 @@ from morphable_train.configs.stages import AugmentConfig, OptimizerConfig, RunCo
 
 _GENTLE = AugmentConfig(zoom=(0.92, 1.08), shift=0.04, angle_deg=8.0, erase=0.0, blur=0.0)
 _WIDE = AugmentConfig(zoom=(0.8, 1.25), shift=0.08, angle_deg=30.0)
+_FIRM = AugmentConfig(zoom=(0.86, 1.16), shift=0.06, angle_deg=20.0, erase=0.2)
 _SMOKE_RATE = OptimizerConfig(learning_rate=1e-3, backbone_factor=1.0, warmup_steps=30, ema_decay=0.99)
+_SMALL_RATE = OptimizerConfig(learning_rate=1e-3, backbone_factor=1.0, warmup_steps=50, ema_decay=0.99)
 _FULL_RATE = OptimizerConfig(learning_rate=1e-3, backbone_factor=1.0, warmup_steps=500)
 
 
 def _smoke_run(steps: int, batch: int) -> RunConfig:
     return RunConfig(steps=steps, batch_size=batch, precision="32-true", checkpoint_every_steps=500, log_every_steps=10)
+
+
+def _small_run(batch: int) -> RunConfig:
+    """Two hours whose schedule follows the time; `--minutes` sets another one."""
+    return RunConfig(steps=60_000, minutes=120.0, anneal_with_time=True, batch_size=batch, checkpoint_every_steps=100)
 
 
 def mobile_frnet(name: str) -> MobileFrnetConfig:
@@ -33,6 +40,10 @@ def mobile_frnet(name: str) -> MobileFrnetConfig:
             optimizer=replace(_SMOKE_RATE, learning_rate=5e-4),
             run=_smoke_run(2000, 16),
         )
+    if name == "small":
+        return MobileFrnetConfig(
+            crop=CropRule(side_px=120), augment=_FIRM, optimizer=_SMALL_RATE, run=_small_run(batch=32)
+        )
     return MobileFrnetConfig(
         crop=CropRule(side_px=120),
         augment=_WIDE,
@@ -42,7 +53,7 @@ def mobile_frnet(name: str) -> MobileFrnetConfig:
 
 
 def prnet(name: str) -> PrnetConfig:
-    """256 px with PRNet's crop; `smoke` at 64 px and half the width."""
+    """256 px with PRNet's crop; `smoke` at 64 px, `small` at 128 px, both at half the width."""
     if name == "smoke":
         return PrnetConfig(
             crop=CropRule(side_px=64, face_share=1 / 1.6),
@@ -50,6 +61,14 @@ def prnet(name: str) -> PrnetConfig:
             augment=_GENTLE,
             optimizer=_SMOKE_RATE,
             run=_smoke_run(1800, 16),
+        )
+    if name == "small":
+        return PrnetConfig(
+            crop=CropRule(side_px=128, face_share=1 / 1.6),
+            width=8,
+            augment=_FIRM,
+            optimizer=replace(_SMALL_RATE, learning_rate=2e-3),
+            run=_small_run(batch=16),
         )
     return PrnetConfig(
         crop=CropRule(side_px=256, face_share=1 / 1.6),
@@ -60,7 +79,7 @@ def prnet(name: str) -> PrnetConfig:
 
 
 def dfmvr(name: str) -> DfmvrConfig:
-    """224 px at full width; `smoke` at 64 px and a quarter of the width, on the exact labels' parsing."""
+    """224 px at full width; `small` at 96 px and a quarter of the width, `smoke` at 64 px too."""
     if name == "smoke":
         return DfmvrConfig(
             crop=CropRule(side_px=64, face_share=0.6),
@@ -68,6 +87,15 @@ def dfmvr(name: str) -> DfmvrConfig:
             augment=replace(_GENTLE, zoom=(0.96, 1.04), shift=0.02),
             optimizer=_SMOKE_RATE,
             run=_smoke_run(1500, 8),
+            photo_every=10,
+        )
+    if name == "small":
+        return DfmvrConfig(
+            crop=CropRule(side_px=96, face_share=0.6),
+            width=0.25,
+            augment=replace(_GENTLE, angle_deg=15.0, blur=0.2),
+            optimizer=_SMALL_RATE,
+            run=_small_run(batch=8),
             photo_every=10,
         )
     return DfmvrConfig(
@@ -80,11 +108,15 @@ def dfmvr(name: str) -> DfmvrConfig:
 
 
 def parsing(name: str) -> ParsingConfig:
-    """256 px with ResNet-18; `smoke` at 128 px with MobileNetV2."""
+    """256 px with ResNet-18; `small` at 256 px and `smoke` at 128 px with MobileNetV2."""
     rule = CropRule(side_px=128 if name == "smoke" else 256, face_share=0.6)
     if name == "smoke":
         return ParsingConfig(
             backbone="mobilenet_v2", crop=rule, augment=_GENTLE, optimizer=_SMOKE_RATE, run=_smoke_run(800, 16)
+        )
+    if name == "small":
+        return ParsingConfig(
+            backbone="mobilenet_v2", crop=rule, augment=_FIRM, optimizer=_SMALL_RATE, run=_small_run(batch=16)
         )
     return ParsingConfig(
         crop=rule, augment=replace(_WIDE, erase=0.5), optimizer=_FULL_RATE, run=RunConfig(steps=30_000, batch_size=16)
@@ -104,7 +136,7 @@ def recipe_preset(recipe: str, name: str = "full", *, ablation: str | None = Non
 
     Args:
         recipe: One of `RECIPES`.
-        name: `smoke` or `full`.
+        name: One of `PRESETS`.
         ablation: A row of the paper's table; see `ABLATIONS`.
 
     Raises:

@@ -39,6 +39,8 @@ class RecipeConfig:
 
     model: str = "open"
     """Face model: `open` or the path of a model file."""
+    start: Path | None = None
+    """First weights: a run or weights file of this recipe with the same options, which goes on."""
     crop: CropRule = field(default_factory=CropRule)
     """The network's input."""
     data: RecipeData = field(default_factory=RecipeData)
@@ -59,8 +61,9 @@ class MobileFrnetConfig(RecipeConfig):
     backbone: Literal["mobile_frnet", "mobile_frnet_plain", "mobilenet_v2", "densenet121", "resnext50"] = "mobile_frnet"
     """The paper's network, without attention, or one of those it is compared with."""
     start: Path | None = None
-    """Trained MobileNetV2 that the first weights are taken from: a safetensors file by torchvision's names, or the
-    weights or a run of a single-shot network with that backbone."""
+    """First weights: a run or weights file of `mobile_frnet` with the same options and crops, which goes on, or a
+    trained MobileNetV2: a safetensors file by torchvision's names, or the weights or a run of a single-shot network
+    with that backbone."""
     num_identity: int = 40
     """Identity modes among the parameters."""
     num_expression: int = 10

@@ -36,10 +36,20 @@ def scene_config(config: TrainConfig) -> SceneConfig:
 
 
 def describe_rendered(config: TrainConfig) -> DatasetInfo:
-    """Describe the scenes, and the assets they may show, for a model card."""
-    sources = sources_of(scene_config(config))
+    """Describe the scenes that are rendered while training, for a model card."""
+    return describe_scenes(scene_config(config), "rendered while training")
+
+
+def describe_scenes(scenes: SceneConfig, kind: str) -> DatasetInfo:
+    """Describe scenes and the assets they may show.
+
+    Args:
+        scenes: What they are drawn from.
+        kind: The end of their name.
+    """
+    sources = sources_of(scenes)
     return DatasetInfo(
-        name=f"morphable-synth, {config.data.synthesize}, rendered while training",
+        name=f"morphable-synth, {scenes.level}, {kind}",
         license=license_of(sources),
         sources=tuple(DatasetSource(name=source.name, license=source.license) for source in sources),
         model="open",

@@ -6,7 +6,7 @@ from pathlib import Path
 from morphable import read_weights_info
 from morphable.records import build_record
 from morphable_synth.datasets.provenance import NOT_STATED
-from morphable_train.configs.recipes import CONFIGS, DfmvrConfig, MobileFrnetConfig, ParsingConfig, RecipeConfig
+from morphable_train.configs.recipes import CONFIGS, DfmvrConfig, RecipeConfig
 from morphable_train.configs.stages import TrainConfig
 from morphable_train.data.rendered_scenes import describe_rendered
 from morphable_train.data.shards import DESCRIPTION_FILE, DatasetInfo, read_info
@@ -66,20 +66,22 @@ def first_weights(config: TrainConfig | RecipeConfig) -> Path | None:
     """Return the file or run that trained weights were taken from; None if all were random, or ImageNet's."""
     if isinstance(config, TrainConfig):
         return config.initial or (None if config.backbone_weights == "imagenet" else config.backbone_weights)
-    if isinstance(config, DfmvrConfig):
-        return config.parser if config.parsing_channel else None
-    return config.start if isinstance(config, MobileFrnetConfig | ParsingConfig) else None
+    return config.start
+
+
+def frozen_parser(config: TrainConfig | RecipeConfig) -> Path | None:
+    """Return the file or run of the parser that is a part of DF-MVR; None of other networks."""
+    return config.parser if isinstance(config, DfmvrConfig) and config.parsing_channel else None
 
 
 def started_from(config: TrainConfig | RecipeConfig) -> str:
     """Say for a card where a run's first weights came from."""
-    source = first_weights(config)
+    source, parser = first_weights(config), frozen_parser(config)
+    beside = "" if parser is None else f", beside the parser of `{parser.name}`"
     if source is None:
-        return f"the encoder of {IMAGENET.name}" if _starts_from_imagenet(config) else "random weights"
-    if isinstance(config, DfmvrConfig):
-        return f"random weights, beside the parser of `{source.name}`"
+        return f"the encoder of {IMAGENET.name}" if _starts_from_imagenet(config) else f"random weights{beside}"
     if not isinstance(config, TrainConfig):
-        return f"the layers of `{source.name}`"
+        return f"the layers of `{source.name}`{beside}"
     return f"the {'network' if config.initial else 'encoder'} of `{source.name}`"
 
 
@@ -106,8 +108,9 @@ def _origins(config: TrainConfig | RecipeConfig, later: tuple[Path, ...]) -> Ite
         yield "scenes rendered while training", describe_rendered(config)
     if _starts_from_imagenet(config):
         yield "backbone_weights imagenet", IMAGENET
-    if source := first_weights(config):
-        yield from _origins_of_weights(source, later)
+    for source in (first_weights(config), frozen_parser(config)):
+        if source is not None:
+            yield from _origins_of_weights(source, later)
 
 
 def _starts_from_imagenet(config: TrainConfig | RecipeConfig) -> bool:

@@ -27,6 +27,7 @@ from morphable_train.recipes.base.batches import CropBatch, finish_crops, plain_
 from morphable_train.recipes.base.crops import PartCrops
 from morphable_train.recipes.base.held_out import pictures_of
 from morphable_train.recipes.base.measures import dense_nme, landmark_nme, shape_error_mm, training_mean
+from morphable_train.recipes.base.own_start import require_own
 from morphable_train.recipes.base.targets import points_in_crop, true_shape
 from morphable_train.recipes.dfmvr.rendered import rendered_terms
 from morphable_train.recipes.dfmvr.views import NUM_VIEWS, LoadedViews, ViewStream, group_views
@@ -74,6 +75,8 @@ class DfmvrRecipe:
             shape = replace(shape, parser_backbone=backbone)
         self.spec = SystemSpec(crop=config.crop, config=shape)
         regressor = MultiViewRegressor(shape)
+        if config.start is not None:
+            require_own(regressor, self.spec, config.start)
         self.network: nn.Module = ViewTensors(regressor)
         self.system: nn.Module = regressor
         self._parser: nn.Module | None = regressor.parser

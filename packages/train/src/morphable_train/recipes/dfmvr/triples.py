@@ -17,7 +17,8 @@ from morphable.geometry import rotation_from_angles
 from morphable_synth import SceneConfig, render_scene, sample_scene
 from morphable_synth.datasets.shards import files_of
 from morphable_synth.scene.description import Scene
-from morphable_train.data.shards import DatasetInfo, write_info
+from morphable_train.data.rendered_scenes import describe_scenes
+from morphable_train.data.shards import write_info
 
 VIEWS = ("left", "front", "right")
 """Names of the views: `left` is taken from the person's left, so that the nose points to the picture's left."""
@@ -92,11 +93,9 @@ def write_triples(config: TriplesConfig) -> list[Path]:
         with ProcessPoolExecutor(config.workers, get_context("spawn")) as pool:
             for done in [pool.submit(_write_shard, *job) for job in jobs]:
                 done.result()
-    terms = "CC0-1.0" if config.scenes.level == "procedural" else ""
-    name = f"morphable-synth, {config.scenes.level}, three views"
-    if terms:
-        count = len(VIEWS) * config.people
-        write_info(config.out, DatasetInfo(name=name, license=terms, records=count, faces=count, model="open"))
+    count = len(VIEWS) * config.people
+    info = describe_scenes(config.scenes, f"three views, series {config.seed}")
+    write_info(config.out, replace(info, records=count, faces=count))
     return paths
 
 

@@ -21,6 +21,7 @@ from morphable_train.recipes.base.crops import PartCrops
 from morphable_train.recipes.base.held_out import HeldOut
 from morphable_train.recipes.base.measures import dense_nme, landmark_nme, rotation_error_deg, shape_error_mm
 from morphable_train.recipes.base.mobilenet_start import start_from_mobilenet
+from morphable_train.recipes.base.own_start import go_on_from
 from morphable_train.recipes.base.recipe import channels_last
 from morphable_train.recipes.base.targets import orthographic_truth, points_in_crop, true_shape
 
@@ -49,10 +50,12 @@ class FrnetRecipe:
         self.held_out = HeldOut(held_out, config, model, self.surface)
         network = ParameterRegressor(shape).to(model.mean.device)
         self.network: nn.Module = channels_last(network)
-        if config.start is not None:
-            start_from_mobilenet(self.network, config.start)
         self.system: nn.Module = self.network
-        self._fit_codec()
+        goes_on = config.start is not None and go_on_from(self.network, self.spec, config.start)
+        if config.start is not None and not goes_on:
+            start_from_mobilenet(self.network, config.start)
+        if not goes_on:
+            self._fit_codec()
         self.face = linear_face(self._codec, self.surface)
 
     @property

@@ -17,11 +17,11 @@ from morphable_synth.assets.parts import PART_NAMES
 from morphable_train.configs.recipes import ParsingConfig
 from morphable_train.data.streams import Shard
 from morphable_train.data.surface import SurfaceSample
-from morphable_train.packaging.recipes import read_system
 from morphable_train.recipes.base.batches import FaceStream, LoadedCrops, finish_crops
 from morphable_train.recipes.base.crops import PartCrops
 from morphable_train.recipes.base.held_out import SHEET_FACES, HeldOut, pictures_of
 from morphable_train.recipes.base.mobilenet_start import start_from_mobilenet
+from morphable_train.recipes.base.own_start import go_on_from
 from morphable_train.recipes.base.recipe import channels_last
 from morphable_train.runs.drawing import grid
 
@@ -142,30 +142,15 @@ def _start(parser: FaceParser, spec: SystemSpec, source: Path) -> None:
     Raises:
         ValueError: The file holds neither, or the backbone is another.
     """
-    parser_config, state = spec.config, _parser_state(spec, source)
-    assert isinstance(parser_config, ParserConfig)
-    if state is not None:
-        parser.load_state_dict(state)
-    elif parser_config.backbone == "mobilenet_v2":
-        start_from_mobilenet(parser, source)
-    else:
+    if go_on_from(parser, spec, source):
+        return
+    assert isinstance(spec.config, ParserConfig)
+    if spec.config.backbone != "mobilenet_v2":
         raise ValueError(
-            f"start must be a parser or go with backbone mobilenet_v2, got {source} and {parser_config.backbone}; "
+            f"start must be a parser or go with backbone mobilenet_v2, got {source} and {spec.config.backbone}; "
             "leave it out"
         )
-
-
-def _parser_state(spec: SystemSpec, source: Path) -> dict[str, Tensor] | None:
-    """Read the tensors of another parser; None if that is something else."""
-    try:
-        found, state = read_system(source)
-    except ValueError:  # no per-face network
-        return None
-    if found.network != spec.network:
-        return None
-    if found.config != spec.config:
-        raise ValueError(f"start must be a parser with options {spec.config}, got {found.network} {found.config}")
-    return state
+    start_from_mobilenet(parser, source)
 
 
 class AllLogits(nn.Module):

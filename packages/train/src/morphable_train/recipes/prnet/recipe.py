@@ -21,6 +21,7 @@ from morphable_train.recipes.base.batches import CropBatch, FaceStream, LoadedCr
 from morphable_train.recipes.base.crops import PartCrops
 from morphable_train.recipes.base.held_out import HeldOut
 from morphable_train.recipes.base.measures import dense_nme, landmark_nme, training_mean
+from morphable_train.recipes.base.own_start import require_own
 from morphable_train.recipes.base.targets import points_in_crop
 
 FACE_REGION = "face"
@@ -46,6 +47,8 @@ class PrnetRecipe:
         self.stream = FaceStream(crops, config, shard)
         self.held_out = HeldOut(held_out, config, model, self.surface)
         self.network: nn.Module = PositionMapRegressor(shape)
+        if config.start is not None:
+            require_own(self.network, self.spec, config.start)
         self.system: nn.Module = self.network
         self.layout = position_map_layout(model, config.crop.side_px, kind=config.layout)
         self.weights = weight_mask(
