@@ -36,8 +36,9 @@ _SECOND_LOOK_PX = 192
 _SURE_SCORE = 0.95
 """The surest face of a photograph that is the right way up has more (0.99 at least, in 62 photographs of AFW); that of
 one that is upside down has it rarely (in 8 of them)."""
-_TURNED_SCORE = 0.8
-"""Score in the second look from which a turned photograph is looked at in full."""
+_TURNED_SCORE, _TURNED_FULL_SCORE = 0.6, 0.8
+"""Score in the second look from which a turned photograph is looked at in full, and there, from which its faces
+count."""
 _LARGE_SHARE = 0.4
 """Size of the faces that a second look may find, as a share of the photograph's long side; small ones are pebbles."""
 
@@ -237,7 +238,7 @@ class Reconstructor:
         if score >= _TURNED_SCORE:
             photo = turned(scene.photo, quarters)
             (found,) = self._looked_at([photo], self.input_side(photo))
-            if _best_score(found) >= _SURE_SCORE:
+            if _best_score(found) >= _TURNED_FULL_SCORE:
                 return turned_back(found, scene.photo, quarters)
         # an upside-down face may look like a face
         return _elsewhere(upright, turned_back(small[quarters], scene.photo, quarters))
