@@ -193,7 +193,10 @@ def test_dfmvr_takes_left_front_and_right(model, files, tmp_path, capsys):
     for name, picture in zip(("left", "front", "right"), pictures, strict=True):
         paths.append(tmp_path / f"{name}.png")
         Image.fromarray(picture).save(paths[-1])
-    config = ViewsConfig(views=tuple(paths), out=tmp_path / "out", save="json", preds=tmp_path / "p.npz")
+    network = str(files["dfmvr"])
+    config = ViewsConfig(
+        views=tuple(paths), out=tmp_path / "out", save="json", preds=tmp_path / "p.npz", per_face=network
+    )
     assert run_views(config, reconstructor) == 0
     assert (tmp_path / "out" / "front.json").is_file()
     again = replace(config, views=(paths[0], paths[0], paths[2]), out=tmp_path / "again")
@@ -240,7 +243,7 @@ def test_views_must_be_named_in_order(model, files, tmp_path, names, message):
         Image.fromarray(dotted((240, 320), [(160, 120)], dot_px=16)).save(tmp_path / f"{name}.png")
     assert view_sources([str(tmp_path / "right.png")])
     views = tuple(tmp_path if name == "." else tmp_path / f"{name}.png" for name in names)
-    config = ViewsConfig(views=views, out=tmp_path / "out", save="json")
+    config = ViewsConfig(views=views, out=tmp_path / "out", save="json", per_face=str(files["dfmvr"]))
     with pytest.raises(ValueError, match=message):
         run_views(config, per_face(model, files["dfmvr"]))
 

@@ -48,7 +48,7 @@ class RunConfig:
     """Face model: open, or a model file."""
     per_face: str | None = None
     """Network that reconstructs each face from a crop of its own, after the single-shot network's boxes:
-    mobile_frnet, prnet, dfmvr, or a weights file of one."""
+    mobile_frnet, or a weights file of Mobile-FRNet, PRNet or DF-MVR."""
     weights_dir: Path | None = None
     """Folder whose NAME.safetensors are found by name, before the bundled weights."""
     csv: Literal["table", "livelink"] = "table"
@@ -114,8 +114,8 @@ class ViewsConfig:
     """Weights of the single-shot network that finds the faces: bundled by name (mobile), or a weights file."""
     model: str = "open"
     """Face model: open, or a model file."""
-    per_face: str = "dfmvr"
-    """DF-MVR's weights: dfmvr, or a weights file."""
+    per_face: str
+    """Weights file of DF-MVR, or its name in the folder `weights_dir`."""
     weights_dir: Path | None = None
     """Folder whose NAME.safetensors are found by name, before the bundled weights."""
     texture: Literal["photo", "delit", "albedo", "none"] = "photo"

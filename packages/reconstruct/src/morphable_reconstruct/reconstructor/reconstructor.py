@@ -93,8 +93,8 @@ class Reconstructor:
                 official WM3DR checkpoint (`.pth`; give the BFM 2009 model with it; photographs are padded as its
                 authors do), or a detector in memory.
             model: The face model: `open`, a model file, or a loaded model.
-            per_face: A network that reconstructs each found face from a crop of its own: `mobile_frnet`, `prnet`,
-                `dfmvr`, or a weights file of one; by default none.
+            per_face: A network that reconstructs each found face from a crop of its own: `mobile_frnet`, or a
+                weights file of Mobile-FRNet, PRNet or DF-MVR; by default none.
             weights_dir: A folder whose `NAME.safetensors` are found by name, before the bundled ones; by default none.
             config: Options; see `ReconstructConfig`.
             defaults: Input size and threshold of a detector in memory; by default those of the weights file.

@@ -19,7 +19,7 @@ class ServeConfig:
     """Face model: open, or a model file."""
     per_face: str | None = None
     """Network that reconstructs each face from a crop of its own, after the single-shot network's boxes:
-    mobile_frnet, prnet, dfmvr, or a weights file of one."""
+    mobile_frnet, or a weights file of Mobile-FRNet, PRNet or DF-MVR."""
     weights_dir: Path | None = None
     """Folder whose NAME.safetensors are found by name, before the bundled weights."""
     host: str = "127.0.0.1"
