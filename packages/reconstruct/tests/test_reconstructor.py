@@ -56,7 +56,7 @@ def test_photographs_in_which_nothing_was_found_are_looked_at_once_more_as_small
     assert [len(first), len(empty), len(second)] == [1, 0, 1]
     assert np.abs(first[0].center_px - (200, 300)).max() <= 512 / 192 * 8  # a cell
     assert first.camera.focal_px == pytest.approx(1015 * 512 / 192)
-    assert near_sighted.calls == 4  # and whether the two that were found are upright
+    assert near_sighted.calls == 1 + 3 * 4  # all at once, then 4 small looks at each
     small = NearSighted(width_px=48.0)  # a quarter of the photograph: not what a second look is for
     assert len(Reconstructor(small, model, config=ReconstructConfig(min_score=0.4))(close_up)) == 0
     found = DotDetector()

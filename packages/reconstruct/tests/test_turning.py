@@ -93,3 +93,17 @@ def test_faces_of_turned_photographs_are_found(model, quarters):
         roll_off = (np.degrees(face.angles.roll) + 90 * quarters + 180) % 360 - 180
         assert abs(roll_off) < 1
     assert found.photo.size_hw == ((400, 600) if quarters % 2 == 0 else (600, 400))
+
+
+def test_faces_of_a_smaller_turned_photograph_have_the_pixels_of_the_photograph(scene):
+    pixels = np.zeros((HW[0] * 3, HW[1] * 3, 3), np.uint8)
+    photo = load_photograph(pixels, name="large.png")
+    small = turned(photo, 1, longest_px=HW[1])
+    assert small.size_hw == (HW[1], HW[0])
+    found = turned_back(scene, turned(scene.photo, 1), 3)  # faces of the small turned photograph
+    found = type(found)(**{**vars(found), "photo": small, "camera": Camera(focal_px=400.0, size_hw=small.size_hw)})
+    back = turned_back(found, photo, 1)
+    assert back.camera.size_hw == photo.size_hw
+    assert back.camera.focal_px == 1200.0
+    np.testing.assert_allclose(back.landmarks68_px, 3 * scene.landmarks68_px, atol=0.01)
+    np.testing.assert_allclose(back.center_px, 3 * scene.center_px, atol=0.01)

@@ -33,6 +33,8 @@ from morphable_reconstruct.scene import Scene
 _GPU_BATCH = 8
 _SECOND_LOOK_PX = 192
 """Input for photographs in which nothing sure was found: close-ups and blocks of strong compression are small in it."""
+_READ_PX = 4 * _SECOND_LOOK_PX
+"""Turned photographs are read at about this many pixels of the long side for it."""
 _SURE_SCORE = 0.95
 """The surest face of a photograph that is the right way up has more (0.99 at least, in 62 photographs of AFW); that of
 one that is upside down has it rarely (in 8 of them)."""
@@ -217,37 +219,34 @@ class Reconstructor:
             for scene in scenes
             if _best_score(scene) < _SURE_SCORE and self.input_side(scene.photo) > _SECOND_LOOK_PX
         ]
-        small = self._looked_at(
-            [turned(scene.photo, quarters) for scene in unsure for quarters in range(4)], _SECOND_LOOK_PX
-        )
-        chosen = {id(scene): self._surest(scene, small[4 * row : 4 * row + 4]) for row, scene in enumerate(unsure)}
+        chosen = {id(scene): self._surest(scene) for scene in unsure}
         return [chosen.get(id(scene), scene) for scene in scenes]
 
-    def _surest(self, scene: Scene, small: list[Scene]) -> Scene:
-        """Choose between what was found, close-ups in the small photograph, and a turned photograph.
-
-        Args:
-            scene: What was found.
-            small: What small versions show, turned by 0 to 3 quarters.
-        """
-        upright = max(scene, _large_faces(small[0]), key=_best_score) if len(scene) < 2 else scene
-        quarters = max((1, 2, 3), key=lambda turns: _best_score(small[turns]))
-        score = _best_score(small[quarters])
-        if score <= max(_best_score(upright), _best_score(small[0])):
+    def _surest(self, scene: Scene) -> Scene:
+        """Choose between what was found, close-ups in the small photograph, and a turned photograph."""
+        small = self._looked_at(scene.photo, _SECOND_LOOK_PX)
+        upright = max(scene, _large_faces(small), key=_best_score) if len(scene) < 2 else scene
+        looks = [self._looked_at_turned(scene.photo, quarters, small=True) for quarters in (1, 2, 3)]
+        quarters = 1 + max(range(3), key=lambda index: _best_score(looks[index]))
+        score = _best_score(looks[quarters - 1])
+        if score <= max(_best_score(upright), _best_score(small)):
             return upright
         if score >= _TURNED_SCORE:
-            photo = turned(scene.photo, quarters)
-            (found,) = self._looked_at([photo], self.input_side(photo))
+            found = self._looked_at_turned(scene.photo, quarters)
             if _best_score(found) >= _TURNED_FULL_SCORE:
-                return turned_back(found, scene.photo, quarters)
-        # an upside-down face may look like a face
-        return _elsewhere(upright, turned_back(small[quarters], scene.photo, quarters))
+                return found
+        return _elsewhere(upright, looks[quarters - 1])  # an upside-down face may look like a face
 
-    def _looked_at(self, photos: Sequence[Photograph], side: int) -> list[Scene]:
-        """Find the faces of whole photographs, as inputs of some long side."""
-        views = [self._whole(photo, side) for photo in photos]
-        seen = self._detect(views)
-        return [self._merged([(view, seen[id(view)])]) for view in views]
+    def _looked_at_turned(self, photo: Photograph, quarters: int, *, small: bool = False) -> Scene:
+        """Find the faces of a turned photograph, in the photograph's own axes."""
+        side = _SECOND_LOOK_PX if small else self.input_side(photo)
+        seen = turned(photo, quarters, longest_px=_READ_PX if small else None)
+        return turned_back(self._looked_at(seen, side), photo, quarters)
+
+    def _looked_at(self, photo: Photograph, side: int) -> Scene:
+        """Find the faces of a whole photograph, as an input of some long side."""
+        view = self._whole(photo, side)
+        return self._merged([(view, self._detect([view])[id(view)])])
 
     def _views(self, photo: Photograph) -> Iterator[_View]:
         """The whole photograph, then its tiles."""
