@@ -4,9 +4,10 @@
 
 The picture is noise and exactly as many faces are taken as asked for, the best cells of the center map: time does not
 depend on what they show, and all systems reconstruct the same ones. Per-face networks have their papers' sizes and
-random weights. A measurement is one call with a photograph in memory: resizing, networks, decoding, faces in one
-camera; no meshes, no files. Systems alternate, so that another program on the machine disturbs all alike. The times go
-to a timing file that `evalkit latency` reads, and its table is printed.
+random weights, or with `--sizes bundled` those of the bundled weights. A measurement is one call with a photograph in
+memory: resizing, networks, decoding, faces in one camera; no meshes, no files. Systems alternate, so that another
+program on the machine disturbs all alike. The times go to a timing file that `evalkit latency` reads, and its table is
+printed.
 """
 
 import json
@@ -16,6 +17,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,7 +26,7 @@ import tyro
 from morphable_evalkit.commands.latency import LatencyConfig, run_latency
 from morphable_evalkit.reports.output import OutputConfig
 from morphable_reconstruct import ReconstructConfig, Reconstructor, load_photograph
-from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork
+from morphable_reconstruct.reconstructor.per_face.weights import PerFaceNetwork, load_per_face
 from morphable_regressors import CropRule, SystemSpec, build_system
 from morphable_regressors.systems import MultiViewConfig, ParameterConfig, ParameterRegressor, PositionMapConfig
 
@@ -44,6 +46,8 @@ class FacesConfig:
     """Numbers of faces."""
     systems: tuple[str, ...] = ("mobile_frnet", "prnet")
     """Per-face networks to compare with: mobile_frnet, prnet, dfmvr."""
+    sizes: Literal["bundled", "paper"] = "paper"
+    """Untrained networks of the papers' sizes, or the bundled ones."""
     weights: str = "mobile"
     """Weights of the single-shot network, which is timed without its face head: that scores noise as no face."""
     size_px: int = 512
@@ -79,7 +83,7 @@ def make_systems(config: FacesConfig, faces: int, base: Reconstructor) -> dict[s
     options = ReconstructConfig(max_faces=faces, min_score=0.0, size_px=config.size_px, device="cpu")
     systems = {SINGLE_SHOT: Reconstructor(base.detector, base.model, config=options)}
     for name in config.systems:
-        network = make_network(name)
+        network = load_per_face(name, base.model) if config.sizes == "bundled" else make_network(name)
         systems[f"detect + n x {name}"] = Reconstructor(base.detector, base.model, per_face=network, config=options)
     return systems
 
@@ -112,7 +116,7 @@ def main() -> int:
     config = tyro.cli(FacesConfig, description=__doc__)
     torch.set_num_threads(config.num_threads)
     device = f"{platform.machine()}, {config.num_threads} threads"
-    notes = f"{config.size_px} px input, random weights of the per-face networks"
+    notes = f"{config.size_px} px input, per-face networks: {config.sizes}"
     timings = [
         {"system": name, "device": device, "notes": notes, "samples_ms": samples}
         for name, samples in measure(config).items()
