@@ -51,7 +51,7 @@ def test_own_files_have_the_licence_their_folder_states_or_none(folder: Path):
 
 def test_a_malformed_list_is_refused(folder: Path):
     (folder / "licenses.json").write_text('[{"pattern": "*"}]')
-    with pytest.raises(ValueError, match="licenses must be a list of .*licenses.json"):
+    with pytest.raises(ValueError, match=r"licenses must be a list of .*licenses\.json"):
         _licenses(folder)
 
 
