@@ -214,11 +214,7 @@ class Reconstructor:
 
     def _seen_again(self, scenes: list[Scene]) -> list[Scene]:
         """Look at small versions of photographs in which nothing sure was found, as they are and turned by quarters."""
-        unsure = [
-            scene
-            for scene in scenes
-            if _best_score(scene) < _SURE_SCORE and self.input_side(scene.photo) > _SECOND_LOOK_PX
-        ]
+        unsure = [scene for scene in scenes if not _is_sure(scene) and self.input_side(scene.photo) > _SECOND_LOOK_PX]
         chosen = {id(scene): self._surest(scene) for scene in unsure}
         return [chosen.get(id(scene), scene) for scene in scenes]
 
@@ -344,6 +340,12 @@ def _elsewhere(scene: Scene, surer: Scene) -> Scene:
     away = np.linalg.norm(box_centers(scene)[:, None] - box_centers(surer), axis=2)
     same = (away < sizes_px(scene)[:, None] / 2) & (surer.score > scene.score[:, None])
     return scene.take(np.flatnonzero(~same.any(1)))
+
+
+def _is_sure(scene: Scene) -> bool:
+    """Whether something was found that needs no second look; without a face head scores are no probabilities."""
+    has_face_head = scene.landmarks68_std_px is not None
+    return _best_score(scene) >= _SURE_SCORE if has_face_head else len(scene) > 0
 
 
 def _best_score(scene: Scene) -> float:
